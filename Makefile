@@ -1,0 +1,120 @@
+# Caisson. `make help` lists the targets. Everything that is built lands in build/.
+SHELL := /bin/bash
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+B      := build
+CC     ?= gcc
+ifeq ($(origin CC),default)
+CC     := gcc
+endif
+NASM   := nasm
+LD     := ld
+OBJCOPY := objcopy
+DEBUG  ?= 0
+BENCH_BUILD ?= 0
+
+WARN   := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
+COMMON := -std=gnu11 -O2 -g -I. -Iinclude -ffreestanding -fno-strict-aliasing -fno-stack-protector \
+	  -fno-asynchronous-unwind-tables -fno-pic -fno-pie -mgeneral-regs-only -MMD -MP $(WARN)
+ifeq ($(DEBUG),1)
+COMMON += -DCAISSON_DEBUG
+endif
+ifeq ($(BENCH_BUILD),1)
+COMMON += -DCAISSON_COUNT_SLOW
+endif
+R0_CFLAGS := $(COMMON) -mno-red-zone -mcmodel=kernel -fno-omit-frame-pointer -DRING0
+R3_CFLAGS := $(COMMON) -ffunction-sections -fdata-sections -DRING3
+
+.PHONY: all help kernel programs clean
+all: kernel programs
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
+
+# ---- Ring 0: every .c and .asm of these folders, and the freestanding library files named here ----
+R0_DIRS := mm drivers/platform svm kernel boot
+R0_LIB  := lib/string.c lib/fmt.c lib/rbtree.c lib/insn_decode.c
+R0_SRC  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.c)) $(wildcard $(R0_LIB))
+R0_SRC  := $(filter-out kernel/offsets.c boot/efi_%,$(R0_SRC))
+R0_ASM  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.asm))
+R0_OBJ  := $(R0_SRC:%.c=$(B)/ring0/%.o) $(R0_ASM:%.asm=$(B)/ring0/%.asm.o)
+
+$(B)/ring0/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(R0_CFLAGS) -c $< -o $@
+
+# Structure offsets for assembly: kernel/offsets.c compiled to assembly text, its markers turned into %defines.
+$(B)/ring0/offsets.inc: kernel/offsets.c
+	@mkdir -p $(@D)
+	$(CC) $(R0_CFLAGS) -MT $@ -S $< -o $(@:.inc=.s)
+	sed -nE 's/.*->([A-Z0-9_]+) \$$?(-?[0-9]+).*/%define \1 \2/p' $(@:.inc=.s) > $@
+
+$(B)/ring0/%.asm.o: %.asm $(B)/ring0/offsets.inc
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. -MD $(@:.o=.d) -MP $< -o $@
+
+# Linked twice: the second time with the symbol table for backtraces, made from the first.
+kernel: $(B)/kernel.elf ## the ring-0 ELF
+$(B)/kernel.elf: $(R0_OBJ) linker.ld tools/symtab.py
+	$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) -o $@.1
+	python3 tools/symtab.py $@.1 > $(B)/ring0/symtab.c
+	$(CC) $(R0_CFLAGS) -c $(B)/ring0/symtab.c -o $(B)/ring0/symtab.o
+	$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) $(B)/ring0/symtab.o -o $@
+
+# ---- Ring 3: one flat image a program ----
+R3_LIB_SRC := $(filter-out lib/insn_decode.c,$(wildcard lib/*.c)) $(wildcard user/*.c)
+R3_LIB_ASM := $(wildcard user/*.asm)
+PROGRAMS   := init manager vmm
+init_SRC    := $(wildcard services/init/*.c services/common/*.c)
+manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
+vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
+
+$(B)/ring3/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(R3_CFLAGS) -c $< -o $@
+
+$(B)/ring3/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 -g -F dwarf -I. $< -o $@
+
+# ACPI tables of the guest platform: ASL through iasl, AML into C arrays.
+VMM_ACPI := $(patsubst vmm/acpi/%.asl,$(B)/ring3/vmm/acpi/%.o,$(wildcard vmm/acpi/*.asl))
+$(B)/ring3/vmm/acpi/%.o: vmm/acpi/%.asl
+	@mkdir -p $(@D)
+	iasl -vs -p $(@:.o=) $< > $(@:.o=.log) 2>&1 || { cat $(@:.o=.log); exit 1; }
+	cd $(@D) && printf 'global acpi_%s, acpi_%s_end\nsection .rodata\nacpi_%s: incbin "%s"\nacpi_%s_end:\nsection .note.GNU-stack\n' $* $* $* $*.aml $* > $*.gen.asm && $(NASM) -f elf64 $*.gen.asm -o $*.o
+
+define program
+$(1)_OBJ := $$($(1)_SRC:%.c=$(B)/ring3/%.o) $$(R3_LIB_SRC:%.c=$(B)/ring3/%.o) $$(R3_LIB_ASM:%.asm=$(B)/ring3/%.asm.o)
+ifeq ($(1),vmm)
+vmm_OBJ += $$(VMM_ACPI) $(B)/ring3/lib/insn_decode.o
+endif
+$(B)/$(1).elf: $$($(1)_OBJ) user/program.ld
+	$(LD) -nostdlib --gc-sections -z max-page-size=0x1000 -z noexecstack --build-id=none -T user/program.ld $$($(1)_OBJ) -o $$@
+$(B)/programs/$(1): $(B)/$(1).elf
+	@mkdir -p $$(@D)
+	$(OBJCOPY) -O binary $$< $$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+programs: $(B)/programs.cpio ## init and the archive of the other ring-3 programs
+$(B)/programs.cpio: $(PROGRAMS:%=$(B)/programs/%)
+	cd $(B)/programs && printf '%s\n' $(filter-out init,$(PROGRAMS)) | cpio --quiet -o -H newc -R 0:0 > ../programs.cpio
+
+# ---- Host unit tests: tests/host/test_NAME.c, whose first lines name what it is linked with:
+#      // SOURCES: mm/pt.c lib/rbtree.c      // LIBS: -lZydis
+HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
+HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,undefined -fno-sanitize-recover=all \
+	       -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter -DHOST_TEST -fno-builtin
+host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
+$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
+
+clean: ## removes build/
+	rm -rf $(B)
+
+-include $(wildcard tools/*.mk)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+/* The per-CPU structure; GS points to it in ring 0. */
+#pragma once
+
+#include "hv/layout.h"
+#include "lib/list.h"
+#include "lib/rbtree.h"
+
+struct thread;
+struct vcpu;
+struct aspace;
+
+/*
+ * All fields belong to the CPU itself unless marked: [a] atomic, set by others too; [I] after start.
+ * The first four are used by assembly (see kernel/offsets.c).
+ */
+struct cpu {
+	struct cpu *self;	/* [I] */
+	u64 user_rsp;		/* scratch of the system-call entry */
+	u64 kstack_top;		/* of the current thread */
+	struct thread *current;
+	struct thread *idle;
+	struct aspace *aspace;	/* whose CR3 is loaded */
+	struct vcpu *vcpu;	/* loaded vCPU, or NULL */
+	u32 id;			/* [I] 0..MAX_CPUS-1 */
+	u32 apic_id;		/* [I] */
+	u32 node;		/* [I] */
+	bool up;		/* [a] */
+	u32 resched;		/* [a] leave ring 3 or the guest and choose again */
+	u64 ipi_pending;	/* [a] enum ipi bits */
+	u64 quiesce_seq;	/* [a] last epoch request answered */
+	u64 flush_seq;		/* [a] address-space flush requests answered */
+	u64 tsc_offset;		/* [I] added to rdtsc to agree with the boot CPU */
+	u64 timer_armed;	/* deadline in the local APIC, ns; ~0 none */
+	u64 slow_ops;		/* counted by wrappers in bench builds */
+	void *window;		/* [I] WINDOW_BASE + id * WINDOW_SIZE */
+	u64 *window_pte;	/* [I] its 512 page-table entries */
+	u64 fixup_rip;		/* not 0: a fault in ring 0 continues here (user copy) */
+};
+
+extern struct cpu *cpus[MAX_CPUS]; /* NULL beyond cpu_count */
+extern u32 cpu_count;
+
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *c;
+
+	__asm__("mov %%gs:0, %0" : "=r"(c));
+	return c;
+}

@@ -1,0 +1,27 @@
+/* The head of every kernel object, first member of each. */
+#pragma once
+
+#include "hv/lock.h"
+#include "lib/list.h"
+#include "uapi/abi.h"
+
+struct quota;
+
+/*
+ * [I] immutable, [a] atomic, [o] under lock
+ *
+ * refs counts handles and blocked calls. A lookup takes no reference: an object is freed only after every
+ * CPU has left the kernel once since the last reference went (epoch, kernel/reaper.c).
+ */
+struct object {
+	u32 type;	     /* [I] enum obj_type */
+	u32 refs;	     /* [a] */
+	bool dead;	     /* [a] revoked: every call but close fails with E_DEAD */
+	struct quota *quota; /* [I] what the object is charged to */
+	struct list reap;    /* the reaper's */
+	/* Binding to a port: */
+	struct port *port;   /* [o] */
+	u64 port_key;	     /* [o] */
+	struct list port_link; /* under the port's lock: pending packets */
+	u64 port_bits;	     /* under the port's lock */
+};

@@ -1,0 +1,22 @@
+/* The local APIC of one vCPU, xAPIC and x2APIC. kernel/vlapic.c. */
+#pragma once
+
+#include "lib/rbtree.h"
+#include "lib/types.h"
+
+/* [v] owned by the vCPU's runner, [a] atomic */
+struct vlapic {
+	u64 pir[4];	/* [a] fixed interrupts posted by anyone; the runner moves them to irr */
+	u64 pir_tmr[4]; /* [a] trigger mode of those: 1 = level */
+	u32 pir_any;	/* [a] pir has bits */
+	u32 extint;	/* [a] an ExtINT was posted: ask the monitor's PIC */
+	u32 sipi_vector; /* [a] 0x100 | vector when a SIPI is pending */
+	u32 init;	/* [a] INIT pending */
+	u64 irr[4], isr[4], tmr[4]; /* [v] */
+	u32 id, ldr, dfr, svr, tpr, esr, esr_pending; /* [v] others read ldr, dfr, svr for routing */
+	u32 icr_low, icr_high; /* [v] */
+	u32 lvt[7];	/* [v] cmci, timer, thermal, pmc, lint0, lint1, error */
+	u32 timer_init, timer_divide; /* [v] */
+	u64 timer_start, timer_deadline; /* [v] ns */
+	u8 offered;	/* [v] vector offered to the CPU by offer_irq; 0 = none */
+};

@@ -1,0 +1,66 @@
+/*
+ * A domain's address space: user mappings of memory objects, filled on fault, and the private kernel slot.
+ * Locks: aspace->lock, then mem->lock.
+ */
+#pragma once
+
+#include "hv/layout.h"
+#include "hv/lock.h"
+#include "lib/bitmap.h"
+#include "lib/rbtree.h"
+#include "mm/mem.h"
+#include "mm/pt.h"
+
+/* The private slot is handed out in cells: a guard page, up to 6 pages, a guard page. */
+#define KPRIV_CELL KiB(32)
+
+/* [I] immutable. One row of an address space, or (vm set) a VM slot's entry in the object's list. */
+struct mapping {
+	struct rb_node node;	 /* by va, under aspace->lock */
+	struct list mem_link;	 /* under mem->lock */
+	struct aspace *as;	 /* [I] NULL for a VM slot */
+	struct vm *vm;		 /* [I] */
+	struct mem *mem;	 /* [I] holds a reference */
+	u64 va, bytes, offset;	 /* [I] va = gpa for a VM slot */
+	u32 prot;		 /* [I] enum prot */
+};
+
+struct aspace {
+	spinlock_t lock;
+	struct pt pt;		   /* under lock */
+	struct rb_tree mappings;   /* under lock */
+	struct quota *quota;	   /* [I] */
+	u64 active;		   /* [a] CPUs that may hold TLB entries of it */
+	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)]; /* under lock: used cells of the private slot */
+};
+
+int aspace_init(struct aspace *as, struct quota *q) __must_check;
+/* In steps (see pt_destroy_step): unmaps everything, frees tables. Runs on no CPU any more. */
+bool aspace_destroy_step(struct aspace *as);
+
+/*
+ * Loads CR3 on this CPU and keeps as->active; the kernel stack must be reachable in both (thread switch does
+ * it in assembly with aspace_cr3 and aspace_activate).
+ */
+void aspace_switch(struct aspace *as);
+
+/* -E_INVAL: alignment, range, W with X. -E_EXIST: overlap. -E_NOMEM. Takes a reference on m. */
+int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot) __must_check;
+/* Whole mappings inside the range are removed, partly covered ones are -E_INVAL; flushed on return. */
+int aspace_unmap(struct aspace *as, u64 va, u64 bytes) __must_check;
+/* Page fault at a user address: true = mapped now, try again. */
+bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
+/* Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W. -E_EXIST, -E_INVAL, -E_NOMEM */
+int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) __must_check;
+void aspace_unmap_kernel_page(struct aspace *as, u64 va);
+
+/* Every mapping of the object, in address spaces and VM slots, is gone and flushed on return. */
+void mem_unmap_all(struct mem *m);
+
+/* ---- Private slot ---- */
+
+/* Pages (1..6) mapped R+W in the private slot only, zeroed. *first_hpa: of page 0 (pages need not be contiguous). NULL: no memory. */
+void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa) __must_check;
+/* Physical address of a page in the slot of `as`, from any CPU. */
+hpa_t kpriv_hpa(struct aspace *as, const void *p);
+void kpriv_free(struct aspace *as, void *p, u32 pages);

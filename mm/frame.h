@@ -1,0 +1,40 @@
+/*
+ * Physical frames: one buddy allocator over all RAM, orders 0 (4 KiB) to 18 (1 GiB). Frames are not mapped
+ * anywhere by being allocated.
+ */
+#pragma once
+
+#include "hv/bootinfo.h"
+#include "lib/types.h"
+
+#define ORDER_4K 0
+#define ORDER_2M 9
+#define ORDER_1G 18
+#define ORDER_MAX 18
+
+enum frame_owner {
+	FRAME_FREE,
+	FRAME_RESERVED, /* firmware, image, not RAM */
+	FRAME_KERNEL,	/* a block of the kernel heap: mapped in DIRECT */
+	FRAME_PRIVATE,	/* kernel stack or vCPU area: mapped in one KPRIV slot */
+	FRAME_USER,	/* memory object of a domain */
+	FRAME_GUEST,	/* memory object created with MEM_GUEST, or a boot module */
+};
+
+/*
+ * Takes over the free RAM of the boot information: every region but image, trampoline and modules. limit
+ * (bytes, 0 = none) is the mem= option. Builds the frame table, at most 8 bytes a frame, and maps the
+ * kernel's part of the address space as far as the allocator needs. Panics only if RAM is too small.
+ */
+void frame_init(const struct bootinfo *b, u64 limit);
+
+/* An aligned block of 2^order frames; false when there is none. Not zeroed. Any CPU. */
+bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out) __must_check;
+void frame_free(hpa_t start, u32 order);
+
+/* FRAME_RESERVED for addresses outside RAM. */
+enum frame_owner frame_owner_of(hpa_t a);
+
+u64 frame_total(void); /* bytes of RAM that the allocator manages */
+u64 frame_free_bytes(void);
+u64 frame_owner_bytes(enum frame_owner o); /* bytes held by this kind of owner */

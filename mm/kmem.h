@@ -1,0 +1,25 @@
+/*
+ * The kernel heap. It grows by 2 MiB blocks from the frame allocator, mapped at DIRECT_BASE + hpa, and hands
+ * out pages and objects. Everything is zeroed and charged to a quota (NULL = the kernel's own).
+ */
+#pragma once
+
+#include "lib/types.h"
+#include "mm/quota.h"
+
+/* 2^order pages, zeroed. NULL: quota or memory exhausted. */
+void *kmem_pages_alloc(struct quota *q, u32 order) __must_check;
+void kmem_pages_free(struct quota *q, void *p, u32 order);
+
+/* Any size up to 64 KiB; rounded up to a power of two or a page multiple when charged. Zeroed, 16-byte aligned (64 from 64 on). */
+void *kmem_alloc(struct quota *q, size_t size) __must_check;
+void kmem_free(struct quota *q, void *p, size_t size);
+
+/* Only for addresses from the kernel heap. */
+hpa_t kva_to_hpa(const void *p);
+void *hpa_to_kva(hpa_t a);
+
+/* For the kernel image (linked at KERNEL_BASE). */
+hpa_t image_to_hpa(const void *p);
+
+u64 kmem_bytes(void); /* heap blocks taken from the frame allocator */

@@ -1,0 +1,14 @@
+/* Quotas count bytes of memory; a child's limit is taken from its parent's. Atomic. */
+#pragma once
+
+#include "lib/types.h"
+
+/* [I] immutable, [a] atomic */
+struct quota {
+	u64 limit;  /* [a] bytes */
+	u64 used;   /* [a] bytes charged, limits given to children included */
+	u64 tables; /* [a] of used: page tables */
+};
+
+bool quota_charge(struct quota *q, u64 bytes) __must_check; /* false: nothing charged. NULL q: always true */
+void quota_uncharge(struct quota *q, u64 bytes);	    /* asserts that it was charged */
