@@ -1,0 +1,17 @@
+/* CPUs among themselves. */
+#pragma once
+
+#include "hv/cpu.h"
+
+enum ipi {
+	IPI_RESCHED = 1, /* look at cpu->resched; also makes a running guest exit */
+	IPI_FLUSH = 2,	 /* answer TLB flush requests */
+	IPI_QUIESCE = 4, /* answer the reaper's epoch */
+	IPI_TIMER = 8,	 /* look at the timer tree again */
+};
+
+void smp_ipi(u32 cpu, u32 bits);	/* enum ipi */
+/* Starts the other CPUs and reports those that don't come up; in the start-up array. */
+void smp_start(void);
+/* Returns after every other CPU has taken an interrupt: no lookup made before is still in use. Interrupts are enabled while waiting; no lock held. */
+void smp_quiesce(void);

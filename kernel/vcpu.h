@@ -1,0 +1,22 @@
+/* What the rest of the kernel needs to know of VMs and vCPUs. kernel/vm.c, kernel/vcpu.c. */
+#pragma once
+
+#include "hv/vcpu.h"
+#include "kernel/object.h"
+
+extern const struct object_ops vm_object_ops, vcpu_object_ops;
+
+/*
+ * The scheduler is about to run `next` here: unloads this CPU's vCPU unless next runs that vCPU or is the
+ * idle thread. The old thread's address space is still loaded.
+ */
+void vcpu_sched_out(struct thread *next);
+
+/* A running vCPU is told to leave the guest: the domain is dying. Any CPU. */
+void vcpu_stop_all(struct vm *vm);
+
+/* Adds the exit counters of all vCPUs of the VM. */
+void vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
+
+/* TSC between kernel entry and the first guest instruction; 0 = none yet. */
+extern u64 first_guest_cycles;
