@@ -1,0 +1,70 @@
+/*
+ * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could not
+ * (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and OUT.
+ * It knows no device and no RAM layout: the operations below do.
+ */
+#pragma once
+
+#include "lib/insn_decode.h"
+#include "uapi/run.h"
+
+struct emul;
+
+struct emul_ops {
+	/* Host address of guest RAM gpa..gpa+bytes (never across a page), writable; NULL: not RAM. */
+	void *(*ram)(struct emul *e, u64 gpa, u64 bytes);
+	/* size 1, 2, 4, 8; naturally aligned, or within one page byte by byte. ROM reads come here too. */
+	u64 (*mmio_read)(struct emul *e, u64 gpa, u32 size);
+	void (*mmio_write)(struct emul *e, u64 gpa, u32 size, u64 value);
+	u32 (*io_in)(struct emul *e, u16 port, u32 size); /* size 1, 2, 4 */
+	void (*io_out)(struct emul *e, u16 port, u32 size, u32 value);
+};
+
+enum emul_result {
+	EMUL_OK,	  /* done, or a part of a REP or a lost race: enter the guest, it comes back */
+	EMUL_FAULT,	  /* the guest gets an exception, already put into s->event (and s->cr2) */
+	EMUL_UNSUPPORTED, /* bytes, byte_count and why are for the log; the state is unchanged */
+};
+
+/* A linear page that this step has translated already. */
+struct emul_tlb {
+	u64 page;  /* linear, page-aligned | 1 when valid */
+	u64 gpa;
+	u8 *host;  /* NULL: not RAM */
+};
+
+/*
+ * The caller embeds it and gets at its own structure by container_of. Set s and ops before emul_step;
+ * s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of *s to set.
+ */
+struct emul {
+	struct vcpu_state *s;
+	const struct emul_ops *ops;
+
+	/* results */
+	u32 dirty;	    /* enum state_group */
+	u8 vector;	    /* EMUL_FAULT: the exception */
+	bool has_error;
+	u32 error;
+	u64 cr2;	    /* of a page fault */
+	u8 bytes[INSN_MAX]; /* what was at rip */
+	u8 byte_count;
+	const char *why;    /* EMUL_UNSUPPORTED */
+
+	/* private, valid during a step */
+	struct insn insn;
+	u8 mode;	    /* enum insn_mode */
+	u8 cpl;
+	u64 next_rip;
+	struct emul_tlb tlb[2]; /* for reads, for writes */
+};
+
+#define EMUL_GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT)
+
+/* Bytes that one step moves at most for a REP string instruction; the rest is left for the next step. */
+#define EMUL_STRING_MAX 4096u
+
+enum emul_result emul_step(struct emul *e);
+
+/* Walks the guest's page tables as the data access of a supervisor would, without side effects. False: unmapped. */
+bool emul_gva_to_gpa(struct emul *e, u64 gva, u64 *gpa_out);
