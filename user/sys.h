@@ -30,7 +30,7 @@ static inline s64 handle_close(handle_t h) { return SYS1(SYS_HANDLE_CLOSE, h); }
 static inline s64 handle_info(handle_t h, void *info, u64 size) { return SYS3(SYS_HANDLE_INFO, h, info, size); }
 static inline s64 handle_revoke(handle_t h) { return SYS1(SYS_HANDLE_REVOKE, h); }
 static inline s64 domain_create(u64 quota, const char *name) { return SYS2(SYS_DOMAIN_CREATE, quota, name); }
-static inline void domain_exit(u32 status) { SYS1(SYS_DOMAIN_EXIT, status); __builtin_unreachable(); }
+static inline __noreturn void domain_exit(u32 status) { SYS1(SYS_DOMAIN_EXIT, status); __builtin_unreachable(); }
 static inline s64 thread_create(handle_t domain, const struct thread_args *a) { return SYS2(SYS_THREAD_CREATE, domain, a); }
 static inline s64 thread_set(handle_t t, enum thread_op op, u64 value) { return SYS3(SYS_THREAD_SET, t, op, value); }
 static inline s64 mem_map(handle_t domain, handle_t mem, u64 va, u64 offset, u64 bytes, u32 prot) { return SYS6(SYS_MAP, domain, mem, va, offset, bytes, prot); }
