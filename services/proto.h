@@ -92,11 +92,13 @@ struct vmm_start {
 	struct vm_def def;
 };
 
+#define MANAGER_RESUME_NONE (~0u)
 struct manager_start {
 	u32 size;
 	handle_t system; /* R_CONSOLE | R_LOG | R_POWER | R_STAT | R_WAIT */
 	handle_t init;	 /* channel, R_CALL */
-	handle_t reserved;
+	u32 restarts;	   /* how often manager was started before */
+	u32 resume;	   /* VM that the manager before was attached to; MANAGER_RESUME_NONE = none */
 	bool quit_on_last; /* exit=last-vm: manager is told for its banner only */
 };
 

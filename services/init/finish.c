@@ -1,0 +1,184 @@
+/* Leaving the machine: the result of the VMs, debug exit, ACPI power-off. */
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "services/common/s5.h"
+#include "services/init/init.h"
+#include "user/sys.h"
+
+#define STATUS_MAX 127u		  /* QEMU leaves with twice the value plus one */
+#define SHOW_PAUSE_NS 5000000ull
+#define SHOW_ROUNDS 200u	  /* at most 1 s for manager to show what guests wrote */
+#define TAIL_BYTES 2048u	  /* of the console of a VM that failed */
+#define TABLE_ROOM MiB(1)
+#define SSDT_MAX 64u
+
+/* ---- Console ---- */
+
+static void pause_ns(struct init *in, u64 ns)
+{
+	event_wait(in->idle, rt_clock_ns() + ns);
+}
+
+static void put(struct init *in, const char *s, size_t n)
+{
+	for (u32 idle = 0; n && idle < 1000;) {
+		s64 taken = sys_ctl(in->system, SYSOP_CONSOLE_WRITE, s, n);
+
+		if (taken < 0)
+			return;
+		if (taken == 0) {
+			idle++;
+			pause_ns(in, 1000000);
+			continue;
+		}
+		idle = 0;
+		s += taken;
+		n -= MIN((size_t)taken, n);
+	}
+}
+
+static void __printf(2, 3) print(struct init *in, const char *fmt, ...)
+{
+	char line[400];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = fmt_vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	put(in, line, MIN((size_t)n, sizeof(line) - 1));
+	put(in, "\r\n", 2);
+}
+
+/* ---- What guests wrote ---- */
+
+/* Bytes of the ring that manager has still to show; 0 when nobody is to see them. */
+static u64 vm_unshown(const struct vm *vm)
+{
+	u64 head, tail;
+
+	if (!vm->view)
+		return 0;
+	head = __atomic_load_n(&vm->view->out_head, __ATOMIC_ACQUIRE);
+	tail = __atomic_load_n(&vm->view->out_tail, __ATOMIC_RELAXED);
+	if (!vm->view->attached && !(vm->def.console_attach && tail == 0))
+		return 0;
+	return MIN(head - tail, VM_RING_BYTES);
+}
+
+static void vm_put_ring(struct init *in, const struct vm *vm, u64 bytes)
+{
+	u64 head = vm->view->out_head, at = head - MIN(bytes, head);
+
+	while (at != head) {
+		u64 index = at % VM_RING_BYTES, n = MIN(head - at, VM_RING_BYTES - index);
+
+		put(in, (const char *)vm->view->out + index, n);
+		at += n;
+	}
+}
+
+/* Manager gets a moment to show the rest; then it is stopped and what is left is shown here. */
+static void show_rest(struct init *in)
+{
+	for (u32 round = 0; round < SHOW_ROUNDS; round++) {
+		u64 left = 0;
+
+		for (u32 i = 0; i < in->vms; i++)
+			left += vm_unshown(&in->vm[i]);
+		if (!left)
+			break;
+		rt_unlock(&in->lock); /* manager may be in a call to us */
+		pause_ns(in, SHOW_PAUSE_NS);
+		rt_lock(&in->lock);
+	}
+	process_destroy(&in->manager);
+	for (u32 i = 0; i < in->vms; i++) {
+		u64 left = vm_unshown(&in->vm[i]);
+
+		if (left)
+			vm_put_ring(in, &in->vm[i], left);
+	}
+}
+
+/* The last lines of a VM's console, each behind its name; text only. */
+static void vm_print_tail(struct init *in, const struct vm *vm)
+{
+	u64 head = vm->view->out_head, at = head - MIN(head, TAIL_BYTES);
+	char line[160];
+	u32 n = 0;
+
+	for (; at != head; at++) {
+		char c = (char)vm->view->out[at % VM_RING_BYTES];
+
+		if (c >= ' ' && c < 0x7f)
+			line[n++] = c;
+		if ((c == '\n' || n == sizeof(line) - 1 || at + 1 == head) && n) {
+			line[n] = 0;
+			print(in, "vm %s| %s", vm->def.name, line);
+			n = 0;
+		}
+	}
+}
+
+/* ---- The result ---- */
+
+void finish_last_vm(struct init *in)
+{
+	u32 good = 0, bad = 0, status = MIN(in->first_status, STATUS_MAX);
+
+	show_rest(in);
+	print(in, "%s", "");
+	for (u32 i = 0; i < in->vms; i++) {
+		const struct vm *vm = &in->vm[i];
+
+		if (vm->ended && vm->status && vm->view && !vm->def.console_attach)
+			vm_print_tail(in, vm);
+		if (vm->broken || (vm->ended && vm->error[0]))
+			print(in, "vm %s: status %u (not started: %s)", vm->def.name, vm->status, vm->error);
+		else if (vm->ended)
+			print(in, "vm %s: status %u (%s)", vm->def.name, vm->status, vm_reason_text(vm->reason));
+		else
+			print(in, "vm %s: not started", vm->def.name);
+		good += vm->ended && !vm->status;
+		bad += vm->broken || (vm->ended && vm->status);
+	}
+	print(in, "%u VMs: %u ended well, %u failed; exit status %u", in->vms, good, bad, status);
+	if (in->options.has_exitport)
+		sys_ctl(in->system, SYSOP_DEBUG_EXIT, NULL, (u64)in->options.exitport << 32 | status);
+	finish_poweroff(in);
+}
+
+/* ---- Power-off ---- */
+
+static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room, struct sys_poweroff *out,
+		    bool *more)
+{
+	struct acpi_read r = {.index = index, .buf = (u64)room, .bytes = (u32)TABLE_ROOM};
+
+	memcpy(r.signature, signature, 4);
+	*more = sys_ctl(in->system, SYSOP_ACPI_READ, &r, sizeof(r)) >= 0;
+	return *more && s5_find(room, MIN(r.bytes, TABLE_ROOM), &out->slp_typa, &out->slp_typb);
+}
+
+int finish_poweroff(struct init *in)
+{
+	struct sys_poweroff off = {0};
+	s64 mem = mem_create(TABLE_ROOM, 0), e = -E_NODEV;
+	u8 *room = mem < 0 ? NULL : rt_map((handle_t)mem, TABLE_ROOM, PROT_R | PROT_W, NULL);
+	bool more, found;
+
+	if (mem >= 0)
+		handle_close((handle_t)mem);
+	if (!room)
+		return -E_NOMEM;
+	found = find_s5(in, "DSDT", 0, room, &off, &more);
+	more = true;
+	for (u32 i = 0; !found && more && i < SSDT_MAX; i++)
+		found = find_s5(in, "SSDT", i, room, &off, &more);
+	if (found)
+		e = sys_ctl(in->system, SYSOP_POWEROFF, &off, sizeof(off));
+	rt_log("can't power off: %s", found ? rt_error(e) : "no _S5_ in the ACPI tables");
+	mem_unmap(HANDLE_SELF, (u64)room, TABLE_ROOM);
+	return e < 0 ? (int)e : -E_STATE;
+}

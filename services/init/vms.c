@@ -1,0 +1,300 @@
+/* The table of VMs: definitions, starting, what happens at the end of one. */
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "services/init/init.h"
+#include "user/sys.h"
+
+/* What a monitor needs beside guest memory: image, heap, run page, vCPU areas. */
+#define MONITOR_BYTES MiB(3)
+#define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
+#define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
+#define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
+
+/* Texts, and the statuses that a reason fixes; -1 = the monitor's own is taken. */
+static const struct {
+	const char *text;
+	s32 status;
+} reasons[VM_REASONS] = {
+	[VM_REASON_NONE] = {"none", VM_STATUS_MONITOR_DIED},
+	[VM_REASON_EXIT_PORT] = {"exit port", -1},
+	[VM_REASON_POWEROFF] = {"power-off", VM_STATUS_OK},
+	[VM_REASON_RESET] = {"reset", VM_STATUS_RESET},
+	[VM_REASON_TRIPLE_FAULT] = {"triple fault", VM_STATUS_TRIPLE_FAULT},
+	[VM_REASON_INTERNAL] = {"internal error", VM_STATUS_INTERNAL},
+	[VM_REASON_LOAD] = {"not loadable", VM_STATUS_LOAD},
+	[VM_REASON_MONITOR_DIED] = {"monitor died", VM_STATUS_MONITOR_DIED},
+	[VM_REASON_DESTROYED] = {"destroyed", VM_STATUS_DESTROYED},
+};
+
+const char *vm_reason_text(u32 reason)
+{
+	return reason < VM_REASONS ? reasons[reason].text : "unknown";
+}
+
+/* ---- Definitions ---- */
+
+/* A module that a definition names. False: the error is set, with file and line. */
+static bool vm_take_module(struct vm *vm, const struct init_info *info, const char *key, const char *name,
+			   u32 line, struct init_module *out)
+{
+	if (!name[0])
+		return true;
+	for (u32 i = 0; i < info->modules; i++)
+		if (!strcmp(info->module[i].name, name)) {
+			*out = info->module[i];
+			return true;
+		}
+	fmt_snprintf(vm->error, sizeof(vm->error), "%s:%u: %s = @%s: expected the name of a boot module",
+		     vm->file, line, key, name);
+	return false;
+}
+
+/* Event, notification and shared memory of a VM, for as long as init lives. */
+static int vm_objects(struct vm *vm)
+{
+	s64 shared = mem_create(SHARED_BYTES, 0), event = event_create(), notify = event_create();
+	int err;
+
+	if (shared < 0 || event < 0 || notify < 0)
+		return -E_NOMEM;
+	vm->shared = (handle_t)shared;
+	vm->event = (handle_t)event;
+	vm->notify = (handle_t)notify;
+	vm->view = rt_map(vm->shared, SHARED_BYTES, PROT_R | PROT_W, &err);
+	return vm->view ? 0 : err;
+}
+
+static bool vm_name_taken(const struct init *in, const char *name)
+{
+	for (u32 i = 0; i < in->vms; i++)
+		if (!strcmp(in->vm[i].def.name, name))
+			return true;
+	return false;
+}
+
+static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info, const struct init_module *m)
+{
+	const char *text;
+
+	if (m->size > VMDEF_TEXT_MAX || !m->size) {
+		fmt_snprintf(vm->error, sizeof(vm->error), "%s: %lu bytes: expected a definition of 1 byte to 64 KiB",
+			     vm->file, m->size);
+		return false;
+	}
+	text = rt_map(m->memory, m->size, PROT_R, NULL);
+	if (!text || vm_objects(vm)) {
+		fmt_snprintf(vm->error, sizeof(vm->error), "%s: no memory to read it", vm->file);
+		return false;
+	}
+	bool ok = vmdef_parse(vm->file, text, m->size, &vm->def, &vm->lines, vm->error, sizeof(vm->error));
+	mem_unmap(HANDLE_SELF, (u64)text, ALIGN_UP(m->size, PAGE_SIZE));
+	if (ok && vm_name_taken(in, vm->def.name)) {
+		fmt_snprintf(vm->error, sizeof(vm->error), "%s: name = %s: expected a name that no other VM has",
+			     vm->file, vm->def.name);
+		vm->def.name[0] = 0;
+		ok = false;
+	}
+	return ok && vm_take_module(vm, info, "kernel", vm->def.kernel, vm->lines.kernel, &vm->kernel) &&
+	       vm_take_module(vm, info, "initrd", vm->def.initrd, vm->lines.initrd, &vm->initrd);
+}
+
+void vms_read(struct init *in, const struct init_info *info)
+{
+	for (u32 i = 0; i < info->modules; i++) {
+		const struct init_module *m = &info->module[i];
+		struct vm *vm = &in->vm[in->vms];
+
+		if (strncmp(m->name, "vm:", 3))
+			continue;
+		str_copy(vm->file, m->name + 3, sizeof(vm->file));
+		vm->broken = !vm_read(in, vm, info, m);
+		if (vm->broken) {
+			rt_log("%s", vm->error);
+			vm->reason = VM_REASON_LOAD;
+			vm->status = VM_STATUS_LOAD;
+			if (!vm->def.name[0])
+				str_copy(vm->def.name, vm->file, VM_NAME_MAX);
+		}
+		in->vms++;
+	}
+}
+
+/* ---- Start ---- */
+
+/* The shared memory as a monitor expects it; what its console said before stays readable. */
+static void vm_shared_reset(struct vm_shared *s)
+{
+	s->version = UAPI_VERSION;
+	s->state = VM_STATE_STARTING;
+	s->reason = VM_REASON_NONE;
+	s->status = 0;
+	s->log[0] = 0;
+	__atomic_store_n(&s->in_tail, s->in_head, __ATOMIC_RELEASE);
+}
+
+static int vm_launch(struct init *in, struct vm *vm)
+{
+	struct process *p = &vm->process;
+	struct vmm_start start = {
+		.size = sizeof(start),
+		.shared_bytes = SHARED_BYTES,
+		.kernel_size = vm->kernel.size,
+		.initrd_size = vm->initrd.size,
+		.def = vm->def,
+	};
+	struct { handle_t from; u32 rights; handle_t *to; } give[] = {
+		{vm->shared, R_READ | R_WRITE | R_INFO, &start.shared_mem},
+		{vm->event, R_WAIT | R_INFO, &start.event},
+		{vm->notify, R_SIGNAL | R_INFO, &start.notify},
+		{vm->kernel.memory, R_READ | R_INFO, &start.kernel_mem},
+		{vm->initrd.memory, R_READ | R_INFO, &start.initrd_mem},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(give); i++) {
+		s64 h = process_give(p, give[i].from, give[i].rights);
+		if (h < 0)
+			return (int)h;
+		*give[i].to = (handle_t)h;
+	}
+	s64 e = port_bind(in->port, p->domain, KEY(KEY_VM, vm - in->vm, vm->generation));
+	return e < 0 ? (int)e : process_run(p, &in->vmm_program, &start, sizeof(start));
+}
+
+static void vm_start_failed(struct init *in, struct vm *vm, int e)
+{
+	struct host_info host = {0};
+
+	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
+	if (e == -E_NOMEM)
+		fmt_snprintf(vm->error, sizeof(vm->error),
+			     "%s:%u: memory = %luM: expected what the machine has free: at most %luM", vm->file,
+			     vm->lines.memory, vm->def.memory >> 20, host.mem_free >> 20);
+	else
+		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file, vm->def.name,
+			     rt_error(e));
+	rt_log("%s", vm->error);
+	vm->ended = true;
+	vm->reason = VM_REASON_LOAD;
+	vm->status = VM_STATUS_LOAD;
+	if (!in->first_status)
+		in->first_status = vm->status;
+}
+
+int vm_start(struct init *in, struct vm *vm)
+{
+	int e;
+
+	if (vm->broken)
+		return -E_INVAL;
+	if (vm->running)
+		return -E_STATE;
+	process_destroy(&vm->process); /* a preserved one */
+	vm_shared_reset(vm->view);
+	vm->error[0] = 0;
+	vm->restart_at = 0;
+	vm->generation++;
+	e = process_create(&vm->process, &in->vmm_program, vm->def.name,
+			   vm->def.memory + MONITOR_BYTES + vm->def.memory / TABLE_SHARE);
+	if (!e) {
+		e = vm_launch(in, vm);
+		if (e)
+			process_destroy(&vm->process);
+	}
+	if (e) {
+		vm_start_failed(in, vm, e);
+		return e;
+	}
+	vm->running = true;
+	vm->ended = false;
+	vm->reason = VM_REASON_NONE;
+	vm->status = 0;
+	vm->start_ns = rt_clock_ns();
+	rt_log("vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
+	event_signal(vm->notify, VM_NOTIFY_STATE);
+	return 0;
+}
+
+/* ---- End ---- */
+
+/* The monitor's last words, a line at a time; what is not text becomes '?'. */
+static void vm_log_errors(struct vm *vm)
+{
+	char line[160];
+	u32 n = 0;
+
+	for (u32 i = 0; i < sizeof(vm->view->log); i++) {
+		char c = *(volatile char *)&vm->view->log[i];
+
+		if (c && c != '\n' && n < sizeof(line) - 1) {
+			line[n++] = c >= ' ' && c < 0x7f ? c : '?';
+			continue;
+		}
+		line[n] = 0;
+		if (n)
+			rt_log("vm %s: %s", vm->def.name, line);
+		n = 0;
+		if (!c)
+			return;
+	}
+}
+
+/* What the monitor left behind, believed only as far as it makes sense. */
+static void vm_take_result(struct vm *vm, enum vm_reason reason)
+{
+	u32 state = __atomic_load_n(&vm->view->state, __ATOMIC_ACQUIRE);
+	u32 said = __atomic_load_n(&vm->view->reason, __ATOMIC_RELAXED);
+	u32 status = __atomic_load_n(&vm->view->status, __ATOMIC_RELAXED);
+
+	if (reason == VM_REASON_NONE)
+		reason = state == VM_STATE_SHUTDOWN && said > VM_REASON_NONE && said < VM_REASON_MONITOR_DIED ?
+				 said : VM_REASON_MONITOR_DIED;
+	vm->reason = reason;
+	vm->status = reasons[reason].status < 0 ? status : (u32)reasons[reason].status;
+	vm->view->state = VM_STATE_SHUTDOWN;
+}
+
+static void vm_plan_restart(struct vm *vm)
+{
+	u64 now = rt_clock_ns();
+
+	if (vm->def.on_exit != ON_EXIT_RESTART || vm->reason == VM_REASON_DESTROYED)
+		return;
+	if (vm->def.restart_max && vm->restarts >= vm->def.restart_max) {
+		rt_log("vm %s: restarted %u times, not again", vm->def.name, vm->restarts);
+		return;
+	}
+	vm->restarts++;
+	vm->restart_at = now - vm->start_ns < RESTART_PAUSE_NS ? now + RESTART_PAUSE_NS : now;
+}
+
+void vm_end(struct init *in, struct vm *vm, enum vm_reason reason)
+{
+	u64 ms = (rt_clock_ns() - vm->start_ns) / 1000000;
+
+	vm_take_result(vm, reason);
+	vm_log_errors(vm);
+	rt_log("vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
+	       vm_reason_text(vm->reason), ms / 1000, ms % 1000);
+	if (vm->def.on_exit != ON_EXIT_PRESERVE || vm->reason == VM_REASON_DESTROYED)
+		process_destroy(&vm->process);
+	vm->running = false;
+	vm->ended = true;
+	if (vm->status && !in->first_status)
+		in->first_status = vm->status;
+	vm_plan_restart(vm);
+	event_signal(vm->notify, VM_NOTIFY_STATE);
+}
+
+int vm_destroy(struct init *in, struct vm *vm)
+{
+	bool pending = vm->restart_at;
+
+	vm->restart_at = 0;
+	if (vm->running)
+		vm_end(in, vm, VM_REASON_DESTROYED);
+	else if (vm->process.domain != HANDLE_NONE)
+		process_destroy(&vm->process);
+	else if (!pending)
+		return -E_STATE;
+	return 0;
+}
