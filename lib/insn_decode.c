@@ -52,7 +52,7 @@ static const u8 map_0f[256] = {
 	/* 70 */ MB,  MB,  MB,  MB,  M,   M,   M,   __,  M,   M,   X,   X,   M,   M,   M,   M,
 	/* 80 */ JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,
 	/* 90 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* a0 */ __,  __,  __,  M,   MB,  M,   X,   X,   __,  __,  __,  M,   MB,  M,   M,   M,
+	/* a0 */ __,  __,  __,  M,   MB,  M,   M,   M,   __,  __,  __,  M,   MB,  M,   M,   M,
 	/* b0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   MB,  M,   M,   M,   M,   M,
 	/* c0 */ M,   M,   MB,  M,   MB,  MB,  MB,  M,   __,  __,  __,  __,  __,  __,  __,  __,
 	/* d0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
@@ -207,7 +207,7 @@ static bool decode_vex(struct cursor *c, enum insn_mode mode, u8 lead, struct in
 	out->opcode = (u8)take(c, 1);
 	if (map != 1 || out->opcode != 0x77)
 		decode_modrm(c, mode, out);
-	if (map == 1 && (out->opcode == 0x77 || !(map_0f[out->opcode] & M)) && lead == 0x62)
+	if (map == 1 && !(map_0f[out->opcode] & M) && (out->opcode != 0x77 || lead == 0x62))
 		return false;
 	if (map == 10)
 		take(c, 4);

@@ -1,0 +1,275 @@
+// SOURCES: lib/insn_decode.c
+// LIBS: -lZydis
+/* insn_decode against Zydis: whatever both accept has the same length and operand; then its own contract. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <Zydis/Zydis.h>
+
+#include "lib/insn_decode.h"
+
+static ZydisDecoder decoder[3];
+static const enum insn_mode modes[3] = {INSN_MODE_16, INSN_MODE_32, INSN_MODE_64};
+
+static u64 rng_state = 0x9e3779b97f4a7c15ull;
+
+static u64 rng(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return rng_state * 0x2545f4914f6cdd1dull;
+}
+
+static int setup(void **state)
+{
+	ZydisDecoderInit(&decoder[0], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+	ZydisDecoderInit(&decoder[1], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	ZydisDecoderInit(&decoder[2], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	for (int i = 0; i < 3; i++)
+		ZydisDecoderEnableMode(&decoder[i], ZYDIS_DECODER_MODE_KNC, ZYAN_FALSE);
+	return 0;
+}
+
+static void show(const char *what, int m, const u8 *b, u32 ours, u32 zydis)
+{
+	fprintf(stderr, "%s in mode %d: ours %u, Zydis %u, bytes", what, modes[m], ours, zydis);
+	for (int i = 0; i < 15; i++)
+		fprintf(stderr, " %02x", b[i]);
+	fprintf(stderr, "\n");
+}
+
+static u8 gpr_number(ZydisRegister r)
+{
+	ZyanI8 id = ZydisRegisterGetId(r);
+
+	return r == ZYDIS_REGISTER_NONE || r == ZYDIS_REGISTER_RIP || r == ZYDIS_REGISTER_EIP ? INSN_NO_REG : (u8)id;
+}
+
+/* The memory operand of the moves that a caller relies on. */
+static bool same_operand(const struct insn *in, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops)
+{
+	for (int i = 0; i < zi->operand_count_visible; i++) {
+		const ZydisDecodedOperand *o = &ops[i];
+
+		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY)
+			continue;
+		if (o->size != in->mem_size * 8u)
+			return false;
+		u64 mask = in->addr_size == 8 ? ~0ull : (1ull << in->addr_size * 8) - 1;
+
+		if (((u64)o->mem.disp.value & mask) != ((u64)in->disp & mask) || zi->address_width != in->addr_size * 8)
+			return false;
+		bool rip = o->mem.base == ZYDIS_REGISTER_RIP || o->mem.base == ZYDIS_REGISTER_EIP;
+
+		if (rip != in->rip_relative)
+			return false;
+		if (gpr_number(o->mem.base) != in->base || gpr_number(o->mem.index) != in->index)
+			return false;
+		if (in->index != INSN_NO_REG && o->mem.scale && o->mem.scale != in->scale)
+			return false;
+		return o->mem.segment - ZYDIS_REGISTER_ES == in->seg;
+	}
+	return false;
+}
+
+static bool same_register(const struct insn *in, const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *ops)
+{
+	for (int i = 0; i < zi->operand_count_visible; i++) {
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			return in->kind == INSN_STORE_IMM && (u64)in->imm << (64 - in->mem_size * 8) ==
+				(u64)ops[i].imm.value.u << (64 - in->mem_size * 8);
+		if (ops[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
+			continue;
+		ZydisRegister r = ops[i].reg.value;
+		bool high = r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH;
+
+		if (high != in->high_byte)
+			return false;
+		if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_BL)
+			return in->reg == r - ZYDIS_REGISTER_AL;
+		if (high)
+			return in->reg == r - ZYDIS_REGISTER_AH + 4;
+		if (r >= ZYDIS_REGISTER_SPL && r <= ZYDIS_REGISTER_R15B)
+			return in->reg == r - ZYDIS_REGISTER_SPL + 4;
+		return ZydisRegisterGetId(r) == in->reg && (ops[i].size == in->op_size * 8u);
+	}
+	return false;
+}
+
+static bool is_legacy(const ZydisDecodedInstruction *zi)
+{
+	return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && zi->opcode_map <= ZYDIS_OPCODE_MAP_0F3A;
+}
+
+/* Counts: [0] both accept, [1] only Zydis, [2] only ours, [3] neither. */
+static void compare(int m, const u8 b[15], u32 count[4], bool strict)
+{
+	ZydisDecodedInstruction zi;
+	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+	struct insn in;
+	bool ours = insn_decode(b, 15, modes[m], &in);
+	bool theirs = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder[m], b, 15, &zi, ops));
+
+	count[ours ? (theirs ? 0 : 2) : (theirs ? 1 : 3)]++;
+	if (strict && theirs && !ours && is_legacy(&zi) && zi.meta.category != ZYDIS_CATEGORY_COND_BR &&
+	    zi.meta.category != ZYDIS_CATEGORY_CALL && zi.meta.category != ZYDIS_CATEGORY_UNCOND_BR) {
+		show(ZydisMnemonicGetString(zi.mnemonic), m, b, 0, zi.length);
+		fail();
+	}
+	if (!ours || !theirs)
+		return;
+	if (in.length != zi.length) {
+		show(ZydisMnemonicGetString(zi.mnemonic), m, b, in.length, zi.length);
+		fail();
+	}
+	if (in.kind >= INSN_LOAD && (!same_operand(&in, &zi, ops) || !same_register(&in, &zi, ops))) {
+		show("operand", m, b, in.length, zi.length);
+		fail();
+	}
+}
+
+static void test_random_bytes(void **state)
+{
+	u32 count[4] = {0};
+
+	for (u32 i = 0; i < 400000; i++) {
+		u64 r[2] = {rng(), rng()};
+		u8 b[16];
+
+		memcpy(b, r, 16);
+		compare((int)(i % 3), b, count, false);
+	}
+	assert_true(count[0] > 100000);
+}
+
+/* Every opcode of every legacy map, with every ModRM byte, under a random choice of prefixes. */
+static void test_every_opcode(void **state)
+{
+	static const u8 prefix[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x48, 0x41, 0x44, 0x4f};
+	u32 count[4] = {0};
+
+	for (u32 i = 0; i < 4 * 65536 * 3; i++) {
+		u64 r[2] = {rng(), rng()};
+		u32 n = 0, prefixes = (u32)rng() % 4, map = i >> 16 & 3;
+		u8 b[32];
+
+		memcpy(b + 16, r, 16);
+		while (prefixes--)
+			b[n++] = prefix[rng() % sizeof(prefix)];
+		if (map > 0)
+			b[n++] = 0x0f;
+		if (map > 1)
+			b[n++] = map == 2 ? 0x38 : 0x3a;
+		b[n++] = (u8)i;
+		b[n++] = (u8)(i >> 8);
+		memcpy(b + n, r, 15 - n);
+		compare((int)(i >> 18), b, count, true);
+	}
+	assert_true(count[0] > 300000);
+}
+
+static void test_vex_and_evex(void **state)
+{
+	static const u8 lead[] = {0xc4, 0xc5, 0x62, 0x8f};
+	u32 count[4] = {0};
+
+	for (u32 i = 0; i < 400000; i++) {
+		u64 r[2] = {rng(), rng()};
+		u8 b[16];
+
+		memcpy(b, r, 16);
+		b[0] = lead[i % 4];
+		if (b[0] == 0x62)
+			b[2] |= 4;
+		if (i & 4)
+			b[1] = (u8)((b[1] & 0xe0) | (b[0] == 0x8f ? 8 + b[2] % 3 : 1 + b[2] % 3));
+		compare((int)(i / 4 % 3), b, count, false);
+	}
+	assert_true(count[0] > 30000);
+}
+
+static void test_short_input_is_refused(void **state)
+{
+	/* movabs rax, imm64 behind a segment prefix: 11 bytes */
+	static const u8 b[] = {0x64, 0x48, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8};
+	struct insn in;
+
+	for (u32 n = 0; n < sizeof(b); n++) {
+		u8 *exact = malloc(n ? n : 1); /* an access past the end is seen by the sanitizer */
+
+		memcpy(exact, b, n);
+		assert_false(insn_decode(exact, n, INSN_MODE_64, &in));
+		free(exact);
+	}
+	assert_true(insn_decode(b, sizeof(b), INSN_MODE_64, &in));
+	assert_int_equal(in.length, 11);
+	assert_int_equal(in.imm, 0x0807060504030201);
+}
+
+static void test_more_than_15_bytes_is_refused(void **state)
+{
+	u8 b[20];
+	struct insn in;
+
+	memset(b, 0x66, sizeof(b));
+	b[14] = 0x90;
+	assert_true(insn_decode(b, sizeof(b), INSN_MODE_32, &in));
+	b[14] = 0x66;
+	b[15] = 0x90;
+	assert_false(insn_decode(b, sizeof(b), INSN_MODE_32, &in));
+}
+
+static void test_kinds(void **state)
+{
+	static const struct {
+		u8 bytes[15];
+		enum insn_mode mode;
+		u8 length, kind, reg, rm;
+	} cases[] = {
+		{{0x0f, 0x22, 0xd8}, INSN_MODE_64, 3, INSN_CR_WRITE, 3, 0},
+		{{0x0f, 0x22, 0x18}, INSN_MODE_64, 3, INSN_CR_WRITE, 3, 0}, /* mod is ignored */
+		{{0x44, 0x0f, 0x20, 0xc7}, INSN_MODE_64, 4, INSN_CR_READ, 8, 7},
+		{{0x41, 0x0f, 0x22, 0xe1}, INSN_MODE_64, 4, INSN_CR_WRITE, 4, 9},
+		{{0x0f, 0x23, 0xf8}, INSN_MODE_32, 3, INSN_DR_WRITE, 7, 0},
+		{{0x0f, 0x21, 0xf3}, INSN_MODE_16, 3, INSN_DR_READ, 6, 3},
+		{{0x0f, 0x06}, INSN_MODE_32, 2, INSN_CLTS, 0, 0},
+		{{0x0f, 0x01, 0xf0}, INSN_MODE_16, 3, INSN_LMSW, 6, 0},
+		{{0x66, 0x0f, 0xa2}, INSN_MODE_64, 3, INSN_OTHER, 0, 0},       /* prefixed CPUID */
+		{{0xf4}, INSN_MODE_64, 1, INSN_OTHER, 0, 0},
+		{{0x0f, 0x01, 0xd9}, INSN_MODE_64, 3, INSN_OTHER, 3, 1},       /* VMMCALL */
+		{{0xf3, 0x6e}, INSN_MODE_64, 2, INSN_OTHER, 0, 0},
+		{{0x89, 0x48, 0x10}, INSN_MODE_64, 3, INSN_STORE, 1, 0},
+		{{0x88, 0x20}, INSN_MODE_32, 2, INSN_STORE, 4, 0},
+		{{0xc7, 0x40, 0xb0, 0, 0, 0, 0}, INSN_MODE_64, 7, INSN_STORE_IMM, 0, 0},
+		{{0x0f, 0xb6, 0x03}, INSN_MODE_64, 3, INSN_LOAD, 0, 3},
+		{{0xa1, 1, 2, 3, 4, 5, 6, 7, 8}, INSN_MODE_64, 9, INSN_LOAD, 0, 0},
+	};
+
+	for (u32 i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct insn in;
+
+		assert_true(insn_decode(cases[i].bytes, 15, cases[i].mode, &in));
+		if (in.length != cases[i].length || in.kind != cases[i].kind || in.reg != cases[i].reg || in.rm != cases[i].rm)
+			fail_msg("case %u: expected length %u kind %u reg %u rm %u, got %u %u %u %u", i, cases[i].length,
+				 cases[i].kind, cases[i].reg, cases[i].rm, in.length, in.kind, in.reg, in.rm);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_bytes),
+		cmocka_unit_test(test_every_opcode),
+		cmocka_unit_test(test_vex_and_evex),
+		cmocka_unit_test(test_short_input_is_refused),
+		cmocka_unit_test(test_more_than_15_bytes_is_refused),
+		cmocka_unit_test(test_kinds),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
