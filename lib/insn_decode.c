@@ -163,9 +163,8 @@ static void decode_mem_32(struct cursor *c, enum insn_mode mode, struct insn *ou
 		out->disp = take(c, 4);
 		return;
 	}
-	set_mem(out, (u8)(base | (out->rex & 1) << 3), index, base == RSP || base == RBP ? SS : DS);
-	if (out->base & 8) /* only RSP and RBP themselves imply SS */
-		set_mem(out, out->base, index, DS);
+	base |= (u8)((out->rex & 1) << 3);
+	set_mem(out, base, index, base == RSP || base == RBP ? SS : DS);
 	out->disp = take(c, mod == 1 ? 1 : mod == 2 ? 4 : 0);
 }
 
@@ -323,10 +322,8 @@ bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
 	if (out->rex & 8)
 		out->op_size = 8;
 
-	if ((b == 0xc4 || b == 0xc5 || b == 0x62) && (mode == INSN_MODE_64 || peek(&c) >> 6 == 3)) {
-		if (!decode_vex(&c, mode, b, out))
-			return false;
-	} else if (b == 0x8f && peek(&c) & 0x18) {
+	if (((b == 0xc4 || b == 0xc5 || b == 0x62) && (mode == INSN_MODE_64 || peek(&c) >> 6 == 3)) ||
+	    (b == 0x8f && peek(&c) & 0x18)) {
 		if (!decode_vex(&c, mode, b, out))
 			return false;
 	} else {
