@@ -13,6 +13,8 @@
 #include "hv/exit.h"
 #include "hv/object.h"
 #include "hv/vlapic.h"
+#include "hv/walk.h"
+#include "mm/aspace.h"
 #include "mm/pt.h"
 #include "uapi/run.h"
 
@@ -26,6 +28,7 @@ struct vm_slot_entry {
 	struct mem *mem; /* NULL = free; holds a reference */
 	u64 gpa, bytes, offset;
 	u32 flags;
+	struct mapping link; /* its row in the object's list of mappings */
 };
 
 struct vm {
@@ -34,6 +37,7 @@ struct vm {
 	u32 id;			 /* [I] for the log */
 	spinlock_t slot_lock;
 	struct vm_slot_entry slot[VM_SLOTS]; /* [s] */
+	bool slot_busy;		 /* [s] a slot's entries are being removed in chunks */
 	struct pt npt;		 /* [s] nested page table */
 	u64 npt_epoch;		 /* [a] raised when entries were removed: vCPUs flush before the next entry */
 	u64 tsc_base;		 /* [I] host TSC at creation: the guest's TSC starts at 0 */
@@ -91,7 +95,15 @@ struct vcpu {
 	bool nmi_pending;		/* [a] */
 	u64 xcr0;			/* [v] guest's */
 	u64 apic_base;			/* [v] */
-	u64 cr8;			/* [v] */
+	u64 cr8;			/* [v] TPR bits 7:4; enter() hands it to the CPU and reads it back */
+	u64 tsc_offset;			/* [v] guest TSC = boot CPU's TSC + this */
+	u64 misc_enable, mtrr_def_type;	/* [v] MSRs that are state only */
+	s32 ext_vector;			/* [v] the PIC's vector, not yet injected; -1 = none */
+	bool broken;			/* [v] after RUN_EXIT_INTERNAL */
+	bool unload;			/* [a] another CPU waits for it to be unloaded */
+	struct walk_cache walk;		/* [v] */
+	struct vcpu_state *scratch;	/* [v] room for one state, too large for a stack */
+	u64 run_va;			/* [I] where the monitor sees the run page */
 	u64 stat[STAT_ROWS];		/* [v] */
 };
 

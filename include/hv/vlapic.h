@@ -4,6 +4,8 @@
 #include "lib/rbtree.h"
 #include "lib/types.h"
 
+struct vlapic_timer;
+
 /* [v] owned by the vCPU's runner, [a] atomic */
 struct vlapic {
 	u64 pir[4];	/* [a] fixed interrupts posted by anyone; the runner moves them to irr */
@@ -19,4 +21,7 @@ struct vlapic {
 	u32 timer_init, timer_divide; /* [v] */
 	u64 timer_start, timer_deadline; /* [v] ns */
 	u8 offered;	/* [v] vector offered to the CPU by offer_irq; 0 = none */
+	bool update;	/* [v] irr, isr or the enable bits changed: choose again what to offer */
+	u32 eoi_exit;	/* [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor */
+	struct vlapic_timer *timer; /* [I] */
 };
