@@ -1,0 +1,237 @@
+/* The monitor of one VM: puts it together from the start block, runs it, reports its end. */
+#include "guest-loader/loader.h"
+#include "lib/string.h"
+#include "user/sys.h"
+#include "vmm/acpi.h"
+#include "vmm/vcpu.h"
+
+#define MEMORY_UNIT PAGE_2M
+
+struct vm {
+	const struct vmm_start *start;
+	struct vm_shared *shared;
+	struct machine machine;
+	struct vcpu vcpu;
+	handle_t port; /* what the event thread waits at */
+};
+
+enum port_key { KEY_EVENT = 1, KEY_TIMER };
+
+static void log_line(const char *line, void *shared) { console_log(shared, line); }
+
+/* The last words: what init and manager need stands in the shared memory before they are told. */
+static __noreturn void finish(struct vm *vm, enum vm_reason reason, u32 status)
+{
+	vm->shared->reason = reason;
+	vm->shared->status = status;
+	__atomic_store_n(&vm->shared->state, VM_STATE_SHUTDOWN, __ATOMIC_RELEASE);
+	event_signal(vm->start->notify, VM_NOTIFY_OUTPUT | VM_NOTIFY_STATE);
+	domain_exit(status);
+}
+
+/* Guest RAM: one memory object, mapped here and into up to three slots of the VM. */
+static int set_slot(struct vm *vm, u32 slot, handle_t mem, u64 gpa, u64 offset, u64 end)
+{
+	struct vm_slot s = {.size = sizeof(s), .memory = mem, .gpa = gpa, .offset = offset, .bytes = end - gpa};
+	s64 err = vm_slot_set(vm->machine.vm, slot, &s);
+
+	if (err)
+		rt_log("memory slot at %#llx: %s", (unsigned long long)gpa, rt_error(err));
+	return (int)err;
+}
+
+static int create_ram(struct vm *vm)
+{
+	const struct vm_def *def = &vm->start->def;
+	struct ram *r = &vm->machine.ram;
+	handle_t mem;
+	int err;
+	s64 h;
+
+	if (!def->memory || !IS_ALIGNED(def->memory, MEMORY_UNIT)) {
+		rt_log("memory: %llu bytes is not a multiple of 2 MiB", (unsigned long long)def->memory);
+		return -E_INVAL;
+	}
+	h = mem_create(def->memory, MEM_GUEST | (def->populate ? MEM_POPULATE : 0));
+	if (h < 0) {
+		rt_log("memory: %llu MiB: %s", (unsigned long long)(def->memory >> 20), rt_error(h));
+		return (int)h;
+	}
+	mem = (handle_t)h;
+	r->host = rt_map(mem, def->memory, PROT_R | PROT_W, &err);
+	if (!r->host) {
+		rt_log("memory: mapping it here: %s", rt_error(err));
+		return err;
+	}
+	r->low = MIN(def->memory, RAM_LOW_MAX);
+	r->high = def->memory - r->low;
+	err = set_slot(vm, 0, mem, 0, 0, RAM_HOLE);
+	if (!err)
+		err = set_slot(vm, 1, mem, RAM_HOLE_END, RAM_HOLE_END, r->low);
+	if (!err && r->high)
+		err = set_slot(vm, 2, mem, RAM_HIGH_BASE, r->low, RAM_HIGH_BASE + r->high);
+	return err;
+}
+
+/* Maps a module to read. False: an error was logged. An absent one leaves *image empty. */
+static bool map_image(const char *key, const char *name, handle_t mem, u64 size, struct loader_image *image)
+{
+	int err;
+
+	*image = (struct loader_image){.name = name};
+	if (!mem)
+		return true;
+	image->data = rt_map(mem, ALIGN_UP(size, PAGE_SIZE), PROT_R, &err);
+	image->bytes = size;
+	if (!image->data)
+		rt_log("%s: @%s: %s", key, name, rt_error(err));
+	return image->data;
+}
+
+static void unmap_image(const struct loader_image *image)
+{
+	if (image->data)
+		mem_unmap(HANDLE_SELF, (u64)image->data, ALIGN_UP(image->bytes, PAGE_SIZE));
+}
+
+/* Puts tables and image into RAM and the vCPU into its first state. */
+static int load(struct vm *vm)
+{
+	const struct vmm_start *st = vm->start;
+	const struct ram *r = &vm->machine.ram;
+	struct loader_ram ram = {r->host, r->low, r->high, ACPI_GPA};
+	struct loader_image kernel, initrd;
+	char error[256];
+	int err;
+
+	if (!st->kernel_mem) {
+		rt_log("kernel: none was given");
+		return -E_NOENT;
+	}
+	if (!map_image("kernel", st->def.kernel, st->kernel_mem, st->kernel_size, &kernel) ||
+	    !map_image("initrd", st->def.initrd, st->initrd_mem, st->initrd_size, &initrd))
+		return -E_NOMEM;
+	err = acpi_build(r, st->def.vcpus);
+	if (err) {
+		rt_log("ACPI tables: %s", rt_error(err));
+		return err;
+	}
+	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram, &vm->vcpu.state, error,
+			  sizeof(error));
+	if (err) {
+		rt_log("kernel: @%s: %s", st->def.kernel, error);
+		return err;
+	}
+	unmap_image(&kernel);
+	unmap_image(&initrd);
+	vm->vcpu.state.size = sizeof(vm->vcpu.state);
+	err = (int)vcpu_set(vm->vcpu.handle, &vm->vcpu.state);
+	if (err)
+		rt_log("first vCPU state: %s", rt_error(err));
+	return err;
+}
+
+/* The machine without its guest. */
+static int create_machine(struct vm *vm)
+{
+	struct machine *m = &vm->machine;
+	s64 h = vm_create();
+	int err;
+
+	if (h < 0) {
+		rt_log("VM: %s", rt_error(h));
+		return (int)h;
+	}
+	m->vm = (handle_t)h;
+	err = create_ram(vm);
+	if (err)
+		return err;
+	h = event_create();
+	if (h < 0) {
+		rt_log("timer: %s", rt_error(h));
+		return (int)h;
+	}
+	m->timer_event = (handle_t)h;
+	console_init(&m->console, vm->shared, vm->start->notify);
+	err = machine_init(m);
+	if (err) {
+		rt_log("devices: %s", rt_error(err));
+		return err;
+	}
+	return vcpu_init(&vm->vcpu, m, 0);
+}
+
+/* Timers, console input and the power button. */
+static void event_loop(void *arg)
+{
+	struct vm *vm = arg;
+	struct machine *m = &vm->machine;
+	struct port_packet packet[2];
+
+	for (;;) {
+		s64 n = port_wait(vm->port, packet, ARRAY_SIZE(packet), DEADLINE_NEVER);
+
+		if (n < 0 && n != -E_INTR) {
+			rt_log("event thread: %s", rt_error(n));
+			machine_end(m, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
+			return;
+		}
+		for (s64 i = 0; i < n; i++) {
+			if (packet[i].key != KEY_EVENT)
+				continue;
+			if (packet[i].bits & VM_EV_SHUTDOWN)
+				acpi_pm_button(&m->acpi_pm);
+			if (packet[i].bits & VM_EV_INPUT)
+				uart_poll(&m->com1);
+		}
+		machine_run_timers(m);
+	}
+}
+
+static int start_events(struct vm *vm)
+{
+	s64 h = port_create();
+
+	if (h >= 0) {
+		vm->port = (handle_t)h;
+		h = port_bind(vm->port, vm->start->event, KEY_EVENT);
+	}
+	if (h >= 0)
+		h = port_bind(vm->port, vm->machine.timer_event, KEY_TIMER);
+	if (h >= 0)
+		h = rt_thread(event_loop, vm);
+	if (h < 0)
+		rt_log("event thread: %s", rt_error(h));
+	return h < 0 ? (int)h : 0;
+}
+
+int program_main(void *arg)
+{
+	const struct vmm_start *start = arg;
+	struct vm_shared *shared = rt_map(start->shared_mem, ALIGN_UP(start->shared_bytes, PAGE_SIZE),
+					  PROT_R | PROT_W, NULL);
+	struct vm *vm;
+
+	if (start->size != sizeof(*start) || !shared || start->shared_bytes < sizeof(*shared))
+		return VM_STATUS_INTERNAL;
+	rt_log_to(log_line, shared);
+	vm = rt_alloc(sizeof(*vm));
+	if (!vm)
+		return VM_STATUS_INTERNAL;
+	vm->start = start;
+	vm->shared = shared;
+	if (start->def.vcpus != 1) {
+		rt_log("vcpus: %u: only 1 is supported", start->def.vcpus);
+		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
+	}
+	if (create_machine(vm))
+		finish(vm, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
+	if (load(vm))
+		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
+	if (start_events(vm))
+		finish(vm, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
+	__atomic_store_n(&shared->state, VM_STATE_RUNNING, __ATOMIC_RELEASE);
+	event_signal(start->notify, VM_NOTIFY_STATE);
+	vcpu_loop(&vm->vcpu);
+	finish(vm, vm->machine.reason, vm->machine.status);
+}

@@ -1,0 +1,143 @@
+#include "vmm/vcpu.h"
+
+#include "lib/fmt.h"
+#include "user/sys.h"
+
+static struct vcpu *of(struct emul *e) { return container_of(e, struct vcpu, emul); }
+
+static void *emul_ram(struct emul *e, u64 gpa, u64 bytes) { return ram_ptr(&of(e)->m->ram, gpa, bytes); }
+static u64 emul_mmio_read(struct emul *e, u64 gpa, u32 size) { return bus_read(&of(e)->m->mmio, gpa, size); }
+static void emul_mmio_write(struct emul *e, u64 gpa, u32 size, u64 v) { bus_write(&of(e)->m->mmio, gpa, size, v); }
+static u32 emul_io_in(struct emul *e, u16 port, u32 size) { return (u32)bus_read(&of(e)->m->ports, port, size); }
+static void emul_io_out(struct emul *e, u16 port, u32 size, u32 v) { bus_write(&of(e)->m->ports, port, size, v); }
+
+static const struct emul_ops emul_callbacks = {
+	.ram = emul_ram,
+	.mmio_read = emul_mmio_read,
+	.mmio_write = emul_mmio_write,
+	.io_in = emul_io_in,
+	.io_out = emul_io_out,
+};
+
+static void fail(struct vcpu *v) { machine_end(v->m, VM_REASON_INTERNAL, VM_STATUS_INTERNAL); }
+
+static void exit_io(struct vcpu *v)
+{
+	struct vcpu_run *r = v->run;
+
+	if (r->io.in)
+		r->io.data = (u32)bus_read(&v->m->ports, r->io.port, r->io.size);
+	else
+		bus_write(&v->m->ports, r->io.port, r->io.size, r->io.data);
+}
+
+static void report_unsupported(struct vcpu *v)
+{
+	const struct emul *e = &v->emul;
+	char bytes[INSN_MAX * 3 + 1] = "";
+
+	for (u32 i = 0; i < e->byte_count && i < INSN_MAX; i++)
+		fmt_snprintf(bytes + i * 3, 4, " %02x", e->bytes[i]);
+	rt_log("cannot emulate the instruction at rip %#llx for address %#llx:%s: %s",
+	       (unsigned long long)v->state.rip, (unsigned long long)v->run->emulate.gpa, bytes,
+	       e->why ? e->why : "no reason given");
+}
+
+static void exit_emulate(struct vcpu *v)
+{
+	struct vcpu_state *s = &v->state;
+	s64 err;
+
+	s->size = sizeof(*s);
+	s->groups = EMUL_GROUPS;
+	err = vcpu_get(v->handle, s);
+	if (!err && v->run->emulate.fetch) {
+		rt_log("the guest executes at rip %#llx, address %#llx, where it has no memory",
+		       (unsigned long long)s->rip, (unsigned long long)v->run->emulate.gpa);
+		fail(v);
+		return;
+	}
+	if (!err && emul_step(&v->emul) == EMUL_UNSUPPORTED) {
+		report_unsupported(v);
+		fail(v);
+		return;
+	}
+	s->groups = v->emul.dirty;
+	if (!err && s->groups)
+		err = vcpu_set(v->handle, s);
+	if (!err)
+		return;
+	rt_log("vCPU state: %s", rt_error(err));
+	fail(v);
+}
+
+static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
+static void exit_extint(struct vcpu *v) { v->run->extint.vector = irq_ack(&v->m->irq); }
+static void exit_intr(struct vcpu *v) { v->run->immediate = 0; }
+static void exit_shutdown(struct vcpu *v) { machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT); }
+
+static void exit_internal(struct vcpu *v)
+{
+	static const char *const why[] = {
+		[RUN_INTERNAL_ENTRY] = "the CPU refused the guest's state",
+		[RUN_INTERNAL_UNKNOWN] = "the kernel doesn't know this exit",
+		[RUN_INTERNAL_MEMORY] = "no memory left within the quota",
+		[RUN_INTERNAL_DELIVERY] = "an event could not be delivered",
+	};
+	u32 code = v->run->internal.code;
+
+	rt_log("the vCPU cannot go on: %s", code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
+	fail(v);
+}
+
+static void (*const exits[])(struct vcpu *) = {
+	[RUN_EXIT_NONE] = NULL,
+	[RUN_EXIT_INTR] = exit_intr,
+	[RUN_EXIT_IO] = exit_io,
+	[RUN_EXIT_EMULATE] = exit_emulate,
+	[RUN_EXIT_EOI] = exit_eoi,
+	[RUN_EXIT_EXTINT] = exit_extint,
+	[RUN_EXIT_SHUTDOWN] = exit_shutdown,
+	[RUN_EXIT_INTERNAL] = exit_internal,
+};
+static_assert(ARRAY_SIZE(exits) == RUN_EXITS, "an exit has no handler");
+
+void vcpu_loop(struct vcpu *v)
+{
+	while (!machine_ended(v->m)) {
+		s64 err = vcpu_run(v->handle);
+		u32 exit = v->run->exit;
+
+		if (unlikely(err && err != -E_INTR)) {
+			rt_log("vcpu_run: %s", rt_error(err));
+			fail(v);
+		} else if (unlikely(exit >= RUN_EXITS || !exits[exit])) {
+			rt_log("vcpu_run: exit %u is unknown here", exit);
+			fail(v);
+		} else {
+			exits[exit](v);
+		}
+	}
+}
+
+int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
+{
+	u64 va = rt_va_reserve(PAGE_SIZE);
+	s64 h = va ? vcpu_create(m->vm, index, va) : -E_NOMEM;
+
+	if (h < 0) {
+		rt_log("vCPU %u: %s", index, rt_error(h));
+		return (int)h;
+	}
+	v->m = m;
+	v->handle = (handle_t)h;
+	v->run = (struct vcpu_run *)va;
+	v->emul.s = &v->state;
+	v->emul.ops = &emul_callbacks;
+	m->vcpu = v->handle;
+	if (v->run->version != UAPI_VERSION) {
+		rt_log("vCPU %u: run page version %u, expected %u", index, v->run->version, UAPI_VERSION);
+		return -E_INVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,19 @@
+/* A vCPU's loop: enters the guest, and does what it came out for. */
+#pragma once
+
+#include "vmm/emul.h"
+#include "vmm/machine.h"
+
+struct vcpu {
+	struct machine *m;     /* [I] */
+	handle_t handle;       /* [I] */
+	struct vcpu_run *run;  /* [I] shared with the kernel */
+	struct emul emul;
+	struct vcpu_state state;
+};
+
+/* Creates vCPU `index` of m->vm. Logs the error and returns it. */
+int vcpu_init(struct vcpu *v, struct machine *m, u32 index);
+
+/* Runs the guest until the machine has ended. */
+void vcpu_loop(struct vcpu *v);
