@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel/object.h"
+#include "kernel/thread.h"
 #include "mm/aspace.h"
 
 #define HANDLES_PER_DOMAIN 4096
@@ -21,15 +22,17 @@ struct domain {
 	u32 id;			/* [I] for the log */
 	struct aspace aspace;
 	struct quota quota;	/* [a] */
-	struct quota *parent_quota; /* [I] the limit was taken from here... */
-	struct domain *parent;	/* [I] ...of this domain; holds a reference; NULL for init and the kernel's */
 	spinlock_t lock;
 	struct handle_slot *chunk[HANDLES_PER_DOMAIN / HANDLE_CHUNK]; /* [d] */
 	u32 free_head;		/* [d] */
 	u32 handle_top;		/* [d] */
+	struct list reap_link;	/* the reaper's */
+	u32 close_next;		/* the reaper's: next handle to close */
 	struct list threads;	/* [d] struct thread.domain_link */
 	u32 thread_count;	/* [a] not yet exited */
 	u32 vcpu_count;		/* [a] */
+	bool ended;		/* [a] the last thread is gone */
+	bool closed;		/* [d] no handle may be added any more */
 	bool dying;		/* [a] every thread leaves as soon as it can */
 	u32 status;		/* [d] exit status */
 	bool status_set;	/* [d] */
@@ -38,4 +41,27 @@ struct domain {
 	u64 populated;		/* [a] bytes of frames in its memory objects */
 };
 
-struct domain *current_domain(void);
+#define DOMAIN_MIN_QUOTA KiB(64)
+#define DOMAIN_MAX_QUOTA (1ull << 46)
+
+/* Exit statuses that the kernel gives; a program's own are 0..127. */
+enum domain_status {
+	DOMAIN_STATUS_FAULT = 0x100, /* a thread caused an exception */
+	DOMAIN_STATUS_REVOKED,	     /* destroyed by handle_revoke or the loss of its last handle */
+};
+
+extern const struct object_ops domain_object_ops;
+extern struct kinfo *kernel_kinfo; /* mapped read-only into every domain at KINFO_VA */
+extern struct domain kernel_domain; /* of the kernel's own threads; its address space is kernel_aspace's */
+
+static inline struct domain *current_domain(void) { return thread_current()->domain; }
+
+/* quota is taken from parent (NULL: made from nothing, for init). -E_NOMEM. One reference for the caller. */
+int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out) __must_check;
+/* Ends the domain: every thread leaves as soon as it can. The first status counts. Any thread, no lock held. */
+void domain_kill(struct domain *d, u32 status);
+/* A thread has ended; with the last one the domain is handed to the reaper. */
+void domain_thread_ended(struct domain *d);
+/* Closes up to 256 handles; true when none is left. For the reaper. */
+bool domain_close_handles_step(struct domain *d);
+void domain_init(void);

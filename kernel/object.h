@@ -22,8 +22,10 @@ struct object_ops {
 
 extern const struct object_ops *const object_ops[OBJ_TYPES];
 
-/* One reference for the caller. */
+/* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */
 void object_init(struct object *o, enum obj_type type, struct quota *q);
+/* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
+void object_free(struct object *o, void *structure, size_t bytes);
 void object_get(struct object *o);
 /* Drops a reference; the last one revokes the object and hands it to the reaper. */
 void object_put(struct object *o);
@@ -45,3 +47,5 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights) __must_check;
  * -E_RIGHTS, -E_DEAD.
  */
 int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **out) __must_check;
+/* Its rights; 0 when it names nothing. */
+u32 handle_rights(handle_t h);

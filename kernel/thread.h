@@ -8,6 +8,7 @@
 #include "kernel/object.h"
 #include "kernel/timer.h"
 
+struct channel;
 struct domain;
 struct vcpu;
 
@@ -16,14 +17,12 @@ enum thread_state {
 	THREAD_RUNNABLE, /* in a run queue, or running */
 	THREAD_BLOCKING, /* has announced that it will block; a wake-up makes it RUNNABLE again */
 	THREAD_BLOCKED,
+	THREAD_WAKING,	 /* taken off BLOCKED or STOPPED, on its way to a run queue */
 	THREAD_EXITED,
 };
 
-/*
- * The user registers, at the top of the kernel stack while the thread is in the kernel. The order is the
- * pushes' in kernel/entry.asm.
- */
-struct user_regs {
+/* What trap entry pushes (kernel/entry.asm), for faults and interrupts from any ring. */
+struct trap_frame {
 	u64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
 	u64 vector, error;
 	u64 rip, cs, rflags, rsp, ss;
@@ -41,6 +40,7 @@ struct thread {
 	u64 affinity;		/* [r] mask of CPUs */
 	u64 vruntime;		/* [r] weighted ns */
 	u64 run_start;		/* [t] clock when it was put on the CPU */
+	u64 run_ns;		/* [t] */
 	struct rb_node run_node; /* [r] */
 	bool queued;		/* [r] */
 	bool stop;		/* [a] thread_set STOP: stop at the next return to user */
@@ -54,10 +54,11 @@ struct thread {
 	struct timer block_timer; /* [t] */
 	bool timed_out;		/* [a] */
 	struct vcpu *vcpu;	/* [t] vCPU that it is running, loaded or to be loaded again */
-	/* channel calls, under the channel's lock */
-	struct list ipc_link;
-	u64 ipc_words;
-	s64 ipc_result;
+	struct list wait_link;	/* under the lock of what it waits for */
+	struct channel *channel; /* under its lock: where a call of this thread is queued or served */
+	struct thread *peer;	/* under the channel's lock: the client served, or the server serving */
+	u64 ipc_words;		/* of the call made, or received: under the channel's lock */
+	s64 ipc_result;		/* under the channel's lock */
 };
 
 #define KSTACK_PAGES 2
@@ -66,7 +67,8 @@ static inline struct thread *thread_current(void)
 {
 	struct thread *t;
 
-	__asm__ volatile("mov %%gs:24, %0" : "=r"(t));
+	/* not volatile: within one stack it never changes */
+	__asm__("mov %%gs:24, %0" : "=r"(t));
 	return t;
 }
 
@@ -91,7 +93,13 @@ bool thread_must_leave(void);
  * objects used afterwards need a reference.
  */
 void preempt_point(void);
+/* Leaves the domain's list and whatever it is part of; called by thread_exit on the thread itself. */
+void thread_ending(struct thread *t);
+void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* entry.asm */
 /* Is a preemption (resched) pending on this CPU? Cheap; for loops that enter guests. */
 static inline bool preempt_pending(void) { return this_cpu()->resched != 0; }
 
+/* In any domain (not only the current one). The thread is stopped. One reference for the caller. -E_NOMEM, -E_DEAD */
+int thread_create(struct domain *d, const struct thread_args *a, struct thread **out) __must_check;
+/* A kernel thread, blocked until its first thread_wake. NULL: no memory. */
 struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *arg);

@@ -1,6 +1,7 @@
 /* What the rest of the kernel needs to know of VMs and vCPUs. kernel/vm.c, kernel/vcpu.c. */
 #pragma once
 
+#include "hv/cpu.h"
 #include "hv/vcpu.h"
 #include "kernel/object.h"
 
@@ -11,6 +12,9 @@ extern const struct object_ops vm_object_ops, vcpu_object_ops;
  * idle thread. The old thread's address space is still loaded.
  */
 void vcpu_sched_out(struct thread *next);
+
+/* Unloads what this CPU has loaded (c->vcpu may be NULL); the owner's address space is active. */
+void vcpu_drop(struct cpu *c);
 
 /* A running vCPU is told to leave the guest: the domain is dying. Any CPU. */
 void vcpu_stop_all(struct vm *vm);

@@ -35,3 +35,8 @@ struct bootinfo {
 	struct boot_module module[BOOT_MAX_MODULES];
 	char error[128];    /* not empty: refuse with this text (broken memory map, cmdline too long, ...) */
 };
+
+extern struct bootinfo bootinfo; /* [I] after boot_main */
+
+/* The kernel's start, called by every boot path on its own stack with the low 4 GiB identity-mapped. */
+void kernel_main(void) __noreturn;

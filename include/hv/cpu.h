@@ -44,6 +44,7 @@ static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;
 
-	__asm__("mov %%gs:0, %0" : "=r"(c));
+	/* volatile: a thread that blocks may continue on another CPU */
+	__asm__ volatile("mov %%gs:0, %0" : "=r"(c));
 	return c;
 }

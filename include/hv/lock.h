@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "hv/up.h"
 #include "lib/assert.h"
 
 typedef struct {
@@ -14,7 +15,7 @@ static inline void spin_lock(spinlock_t *l)
 {
 	while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
 		while (__atomic_load_n(&l->locked, __ATOMIC_RELAXED))
-			__builtin_ia32_pause();
+			up_spin_wait();
 }
 
 static inline bool spin_trylock(spinlock_t *l) { return !__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE); }

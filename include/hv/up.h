@@ -3,9 +3,13 @@
 
 #include "hv/exit.h"
 #include "lib/types.h"
+#include "uapi/abi.h"
 
 struct vcpu;
 struct aspace;
+struct mapping;
+struct object;
+struct quota;
 
 /* ---- Log: levels as in loglevel=; a line needs no newline, starts with "module: ". ---- */
 enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
@@ -28,12 +32,43 @@ u64 clock_from_tsc(u64 tsc);
 /* Every CPU in the mask drops its TLB entries of the address space (all of them) before this returns. */
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
 
+/*
+ * Removes the VM slot that *m (a copy: vm, mem, va = gpa) describes, if it is still there, its entry in the
+ * object's list included; the nested TLBs are flushed on return. Called with no lock held.
+ */
+void up_vm_slot_unmap(const struct mapping *m);
+
+/* ---- mm: objects (kernel/object.c) ---- */
+void object_init(struct object *o, enum obj_type type, struct quota *q);
+void object_get(struct object *o);
+void object_put(struct object *o);
+/* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
+void object_free(struct object *o, void *structure, size_t bytes);
+
+/*
+ * What a CPU does while it waits with interrupts off: it answers flush requests, since the CPU it waits for
+ * may be waiting for the answer.
+ */
+#ifdef HOST_TEST
+static inline void up_spin_wait(void) {}
+#else
+void up_spin_wait(void);
+#endif
+
 /* ---- Vendor back-ends ---- */
 /*
  * Length of the instruction at the guest's rip, for CPUs that give none: fetched through the guest's page
  * tables. 0 = can't be fetched or decoded; then the back-end's caller injects #UD or #PF as noted in exit.
  */
 u32 up_insn_length(struct vcpu *v);
+
+/* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
+bool fpu_xcr0_valid(u64 xcr0);		      /* may a guest have this XCR0? */
+void fpu_load(struct vcpu *v);		      /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
+void fpu_unload(struct vcpu *v);	      /* at vcpu_unload: back into v->priv->fpu */
+void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
+u32 fpu_area_bytes(void);		      /* size of vcpu_private.fpu */
+void fpu_init_area(struct vcpu *v);	      /* reset state */
 
 /* ---- drivers/platform ---- */
 void up_console_input(void);   /* the UART has received bytes or can take more */

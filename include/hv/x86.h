@@ -1,18 +1,21 @@
 /* Instructions that C has no word for, ring 0 only. */
 #pragma once
 
+#include "hv/slow.h"
 #include "lib/types.h"
 
 static inline u64 rdmsr(u32 msr)
 {
 	u32 lo, hi;
 
+	SLOW_OP();
 	__asm__ volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
 	return (u64)hi << 32 | lo;
 }
 
 static inline void wrmsr(u32 msr, u64 v)
 {
+	SLOW_OP();
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
 }
 
@@ -20,11 +23,11 @@ static inline u64 read_cr0(void) { u64 v; __asm__ volatile("mov %%cr0, %0" : "=r
 static inline u64 read_cr2(void) { u64 v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
 static inline u64 read_cr3(void) { u64 v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 static inline u64 read_cr4(void) { u64 v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-static inline void write_cr0(u64 v) { __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
-static inline void write_cr2(u64 v) { __asm__ volatile("mov %0, %%cr2" : : "r"(v) : "memory"); }
-static inline void write_cr3(u64 v) { __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
-static inline void write_cr4(u64 v) { __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
-static inline void invlpg(u64 va) { __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
+static inline void write_cr0(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
+static inline void write_cr2(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr2" : : "r"(v) : "memory"); }
+static inline void write_cr3(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
+static inline void write_cr4(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
+static inline void invlpg(u64 va) { SLOW_OP(); __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
 
 static inline u64 rdtsc(void)
 {
@@ -61,6 +64,7 @@ static inline void clac(void) { __asm__ volatile("clac" : : : "memory"); }
 
 static inline void xsetbv(u32 reg, u64 v)
 {
+	SLOW_OP();
 	__asm__ volatile("xsetbv" : : "c"(reg), "a"((u32)v), "d"((u32)(v >> 32)));
 }
 
@@ -70,4 +74,15 @@ static inline u64 xgetbv(u32 reg)
 
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(reg));
 	return (u64)hi << 32 | lo;
+}
+
+static inline void write_dr(u32 n, u64 v) /* 0..3 */
+{
+	SLOW_OP();
+	switch (n) {
+	case 0: __asm__ volatile("mov %0, %%dr0" : : "r"(v)); break;
+	case 1: __asm__ volatile("mov %0, %%dr1" : : "r"(v)); break;
+	case 2: __asm__ volatile("mov %0, %%dr2" : : "r"(v)); break;
+	default: __asm__ volatile("mov %0, %%dr3" : : "r"(v)); break;
+	}
 }

@@ -91,7 +91,7 @@ enum sys_nr {
 	SYS_PORT_CREATE,	/* () -> port */
 	SYS_PORT_BIND,		/* (port, object, key) */
 	SYS_PORT_WAIT,		/* (port, struct port_packet *, max, deadline_ns) -> packets */
-	SYS_TIMER_SET,		/* (event, deadline_ns): 0 disarms; signals bit 63 of the event */
+	SYS_TIMER_SET,		/* (event, deadline_ns): 0 disarms; signals EVENT_TIMER_BIT */
 	SYS_CLOCK_GET,		/* () -> ns since boot */
 	SYS_CHANNEL_CREATE,	/* () -> channel */
 	SYS_CHANNEL_CALL,	/* (channel, words) -> words of the reply, in the message page */
@@ -145,7 +145,7 @@ struct msg_page {
 };
 
 /* ---- Events and ports ---- */
-#define EVENT_TIMER_BIT (1ull << 63)
+#define EVENT_TIMER_BIT (1ull << 62) /* bit 63 is unused: event_wait returns the bits */
 struct port_packet {
 	u64 key;  /* given at port_bind */
 	u64 bits; /* event: its bits, now cleared; domain: exit status; system: 1 = console input */

@@ -1,0 +1,236 @@
+/* The virtual machine control block. AMD APM 2, Appendix B "Layout of VMCB". */
+#pragma once
+
+#include "lib/types.h"
+
+enum vmcb_intercept_exc { /* 008h: one bit a vector */
+	INTERCEPT_EXC_DB = 1u << 1,
+	INTERCEPT_EXC_AC = 1u << 17,
+	INTERCEPT_EXC_MC = 1u << 18,
+};
+
+enum vmcb_intercept1 { /* 00Ch */
+	INTERCEPT_INTR = 1u << 0,
+	INTERCEPT_NMI = 1u << 1,
+	INTERCEPT_SMI = 1u << 2,
+	INTERCEPT_INIT = 1u << 3,
+	INTERCEPT_VINTR = 1u << 4,
+	INTERCEPT_CR0_SEL = 1u << 5,
+	INTERCEPT_RDPMC = 1u << 15,
+	INTERCEPT_CPUID = 1u << 18,
+	INTERCEPT_RSM = 1u << 19,
+	INTERCEPT_IRET = 1u << 20,
+	INTERCEPT_INVD = 1u << 22,
+	INTERCEPT_PAUSE = 1u << 23,
+	INTERCEPT_HLT = 1u << 24,
+	INTERCEPT_INVLPGA = 1u << 26,
+	INTERCEPT_IOIO = 1u << 27,
+	INTERCEPT_MSR = 1u << 28,
+	INTERCEPT_SHUTDOWN = 1u << 31,
+};
+
+enum vmcb_intercept2 { /* 010h */
+	INTERCEPT_VMRUN = 1u << 0,
+	INTERCEPT_VMMCALL = 1u << 1,
+	INTERCEPT_VMLOAD = 1u << 2,
+	INTERCEPT_VMSAVE = 1u << 3,
+	INTERCEPT_STGI = 1u << 4,
+	INTERCEPT_CLGI = 1u << 5,
+	INTERCEPT_SKINIT = 1u << 6,
+	INTERCEPT_WBINVD = 1u << 9,
+	INTERCEPT_MONITOR = 1u << 10,
+	INTERCEPT_MWAIT = 1u << 11,
+	INTERCEPT_MWAIT_ARMED = 1u << 12,
+	INTERCEPT_XSETBV = 1u << 13,
+	INTERCEPT_RDPRU = 1u << 14,
+};
+
+enum vmcb_tlb_control { /* 05Ch */
+	TLB_NOTHING = 0,
+	TLB_FLUSH_ALL = 1,
+	TLB_FLUSH_ASID = 3, /* with flush-by-ASID */
+};
+
+enum vmcb_int_ctl { /* 060h */
+	V_TPR_MASK = 0xff,
+	V_IRQ = 1u << 8,
+	V_INTR_PRIO_SHIFT = 16,
+	V_IGN_TPR = 1u << 20,
+	V_INTR_MASKING = 1u << 24,
+};
+
+#define INT_STATE_SHADOW (1ull << 0) /* 068h INTERRUPT_SHADOW */
+#define NESTED_NP_ENABLE (1ull << 0) /* 090h */
+
+/* 0A8h EVENTINJ and 088h EXITINTINFO have the layout of enum hv_event (hv/vendor.h). */
+#define EVENT_VECTOR_MASK 0xffu
+#define EVENT_TYPE_MASK 0x700u
+#define EVENT_DEFINED 0x80000fffu
+
+enum vmcb_clean { /* 0C0h: 1 = the field is as the CPU knows it */
+	CLEAN_I = 1u << 0,    /* intercepts, TSC offset, pause filter */
+	CLEAN_IOPM = 1u << 1, /* IOPM_BASE, MSRPM_BASE */
+	CLEAN_ASID = 1u << 2,
+	CLEAN_TPR = 1u << 3,  /* 060h */
+	CLEAN_NP = 1u << 4,   /* N_CR3, G_PAT */
+	CLEAN_CR = 1u << 5,   /* CR0, CR3, CR4, EFER */
+	CLEAN_DR = 1u << 6,   /* DR6, DR7 */
+	CLEAN_DT = 1u << 7,   /* GDTR, IDTR */
+	CLEAN_SEG = 1u << 8,  /* CS, DS, SS, ES, CPL */
+	CLEAN_CR2 = 1u << 9,
+	CLEAN_ALL = (1u << 10) - 1,
+};
+
+/* AMD APM 2, Appendix C "SVM Intercept Exit Codes". */
+enum vmexit {
+	VMEXIT_CR0_READ = 0x00,
+	VMEXIT_CR15_READ = 0x0f,
+	VMEXIT_CR0_WRITE = 0x10,
+	VMEXIT_CR15_WRITE = 0x1f,
+	VMEXIT_DR0_READ = 0x20,
+	VMEXIT_DR15_READ = 0x2f,
+	VMEXIT_DR0_WRITE = 0x30,
+	VMEXIT_DR15_WRITE = 0x3f,
+	VMEXIT_EXCP0 = 0x40,
+	VMEXIT_EXCP18 = 0x52, /* #MC */
+	VMEXIT_EXCP31 = 0x5f,
+	VMEXIT_INTR = 0x60,
+	VMEXIT_NMI = 0x61,
+	VMEXIT_SMI = 0x62,
+	VMEXIT_INIT = 0x63,
+	VMEXIT_VINTR = 0x64,
+	VMEXIT_CR0_SEL_WRITE = 0x65,
+	VMEXIT_RDPMC = 0x6f,
+	VMEXIT_CPUID = 0x72,
+	VMEXIT_RSM = 0x73,
+	VMEXIT_IRET = 0x74,
+	VMEXIT_INVD = 0x76,
+	VMEXIT_PAUSE = 0x77,
+	VMEXIT_HLT = 0x78,
+	VMEXIT_INVLPGA = 0x7a,
+	VMEXIT_IOIO = 0x7b,
+	VMEXIT_MSR = 0x7c,
+	VMEXIT_SHUTDOWN = 0x7f,
+	VMEXIT_VMRUN = 0x80,
+	VMEXIT_VMMCALL = 0x81,
+	VMEXIT_VMLOAD = 0x82,
+	VMEXIT_VMSAVE = 0x83,
+	VMEXIT_STGI = 0x84,
+	VMEXIT_CLGI = 0x85,
+	VMEXIT_SKINIT = 0x86,
+	VMEXIT_WBINVD = 0x89,
+	VMEXIT_MONITOR = 0x8a,
+	VMEXIT_MWAIT = 0x8b,
+	VMEXIT_MWAIT_ARMED = 0x8c,
+	VMEXIT_XSETBV = 0x8d,
+	VMEXIT_RDPRU = 0x8e,
+	VMEXIT_LOW_CODES = 0x8f, /* below here: one table */
+	VMEXIT_NPF = 0x400,
+};
+#define VMEXIT_INVALID (~0ull)
+#define VMEXIT_BUSY (~1ull)
+
+/* EXITINFO1 of VMEXIT_IOIO. APM 2, "IOIO Intercept Information". */
+enum ioio_info {
+	IOIO_IN = 1u << 0,
+	IOIO_STR = 1u << 2,
+	IOIO_REP = 1u << 3,
+	IOIO_SIZE_SHIFT = 4, /* SZ8, SZ16, SZ32: the size in bytes */
+	IOIO_PORT_SHIFT = 16,
+};
+
+/* EXITINFO1 of VMEXIT_NPF: enum pf_error below, and */
+#define NPF_TABLE_WALK (1ull << 33) /* the fault came from a guest page table, not from the final address */
+
+/* EXITINFO1 of MOV CR and MOV DR exits with decode assists. */
+#define CR_INFO_MOV (1ull << 63)
+#define CR_INFO_GPR 0xfull
+
+struct vmcb_seg {
+	u16 selector;
+	u16 attrib; /* as in uapi/run.h */
+	u32 limit;
+	u64 base;
+};
+
+struct vmcb {
+	/* Control area */
+	u16 intercept_cr_read, intercept_cr_write;     /* 000h */
+	u16 intercept_dr_read, intercept_dr_write;     /* 004h */
+	u32 intercept_exc;			       /* 008h */
+	u32 intercept1, intercept2, intercept3;	       /* 00Ch */
+	u8 reserved_018[0x3c - 0x18];
+	u16 pause_filter_threshold, pause_filter_count; /* 03Ch */
+	u64 iopm_base;				       /* 040h */
+	u64 msrpm_base;				       /* 048h */
+	u64 tsc_offset;				       /* 050h */
+	u32 asid;				       /* 058h */
+	u32 tlb_control;			       /* 05Ch */
+	u32 int_ctl;				       /* 060h */
+	u32 int_vector;				       /* 064h */
+	u64 int_state;				       /* 068h */
+	u64 exit_code;				       /* 070h */
+	u64 exit_info1, exit_info2;		       /* 078h */
+	u32 exit_int_info, exit_int_error;	       /* 088h */
+	u64 nested_ctl;				       /* 090h */
+	u8 reserved_098[0xa8 - 0x98];
+	u32 event_inj, event_inj_error;		       /* 0A8h */
+	u64 nested_cr3;				       /* 0B0h */
+	u64 virt_ext;				       /* 0B8h */
+	u32 clean;				       /* 0C0h */
+	u32 reserved_0c4;
+	u64 next_rip;				       /* 0C8h */
+	u8 insn_count;				       /* 0D0h */
+	u8 insn_bytes[15];			       /* 0D1h */
+	u8 reserved_0e0[0x400 - 0xe0];
+	/* State save area */
+	struct vmcb_seg es, cs, ss, ds, fs, gs;	       /* 400h */
+	struct vmcb_seg gdtr, ldtr, idtr, tr;	       /* 460h */
+	u8 reserved_4a0[0x4cb - 0x4a0];
+	u8 cpl;					       /* 4CBh */
+	u32 reserved_4cc;
+	u64 efer;				       /* 4D0h */
+	u8 reserved_4d8[0x548 - 0x4d8];
+	u64 cr4, cr3, cr0;			       /* 548h */
+	u64 dr7, dr6;				       /* 560h */
+	u64 rflags, rip;			       /* 570h */
+	u8 reserved_580[0x5d8 - 0x580];
+	u64 rsp;				       /* 5D8h */
+	u8 reserved_5e0[0x5f8 - 0x5e0];
+	u64 rax;				       /* 5F8h */
+	u64 star, lstar, cstar, sfmask;		       /* 600h */
+	u64 kernel_gs_base;			       /* 620h */
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;   /* 628h */
+	u64 cr2;				       /* 640h */
+	u8 reserved_648[0x668 - 0x648];
+	u64 g_pat;				       /* 668h */
+	u64 dbgctl;				       /* 670h */
+	u8 reserved_678[0x1000 - 0x678];
+};
+
+static_assert(sizeof(struct vmcb_seg) == 16, "VMCB segment");
+static_assert(sizeof(struct vmcb) == 4096, "VMCB");
+static_assert(offsetof(struct vmcb, intercept1) == 0x00c, "VMCB");
+static_assert(offsetof(struct vmcb, iopm_base) == 0x040, "VMCB");
+static_assert(offsetof(struct vmcb, asid) == 0x058, "VMCB");
+static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
+static_assert(offsetof(struct vmcb, exit_code) == 0x070, "VMCB");
+static_assert(offsetof(struct vmcb, exit_int_info) == 0x088, "VMCB");
+static_assert(offsetof(struct vmcb, event_inj) == 0x0a8, "VMCB");
+static_assert(offsetof(struct vmcb, nested_cr3) == 0x0b0, "VMCB");
+static_assert(offsetof(struct vmcb, clean) == 0x0c0, "VMCB");
+static_assert(offsetof(struct vmcb, next_rip) == 0x0c8, "VMCB");
+static_assert(offsetof(struct vmcb, insn_bytes) == 0x0d1, "VMCB");
+static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
+static_assert(offsetof(struct vmcb, gdtr) == 0x460, "VMCB");
+static_assert(offsetof(struct vmcb, tr) == 0x490, "VMCB");
+static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
+static_assert(offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
+static_assert(offsetof(struct vmcb, cr4) == 0x548, "VMCB");
+static_assert(offsetof(struct vmcb, dr7) == 0x560, "VMCB");
+static_assert(offsetof(struct vmcb, rip) == 0x578, "VMCB");
+static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
+static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
+static_assert(offsetof(struct vmcb, kernel_gs_base) == 0x620, "VMCB");
+static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB");
+static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");

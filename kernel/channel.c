@@ -1,0 +1,192 @@
+#include "kernel/domain.h"
+#include "kernel/ipc.h"
+#include "kernel/syscall.h"
+#include "lib/string.h"
+#include "mm/kmem.h"
+
+#define IPC_PENDING (-(s64)E_ERRORS) /* ipc_result while a call is under way: no error has this value */
+
+static void finish_call(struct thread *client, s64 result)
+{
+	list_del(&client->wait_link);
+	client->ipc_result = result;
+	client->peer = NULL;
+	thread_wake(client);
+}
+
+static void revoke(struct object *o)
+{
+	struct channel *c = container_of(o, struct channel, obj);
+	struct list *n;
+
+	spin_lock(&c->lock);
+	while ((n = list_pop_front(&c->callers)))
+		finish_call(list_entry(n, struct thread, wait_link), -E_DEAD);
+	while ((n = list_pop_front(&c->served))) {
+		struct thread *client = list_entry(n, struct thread, wait_link);
+
+		client->peer->peer = NULL;
+		finish_call(client, -E_DEAD);
+	}
+	while ((n = list_pop_front(&c->servers)))
+		thread_wake(list_entry(n, struct thread, wait_link));
+	spin_unlock(&c->lock);
+}
+
+static bool destroy_step(struct object *o)
+{
+	object_free(o, container_of(o, struct channel, obj), sizeof(struct channel));
+	return true;
+}
+
+const struct object_ops channel_object_ops = {.name = "channel", .revoke = revoke, .destroy_step = destroy_step};
+
+s64 sys_channel_create(struct object *obj, const struct sys_args *args)
+{
+	struct domain *d = current_domain();
+	struct channel *c = kmem_alloc(&d->quota, sizeof(*c));
+
+	if (!c)
+		return -E_NOMEM;
+	list_init(&c->callers);
+	list_init(&c->servers);
+	list_init(&c->served);
+	object_init(&c->obj, OBJ_CHANNEL, &d->quota);
+	return handle_install(d, &c->obj, R_ALL);
+}
+
+/* The server no longer answers `client`: both forget each other. Channel lock held. */
+static void part(struct thread *server)
+{
+	struct thread *client = server->peer;
+
+	server->peer = NULL;
+	server->channel = NULL;
+	if (client)
+		finish_call(client, -E_DEAD);
+}
+
+void channel_thread_ended(struct thread *t)
+{
+	struct channel *c = t->channel;
+
+	if (!c)
+		return;
+	spin_lock(&c->lock);
+	part(t);
+	spin_unlock(&c->lock);
+	object_put(&c->obj);
+}
+
+s64 sys_channel_call(struct object *obj, const struct sys_args *args)
+{
+	struct channel *c = container_of(obj, struct channel, obj);
+	struct thread *t = thread_current();
+	struct list *server;
+
+	if (!t->msg || args->a[1] > MSG_WORDS)
+		return -E_INVAL;
+	if (t->channel) /* a server must answer before it calls */
+		return -E_STATE;
+	object_get(obj);
+	thread_block_prepare();
+	spin_lock(&c->lock);
+	t->ipc_words = args->a[1];
+	t->ipc_result = obj->dead ? -E_DEAD : IPC_PENDING;
+	if (!obj->dead) {
+		list_push_back(&c->callers, &t->wait_link);
+		server = list_pop_front(&c->servers);
+		if (server)
+			thread_wake(list_entry(server, struct thread, wait_link));
+	}
+	spin_unlock(&c->lock);
+	if (obj->dead)
+		thread_block_cancel();
+	else
+		thread_block(DEADLINE_NEVER);
+
+	spin_lock(&c->lock);
+	if (t->ipc_result == IPC_PENDING) { /* told to leave before the reply */
+		list_del(&t->wait_link);
+		if (t->peer)
+			t->peer->peer = NULL;
+		t->peer = NULL;
+		t->ipc_result = -E_INTR;
+	}
+	spin_unlock(&c->lock);
+	object_put(obj);
+	return t->ipc_result;
+}
+
+/* Hands the first waiting call to the current thread; 0 when there is none. Channel lock held. */
+static bool receive(struct channel *c, struct thread *server)
+{
+	struct list *n = list_pop_front(&c->callers);
+	struct thread *client;
+
+	if (!n)
+		return false;
+	client = list_entry(n, struct thread, wait_link);
+	memcpy(server->msg, client->msg, client->ipc_words * sizeof(u64));
+	server->ipc_words = client->ipc_words;
+	server->peer = client;
+	client->peer = server;
+	list_push_back(&c->served, &client->wait_link);
+	server->channel = c;
+	object_get(&c->obj);
+	return true;
+}
+
+static void reply(struct channel *c, struct thread *server, u64 words)
+{
+	struct thread *client;
+
+	spin_lock(&c->lock);
+	client = server->peer;
+	server->peer = NULL;
+	server->channel = NULL;
+	if (client) {
+		memcpy(client->msg, server->msg, words * sizeof(u64));
+		finish_call(client, (s64)words);
+	}
+	spin_unlock(&c->lock);
+	object_put(&c->obj);
+}
+
+s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
+{
+	struct channel *c = container_of(obj, struct channel, obj);
+	struct thread *t = thread_current();
+	s64 r = 0;
+	bool got;
+
+	if (!t->msg || args->a[1] > MSG_WORDS)
+		return -E_INVAL;
+	if (t->channel && t->channel != c)
+		return -E_STATE;
+	object_get(obj);
+	if (t->channel)
+		reply(c, t, args->a[1]);
+	do {
+		thread_block_prepare();
+		spin_lock(&c->lock);
+		list_del(&t->wait_link);
+		got = receive(c, t);
+		if (!got && !obj->dead)
+			list_push_back(&c->servers, &t->wait_link);
+		spin_unlock(&c->lock);
+		if (got || obj->dead) {
+			thread_block_cancel();
+			r = got ? 0 : -E_DEAD;
+			break;
+		}
+		r = thread_block(args->a[2]);
+	} while (r == 0);
+	if (r) {
+		spin_lock(&c->lock);
+		list_del(&t->wait_link);
+		spin_unlock(&c->lock);
+	}
+	object_put(obj);
+	return r ? r : (s64)t->ipc_words;
+}

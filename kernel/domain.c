@@ -1,0 +1,142 @@
+#include "kernel/domain.h"
+
+#include "hv/up.h"
+#include "kernel/reaper.h"
+#include "kernel/sched.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu.h"
+#include "lib/string.h"
+#include "mm/kmem.h"
+#include "mm/ucopy.h"
+
+struct domain kernel_domain = {.name = "kernel", .obj = {.type = OBJ_DOMAIN, .refs = 1}};
+struct kinfo *kernel_kinfo;
+
+static u32 next_id = 1;
+
+static void fields_init(struct domain *d, const char *name)
+{
+	str_copy(d->name, name, sizeof(d->name));
+	list_init(&d->threads);
+	list_init(&d->reap_link);
+	d->handle_top = 1; /* handle index 0 names nothing */
+	d->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
+}
+
+void domain_init(void)
+{
+	fields_init(&kernel_domain, "kernel");
+	list_init(&kernel_domain.obj.port_link);
+	kernel_kinfo = kmem_pages_alloc(NULL, 0);
+	ASSERT(kernel_kinfo);
+}
+
+int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
+{
+	struct quota *q = parent ? &parent->quota : NULL;
+	struct domain *d;
+
+	if (!quota_charge(q, quota_bytes))
+		return -E_NOMEM;
+	d = kmem_alloc(q, sizeof(*d));
+	if (!d)
+		goto no_struct;
+	d->quota.limit = quota_bytes;
+	fields_init(d, name);
+	if (aspace_init(&d->aspace, &d->quota))
+		goto no_space;
+	if (aspace_map_kernel_page(&d->aspace, KINFO_VA, kernel_kinfo, PROT_R))
+		goto no_kinfo;
+	object_init(&d->obj, OBJ_DOMAIN, q);
+	*out = d;
+	return 0;
+
+no_kinfo:
+	while (!aspace_destroy_step(&d->aspace))
+		;
+no_space:
+	kmem_free(q, d, sizeof(*d));
+no_struct:
+	quota_uncharge(q, quota_bytes);
+	return -E_NOMEM;
+}
+
+/* The last thread is gone, or there never was one. */
+static void ended(struct domain *d)
+{
+	__atomic_store_n(&d->dying, true, __ATOMIC_SEQ_CST);
+	d->ended = true;
+	object_notify(&d->obj, d->status);
+	reaper_add_domain(d);
+}
+
+void domain_kill(struct domain *d, u32 status)
+{
+	bool empty;
+
+	spin_lock(&d->lock);
+	if (!d->status_set) {
+		d->status_set = true;
+		d->status = status;
+	}
+	empty = !__atomic_exchange_n(&d->dying, true, __ATOMIC_SEQ_CST) && d->thread_count == 0;
+	list_for_each(n, &d->threads)
+		thread_end(list_entry(n, struct thread, domain_link));
+	if (d->vm)
+		vcpu_stop_all(d->vm);
+	spin_unlock(&d->lock);
+	if (empty)
+		ended(d);
+}
+
+void domain_thread_ended(struct domain *d)
+{
+	if (__atomic_sub_fetch(&d->thread_count, 1, __ATOMIC_ACQ_REL) == 0)
+		ended(d);
+}
+
+static void revoke(struct object *o)
+{
+	domain_kill(container_of(o, struct domain, obj), DOMAIN_STATUS_REVOKED);
+}
+
+static bool destroy_step(struct object *o)
+{
+	struct domain *d = container_of(o, struct domain, obj);
+	struct quota *q = o->quota;
+
+	if (!aspace_destroy_step(&d->aspace))
+		return false;
+	for (u32 i = 0; i < ARRAY_SIZE(d->chunk); i++)
+		if (d->chunk[i])
+			kmem_free(&d->quota, d->chunk[i], HANDLE_CHUNK * sizeof(struct handle_slot));
+	if (d->quota.used)
+		log_error("domain: %s: %lu bytes of its quota are still charged at its end", d->name,
+			  d->quota.used);
+	quota_uncharge(q, d->quota.limit);
+	object_free(o, d, sizeof(*d));
+	return true;
+}
+
+const struct object_ops domain_object_ops = {.name = "domain", .revoke = revoke, .destroy_step = destroy_step};
+
+s64 sys_domain_create(struct object *obj, const struct sys_args *args)
+{
+	char name[32];
+	struct domain *d;
+	int r = ucopy_in(name, args->a[1], sizeof(name));
+
+	if (r)
+		return r;
+	name[sizeof(name) - 1] = 0;
+	if (args->a[0] < DOMAIN_MIN_QUOTA || args->a[0] > DOMAIN_MAX_QUOTA)
+		return -E_INVAL;
+	r = domain_create(current_domain(), args->a[0], name, &d);
+	return r ? r : handle_install(current_domain(), &d->obj, R_ALL);
+}
+
+s64 sys_domain_exit(struct object *obj, const struct sys_args *args)
+{
+	domain_kill(current_domain(), (u32)args->a[0] & 0x7f);
+	return 0; /* the return path ends the thread */
+}

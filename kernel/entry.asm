@@ -1,0 +1,235 @@
+; Ways into and out of ring 0: system calls, traps, thread switch. AMD APM 2 "SYSCALL and SYSRET",
+; "Exceptions and Interrupts".
+%include "offsets.inc"
+
+SEL_UDATA       equ 0x1b
+SEL_UCODE       equ 0x23
+MSR_GS_BASE     equ 0xc0000101
+
+extern syscall_dispatch
+extern trap_handler
+extern trap_nmi_stack
+extern thread_first_run
+
+bits 64
+default rel
+section .text
+
+; The speculation defences of the four ways (ring 3 in and out; the guest's two are in the back-end's entry
+; code). Each CPU model's sequence goes into these slots.
+%macro  USER_ENTER_DEFENCE 0
+%endmacro
+%macro  USER_LEAVE_DEFENCE 0
+%endmacro
+
+; ---- System calls -------------------------------------------------------------------------------------
+; The six arguments are pushed so that they are a struct sys_args. C code keeps rbx, rbp and r12-r15.
+global  syscall_entry
+syscall_entry:
+        swapgs
+        mov     [gs:CPU_USER_RSP], rsp
+        mov     rsp, [gs:CPU_KSTACK_TOP]
+        USER_ENTER_DEFENCE
+        push    qword [gs:CPU_USER_RSP]
+        push    r11                             ; rflags
+        push    rcx                             ; rip
+        push    r9
+        push    r8
+        push    r10
+        push    rdx
+        push    rsi
+        push    rdi
+        mov     edi, eax
+        mov     rsi, rsp
+        call    syscall_dispatch
+        pop     rdi
+        pop     rsi
+        pop     rdx
+        pop     r10
+        pop     r8
+        pop     r9
+; SYSRET faults in ring 0 on a non-canonical rip. rcx follows a SYSCALL instruction that ring 3 executed, and
+; the last page below the canonical boundary is never mapped (USER_VA_MAX), so it is canonical.
+        pop     rcx
+        pop     r11
+        USER_LEAVE_DEFENCE
+        pop     rsp
+        swapgs
+        o64 sysret
+
+; First entry of a thread into ring 3: rdi = rip, rsi = rsp, rdx = argument.
+global  user_enter
+user_enter:
+        mov     rcx, rdi
+        mov     rdi, rdx
+        mov     r11d, 0x202                     ; IF
+        xor     eax, eax
+        xor     ebx, ebx
+        xor     edx, edx
+        xor     ebp, ebp
+        xor     r8d, r8d
+        xor     r9d, r9d
+        xor     r10d, r10d
+        xor     r12d, r12d
+        xor     r13d, r13d
+        xor     r14d, r14d
+        xor     r15d, r15d
+        USER_LEAVE_DEFENCE
+        mov     rsp, rsi
+        xor     esi, esi
+        swapgs
+        o64 sysret
+
+; ---- Traps --------------------------------------------------------------------------------------------
+%macro  PUSH_ALL 0
+        push    rdi
+        push    rsi
+        push    rdx
+        push    rcx
+        push    rax
+        push    r8
+        push    r9
+        push    r10
+        push    r11
+        push    rbx
+        push    rbp
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+%endmacro
+
+%macro  POP_ALL 0
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        pop     rbp
+        pop     rbx
+        pop     r11
+        pop     r10
+        pop     r9
+        pop     r8
+        pop     rax
+        pop     rcx
+        pop     rdx
+        pop     rsi
+        pop     rdi
+        add     rsp, 16                         ; vector, error
+%endmacro
+
+trap_common:
+        PUSH_ALL
+        cld
+        test    byte [rsp + TRAP_CS], 3
+        jz      .kernel
+        swapgs
+        USER_ENTER_DEFENCE
+        mov     rdi, rsp
+        xor     ebp, ebp
+        call    trap_handler
+        USER_LEAVE_DEFENCE
+        swapgs
+        POP_ALL
+        iretq
+.kernel:
+        mov     rdi, rsp
+        call    trap_handler
+        POP_ALL
+        iretq
+
+; NMI, #DB, #DF and #MC come at any instruction, also before the first or after the last swapgs. Ring 3 cannot
+; load GS (CR4.FSGSBASE is off), so its base is 0 and a negative one is the kernel's.
+trap_paranoid:
+        PUSH_ALL
+        cld
+        mov     ecx, MSR_GS_BASE
+        rdmsr
+        xor     ebx, ebx
+        test    edx, edx
+        js      .kernel_gs
+        swapgs
+        inc     ebx
+.kernel_gs:
+        mov     rdi, rsp
+        call    trap_nmi_stack
+        test    ebx, ebx
+        jz      .out
+        swapgs
+.out:
+        POP_ALL
+        iretq
+
+%macro  STUB 1
+        align   16
+%if %1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21
+        nop                                     ; the CPU pushed an error code
+%else
+        push    0
+%endif
+        push    %1
+%if %1 == 1 || %1 == 2 || %1 == 8 || %1 == 18
+        jmp     near trap_paranoid
+%else
+        jmp     near trap_common
+%endif
+%endmacro
+
+; 256 stubs of 16 bytes; the IDT is filled by arithmetic.
+        align   16
+global  trap_stubs
+trap_stubs:
+%assign v 0
+%rep    256
+        STUB    v
+%assign v v + 1
+%endrep
+        align   16
+global  trap_stubs_end
+trap_stubs_end:
+
+; ---- Thread switch ------------------------------------------------------------------------------------
+; void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3)
+; Stacks are mapped in their domain's private slot only: nothing touches one between the two moves.
+global  switch_stack
+switch_stack:
+        push    rbx
+        push    rbp
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+        mov     [rdi], rsp
+        test    rdx, rdx
+        jz      .same_space
+        mov     cr3, rdx
+.same_space:
+        mov     rsp, rsi
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        pop     rbp
+        pop     rbx
+        ret
+
+; void switch_first(u64 *save_rsp, u64 stack_top, u64 next_cr3): as above, into a thread that never ran.
+global  switch_first
+switch_first:
+        push    rbx
+        push    rbp
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+        mov     [rdi], rsp
+        test    rdx, rdx
+        jz      .same_space
+        mov     cr3, rdx
+.same_space:
+        mov     rsp, rsi
+        xor     ebp, ebp
+        call    thread_first_run
+        ud2
+
+section .note.GNU-stack noalloc noexec nowrite progbits

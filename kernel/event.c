@@ -1,0 +1,130 @@
+#include "hv/up.h"
+#include "kernel/domain.h"
+#include "kernel/ipc.h"
+#include "kernel/syscall.h"
+#include "mm/kmem.h"
+
+static void wake_all(struct list *waiters)
+{
+	struct list *n;
+
+	while ((n = list_pop_front(waiters)))
+		thread_wake(list_entry(n, struct thread, wait_link));
+}
+
+void event_signal(struct event *e, u64 bits)
+{
+	spin_lock(&e->lock);
+	__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
+	wake_all(&e->waiters);
+	spin_unlock(&e->lock);
+	object_notify(&e->obj, 0);
+}
+
+static void timer_fired(struct timer *t)
+{
+	event_signal(container_of(t, struct event, timer), EVENT_TIMER_BIT);
+}
+
+static void revoke(struct object *o)
+{
+	struct event *e = container_of(o, struct event, obj);
+
+	timer_cancel(&e->timer);
+	spin_lock(&e->lock);
+	wake_all(&e->waiters);
+	spin_unlock(&e->lock);
+}
+
+static bool destroy_step(struct object *o)
+{
+	timer_cancel(&container_of(o, struct event, obj)->timer);
+	object_free(o, container_of(o, struct event, obj), sizeof(struct event));
+	return true;
+}
+
+const struct object_ops event_object_ops = {.name = "event", .revoke = revoke, .destroy_step = destroy_step};
+
+s64 sys_event_create(struct object *obj, const struct sys_args *args)
+{
+	struct domain *d = current_domain();
+	struct event *e = kmem_alloc(&d->quota, sizeof(*e));
+
+	if (!e)
+		return -E_NOMEM;
+	list_init(&e->waiters);
+	e->timer.fn = timer_fired;
+	object_init(&e->obj, OBJ_EVENT, &d->quota);
+	return handle_install(d, &e->obj, R_ALL);
+}
+
+s64 sys_event_signal(struct object *obj, const struct sys_args *args)
+{
+	if (args->a[1] >> 62)
+		return -E_INVAL;
+	event_signal(container_of(obj, struct event, obj), args->a[1]);
+	return 0;
+}
+
+/* The bits, cleared; or 0 with the thread entered among the waiters. */
+static u64 take_or_wait(struct event *e, struct thread *t)
+{
+	u64 bits;
+
+	spin_lock(&e->lock);
+	bits = __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST);
+	if (!bits && !e->obj.dead)
+		list_push_back(&e->waiters, &t->wait_link);
+	spin_unlock(&e->lock);
+	return bits;
+}
+
+static u64 take_and_leave(struct event *e, struct thread *t)
+{
+	u64 bits;
+
+	spin_lock(&e->lock);
+	list_del(&t->wait_link);
+	bits = __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST);
+	spin_unlock(&e->lock);
+	return bits;
+}
+
+s64 sys_event_wait(struct object *obj, const struct sys_args *args)
+{
+	struct event *e = container_of(obj, struct event, obj);
+	struct thread *t = thread_current();
+	s64 r = 0;
+	u64 bits;
+
+	object_get(obj);
+	do {
+		thread_block_prepare();
+		bits = take_or_wait(e, t);
+		if (bits || obj->dead) {
+			thread_block_cancel();
+			r = bits ? 0 : -E_DEAD;
+			break;
+		}
+		r = thread_block(args->a[1]);
+		bits = take_and_leave(e, t);
+	} while (!bits && r == 0);
+	object_put(obj);
+	return bits ? (s64)bits : r;
+}
+
+s64 sys_timer_set(struct object *obj, const struct sys_args *args)
+{
+	struct event *e = container_of(obj, struct event, obj);
+
+	if (args->a[1])
+		timer_arm(&e->timer, args->a[1]);
+	else
+		timer_cancel(&e->timer);
+	return 0;
+}
+
+s64 sys_clock_get(struct object *obj, const struct sys_args *args)
+{
+	return (s64)clock_ns();
+}

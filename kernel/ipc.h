@@ -1,0 +1,37 @@
+/* Events, ports and channels. */
+#pragma once
+
+#include "kernel/thread.h"
+
+/* [e] under lock, [a] atomic */
+struct event {
+	struct object obj;
+	spinlock_t lock;
+	u64 bits;		/* [a] */
+	struct list waiters;	/* [e] struct thread.wait_link */
+	struct timer timer;	/* timer_set */
+};
+
+/* [p] under lock. Order: an event's or channel's lock is never taken inside. */
+struct port {
+	struct object obj;
+	spinlock_t lock;
+	struct list pending;	/* [p] struct object.port_link */
+	struct list waiters;	/* [p] struct thread.wait_link */
+};
+
+/* [c] under lock */
+struct channel {
+	struct object obj;
+	spinlock_t lock;
+	struct list callers;	/* [c] threads whose call waits for a server */
+	struct list servers;	/* [c] threads that wait for a call */
+	struct list served;	/* [c] threads whose call a server has taken (thread->peer) */
+};
+
+extern const struct object_ops event_object_ops, port_object_ops, channel_object_ops;
+
+void event_signal(struct event *e, u64 bits); /* any context with interrupts off */
+void port_unbind(struct object *o);	      /* its pending packet is dropped */
+/* A thread that ends leaves no caller waiting for its reply. */
+void channel_thread_ended(struct thread *t);

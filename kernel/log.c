@@ -1,0 +1,97 @@
+#include "kernel/log.h"
+
+#include "drivers/platform/uart.h"
+#include "hv/cpu.h"
+#include "hv/lock.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+
+static struct {
+	spinlock_t lock;
+	enum log_level level;
+	u64 head; /* bytes ever written */
+	char ring[LOG_RING_BYTES];
+} log = {.level = LOG_INFO};
+
+static const char *const level_name[] = {"error", "warn", "notice", "info", "debug"};
+
+static void ring_put(const char *s, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		log.ring[log.head++ % LOG_RING_BYTES] = s[i];
+}
+
+/* A serial terminal wants CR before LF; the ring does not. */
+static void console_put(const char *s, u32 n, u32 (*write)(const char *, u32))
+{
+	write(s, n - 1);
+	write("\r\n", 2);
+}
+
+static u32 panic_write(const char *s, u32 n)
+{
+	uart_panic_write(s, n);
+	return n;
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char line[256];
+	u64 us = clock_ns() / 1000;
+	va_list ap;
+	int n;
+
+	n = fmt_snprintf(line, sizeof(line), "[%5lu.%06lu] cpu%u %s: ", us / 1000000, us % 1000000,
+			 this_cpu()->id, level_name[level]);
+	va_start(ap, fmt);
+	n += fmt_vsnprintf(line + n, sizeof(line) - (u32)n, fmt, ap);
+	va_end(ap);
+	n = MIN(n, (int)sizeof(line) - 2);
+	for (int i = 0; i < n; i++) /* text from ring 3 and guests must not drive the terminal */
+		if ((u8)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	line[n++] = '\n';
+
+	spin_lock(&log.lock);
+	ring_put(line, (u32)n);
+	if (level <= log.level)
+		console_put(line, (u32)n, uart_write);
+	spin_unlock(&log.lock);
+}
+
+void log_panic_line(const char *line)
+{
+	char copy[258];
+	u32 n = (u32)str_copy(copy, line, sizeof(copy) - 1);
+
+	n = MIN(n, (u32)sizeof(copy) - 2);
+	copy[n++] = '\n';
+	ring_put(copy, n);
+	console_put(copy, n, panic_write);
+}
+
+enum log_level log_set_level(enum log_level l)
+{
+	enum log_level before = log.level;
+
+	log.level = l;
+	return before;
+}
+
+enum log_level log_get_level(void)
+{
+	return log.level;
+}
+
+u32 log_read(u64 *pos, char *buf, u32 n)
+{
+	u32 done = 0;
+
+	spin_lock(&log.lock);
+	if (log.head > LOG_RING_BYTES && *pos < log.head - LOG_RING_BYTES)
+		*pos = log.head - LOG_RING_BYTES;
+	for (; done < n && *pos < log.head; done++)
+		buf[done] = log.ring[(*pos)++ % LOG_RING_BYTES];
+	spin_unlock(&log.lock);
+	return done;
+}

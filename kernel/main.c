@@ -1,0 +1,148 @@
+#include "kernel/main.h"
+
+#include "drivers/platform/acpi.h"
+#include "drivers/platform/clock.h"
+#include "drivers/platform/lapic.h"
+#include "drivers/platform/pci.h"
+#include "drivers/platform/uart.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/cpu_setup.h"
+#include "kernel/domain.h"
+#include "kernel/init_load.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "kernel/reaper.h"
+#include "kernel/sched.h"
+#include "kernel/smp.h"
+#include "kernel/sysctl.h"
+#include "lib/string.h"
+#include "mm/mm.h"
+
+struct boot_options boot_options;
+u64 boot_entry_tsc, boot_ns;
+const struct hv_ops *hv_ops;
+
+extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
+
+static void report_option(const char *message)
+{
+	log_warn("%s", message);
+}
+
+static void ignore_option(const char *message)
+{
+}
+
+/* Options are read twice: first for the console, then, when it works, for the messages. */
+static void start_console(void)
+{
+	const char *why = NULL;
+
+	boot_entry_tsc = bootinfo.entry_tsc;
+	options_parse(bootinfo.cmdline, &boot_options, ignore_option);
+	if (!uart_parse(boot_options.console, &why))
+		uart_parse("com1,115200,8n1", &why);
+	uart_init();
+	log_set_level(boot_options.loglevel);
+	panic_configure(boot_options.noreboot, boot_options.exit_port);
+	log_notice("Caisson, a hypervisor for x86-64; started by %s", bootinfo.loader);
+	if (why)
+		log_warn("boot option console=%s: %s; com1,115200,8n1 is used", boot_options.console, why);
+	options_parse(bootinfo.cmdline, &boot_options, report_option);
+	if (bootinfo.error[0])
+		panic("boot: %s", bootinfo.error);
+}
+
+static void start_cpu(void)
+{
+	facts_read(&cpu_facts);
+	if (!cpu_facts.nx || !cpu_facts.syscall)
+		panic("boot: this CPU lacks %s, which Caisson needs", cpu_facts.nx ? "SYSCALL" : "no-execute pages (NX)");
+	cpu_setup_registers();
+	log_info("cpu: %s, family %#x model %#x stepping %u", cpu_facts.brand[0] ? cpu_facts.brand : cpu_facts.vendor,
+		 cpu_facts.family, cpu_facts.model, cpu_facts.stepping);
+}
+
+static void start_memory(void)
+{
+	mm_init(&bootinfo, boot_options.mem);
+	this_cpu()->aspace = &kernel_aspace;
+}
+
+static void start_platform(void)
+{
+	acpi_init(&bootinfo);
+	lapic_init_boot();
+	lapic_init_cpu();
+	ioapic_init();
+	clock_init(bootinfo.entry_tsc, boot_options.tsc);
+	lapic_timer_calibrate();
+	pci_quiesce();
+}
+
+static void start_kernel(void)
+{
+	static struct thread boot_idle;
+
+	domain_init();
+	sysctl_init();
+	boot_idle.domain = &kernel_domain;
+	boot_idle.state = THREAD_RUNNABLE;
+	boot_idle.weight = WEIGHT_DEFAULT;
+	boot_idle.kstack_top = (u64)boot_stack_top;
+	sched_init_cpu(this_cpu(), &boot_idle);
+	cpu_set_kstack(boot_idle.kstack_top);
+	kernel_kinfo->uapi_version = UAPI_VERSION;
+	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0;
+	clock_tsc_params(&kernel_kinfo->tsc_base, &kernel_kinfo->tsc_mult);
+	kernel_kinfo->boot_unix_s = clock_boot_unix();
+}
+
+static void start_virtualization(void)
+{
+	const char *why = NULL;
+
+	if (!svm_ops.probe(&cpu_facts, &why)) {
+		log_warn("virt: this machine cannot run VMs: %s", why);
+		return;
+	}
+	if (svm_ops.init(&cpu_facts) || svm_ops.cpu_enable(this_cpu())) {
+		log_error("virt: %s cannot be switched on; no VM can run", svm_ops.name);
+		return;
+	}
+	hv_ops = &svm_ops;
+}
+
+static void start_cpus(void)
+{
+	smp_start(boot_options.maxcpus ? boot_options.maxcpus : MAX_CPUS);
+	kernel_kinfo->cpus = cpu_count;
+}
+
+static void start_console_interrupts(void)
+{
+	if (ioapic_route_isa(uart_isa_irq(), VECTOR_UART, this_cpu()->apic_id))
+		uart_irq_enable();
+	else
+		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work", uart_isa_irq());
+}
+
+static void start_init(void)
+{
+	boot_ns = clock_ns();
+	init_load(&bootinfo);
+}
+
+/* The start of the kernel, in order; nothing else runs by itself. */
+static void (*const start_order[])(void) = {
+	cpu_setup_boot, start_console, start_cpu,  start_memory,	     start_platform, start_kernel,
+	start_virtualization, start_cpus,    reaper_start, start_console_interrupts, start_init,
+};
+
+void kernel_main(void)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(start_order); i++)
+		start_order[i]();
+	sched_idle_loop();
+}

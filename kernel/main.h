@@ -1,0 +1,10 @@
+/* Facts of the start that others need. */
+#pragma once
+
+#include "hv/bootinfo.h"
+#include "kernel/options.h"
+
+extern struct boot_options boot_options; /* [I] */
+extern u64 boot_entry_tsc;		 /* [I] TSC at the first instruction of ours */
+extern u64 boot_ns;			 /* [I] clock when init was started */
+

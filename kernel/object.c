@@ -1,0 +1,68 @@
+#include "kernel/object.h"
+
+#include "kernel/domain.h"
+#include "kernel/ipc.h"
+#include "kernel/memcall.h"
+#include "kernel/reaper.h"
+#include "kernel/sched.h"
+#include "kernel/sysctl.h"
+#include "kernel/vcpu.h"
+#include "mm/kmem.h"
+
+const struct object_ops *const object_ops[OBJ_TYPES] = {
+	[OBJ_DOMAIN] = &domain_object_ops, [OBJ_THREAD] = &thread_object_ops, [OBJ_MEM] = &mem_object_ops,
+	[OBJ_EVENT] = &event_object_ops,   [OBJ_PORT] = &port_object_ops,     [OBJ_CHANNEL] = &channel_object_ops,
+	[OBJ_VM] = &vm_object_ops,	   [OBJ_VCPU] = &vcpu_object_ops,     [OBJ_SYSTEM] = &system_object_ops,
+};
+
+/* The domain that a quota is part of stays until the last object charged to it is gone. */
+static struct domain *quota_domain(struct quota *q)
+{
+	return q ? container_of(q, struct domain, quota) : NULL;
+}
+
+void object_init(struct object *o, enum obj_type type, struct quota *q)
+{
+	o->type = type;
+	o->refs = 1;
+	o->dead = false;
+	o->quota = q;
+	list_init(&o->reap);
+	list_init(&o->port_link);
+	if (q)
+		object_get(&quota_domain(q)->obj);
+}
+
+void object_free(struct object *o, void *structure, size_t bytes)
+{
+	struct quota *q = o->quota;
+
+	kmem_free(q, structure, bytes);
+	if (q)
+		object_put(&quota_domain(q)->obj);
+}
+
+void object_get(struct object *o)
+{
+	u32 before = __atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+
+	ASSERT(before > 0);
+}
+
+void object_put(struct object *o)
+{
+	u32 before = __atomic_fetch_sub(&o->refs, 1, __ATOMIC_ACQ_REL);
+
+	ASSERT(before > 0);
+	if (before > 1)
+		return;
+	object_revoke(o);
+	port_unbind(o);
+	reaper_add(o);
+}
+
+void object_revoke(struct object *o)
+{
+	if (!__atomic_exchange_n(&o->dead, true, __ATOMIC_SEQ_CST) && object_ops[o->type]->revoke)
+		object_ops[o->type]->revoke(o);
+}

@@ -1,0 +1,161 @@
+#include "kernel/panic.h"
+
+#include "drivers/platform/acpi.h"
+#include "drivers/platform/lapic.h"
+#include "drivers/platform/uart.h"
+#include "hv/layout.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "kernel/domain.h"
+#include "kernel/log.h"
+#include "kernel/symbols.h"
+#include "kernel/thread.h"
+#include "lib/fmt.h"
+
+#define BACKTRACE_FRAMES 24
+#define PANIC_EXIT_VALUE 0x7f
+
+static u32 panicking;	   /* CPU id + 1 of the first that panicked */
+static bool option_noreboot;
+static u16 option_exit_port;
+static u64 nmi_count;
+
+void panic_configure(bool noreboot, u16 exit_port)
+{
+	option_noreboot = noreboot;
+	option_exit_port = exit_port;
+}
+
+static void __printf(1, 2) say(const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	fmt_vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	log_panic_line(line);
+}
+
+const char *symbol_find(u64 addr, u64 *offset)
+{
+	u32 lo = 0, hi = &symbol_count ? symbol_count : 0;
+
+	if (!hi || addr < KERNEL_BASE)
+		return NULL;
+	while (hi - lo > 1) {
+		u32 mid = (lo + hi) / 2;
+
+		if (symbol_table[mid].offset <= addr - KERNEL_BASE)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	*offset = addr - KERNEL_BASE - symbol_table[lo].offset;
+	return symbol_table[lo].name;
+}
+
+static void backtrace(u64 rip, u64 rbp)
+{
+	u64 low = rbp;
+
+	for (u32 i = 0; i < BACKTRACE_FRAMES && rip >= KERNEL_BASE; i++) {
+		u64 offset = 0;
+		const char *name = symbol_find(rip, &offset);
+
+		say("  %#018lx %s+%#lx", rip, name ? name : "?", offset);
+		/* Frames lie on one stack, upwards; anything else is not a frame. */
+		if (rbp < low || rbp - low > KiB(16) || !IS_ALIGNED(rbp, 8) || rbp < DIRECT_BASE)
+			break;
+		rip = ((const u64 *)rbp)[1];
+		rbp = ((const u64 *)rbp)[0];
+	}
+}
+
+static void begin(void)
+{
+	u32 me = this_cpu()->id + 1, none = 0;
+
+	irq_disable();
+	if (!__atomic_compare_exchange_n(&panicking, &none, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		if (none == me)
+			say("panic: again, while the first was printed");
+		for (;;)
+			__asm__ volatile("hlt");
+	}
+	lapic_nmi_others();
+}
+
+static void finish(void) __noreturn;
+static void finish(void)
+{
+	if (option_exit_port)
+		outl(option_exit_port, PANIC_EXIT_VALUE);
+	if (!option_noreboot) {
+		say("panic: the machine is reset now (noreboot keeps it halted)");
+		platform_reset();
+	}
+	say("panic: halted");
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+static void say_who(void)
+{
+	struct thread *t = thread_current();
+
+	say("panic: cpu%u, thread %u of %s", this_cpu()->id, t ? t->id : 0,
+	    t && t->domain ? t->domain->name : "the kernel");
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[200];
+	va_list ap;
+
+	begin();
+	va_start(ap, fmt);
+	fmt_vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	say("panic: %s", text);
+	say_who();
+	backtrace((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
+	finish();
+}
+
+void panic_trap(const struct trap_frame *f, const char *what)
+{
+	begin();
+	say("panic: %s (vector %lu, error %#lx) in ring 0", what, f->vector, f->error);
+	say_who();
+	say("rip %016lx rsp %016lx rflags %08lx cs %02lx cr2 %016lx cr3 %016lx", f->rip, f->rsp, f->rflags, f->cs,
+	    read_cr2(), read_cr3());
+	say("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
+	say("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", f->rsi, f->rdi, f->rbp, f->r8);
+	say("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", f->r9, f->r10, f->r11, f->r12);
+	say("r13 %016lx r14 %016lx r15 %016lx cr0 %08lx cr4 %08lx", f->r13, f->r14, f->r15, read_cr0(), read_cr4());
+	backtrace(f->rip, f->rbp);
+	finish();
+}
+
+void panic_nmi(const struct trap_frame *f)
+{
+	u64 offset = 0;
+	const char *name;
+
+	if (!__atomic_load_n(&panicking, __ATOMIC_ACQUIRE)) {
+		nmi_count++; /* nothing that we drive uses NMIs: counted, else ignored */
+		return;
+	}
+	if (panicking == this_cpu()->id + 1)
+		return;
+	name = symbol_find(f->rip, &offset);
+	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip, name ? name : "(ring 3)", offset);
+	for (;;)
+		__asm__ volatile("cli; hlt");
+}
+
+void assert_fail(const char *expr, const char *file, int line)
+{
+	panic("%s:%d: assertion failed: %s", file, line, expr);
+}

@@ -1,0 +1,175 @@
+#include "kernel/domain.h"
+#include "kernel/ipc.h"
+#include "kernel/syscall.h"
+#include "mm/kmem.h"
+#include "mm/ucopy.h"
+
+#define WAIT_MAX 16 /* packets a call returns at most */
+
+static void port_wake_one(struct port *p)
+{
+	struct list *n = list_pop_front(&p->waiters);
+
+	if (n)
+		thread_wake(list_entry(n, struct thread, wait_link));
+}
+
+void object_notify(struct object *o, u64 bits)
+{
+	struct port *p = __atomic_load_n(&o->port, __ATOMIC_ACQUIRE);
+
+	if (!p)
+		return;
+	spin_lock(&p->lock);
+	if (o->port == p) {
+		o->port_bits |= bits;
+		if (list_empty(&o->port_link))
+			list_push_back(&p->pending, &o->port_link);
+		port_wake_one(p);
+	}
+	spin_unlock(&p->lock);
+}
+
+void port_unbind(struct object *o)
+{
+	struct port *p = o->port;
+
+	if (!p)
+		return;
+	spin_lock(&p->lock);
+	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
+	list_del(&o->port_link);
+	spin_unlock(&p->lock);
+	object_put(&p->obj); /* freed an epoch later: object_notify above may still hold the pointer */
+}
+
+static void revoke(struct object *o)
+{
+	struct port *p = container_of(o, struct port, obj);
+
+	spin_lock(&p->lock);
+	while (!list_empty(&p->waiters))
+		port_wake_one(p);
+	spin_unlock(&p->lock);
+}
+
+static bool destroy_step(struct object *o)
+{
+	object_free(o, container_of(o, struct port, obj), sizeof(struct port));
+	return true;
+}
+
+const struct object_ops port_object_ops = {.name = "port", .revoke = revoke, .destroy_step = destroy_step};
+
+s64 sys_port_create(struct object *obj, const struct sys_args *args)
+{
+	struct domain *d = current_domain();
+	struct port *p = kmem_alloc(&d->quota, sizeof(*p));
+
+	if (!p)
+		return -E_NOMEM;
+	list_init(&p->pending);
+	list_init(&p->waiters);
+	object_init(&p->obj, OBJ_PORT, &d->quota);
+	return handle_install(d, &p->obj, R_ALL);
+}
+
+/* What happened before the binding is delivered too. */
+static bool already_pending(const struct object *o)
+{
+	switch (o->type) {
+	case OBJ_EVENT:
+		return container_of(o, struct event, obj)->bits != 0;
+	case OBJ_DOMAIN:
+		return container_of(o, struct domain, obj)->ended;
+	default:
+		return false;
+	}
+}
+
+s64 sys_port_bind(struct object *obj, const struct sys_args *args)
+{
+	struct port *p = container_of(obj, struct port, obj), *none = NULL;
+	struct object *o;
+	int r = handle_lookup((handle_t)args->a[1], OBJ_NONE, R_WAIT, &o);
+
+	if (r)
+		return r;
+	if (o->type != OBJ_EVENT && o->type != OBJ_DOMAIN && o->type != OBJ_SYSTEM)
+		return -E_TYPE;
+	object_get(&p->obj);
+	spin_lock(&p->lock);
+	if (__atomic_compare_exchange_n(&o->port, &none, p, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		o->port_key = args->a[2];
+	spin_unlock(&p->lock);
+	if (none) {
+		object_put(&p->obj);
+		return -E_EXIST;
+	}
+	if (already_pending(o))
+		object_notify(o, o->type == OBJ_DOMAIN ? container_of(o, struct domain, obj)->status : 0);
+	return 0;
+}
+
+/* Takes pending packets; enters the thread among the waiters when there is none. */
+static u32 take_packets(struct port *p, struct port_packet *out, u32 max, struct thread *t)
+{
+	u32 n = 0;
+
+	spin_lock(&p->lock);
+	list_del(&t->wait_link);
+	while (n < max && !list_empty(&p->pending)) {
+		struct object *o = list_entry(list_pop_front(&p->pending), struct object, port_link);
+
+		out[n].key = o->port_key;
+		if (o->type == OBJ_EVENT)
+			out[n].bits = __atomic_exchange_n(&container_of(o, struct event, obj)->bits, 0, __ATOMIC_SEQ_CST);
+		else
+			out[n].bits = o->port_bits;
+		o->port_bits = 0;
+		if (o->type == OBJ_EVENT && !out[n].bits)
+			continue; /* event_wait took them */
+		n++;
+	}
+	if (!n && !p->obj.dead)
+		list_push_back(&p->waiters, &t->wait_link);
+	spin_unlock(&p->lock);
+	return n;
+}
+
+static void leave(struct port *p, struct thread *t)
+{
+	spin_lock(&p->lock);
+	list_del(&t->wait_link);
+	spin_unlock(&p->lock);
+}
+
+s64 sys_port_wait(struct object *obj, const struct sys_args *args)
+{
+	struct port *p = container_of(obj, struct port, obj);
+	struct port_packet packet[WAIT_MAX];
+	u64 max = MIN(args->a[2], WAIT_MAX);
+	u32 n;
+	int r = 0;
+
+	if (!max)
+		return -E_INVAL;
+	object_get(obj);
+	do {
+		thread_block_prepare();
+		n = take_packets(p, packet, (u32)max, thread_current());
+		if (n || obj->dead) {
+			thread_block_cancel();
+			r = n ? 0 : -E_DEAD;
+			break;
+		}
+		r = thread_block(args->a[3]);
+	} while (r == 0);
+	if (r)
+		leave(p, thread_current());
+	object_put(obj);
+	if (r)
+		return r;
+	r = ucopy_out(args->a[1], packet, n * sizeof(packet[0]));
+	return r ? r : (s64)n;
+}

@@ -1,0 +1,437 @@
+#include "kernel/sched.h"
+
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "kernel/cpu_setup.h"
+#include "kernel/domain.h"
+#include "kernel/smp.h"
+#include "kernel/trap.h"
+#include "kernel/vcpu.h"
+#include "mm/mm.h"
+
+/* [r] under lock */
+struct run_queue {
+	spinlock_t lock;
+	struct rb_tree tree;   /* [r] struct thread.run_node by vruntime */
+	u32 queued;	       /* [r] */
+	u64 min_vruntime;      /* [r] */
+	struct timer slice;    /* the CPU's own */
+	struct thread *prev;   /* the CPU's own: switched away from, until the switch is finished */
+};
+
+static struct run_queue queues[MAX_CPUS];
+
+void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3);
+void switch_first(u64 *save_rsp, u64 stack_top, u64 next_cr3);
+
+static bool vruntime_less(const struct rb_node *a, const struct rb_node *b)
+{
+	return container_of(a, struct thread, run_node)->vruntime <
+	       container_of(b, struct thread, run_node)->vruntime;
+}
+
+static struct run_queue *my_queue(void)
+{
+	return &queues[this_cpu()->id];
+}
+
+static void enqueue(struct run_queue *q, struct thread *t)
+{
+	rb_insert(&q->tree, &t->run_node, vruntime_less);
+	t->queued = true;
+	q->queued++;
+}
+
+static void dequeue(struct run_queue *q, struct thread *t)
+{
+	rb_erase(&q->tree, &t->run_node);
+	t->queued = false;
+	q->queued--;
+}
+
+/* ---- Accounting ---- */
+
+static void charge(struct thread *t, u64 now)
+{
+	u64 ran = now - t->run_start;
+
+	t->run_start = now;
+	t->vruntime += ran * WEIGHT_DEFAULT / t->weight;
+	t->run_ns += ran;
+	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
+}
+
+static void slice_over(struct timer *timer)
+{
+	this_cpu()->resched = 1;
+}
+
+/* ---- Choice ---- */
+
+static bool may_steal(const struct thread *t, u32 cpu)
+{
+	return (t->affinity >> cpu & 1) && (!t->vcpu || t->vcpu->cpu < 0);
+}
+
+static struct thread *steal_from(struct run_queue *victim, u32 cpu)
+{
+	for (struct rb_node *n = rb_first(&victim->tree); n; n = rb_next(n)) {
+		struct thread *t = container_of(n, struct thread, run_node);
+
+		if (may_steal(t, cpu)) {
+			dequeue(victim, t);
+			t->vruntime -= MIN(t->vruntime, victim->min_vruntime);
+			return t;
+		}
+	}
+	return NULL;
+}
+
+/* Own lock held; others are only tried, so no order between queues is needed. */
+static struct thread *steal(struct run_queue *q)
+{
+	u32 me = this_cpu()->id;
+
+	for (u32 i = 1; i < cpu_count; i++) {
+		struct run_queue *victim = &queues[(me + i) % cpu_count];
+		struct thread *t;
+
+		if (!victim->queued || !spin_trylock(&victim->lock))
+			continue;
+		t = steal_from(victim, me);
+		if (t) {
+			t->cpu = me;
+			t->vruntime += q->min_vruntime;
+		}
+		spin_unlock(&victim->lock);
+		if (t)
+			return t;
+	}
+	return NULL;
+}
+
+static struct thread *choose(struct run_queue *q)
+{
+	struct rb_node *n = rb_first(&q->tree);
+	struct thread *t;
+
+	if (!n) {
+		t = steal(q);
+		return t ? t : this_cpu()->idle;
+	}
+	t = container_of(n, struct thread, run_node);
+	dequeue(q, t);
+	q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
+	return t;
+}
+
+/* ---- Switch ---- */
+
+/* On the new thread's stack, queue lock still held. */
+static void switch_finish(void)
+{
+	struct run_queue *q = my_queue();
+	struct thread *prev = q->prev;
+	bool exited = prev->state == THREAD_EXITED;
+
+	q->prev = NULL;
+	spin_unlock(&q->lock);
+	if (exited) {
+		struct domain *d = prev->domain;
+
+		object_get(&d->obj);
+		object_put(&prev->obj);
+		domain_thread_ended(d);
+		object_put(&d->obj);
+	}
+}
+
+void thread_first_run(void);
+void thread_first_run(void)
+{
+	struct thread *t = thread_current();
+
+	switch_finish();
+	if (t->kernel_fn) {
+		t->kernel_fn(t->kernel_arg);
+		thread_exit();
+	}
+	if (return_work_pending())
+		return_to_user();
+	user_enter(t->start.entry, t->start.stack, t->start.arg);
+}
+
+/* The idle thread has no address space: it keeps the one loaded, and the vCPU with it (see smp_quiesce). */
+static struct aspace *space_of(struct thread *t)
+{
+	if (t == this_cpu()->idle)
+		return this_cpu()->aspace;
+	return t->domain == &kernel_domain ? &kernel_aspace : &t->domain->aspace;
+}
+
+static void switch_to(struct run_queue *q, struct thread *next)
+{
+	struct cpu *c = this_cpu();
+	struct thread *prev = c->current;
+	struct aspace *as = space_of(next);
+	u64 cr3 = 0;
+	bool first = !next->saved_rsp;
+
+	vcpu_sched_out(next);
+	if (as != c->aspace) {
+		aspace_activate(as);
+		cr3 = aspace_cr3(as);
+	}
+	c->current = next;
+	cpu_set_kstack(next->kstack_top);
+	q->prev = prev;
+	if (first)
+		switch_first(&prev->saved_rsp, next->kstack_top, cr3);
+	else
+		switch_stack(&prev->saved_rsp, next->saved_rsp, cr3);
+	switch_finish();
+}
+
+/* Queue lock held, released on return. The current thread's state says what becomes of it. */
+static void schedule(struct run_queue *q)
+{
+	struct cpu *c = this_cpu();
+	struct thread *prev = c->current, *next;
+	u64 now = clock_ns();
+
+	c->resched = 0;
+	if (prev != c->idle) {
+		charge(prev, now);
+		if (prev->state == THREAD_RUNNABLE)
+			enqueue(q, prev);
+	}
+	next = choose(q);
+	next->run_start = now;
+	if (q->queued && next != c->idle)
+		timer_arm(&q->slice, now + SCHED_SLICE_NS);
+	if (next == prev)
+		spin_unlock(&q->lock);
+	else
+		switch_to(q, next);
+}
+
+void preempt_point(void)
+{
+	__asm__ volatile("sti; nop; cli" : : : "memory");
+	if (this_cpu()->resched) {
+		struct run_queue *q = my_queue();
+
+		spin_lock(&q->lock);
+		schedule(q);
+	}
+}
+
+/* ---- Blocking and waking ---- */
+
+static struct run_queue *lock_queue_of(struct thread *t)
+{
+	for (;;) {
+		u32 cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+
+		spin_lock(&queues[cpu].lock);
+		if (t->cpu == cpu)
+			return &queues[cpu];
+		spin_unlock(&queues[cpu].lock);
+	}
+}
+
+void thread_block_prepare(void)
+{
+	struct run_queue *q = my_queue();
+
+	spin_lock(&q->lock);
+	thread_current()->state = THREAD_BLOCKING;
+	spin_unlock(&q->lock);
+}
+
+void thread_block_cancel(void)
+{
+	thread_current()->state = THREAD_RUNNABLE;
+}
+
+static void block_timeout(struct timer *timer)
+{
+	struct thread *t = container_of(timer, struct thread, block_timer);
+
+	t->timed_out = true;
+	thread_wake(t);
+}
+
+int thread_block(u64 deadline)
+{
+	struct thread *t = thread_current();
+	struct run_queue *q = my_queue();
+
+	if (thread_must_leave()) {
+		thread_block_cancel();
+		return -E_INTR;
+	}
+	t->timed_out = false;
+	if (deadline != DEADLINE_NEVER) {
+		t->block_timer.fn = block_timeout;
+		timer_arm(&t->block_timer, deadline);
+	}
+	spin_lock(&q->lock);
+	if (t->state == THREAD_BLOCKING) {
+		t->state = THREAD_BLOCKED;
+		schedule(q);
+	} else {
+		spin_unlock(&q->lock);
+	}
+	if (deadline != DEADLINE_NEVER)
+		timer_cancel(&t->block_timer);
+	if (thread_must_leave())
+		return -E_INTR;
+	return t->timed_out ? -E_TIMEOUT : 0;
+}
+
+static void ask_resched(u32 cpu)
+{
+	__atomic_store_n(&cpus[cpu]->resched, 1, __ATOMIC_SEQ_CST);
+	if (cpu != this_cpu()->id)
+		smp_ipi(cpu, IPI_RESCHED);
+}
+
+static bool cpu_is_idle(u32 cpu)
+{
+	struct cpu *c = cpus[cpu];
+
+	return c->up && c->current == c->idle && !queues[cpu].queued && !c->resched;
+}
+
+/* Where a woken thread goes: its own CPU, unless that is busy and an idle one is allowed. */
+static u32 place(const struct thread *t)
+{
+	if (cpu_is_idle(t->cpu) || (t->vcpu && t->vcpu->cpu >= 0))
+		return t->cpu;
+	for (u32 cpu = 0; cpu < cpu_count; cpu++)
+		if ((t->affinity >> cpu & 1) && cpu_is_idle(cpu))
+			return cpu;
+	return t->cpu;
+}
+
+/* Puts a thread that is off every queue into the queue of `cpu`. t->cpu's lock is not held. */
+static void make_runnable(struct thread *t, u32 cpu)
+{
+	struct run_queue *q = &queues[cpu];
+	bool ask;
+
+	spin_lock(&q->lock);
+	t->cpu = cpu;
+	t->state = THREAD_RUNNABLE;
+	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
+	enqueue(q, t);
+	ask = cpus[cpu]->current == cpus[cpu]->idle || t->vruntime < cpus[cpu]->current->vruntime;
+	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
+		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
+	spin_unlock(&q->lock);
+	if (ask || cpu != this_cpu()->id)
+		ask_resched(cpu);
+}
+
+void thread_wake(struct thread *t)
+{
+	struct run_queue *q = lock_queue_of(t);
+	u32 cpu;
+
+	if (t->state == THREAD_BLOCKING)
+		t->state = THREAD_RUNNABLE;
+	if (t->state != THREAD_BLOCKED) {
+		spin_unlock(&q->lock);
+		return;
+	}
+	/* Nobody else wakes it from here on; t->cpu stays its own until make_runnable. */
+	t->state = THREAD_WAKING;
+	cpu = place(t);
+	spin_unlock(&q->lock);
+	make_runnable(t, cpu);
+}
+
+void thread_interrupt(struct thread *t)
+{
+	thread_wake(t);
+	if (t->state == THREAD_RUNNABLE && cpus[t->cpu]->current == t)
+		ask_resched(t->cpu);
+}
+
+void thread_end(struct thread *t)
+{
+	thread_interrupt(t);
+	sched_start(t);
+}
+
+static u32 least_loaded(const struct thread *t)
+{
+	u32 best = t->cpu, best_load = ~0u;
+
+	for (u32 cpu = 0; cpu < cpu_count; cpu++) {
+		u32 load = queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
+
+		if ((t->affinity >> cpu & 1) && cpus[cpu]->up && load < best_load) {
+			best = cpu;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+void sched_start(struct thread *t)
+{
+	struct run_queue *q = lock_queue_of(t);
+	bool start = t->state == THREAD_STOPPED;
+
+	if (start)
+		t->state = THREAD_WAKING;
+	spin_unlock(&q->lock);
+	if (start)
+		make_runnable(t, least_loaded(t));
+}
+
+static void leave_as(enum thread_state state)
+{
+	struct run_queue *q = my_queue();
+
+	spin_lock(&q->lock);
+	thread_current()->state = state;
+	schedule(q);
+}
+
+void thread_stop_here(void)
+{
+	leave_as(THREAD_STOPPED);
+}
+
+void thread_exit(void)
+{
+	thread_ending(thread_current());
+	leave_as(THREAD_EXITED);
+	__builtin_unreachable();
+}
+
+/* ---- Idle ---- */
+
+void sched_init_cpu(struct cpu *c, struct thread *idle)
+{
+	queues[c->id].slice.fn = slice_over;
+	idle->cpu = c->id;
+	c->idle = c->current = idle;
+}
+
+void sched_idle_loop(void)
+{
+	for (;;) {
+		struct run_queue *q = my_queue();
+
+		spin_lock(&q->lock);
+		schedule(q);
+		if (!this_cpu()->resched && !q->queued)
+			__asm__ volatile("sti; hlt; cli" : : : "memory");
+		else
+			preempt_point();
+	}
+}

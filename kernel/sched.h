@@ -1,0 +1,22 @@
+/*
+ * The scheduler: a queue per CPU ordered by weighted run time; the thread that has had least runs next.
+ * Threads wake where they ran last unless that CPU is busy and another is idle; an idle CPU takes from others.
+ * A run queue's lock is held across the switch, so a thread that another CPU finds queued is off its stack.
+ */
+#pragma once
+
+#include "kernel/thread.h"
+
+#define SCHED_SLICE_NS 5000000ull
+#define WEIGHT_DEFAULT 100u
+
+extern const struct object_ops thread_object_ops;
+
+void sched_init_cpu(struct cpu *c, struct thread *idle); /* on the CPU */
+void sched_idle_loop(void) __noreturn;
+void sched_start(struct thread *t);  /* STOPPED -> RUNNABLE, on the CPU with the least load */
+void thread_exit(void) __noreturn;   /* the current thread */
+void thread_stop_here(void);	     /* the current thread was told to stop */
+void thread_interrupt(struct thread *t); /* its domain dies or it is to stop: wakes it or makes its CPU look */
+/* It was marked to end (its domain dies, or it was revoked): makes it run, whatever its state, to do so. */
+void thread_end(struct thread *t);

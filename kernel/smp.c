@@ -1,0 +1,172 @@
+#include "kernel/smp.h"
+
+#include "boot/ap_start.h"
+#include "drivers/platform/acpi.h"
+#include "drivers/platform/clock.h"
+#include "drivers/platform/lapic.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/cpu_setup.h"
+#include "kernel/domain.h"
+#include "kernel/main.h"
+#include "kernel/sched.h"
+#include "kernel/vcpu.h"
+#include "mm/aspace.h"
+#include "mm/kmem.h"
+#include "mm/window.h"
+#include "mm/mm.h"
+
+#define AP_START_TIMEOUT_NS 200000000ull
+
+static u64 quiesce_request; /* [a] the last epoch asked for */
+static u64 flush_request;   /* [a] the last TLB flush asked for */
+
+void smp_ipi(u32 cpu, u32 bits)
+{
+	struct cpu *c = cpus[cpu];
+	u64 before = __atomic_fetch_or(&c->ipi_pending, bits, __ATOMIC_SEQ_CST);
+
+	if (!(before & bits) || bits != (before & bits))
+		lapic_ipi(c->apic_id, VECTOR_IPI);
+}
+
+static void answer_flush(struct cpu *c)
+{
+	u64 seq = __atomic_load_n(&flush_request, __ATOMIC_ACQUIRE);
+
+	write_cr3(read_cr3());
+	__atomic_store_n(&c->flush_seq, seq, __ATOMIC_RELEASE);
+}
+
+/* What this CPU keeps loaded only in case it is needed again may belong to something that is to be freed. */
+static void drop_lazy(struct cpu *c)
+{
+	if (c->vcpu && (c->current == c->idle || c->vcpu->obj.dead))
+		vcpu_drop(c);
+	if (c->current == c->idle && c->aspace != &kernel_aspace)
+		aspace_switch(&kernel_aspace);
+}
+
+void smp_ipi_interrupt(void)
+{
+	struct cpu *c = this_cpu();
+	u64 bits = __atomic_exchange_n(&c->ipi_pending, 0, __ATOMIC_SEQ_CST);
+
+	if (bits & IPI_FLUSH)
+		answer_flush(c);
+	if (bits & IPI_QUIESCE) {
+		u64 seq = __atomic_load_n(&quiesce_request, __ATOMIC_ACQUIRE);
+
+		drop_lazy(c);
+		__atomic_store_n(&c->quiesce_seq, seq, __ATOMIC_RELEASE);
+	}
+}
+
+void smp_quiesce(void)
+{
+	u64 seq = __atomic_add_fetch(&quiesce_request, 1, __ATOMIC_SEQ_CST);
+
+	for (u32 i = 0; i < cpu_count; i++)
+		if (cpus[i]->up && cpus[i] != this_cpu())
+			smp_ipi(i, IPI_QUIESCE);
+	for (u32 i = 0; i < cpu_count; i++)
+		while (cpus[i]->up && cpus[i] != this_cpu() &&
+		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
+			preempt_point();
+}
+
+void up_tlb_flush(struct aspace *as, u64 cpu_mask)
+{
+	struct cpu *me = this_cpu();
+	u64 seq;
+
+	if (cpu_mask >> me->id & 1)
+		write_cr3(read_cr3());
+	cpu_mask &= ~BIT(me->id);
+	if (!cpu_mask)
+		return;
+	seq = __atomic_add_fetch(&flush_request, 1, __ATOMIC_SEQ_CST);
+	for (u32 i = 0; i < cpu_count; i++)
+		if (cpu_mask >> i & 1)
+			smp_ipi(i, IPI_FLUSH);
+	for (u32 i = 0; i < cpu_count; i++)
+		while ((cpu_mask >> i & 1) && __atomic_load_n(&cpus[i]->flush_seq, __ATOMIC_ACQUIRE) < seq)
+			up_spin_wait();
+}
+
+void up_spin_wait(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (__atomic_load_n(&c->ipi_pending, __ATOMIC_RELAXED) & IPI_FLUSH) {
+		__atomic_fetch_and(&c->ipi_pending, ~(u64)IPI_FLUSH, __ATOMIC_SEQ_CST);
+		answer_flush(c);
+	}
+	cpu_relax();
+}
+
+static struct thread *idle_thread(struct cpu *c)
+{
+	struct thread *t = thread_create_kernel("idle", NULL, NULL);
+
+	if (t)
+		t->cpu = c->id;
+	return t;
+}
+
+/* On the new CPU, on its idle thread's stack, in the kernel's address space. */
+void ap_main(struct cpu *c)
+{
+	cpu_setup_tables(c);
+	cpu_setup_registers();
+	lapic_init_cpu();
+	clock_check_cpu(c);
+	c->aspace = NULL;
+	aspace_switch(&kernel_aspace);
+	sched_init_cpu(c, c->idle);
+	cpu_set_kstack(c->idle->kstack_top);
+	if (hv_ops && hv_ops->cpu_enable(c))
+		log_error("smp: cpu%u cannot run VMs", c->id);
+	__atomic_store_n(&c->up, true, __ATOMIC_RELEASE);
+	sched_idle_loop();
+}
+
+static bool start_one(u32 id, u32 apic_id, u32 node)
+{
+	struct cpu *c = cpu_create(id, apic_id, node);
+
+	if (!c || window_cpu_init(c))
+		goto no_memory;
+	c->idle = idle_thread(c);
+	if (!c->idle)
+		goto no_memory;
+	c->current = c->idle;
+	cpus[id] = c;
+	if (ap_start(c, c->idle->kstack_top, AP_START_TIMEOUT_NS))
+		return true;
+	log_warn("smp: the CPU with APIC id %u did not start within 200 ms; it is left out", apic_id);
+	cpus[id] = NULL; /* its memory is not given back: it may still come up late and use it */
+	return false;
+no_memory:
+	log_warn("smp: no memory for the CPU with APIC id %u; it is left out", apic_id);
+	return false;
+}
+
+void smp_start(u32 max_cpus)
+{
+	u32 boot = lapic_id();
+
+	cpus[0]->apic_id = boot;
+	for (u32 i = 0; i < acpi_facts.cpus; i++) {
+		if (acpi_facts.apic_id[i] == boot) {
+			cpus[0]->node = acpi_facts.node[i];
+			continue;
+		}
+		if (cpu_count >= max_cpus || cpu_count == MAX_CPUS)
+			break;
+		if (start_one(cpu_count, acpi_facts.apic_id[i], acpi_facts.node[i]))
+			cpu_count++;
+	}
+	log_info("smp: %u of %u CPUs are up", cpu_count, MAX(acpi_facts.cpus, 1));
+}

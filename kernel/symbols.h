@@ -1,0 +1,15 @@
+/* Text symbols for backtraces; the table is made by tools/symtab.py from the first link. */
+#pragma once
+
+#include "lib/types.h"
+
+struct symbol {
+	u32 offset; /* from KERNEL_BASE */
+	const char *name;
+};
+
+extern const struct symbol symbol_table[] __attribute__((weak));
+extern const u32 symbol_count __attribute__((weak));
+
+/* The name of the function that holds addr, and how far into it; NULL when unknown. */
+const char *symbol_find(u64 addr, u64 *offset);

@@ -1,0 +1,248 @@
+#include "kernel/sysctl.h"
+
+#include "drivers/platform/acpi.h"
+#include "drivers/platform/clock.h"
+#include "drivers/platform/uart.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/domain.h"
+#include "kernel/log.h"
+#include "kernel/main.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "mm/frame.h"
+#include "mm/mm.h"
+#include "mm/ucopy.h"
+
+#define COPY_CHUNK 256
+
+struct object system_object = {.type = OBJ_SYSTEM, .refs = 1};
+const struct object_ops system_object_ops = {.name = "system"};
+
+void sysctl_init(void)
+{
+	list_init(&system_object.port_link);
+	list_init(&system_object.reap);
+}
+
+void up_console_input(void)
+{
+	object_notify(&system_object, 1);
+}
+
+static s64 console_write(u64 user, u64 n)
+{
+	char buf[COPY_CHUNK];
+	u64 done = 0;
+
+	while (done < n) {
+		u32 part = (u32)MIN(n - done, sizeof(buf)), taken;
+		int r = ucopy_in(buf, user + done, part);
+
+		if (r)
+			return done ? (s64)done : r;
+		taken = uart_write(buf, part);
+		done += taken;
+		if (taken < part || thread_must_leave())
+			break;
+		preempt_point();
+	}
+	return (s64)done;
+}
+
+static s64 console_read(u64 user, u64 n)
+{
+	char buf[COPY_CHUNK];
+	u32 got = uart_read(buf, (u32)MIN(n, sizeof(buf)));
+	int r = got ? ucopy_out(user, buf, got) : 0;
+
+	return r ? r : (s64)got;
+}
+
+static s64 log_write(u64 user, u64 n)
+{
+	char buf[201];
+	int r;
+
+	if (n > sizeof(buf) - 1)
+		return -E_INVAL;
+	r = ucopy_in(buf, user, n);
+	if (r)
+		return r;
+	buf[n] = 0;
+	log_info("%s", buf);
+	return 0;
+}
+
+static s64 log_read_op(u64 user, u64 n)
+{
+	char buf[COPY_CHUNK];
+	struct log_read req;
+	u32 done = 0;
+	int r;
+
+	if (n != sizeof(req))
+		return -E_INVAL;
+	r = ucopy_in(&req, user, sizeof(req));
+	while (!r && done < req.bytes) {
+		u32 got = log_read(&req.pos, buf, MIN(req.bytes - done, (u32)sizeof(buf)));
+
+		if (!got || thread_must_leave())
+			break;
+		r = ucopy_out(req.buf + done, buf, got);
+		done += got;
+		preempt_point();
+	}
+	if (r)
+		return r;
+	req.bytes = done;
+	return ucopy_out(user, &req, sizeof(req));
+}
+
+static s64 log_level(u64 user, u64 n)
+{
+	if (n == ~0ull)
+		return log_get_level();
+	return n > LOG_DEBUG ? -E_INVAL : (s64)log_set_level((enum log_level)n);
+}
+
+static void fill_virt(struct host_info *i)
+{
+	const char *why = "no back-end for this CPU";
+
+	if (hv_ops) {
+		str_copy(i->virt, hv_ops->name, sizeof(i->virt));
+		hv_ops->features(i->virt_features, sizeof(i->virt_features));
+		return;
+	}
+	str_copy(i->virt, "none", sizeof(i->virt));
+	svm_ops.probe(&cpu_facts, &why);
+	str_copy(i->virt_reason, why, sizeof(i->virt_reason));
+}
+
+/* The image, the frame table (8 bytes a frame), the heap, stacks and vCPU areas. */
+static u64 own_bytes(void)
+{
+	return bootinfo.kernel_bytes + frame_total() / PAGE_SIZE * 8 + frame_owner_bytes(FRAME_KERNEL) +
+	       frame_owner_bytes(FRAME_PRIVATE);
+}
+
+static s64 hostinfo(u64 user, u64 n)
+{
+	struct host_info i;
+
+	if (n != sizeof(i))
+		return -E_INVAL;
+	memset(&i, 0, sizeof(i));
+	i.cpus = acpi_facts.cpus;
+	i.cpus_up = cpu_count;
+	i.mem_total = frame_total();
+	i.mem_free = frame_free_bytes();
+	i.mem_kernel = own_bytes();
+	i.tsc_hz = clock_tsc_hz();
+	i.boot_ns = boot_ns;
+	i.first_guest_cycles = first_guest_cycles;
+	str_copy(i.vendor, cpu_facts.vendor, sizeof(i.vendor));
+	str_copy(i.brand, cpu_facts.brand, sizeof(i.brand));
+	str_copy(i.clock, clock_name(), sizeof(i.clock));
+	fill_virt(&i);
+	return ucopy_out(user, &i, sizeof(i));
+}
+
+static s64 reboot(u64 user, u64 n)
+{
+	log_notice("system: reset");
+	platform_reset();
+}
+
+static s64 poweroff(u64 user, u64 n)
+{
+	struct sys_poweroff p;
+	int r;
+
+	if (n != sizeof(p))
+		return -E_INVAL;
+	r = ucopy_in(&p, user, sizeof(p));
+	if (r)
+		return r;
+	log_notice("system: power off");
+	acpi_poweroff(p.slp_typa, p.slp_typb);
+	return -E_NODEV;
+}
+
+static s64 debug_exit(u64 user, u64 n)
+{
+	u16 port = (u16)(n >> 32);
+
+	if (n >> 48 || !port || port != boot_options.exit_port) /* only the port that the user named at boot */
+		return -E_INVAL;
+	outl(port, (u32)n);
+	return -E_NODEV;
+}
+
+static s64 check_tables(u64 user, u64 n)
+{
+	return mm_check_tables();
+}
+
+static s64 acpi_read(u64 user, u64 n)
+{
+	struct acpi_read req;
+	u8 buf[COPY_CHUNK];
+	u32 index, seen = 0, got, done = 0, room;
+	int r;
+
+	if (n != sizeof(req))
+		return -E_INVAL;
+	r = ucopy_in(&req, user, sizeof(req));
+	if (r)
+		return r;
+	for (index = 0; index < acpi_facts.tables; index++)
+		if (!memcmp(acpi_facts.table[index].signature, req.signature, 4) && seen++ == req.index)
+			break;
+	if (index == acpi_facts.tables)
+		return -E_NOENT;
+	room = req.bytes;
+	req.bytes = acpi_facts.table[index].length;
+	while (done < MIN(room, req.bytes)) {
+		got = acpi_table_read(index, done, buf, MIN((u32)sizeof(buf), MIN(room, req.bytes) - done));
+		r = got ? ucopy_out(req.buf + done, buf, got) : -E_INVAL;
+		if (r || thread_must_leave())
+			return r ? r : -E_INTR;
+		done += got;
+		preempt_point();
+	}
+	return ucopy_out(user, &req, sizeof(req));
+}
+
+static const struct {
+	u32 rights;
+	s64 (*fn)(u64 user, u64 n);
+} op_table[] = {
+	[SYSOP_CONSOLE_WRITE] = {R_CONSOLE, console_write},
+	[SYSOP_CONSOLE_READ] = {R_CONSOLE, console_read},
+	[SYSOP_LOG_WRITE] = {R_LOG, log_write},
+	[SYSOP_LOG_READ] = {R_LOG, log_read_op},
+	[SYSOP_LOG_LEVEL] = {R_LOG, log_level},
+	[SYSOP_HOSTINFO] = {R_STAT, hostinfo},
+	[SYSOP_REBOOT] = {R_POWER, reboot},
+	[SYSOP_POWEROFF] = {R_POWER, poweroff},
+	[SYSOP_DEBUG_EXIT] = {R_POWER, debug_exit},
+	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
+	[SYSOP_ACPI_READ] = {R_STAT, acpi_read},
+};
+static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");
+
+s64 sys_ctl(struct object *obj, const struct sys_args *args)
+{
+	u64 op = args->a[1];
+
+	if (op >= SYSOP_OPS)
+		return -E_INVAL;
+	if ((handle_rights((handle_t)args->a[0]) & op_table[op].rights) != op_table[op].rights)
+		return -E_RIGHTS;
+	return op_table[op].fn(args->a[2], args->a[3]);
+}

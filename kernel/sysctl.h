@@ -1,0 +1,8 @@
+/* The system object: console, log, host information, power. One exists; init gets it. */
+#pragma once
+
+#include "kernel/object.h"
+
+extern const struct object_ops system_object_ops;
+extern struct object system_object;
+void sysctl_init(void);

@@ -1,0 +1,206 @@
+#include "kernel/thread.h"
+
+#include "hv/up.h"
+#include "kernel/domain.h"
+#include "kernel/ipc.h"
+#include "kernel/sched.h"
+#include "kernel/syscall.h"
+#include "mm/kmem.h"
+#include "mm/ucopy.h"
+
+static u32 next_id = 1;
+
+static struct thread *thread_alloc(struct domain *d, struct quota *q)
+{
+	struct thread *t = kmem_alloc(q, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->domain = d;
+	t->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
+	t->state = THREAD_STOPPED;
+	t->cpu = this_cpu()->id;
+	t->weight = WEIGHT_DEFAULT;
+	t->affinity = ~0ull;
+	list_init(&t->wait_link);
+	list_init(&t->domain_link);
+	return t;
+}
+
+/* Kernel threads' stacks are the kernel's own; a domain's lie in its private slot. */
+struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *arg)
+{
+	struct thread *t = thread_alloc(&kernel_domain, NULL);
+
+	if (!t)
+		return NULL;
+	t->kstack = kmem_pages_alloc(NULL, 1);
+	if (!t->kstack) {
+		kmem_free(NULL, t, sizeof(*t));
+		return NULL;
+	}
+	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
+	t->kernel_fn = fn;
+	t->kernel_arg = arg;
+	t->state = THREAD_BLOCKED;
+	object_init(&t->obj, OBJ_THREAD, NULL);
+	log_debug("thread: %u is the kernel's %s", t->id, name);
+	return t;
+}
+
+/* False when the domain is already ending. */
+static bool join_domain(struct domain *d, struct thread *t)
+{
+	bool ok;
+
+	spin_lock(&d->lock);
+	ok = !d->dying;
+	if (ok) {
+		__atomic_fetch_add(&d->thread_count, 1, __ATOMIC_RELAXED);
+		list_push_back(&d->threads, &t->domain_link);
+		object_get(&d->obj);
+		object_get(&t->obj); /* the running thread's own reference, dropped after its last switch */
+	}
+	spin_unlock(&d->lock);
+	return ok;
+}
+
+int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
+{
+	struct thread *t = thread_alloc(d, &d->quota);
+	int r = -E_NOMEM;
+
+	if (!t)
+		return -E_NOMEM;
+	t->start = *a;
+	t->kstack = kpriv_alloc(&d->aspace, KSTACK_PAGES, NULL);
+	if (!t->kstack)
+		goto no_stack;
+	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
+	if (a->msg_va) {
+		t->msg = kmem_pages_alloc(&d->quota, 0);
+		if (!t->msg)
+			goto no_msg;
+		r = aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W);
+		if (r)
+			goto no_map;
+	}
+	object_init(&t->obj, OBJ_THREAD, &d->quota);
+	if (!join_domain(d, t)) {
+		object_put(&t->obj);
+		return -E_DEAD;
+	}
+	*out = t;
+	return 0;
+
+no_map:
+	kmem_pages_free(&d->quota, t->msg, 0);
+no_msg:
+	kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
+no_stack:
+	kmem_free(&d->quota, t, sizeof(*t));
+	return r;
+}
+
+bool thread_must_leave(void)
+{
+	struct thread *t = thread_current();
+
+	return t->domain->dying || t->stop || t->obj.dead;
+}
+
+void thread_ending(struct thread *t)
+{
+	channel_thread_ended(t);
+	spin_lock(&t->domain->lock);
+	list_del(&t->domain_link);
+	spin_unlock(&t->domain->lock);
+}
+
+static bool destroy_step(struct object *o)
+{
+	struct thread *t = container_of(o, struct thread, obj);
+	struct domain *d = t->domain;
+	bool joined = t->state == THREAD_EXITED;
+
+	if (t->msg) {
+		aspace_unmap_kernel_page(&d->aspace, t->start.msg_va);
+		kmem_pages_free(o->quota, t->msg, 0);
+	}
+	kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
+	object_free(o, t, sizeof(*t));
+	if (joined)
+		object_put(&d->obj);
+	return true;
+}
+
+static void revoke(struct object *o)
+{
+	thread_end(container_of(o, struct thread, obj));
+}
+
+/* A running thread holds a reference on itself: losing the last handle does not end it, revoking does. */
+const struct object_ops thread_object_ops = {.name = "thread", .revoke = revoke, .destroy_step = destroy_step};
+
+s64 sys_thread_create(struct object *obj, const struct sys_args *args)
+{
+	struct domain *d = current_domain();
+	struct thread_args a;
+	struct object *target;
+	struct thread *t;
+	int r = 0;
+
+	if ((handle_t)args->a[0] != HANDLE_SELF) {
+		r = handle_lookup((handle_t)args->a[0], OBJ_DOMAIN, R_MANAGE, &target);
+		if (r)
+			return r;
+		d = container_of(target, struct domain, obj);
+	}
+	r = ucopy_in(&a, args->a[1], sizeof(a));
+	if (r)
+		return r;
+	if (a.size != sizeof(a) || a.flags || a.entry >= USER_VA_MAX || a.stack >= USER_VA_MAX)
+		return -E_INVAL;
+	if (a.msg_va && (!IS_ALIGNED(a.msg_va, PAGE_SIZE) || a.msg_va < USER_VA_MIN || a.msg_va >= USER_VA_MAX))
+		return -E_INVAL;
+	r = thread_create(d, &a, &t);
+	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
+}
+
+static int set_affinity(struct thread *t, u64 mask)
+{
+	u64 up = 0;
+
+	for (u32 i = 0; i < cpu_count; i++)
+		up |= cpus[i]->up ? BIT(i) : 0;
+	if (!(mask & up))
+		return -E_INVAL;
+	t->affinity = mask & up;
+	return 0; /* holds from the next wake-up or balancing on */
+}
+
+s64 sys_thread_set(struct object *obj, const struct sys_args *args)
+{
+	struct thread *t = container_of(obj, struct thread, obj);
+	u64 value = args->a[2];
+
+	switch (args->a[1]) {
+	case THREAD_START:
+		__atomic_store_n(&t->stop, false, __ATOMIC_SEQ_CST);
+		sched_start(t);
+		return 0;
+	case THREAD_STOP:
+		__atomic_store_n(&t->stop, true, __ATOMIC_SEQ_CST);
+		thread_interrupt(t);
+		return 0;
+	case THREAD_WEIGHT:
+		if (value < 1 || value > 10000)
+			return -E_INVAL;
+		t->weight = (u32)value;
+		return 0;
+	case THREAD_AFFINITY:
+		return set_affinity(t, value);
+	default:
+		return -E_INVAL;
+	}
+}

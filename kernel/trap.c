@@ -1,0 +1,123 @@
+#include "kernel/trap.h"
+
+#include "arch/cpu.h"
+#include "drivers/platform/lapic.h"
+#include "drivers/platform/uart.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "kernel/domain.h"
+#include "kernel/panic.h"
+#include "kernel/sched.h"
+#include "kernel/smp.h"
+#include "mm/mm.h"
+
+u64 trap_spurious;
+
+static const char *const exception_name[32] = {
+	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI", [EXC_BP] = "#BP breakpoint",
+	[EXC_OF] = "#OF overflow", [EXC_BR] = "#BR bound range", [EXC_UD] = "#UD invalid opcode",
+	[EXC_NM] = "#NM no FPU in ring 3", [EXC_DF] = "#DF double fault", [EXC_TS] = "#TS invalid TSS",
+	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack", [EXC_GP] = "#GP general protection",
+	[EXC_PF] = "#PF page fault", [EXC_MF] = "#MF x87", [EXC_AC] = "#AC alignment check",
+	[EXC_MC] = "#MC machine check", [EXC_XM] = "#XM SIMD", [EXC_CP] = "#CP control protection",
+};
+
+static const char *exception_text(u64 vector)
+{
+	return vector < 32 && exception_name[vector] ? exception_name[vector] : "exception";
+}
+
+static void user_exception(struct trap_frame *f, u64 cr2)
+{
+	struct domain *d = current_domain();
+
+	if (f->vector == EXC_PF && cr2 < USER_VA_MAX && aspace_fault(&d->aspace, cr2, (u32)f->error))
+		return;
+	log_warn("domain: %s: thread %u ended by %s at rip %#lx, error %#lx, address %#lx", d->name,
+		 thread_current()->id, exception_text(f->vector), f->rip, f->error, f->vector == EXC_PF ? cr2 : 0);
+	domain_kill(d, DOMAIN_STATUS_FAULT);
+}
+
+/* A fault while the kernel copies from or to user memory ends that copy, nothing else. */
+static bool kernel_fixup(struct trap_frame *f, u64 cr2)
+{
+	struct cpu *c = this_cpu();
+
+	if (!c->fixup_rip || (f->vector != EXC_PF && f->vector != EXC_GP))
+		return false;
+	if (f->vector == EXC_PF && cr2 < USER_VA_MAX &&
+	    aspace_fault(&current_domain()->aspace, cr2, (u32)(f->error | PF_USER)))
+		return true;
+	f->rip = c->fixup_rip;
+	f->rax = (u64)-E_FAULT;
+	f->rflags &= ~(u64)RFLAGS_AC;
+	return true;
+}
+
+static void interrupt(struct trap_frame *f)
+{
+	switch (f->vector) {
+	case VECTOR_UART:
+		uart_interrupt();
+		break;
+	case VECTOR_TIMER:
+		up_timer_interrupt();
+		break;
+	case VECTOR_IPI:
+		smp_ipi_interrupt();
+		break;
+	case VECTOR_SPURIOUS:
+		return; /* has no bit in the ISR: no EOI */
+	default:
+		trap_spurious++;
+		break;
+	}
+	lapic_eoi();
+}
+
+void trap_handler(struct trap_frame *f)
+{
+	bool user = f->cs & 3;
+
+	if (f->vector >= 32) {
+		interrupt(f);
+	} else {
+		u64 cr2 = f->vector == EXC_PF ? read_cr2() : 0;
+
+		if (user)
+			user_exception(f, cr2);
+		else if (!kernel_fixup(f, cr2))
+			panic_trap(f, exception_text(f->vector));
+	}
+	if (user && return_work_pending())
+		return_to_user();
+}
+
+void trap_nmi_stack(struct trap_frame *f)
+{
+	if (f->vector == EXC_NMI) {
+		panic_nmi(f); /* returns unless a panic is under way */
+		return;
+	}
+	if (f->vector == EXC_DB && (f->cs & 3)) {
+		__asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
+		f->rflags &= ~(u64)RFLAGS_TF;
+		domain_kill(current_domain(), DOMAIN_STATUS_FAULT);
+		return;
+	}
+	panic_trap(f, exception_text(f->vector));
+}
+
+void return_to_user(void)
+{
+	while (return_work_pending()) {
+		struct thread *t = thread_current();
+
+		if (t->domain->dying || t->obj.dead)
+			thread_exit();
+		if (t->stop)
+			thread_stop_here();
+		else
+			preempt_point();
+	}
+}

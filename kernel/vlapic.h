@@ -1,0 +1,95 @@
+/*
+ * The local APIC of a vCPU: registers, priorities, routing of interrupt messages, timer. Intel SDM 3,
+ * "Advanced Programmable Interrupt Controller". Interrupts off; "own": by the vCPU's runner, or while the
+ * vCPU is marked busy.
+ */
+#pragma once
+
+#include "hv/vcpu.h"
+
+/* Version: 6 LVT entries, integrated APIC; no suppression of EOI broadcasts. */
+#define VLAPIC_VERSION 0x50014u
+/* A periodic timer that is faster would only keep the host busy. */
+#define VLAPIC_TIMER_FLOOR_NS 200000ull
+
+/* Allocates the timer and sets the state after reset. -E_NOMEM. */
+int vlapic_init(struct vcpu *v) __must_check;
+void vlapic_fini(struct vcpu *v);
+/* State after reset or INIT. own. */
+void vlapic_reset(struct vcpu *v, bool init);
+
+/* x2APIC MSR (0x800..0x8ff): false = #GP. own. A level-triggered EOI is left in lapic.eoi_exit. */
+bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value);
+bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value);
+/* 32-bit access to the xAPIC page at an offset; reserved registers read 0 and raise the ESR bit. own. */
+u32 vlapic_mmio_read(struct vcpu *v, u32 offset);
+void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value);
+/* IA32_APIC_BASE: false = #GP. own. */
+bool vlapic_base_write(struct vcpu *v, u64 value);
+
+/* Moves posted interrupts to IRR. own. */
+void vlapic_sync(struct vcpu *v);
+/* Highest vector that no interrupt in service blocks; TPR is left to the CPU. 0 = none. own. */
+u8 vlapic_pending(struct vcpu *v);
+/* The same above PPR with TPR: would an unmasked CPU take it now? own. */
+bool vlapic_deliverable(struct vcpu *v);
+/* The CPU has taken the vector: IRR -> ISR. own. */
+void vlapic_taken(struct vcpu *v, u8 vector);
+/* An ExtINT is posted and the APIC lets it through. */
+bool vlapic_extint_pending(const struct vcpu *v);
+/* Copies CR8 as the CPU left it into TPR. own. */
+static inline void vlapic_cr8_sync(struct vcpu *v)
+{
+	if (unlikely(v->cr8 != v->lapic.tpr >> 4))
+		v->lapic.tpr = (u32)v->cr8 << 4;
+}
+
+/* Posts a fixed interrupt from anywhere and kicks. */
+void vlapic_post(struct vcpu *v, u8 vector, bool level);
+
+/* An interrupt message: ICR write, MSI or I/O APIC. */
+struct vlapic_msg {
+	u32 dest;
+	u8 vector;
+	u8 mode; /* enum apic_delivery */
+	bool logical, level, assert;
+	bool broadcast; /* dest names everyone */
+	struct vcpu *source; /* of an IPI: posted directly to itself; NULL = a device */
+	enum vlapic_shorthand { VLAPIC_NO_SHORTHAND, VLAPIC_SELF, VLAPIC_ALL, VLAPIC_OTHERS } shorthand;
+};
+/* Number of vCPUs that accepted it. */
+u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m);
+/* MSI address and data, as devices and I/O APICs write them. Number of vCPUs that accepted it. */
+u32 vlapic_msi(struct vm *vm, u64 address, u32 data);
+/* Carries out what ICR says. own. */
+void vlapic_icr_write(struct vcpu *v, u32 low, u32 high);
+/* An LVT entry fires: fixed vectors are posted, LINT modes as the entry says. Any CPU. */
+void vlapic_lvt_deliver(struct vcpu *v, u32 lvt);
+/* Sets bits of the error status and delivers the error interrupt. own. */
+void vlapic_error(struct vcpu *v, u32 bits);
+u32 vlapic_ldr(const struct vcpu *v);
+
+/* Timer. own. */
+int vlapic_timer_init(struct vcpu *v) __must_check;
+void vlapic_timer_fini(struct vcpu *v);
+void vlapic_timer_stop(struct vcpu *v);
+void vlapic_timer_write_init(struct vcpu *v, u32 count);
+void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
+u32 vlapic_timer_current(const struct vcpu *v);
+
+/* State group APIC. set: -E_INVAL changes nothing. own. */
+void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);
+int vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) __must_check;
+
+/* lvt[] order, that of the register page but for CMCI. */
+enum vlapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVTS };
+
+enum vlapic_esr {
+	ESR_SEND_ILLEGAL = 1u << 5,
+	ESR_RECEIVE_ILLEGAL = 1u << 6,
+	ESR_ILLEGAL_REGISTER = 1u << 7,
+};
+
+static inline bool vlapic_enabled(const struct vcpu *v) { return v->apic_base & (1ull << 11); }
+static inline bool vlapic_x2apic(const struct vcpu *v) { return v->apic_base & (1ull << 10); }
+static inline bool vlapic_software_enabled(const struct vcpu *v) { return v->lapic.svr & 0x100; }
