@@ -79,16 +79,3 @@ char *strchr(const char *s, int c)
 			return NULL;
 	}
 }
-
-size_t str_copy(char *dst, const char *src, size_t size)
-{
-	size_t len = strlen(src);
-
-	if (size) {
-		size_t n = MIN(len, size - 1);
-
-		memcpy(dst, src, n);
-		dst[n] = 0;
-	}
-	return len;
-}
