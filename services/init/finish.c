@@ -1,6 +1,7 @@
 /* Leaving the machine: the result of the VMs, debug exit, ACPI power-off. */
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "services/common/reason.h"
 #include "services/common/s5.h"
 #include "services/init/init.h"
 #include "user/sys.h"

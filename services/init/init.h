@@ -66,7 +66,6 @@ int vm_start(struct init *in, struct vm *vm);
 /* Its domain ended, or is to end: reason VM_REASON_NONE = take it from what the monitor left behind. */
 void vm_end(struct init *in, struct vm *vm, enum vm_reason reason);
 int vm_destroy(struct init *in, struct vm *vm);
-const char *vm_reason_text(u32 reason);
 
 /* ---- manager.c; init->lock held ---- */
 void manager_start(struct init *in);

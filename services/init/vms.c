@@ -1,6 +1,7 @@
 /* The table of VMs: definitions, starting, what happens at the end of one. */
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "services/common/reason.h"
 #include "services/init/init.h"
 #include "user/sys.h"
 
@@ -10,26 +11,18 @@
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
 
-/* Texts, and the statuses that a reason fixes; -1 = the monitor's own is taken. */
-static const struct {
-	const char *text;
-	s32 status;
-} reasons[VM_REASONS] = {
-	[VM_REASON_NONE] = {"none", VM_STATUS_MONITOR_DIED},
-	[VM_REASON_EXIT_PORT] = {"exit port", -1},
-	[VM_REASON_POWEROFF] = {"power-off", VM_STATUS_OK},
-	[VM_REASON_RESET] = {"reset", VM_STATUS_RESET},
-	[VM_REASON_TRIPLE_FAULT] = {"triple fault", VM_STATUS_TRIPLE_FAULT},
-	[VM_REASON_INTERNAL] = {"internal error", VM_STATUS_INTERNAL},
-	[VM_REASON_LOAD] = {"not loadable", VM_STATUS_LOAD},
-	[VM_REASON_MONITOR_DIED] = {"monitor died", VM_STATUS_MONITOR_DIED},
-	[VM_REASON_DESTROYED] = {"destroyed", VM_STATUS_DESTROYED},
+/* The status that a reason fixes; -1 = the monitor's own is taken. */
+static const s32 reason_status[VM_REASONS] = {
+	[VM_REASON_NONE] = VM_STATUS_MONITOR_DIED,
+	[VM_REASON_EXIT_PORT] = -1,
+	[VM_REASON_POWEROFF] = VM_STATUS_OK,
+	[VM_REASON_RESET] = VM_STATUS_RESET,
+	[VM_REASON_TRIPLE_FAULT] = VM_STATUS_TRIPLE_FAULT,
+	[VM_REASON_INTERNAL] = VM_STATUS_INTERNAL,
+	[VM_REASON_LOAD] = VM_STATUS_LOAD,
+	[VM_REASON_MONITOR_DIED] = VM_STATUS_MONITOR_DIED,
+	[VM_REASON_DESTROYED] = VM_STATUS_DESTROYED,
 };
-
-const char *vm_reason_text(u32 reason)
-{
-	return reason < VM_REASONS ? reasons[reason].text : "unknown";
-}
 
 /* ---- Definitions ---- */
 
@@ -249,7 +242,7 @@ static void vm_take_result(struct vm *vm, enum vm_reason reason)
 		reason = state == VM_STATE_SHUTDOWN && said > VM_REASON_NONE && said < VM_REASON_MONITOR_DIED ?
 				 said : VM_REASON_MONITOR_DIED;
 	vm->reason = reason;
-	vm->status = reasons[reason].status < 0 ? status : (u32)reasons[reason].status;
+	vm->status = reason_status[reason] < 0 ? status : (u32)reason_status[reason];
 	vm->view->state = VM_STATE_SHUTDOWN;
 }
 

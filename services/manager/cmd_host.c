@@ -1,0 +1,96 @@
+/* Commands about the machine. */
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "services/manager/manager.h"
+#include "user/sys.h"
+
+#define LEVELS 5
+#define LEVEL_ASK (~0u)
+
+void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
+{
+	struct host_info h = {0};
+	s64 e = sys_ctl(m->start.system, SYSOP_HOSTINFO, &h, sizeof(h));
+
+	if (e < 0) {
+		con_printf(m, "error: %s\n", rt_error(e));
+		return;
+	}
+	con_printf(m, "CPU model:      %.48s\n", h.brand[0] ? h.brand : h.vendor);
+	con_printf(m, "CPU(s):         %u of %u\n", h.cpus_up, h.cpus);
+	con_printf(m, "TSC:            %lu.%03lu MHz\n", h.tsc_hz / 1000000, h.tsc_hz / 1000 % 1000);
+	con_printf(m, "Clock:          %.15s\n", h.clock);
+	con_printf(m, "Memory:         %lu KiB\n", h.mem_total >> 10);
+	con_printf(m, "Free memory:    %lu KiB\n", h.mem_free >> 10);
+	con_printf(m, "Kernel memory:  %lu KiB\n", h.mem_kernel >> 10);
+	con_printf(m, "Virtualization: %.15s%s%.95s\n", h.virt, h.virt_reason[0] ? ": " : "", h.virt_reason);
+	if (h.virt_features[0])
+		con_printf(m, "Features:       %.127s\n", h.virt_features);
+	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
+	if (h.first_guest_cycles)
+		con_printf(m, "First guest:    %lu cycles after kernel entry\n", h.first_guest_cycles);
+	con_printf(m, "Up for:         %lu s\n", rt_clock_ns() / 1000000000);
+}
+
+void cmd_dmesg(struct manager *m, u32 words, const char *const *word)
+{
+	char buf[1024], out[2 * sizeof(buf)];
+	struct log_read r = {.buf = (u64)buf};
+
+	for (;;) {
+		size_t n = 0;
+		s64 e;
+
+		r.bytes = sizeof(buf);
+		e = sys_ctl(m->start.system, SYSOP_LOG_READ, &r, sizeof(r));
+		if (e < 0)
+			con_printf(m, "error: %s\n", rt_error(e));
+		if (e < 0 || !r.bytes || r.bytes > sizeof(buf))
+			return;
+		for (u32 i = 0; i < r.bytes; i++) {
+			if (buf[i] == '\n')
+				out[n++] = '\r';
+			out[n++] = buf[i];
+		}
+		con_write(m, out, n);
+	}
+}
+
+void cmd_loglevel(struct manager *m, u32 words, const char *const *word)
+{
+	u64 level = LEVEL_ASK;
+	const char *end;
+	s64 before;
+
+	if (words > 1 && (!fmt_parse_u64(word[1], &end, &level) || *end || level >= LEVELS)) {
+		con_printf(m, "error: loglevel %.16s: expected 0 to %u\n", word[1], LEVELS - 1);
+		return;
+	}
+	before = sys_ctl(m->start.system, SYSOP_LOG_LEVEL, NULL, level);
+	if (before < 0)
+		con_printf(m, "error: %s\n", rt_error(before));
+	else
+		con_printf(m, "loglevel %ld\n", words > 1 ? (s64)level : before);
+}
+
+void cmd_selftest(struct manager *m, u32 words, const char *const *word)
+{
+	s64 bad = sys_ctl(m->start.system, SYSOP_CHECK_TABLES, NULL, 0);
+
+	if (bad < 0)
+		con_printf(m, "error: %s\n", rt_error(bad));
+	else
+		con_printf(m, "selftest: live page tables: %ld violations: %s\n", bad, bad ? "FAIL" : "PASS");
+}
+
+/* Does not come back when it works. */
+static void leave(struct manager *m, enum init_call call)
+{
+	s64 e = init_call(m, call, 0);
+
+	con_printf(m, "error: the machine is still there: %s\n", rt_error(e));
+}
+
+void cmd_reboot(struct manager *m, u32 words, const char *const *word) { leave(m, INIT_REBOOT); }
+
+void cmd_poweroff(struct manager *m, u32 words, const char *const *word) { leave(m, INIT_POWEROFF); }

@@ -1,0 +1,238 @@
+/* Commands about VMs, with virsh's verbs. */
+#include "lib/string.h"
+#include "services/common/reason.h"
+#include "services/manager/manager.h"
+#include "user/sys.h"
+
+static const char *state_text(const struct init_vm_info *i)
+{
+	if (i->running)
+		return "running";
+	if (i->error[0])
+		return "not startable";
+	switch (i->reason) {
+	case VM_REASON_TRIPLE_FAULT:
+	case VM_REASON_INTERNAL:
+	case VM_REASON_MONITOR_DIED: return "crashed";
+	default: return "shut off";
+	}
+}
+
+void cmd_list(struct manager *m, u32 words, const char *const *word)
+{
+	bool all = words > 1;
+
+	if (all && strcmp(word[1], "--all")) {
+		con_printf(m, "error: list %.32s: expected --all\n", word[1]);
+		return;
+	}
+	con_printf(m, " Id   %-32s State\n", "Name");
+	con_printf(m, "---------------------------------------------------\n");
+	for (u32 i = 0; i < m->vms; i++) {
+		const struct init_vm_info *info = &m->vm[i].info;
+
+		if (vm_refresh(m, i) && (all || info->running))
+			con_printf(m, " %-4u %-32s %s\n", i + 1, info->name, state_text(info));
+	}
+}
+
+void cmd_start(struct manager *m, u32 words, const char *const *word)
+{
+	s32 i = vm_find(m, word[1]);
+	s64 e;
+
+	if (i < 0)
+		return;
+	e = init_call(m, INIT_VM_START, (u64)i);
+	vm_refresh(m, (u32)i);
+	if (!e)
+		con_printf(m, "vm %s started\n", m->vm[i].info.name);
+	else if (e == -E_STATE)
+		con_printf(m, "error: vm %s is running\n", m->vm[i].info.name);
+	else
+		con_printf(m, "error: %s\n", m->vm[i].info.error[0] ? m->vm[i].info.error : rt_error(e));
+}
+
+void cmd_shutdown(struct manager *m, u32 words, const char *const *word)
+{
+	s32 i = vm_find(m, word[1]);
+
+	if (i < 0 || !vm_refresh(m, (u32)i))
+		return;
+	if (!m->vm[i].info.running) {
+		con_printf(m, "error: vm %s is not running\n", m->vm[i].info.name);
+		return;
+	}
+	event_signal(m->vm[i].event, VM_EV_SHUTDOWN);
+	con_printf(m, "vm %s is asked to shut down\n", m->vm[i].info.name);
+}
+
+void cmd_destroy(struct manager *m, u32 words, const char *const *word)
+{
+	s32 i = vm_find(m, word[1]);
+	s64 e;
+
+	if (i < 0)
+		return;
+	e = init_call(m, INIT_VM_DESTROY, (u64)i);
+	if (!e)
+		con_printf(m, "vm %s destroyed\n", m->vm[i].info.name);
+	else if (e == -E_STATE)
+		con_printf(m, "error: vm %s is not running\n", m->vm[i].info.name);
+	else
+		con_printf(m, "error: %s\n", rt_error(e));
+}
+
+void cmd_console(struct manager *m, u32 words, const char *const *word)
+{
+	s32 i = vm_find(m, word[1]);
+
+	if (i >= 0 && vm_refresh(m, (u32)i))
+		attach_begin(m, (u32)i, true);
+}
+
+static void print_domain(struct manager *m, const struct domain_info *d)
+{
+	u64 ms = d->cpu_ns / 1000000;
+
+	con_printf(m, "CPU time:       %lu.%lus\n", ms / 1000, ms % 1000 / 100);
+	con_printf(m, "Used memory:    %lu KiB\n", d->populated_bytes >> 10);
+	con_printf(m, "Quota:          %lu KiB of %lu KiB, page tables %lu KiB\n", d->used_bytes >> 10,
+		   d->quota_bytes >> 10, d->table_bytes >> 10);
+}
+
+void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
+{
+	static const char *const on_exit[] = {
+		[ON_EXIT_DESTROY] = "destroy", [ON_EXIT_RESTART] = "restart", [ON_EXIT_PRESERVE] = "preserve",
+	};
+	s32 i = vm_find(m, word[1]);
+	const struct init_vm_info *info;
+	struct domain_info d;
+
+	if (i < 0 || !vm_refresh(m, (u32)i))
+		return;
+	info = &m->vm[i].info;
+	con_printf(m, "Id:             %d\n", i + 1);
+	con_printf(m, "Name:           %s\n", info->name);
+	con_printf(m, "State:          %s\n", state_text(info));
+	con_printf(m, "CPU(s):         %u\n", info->vcpus);
+	con_printf(m, "Max memory:     %lu KiB\n", info->memory >> 10);
+	if (!vm_domain_info(m, (u32)i, &d))
+		print_domain(m, &d);
+	con_printf(m, "Autostart:      %s\n", info->autostart ? "enable" : "disable");
+	con_printf(m, "Console:        %s\n", info->console_attach ? "attach" : "ring");
+	con_printf(m, "On exit:        %s\n", info->on_exit < ARRAY_SIZE(on_exit) ? on_exit[info->on_exit] : "?");
+	con_printf(m, "Restarts:       %u\n", info->restarts);
+	if (info->running)
+		con_printf(m, "Running for:    %lus\n", (rt_clock_ns() - info->start_ns) / 1000000000);
+	else if (info->generation)
+		con_printf(m, "Ended:          %s, status %u\n", vm_reason_text(info->reason), info->status);
+	if (info->error[0])
+		con_printf(m, "Error:          %s\n", info->error);
+}
+
+/* ---- stat ---- */
+
+static const char *const stat_text[] = {
+	[STAT_EXTINT] = "external interrupt",
+	[STAT_NMI] = "NMI",
+	[STAT_EXCEPTION] = "exception",
+	[STAT_CPUID] = "CPUID",
+	[STAT_HLT] = "HLT",
+	[STAT_PAUSE] = "PAUSE",
+	[STAT_IO] = "port I/O",
+	[STAT_MSR_READ] = "MSR read",
+	[STAT_MSR_WRITE] = "MSR write",
+	[STAT_CR] = "control register",
+	[STAT_DR] = "debug register",
+	[STAT_XSETBV] = "XSETBV",
+	[STAT_HYPERCALL] = "hypercall",
+	[STAT_MMIO] = "MMIO",
+	[STAT_PAGE_POPULATE] = "memory populated",
+	[STAT_APIC_MMIO] = "APIC page",
+	[STAT_IRQ_WINDOW] = "interrupt window",
+	[STAT_SHUTDOWN] = "triple fault",
+	[STAT_OTHER] = "other",
+	[STAT_USER] = "to the monitor",
+	[STAT_IRQ_INJECTED] = "interrupts injected",
+};
+static_assert(ARRAY_SIZE(stat_text) == STAT_ROWS, "a text for each row");
+
+/* Rows after STAT_OTHER count something else than exits. */
+static u64 exits_of(const struct domain_info *d)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i <= STAT_OTHER; i++)
+		sum += d->exits[i];
+	return sum;
+}
+
+/* before NULL: the first round, no rates yet. */
+static void stat_print_vm(struct manager *m, u32 index, const struct domain_info *now,
+			  const struct domain_info *before)
+{
+	con_printf(m, "%-24s %12s %12s\n", m->vm[index].info.name, "total", before ? "per second" : "");
+	for (u32 i = 0; i < STAT_ROWS; i++) {
+		if (!now->exits[i])
+			continue;
+		con_printf(m, "  %-22s %12lu", stat_text[i], now->exits[i]);
+		if (before)
+			con_printf(m, " %12lu", now->exits[i] - before->exits[i]);
+		con_printf(m, "\n");
+	}
+	con_printf(m, "  %-22s %12lu", "exits", exits_of(now));
+	if (before)
+		con_printf(m, " %12lu", exits_of(now) - exits_of(before));
+	con_printf(m, "\n");
+}
+
+/* One round over the chosen VM, or all that run. False: nothing to show. */
+static bool stat_round(struct manager *m, s32 only, struct domain_info *before, bool first)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < m->vms; i++) {
+		struct domain_info now;
+
+		if ((only >= 0 && only != (s32)i) || vm_domain_info(m, i, &now))
+			continue;
+		stat_print_vm(m, i, &now, first || !before[i].base.type ? NULL : &before[i]);
+		before[i] = now;
+		any = true;
+	}
+	return any;
+}
+
+void cmd_stat(struct manager *m, u32 words, const char *const *word)
+{
+	struct domain_info *before = rt_alloc(MANAGER_VMS * sizeof(*before));
+	bool once = false, first = true;
+	s32 only = -1;
+
+	for (u32 i = 1; i < words; i++) {
+		if (!strcmp(word[i], "-1"))
+			once = true;
+		else if ((only = vm_find(m, word[i])) < 0)
+			goto out;
+	}
+	while (before) {
+		u64 next = rt_clock_ns() + 1000000000;
+
+		if (!once)
+			con_printf(m, "\x1b[2J\x1b[H");
+		if (!stat_round(m, only, before, first)) {
+			con_printf(m, "error: %s\n", only < 0 ? "no VM is running" : "the VM is not running");
+			break;
+		}
+		first = false;
+		if (once)
+			break;
+		con_printf(m, "any key ends\n");
+		if (con_wait_key(m, next) || m->attached >= 0)
+			break;
+	}
+out:
+	rt_free(before);
+}
