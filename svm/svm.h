@@ -1,0 +1,118 @@
+/* The AMD-V back-end: its own structures and what its files share. AMD APM 2, "Secure Virtual Machine". */
+#pragma once
+
+#include "arch/cpu.h"
+#include "hv/vendor.h"
+#include "hw/vmcb.h"
+#include "mm/aspace.h"
+
+/* Optional features in use; [I] after svm_init. */
+struct svm_caps {
+	bool nrip, decode_assists, flush_by_asid, vmcb_clean, pause_filter;
+	u32 max_asid;	  /* ASIDs 1..max_asid */
+	u64 cr4_mask;	  /* bits that a guest may set */
+	u64 efer_mask;
+	u8 phys_bits;
+	bool xsave, rdtscp;
+};
+extern struct svm_caps svm_caps;
+
+/* Per CPU, by its id; owned by that CPU. */
+struct svm_cpu {
+	u64 asid_generation; /* vCPUs with an older one take a new ASID */
+	u32 next_asid;	     /* > max_asid: the next one starts a generation */
+	void *hsave;	     /* VM_HSAVE_PA points to it */
+	struct vmcb *host;   /* what VMLOAD brings back after an exit: TR, FS, GS, system-call MSRs */
+	hpa_t host_hpa;
+	u64 host_tsc_aux;
+};
+extern struct svm_cpu svm_cpus[MAX_CPUS];
+
+struct svm_vm {
+	struct vm vm;
+	u8 *msrpm; /* [I] 8 KiB */
+	hpa_t msrpm_hpa;
+};
+
+enum svm_nmi {
+	SVM_NMI_OPEN,
+	SVM_NMI_BLOCKED, /* injected: IRET is intercepted */
+	SVM_NMI_IRET,	 /* at the IRET that ends it: open once RIP has moved */
+};
+
+/* [I] immutable, [v] as in struct vcpu */
+struct svm_vcpu {
+	struct vcpu vcpu;
+	struct vmcb *vmcb;    /* [I] in the owner's private slot, before vcpu.priv */
+	hpa_t vmcb_hpa;	      /* [I] */
+	struct aspace *as;    /* [I] the owner's */
+	u64 asid_generation;  /* [v] 0 = needs a new ASID */
+	s32 last_cpu;	      /* [v] whose generation that is */
+	bool flush;	      /* [v] guest control registers changed what the TLB caches */
+	u8 offered;	      /* [v] vector to be delivered by V_IRQ; 0 = none */
+	bool offer_active;    /* [v] it was in the VMCB at the last entry */
+	bool irq_window;      /* [v] */
+	enum svm_nmi nmi;     /* [v] */
+	u64 nmi_iret_rip;     /* [v] */
+	u32 injected;	      /* [v] EVENTINJ at the last entry */
+	u64 tsc_aux;	      /* [v] while not loaded */
+};
+
+static inline struct svm_vm *to_svm_vm(struct vm *vm) { return container_of(vm, struct svm_vm, vm); }
+static inline struct svm_vcpu *to_svm(struct vcpu *v) { return container_of(v, struct svm_vcpu, vcpu); }
+
+/* Fields of this group were changed: the CPU must read them again. */
+static inline void svm_dirty(struct svm_vcpu *s, enum vmcb_clean group) { s->vmcb->clean &= ~(u32)group; }
+
+/* ---- svm_caps.c ---- */
+bool svm_probe(const struct cpu_facts *f, const char **why);
+int svm_init(const struct cpu_facts *f);
+void svm_features(char *buf, size_t size);
+int svm_cpu_enable(struct cpu *c);
+void svm_cpu_disable(struct cpu *c);
+
+/* ---- svm_bitmap.c ---- */
+void svm_bitmap_init(void);	    /* the I/O bitmap, shared by all VMs */
+hpa_t svm_iopm(void);
+void svm_msrpm_init(u8 *msrpm);	    /* denies all but what the world switch keeps apart */
+void svm_msrpm_pass(u8 *msrpm, u32 msr, bool read, bool write); /* no effect outside the bitmap's ranges */
+#define SVM_MSRPM_ORDER 1
+
+/* ---- svm_exit.c ---- */
+/* Decodes the exit in the control block; pure. */
+void svm_exit_decode(const struct vmcb *b, const struct svm_caps *caps, struct hv_exit *x);
+
+/* ---- svm_inject.c ---- */
+void svm_offer_irq(struct vcpu *v, u8 vector);
+void svm_inject(struct vcpu *v, u32 event, u32 error);
+bool svm_can_inject(struct vcpu *v, u32 event);
+void svm_want_window(struct vcpu *v, u32 event, bool on);
+void svm_nmi_block(struct svm_vcpu *s, bool blocked);
+bool svm_event_valid(u32 event); /* may it stand in EVENTINJ? */
+void svm_event_prepare(struct svm_vcpu *s);
+/* After the exit, with the registers copied out; true when the offered interrupt was delivered. */
+bool svm_event_complete(struct svm_vcpu *s);
+
+/* ---- svm_state.c ---- */
+void svm_reset(struct svm_vcpu *s);
+void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
+int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
+void svm_read_mode(struct vcpu *v, struct hv_mode *m);
+void svm_set_cr(struct vcpu *v, u32 cr, u64 value);
+void svm_skip_insn(struct vcpu *v, u32 length);
+
+/* ---- svm_audit.c ---- */
+/* NULL = VMRUN accepts it; else "field: rule". Pure. */
+const char *svm_audit_vmcb(const struct vmcb *b, const struct svm_caps *caps);
+const char *svm_audit(struct vcpu *v);
+
+/* ---- svm_dump.c ---- */
+void svm_dump(struct vcpu *v);
+
+/* ---- svm_enter.asm ---- */
+/*
+ * One world switch: VMLOAD, VMRUN, VMSAVE of the guest, VMLOAD of the host area. General registers but RAX
+ * and RSP come from and go to regs->gpr. Interrupts off before and after; between, GIF is clear, and a
+ * pending NMI is taken at the STGI at the end.
+ */
+void svm_switch(struct vcpu_regs *regs, u64 vmcb_hpa, u64 host_hpa);

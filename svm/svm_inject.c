@@ -1,0 +1,168 @@
+/*
+ * Events into the guest. An interrupt of the local APIC goes in as a virtual interrupt (V_IRQ): the CPU
+ * takes it when the guest can, without an exit. Everything else is EVENTINJ, taken at the next entry.
+ * AMD APM 2, "Event Injection", "Virtual Interrupts", "Interrupt Shadows".
+ */
+#include "svm/svm.h"
+
+static bool event_pending(const struct svm_vcpu *s) { return s->vmcb->event_inj & HV_EVENT_VALID; }
+
+void svm_offer_irq(struct vcpu *v, u8 vector) { to_svm(v)->offered = vector; }
+
+/* The CPU does not tell when a handler of an injected NMI ends: its IRET is intercepted. */
+void svm_nmi_block(struct svm_vcpu *s, bool blocked)
+{
+	s->nmi = blocked ? SVM_NMI_BLOCKED : SVM_NMI_OPEN;
+	if (blocked)
+		s->vmcb->intercept1 |= INTERCEPT_IRET;
+	else
+		s->vmcb->intercept1 &= ~(u32)INTERCEPT_IRET;
+	svm_dirty(s, CLEAN_I);
+}
+
+static void event_set(struct svm_vcpu *s, u32 event, u32 error)
+{
+	s->vmcb->event_inj = (event & EVENT_DEFINED) | HV_EVENT_VALID;
+	s->vmcb->event_inj_error = error;
+	if ((event & EVENT_TYPE_MASK) == (HV_EVENT_NMI & EVENT_TYPE_MASK))
+		svm_nmi_block(s, true);
+}
+
+void svm_inject(struct vcpu *v, u32 event, u32 error)
+{
+	event_set(to_svm(v), event, error);
+	to_svm(v)->vmcb->int_state &= ~INT_STATE_SHADOW;
+}
+
+bool svm_can_inject(struct vcpu *v, u32 event)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (event_pending(s))
+		return false;
+	switch (event & EVENT_TYPE_MASK) {
+	case HV_EVENT_IRQ:
+		return (v->priv->regs.rflags & RFLAGS_IF) && !(s->vmcb->int_state & INT_STATE_SHADOW);
+	case HV_EVENT_NMI & EVENT_TYPE_MASK:
+		return s->nmi == SVM_NMI_OPEN && !(s->vmcb->int_state & INT_STATE_SHADOW);
+	default:
+		return true;
+	}
+}
+
+/* The NMI window needs nothing here: IRET is intercepted as long as NMIs are blocked. */
+void svm_want_window(struct vcpu *v, u32 event, bool on)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if ((event & EVENT_TYPE_MASK) != HV_EVENT_IRQ || s->irq_window == on)
+		return;
+	s->irq_window = on;
+	if (on)
+		s->vmcb->intercept1 |= INTERCEPT_VINTR;
+	else
+		s->vmcb->intercept1 &= ~(u32)INTERCEPT_VINTR;
+	svm_dirty(s, CLEAN_I);
+}
+
+bool svm_event_valid(u32 event)
+{
+	u32 vector = event & EVENT_VECTOR_MASK;
+	bool error = event & HV_EVENT_ERROR;
+
+	if (!(event & HV_EVENT_VALID) || (event & ~EVENT_DEFINED))
+		return false;
+	switch (event & EVENT_TYPE_MASK) {
+	case HV_EVENT_IRQ:
+	case HV_EVENT_SOFT_INT:
+		return !error;
+	case HV_EVENT_NMI & EVENT_TYPE_MASK:
+		return vector == EXC_NMI && !error;
+	case HV_EVENT_EXCEPTION:
+		return vector < 32 && vector != EXC_NMI;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A window is a virtual interrupt with the highest priority and an intercept on its delivery; while one is
+ * wanted the offered interrupt waits.
+ */
+void svm_event_prepare(struct svm_vcpu *s)
+{
+	struct vmcb *b = s->vmcb;
+	u32 ctl = V_INTR_MASKING | (u32)(s->vcpu.cr8 & 0xf);
+	u32 vector = 0;
+
+	s->offer_active = false;
+	if (s->irq_window) {
+		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
+	} else if (s->offered) {
+		ctl |= V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
+		vector = s->offered;
+		s->offer_active = true;
+	}
+	if (b->int_ctl != ctl || b->int_vector != vector) {
+		b->int_ctl = ctl;
+		b->int_vector = vector;
+		svm_dirty(s, CLEAN_TPR);
+	}
+	s->injected = b->event_inj;
+}
+
+/* A software interrupt was not begun by us: rip is still at the INT, which the guest runs again. */
+static bool reexecuted(const struct svm_vcpu *s, u32 event)
+{
+	u32 type = event & EVENT_TYPE_MASK, vector = event & EVENT_VECTOR_MASK;
+
+	if (event == s->injected)
+		return false;
+	return type == HV_EVENT_SOFT_INT ||
+	       (type == HV_EVENT_EXCEPTION && (vector == EXC_BP || vector == EXC_OF));
+}
+
+/* The exit came while the CPU delivered `event`: it is delivered again. True: it was the offered interrupt. */
+static bool requeue(struct svm_vcpu *s, u32 event)
+{
+	u64 code = s->vmcb->exit_code;
+	bool offered;
+
+	event &= EVENT_DEFINED;
+	/* QEMU's TCG calls an interrupted virtual interrupt an exception. */
+	if ((event & EVENT_TYPE_MASK) == HV_EVENT_EXCEPTION && (event & EVENT_VECTOR_MASK) >= 32)
+		event &= ~(u32)(EVENT_TYPE_MASK | HV_EVENT_ERROR);
+	offered = s->offer_active && (event & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
+		  (event & EVENT_VECTOR_MASK) == s->offered && event != s->injected;
+	/* An intercepted exception takes its place; an interrupt stays offered. */
+	if (code >= VMEXIT_EXCP0 && code <= VMEXIT_EXCP31 && code != VMEXIT_EXCP18) {
+		if (offered)
+			s->offer_active = false;
+		return false;
+	}
+	if (!reexecuted(s, event))
+		event_set(s, event, s->vmcb->exit_int_error);
+	return offered;
+}
+
+bool svm_event_complete(struct svm_vcpu *s)
+{
+	struct vmcb *b = s->vmcb;
+	bool taken = false;
+
+	b->event_inj = 0;
+	if (s->nmi == SVM_NMI_IRET && b->rip != s->nmi_iret_rip)
+		s->nmi = SVM_NMI_OPEN;
+	if (b->exit_code == VMEXIT_IRET && s->nmi == SVM_NMI_BLOCKED) {
+		svm_nmi_block(s, false);
+		s->nmi = SVM_NMI_IRET;
+		s->nmi_iret_rip = b->rip;
+	}
+	if (b->exit_int_info & HV_EVENT_VALID)
+		taken = requeue(s, b->exit_int_info);
+	if (s->offer_active && !(b->int_ctl & V_IRQ))
+		taken = true;
+	if (taken)
+		s->offered = 0;
+	return taken;
+}

@@ -1,0 +1,337 @@
+/* Guest state in and out of the control block. AMD APM 2, "VMCB State Save Area", "Canonicalization and Consistency Checks". */
+#include "svm/svm.h"
+
+#include "arch/msr.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "lib/string.h"
+
+#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR3_DEFINED ((1ull << 52) - 1)
+#define RFLAGS_DEFINED 0x3f7fd5ull
+#define DR6_FIXED 0xffff0ff0ull
+#define DR6_DEFINED 0xe00full
+#define DR7_FIXED 0x400ull
+#define DR7_DEFINED 0xffff23ffull
+#define PAT_RESET 0x0007040600070406ull
+#define SEG_ATTR_DEFINED 0xfffu
+
+/* Changes that the guest expects to drop translations, and VMRUN does not. */
+#define CR0_FLUSH (CR0_PE | CR0_PG | CR0_WP)
+#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
+#define EFER_FLUSH (EFER_LME | EFER_LMA | EFER_NXE)
+
+/* Where each segment of enum seg is. */
+static const u16 seg_offset[SEGS] = {
+	[SEG_ES] = offsetof(struct vmcb, es), [SEG_CS] = offsetof(struct vmcb, cs),
+	[SEG_SS] = offsetof(struct vmcb, ss), [SEG_DS] = offsetof(struct vmcb, ds),
+	[SEG_FS] = offsetof(struct vmcb, fs), [SEG_GS] = offsetof(struct vmcb, gs),
+	[SEG_LDTR] = offsetof(struct vmcb, ldtr), [SEG_TR] = offsetof(struct vmcb, tr),
+};
+
+static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg) { return (struct vmcb_seg *)((u8 *)b + seg_offset[seg]); }
+
+static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+
+/* ---- Reset ---- */
+
+void svm_reset(struct svm_vcpu *s)
+{
+	struct vmcb *b = s->vmcb;
+	struct vcpu_regs *r = &s->vcpu.priv->regs;
+
+	memset(r, 0, sizeof(*r));
+	for (u32 i = 0; i < SEGS; i++)
+		*seg_of(b, i) = (struct vmcb_seg){.attrib = 0x93, .limit = 0xffff};
+	b->cs = (struct vmcb_seg){.selector = 0xf000, .attrib = 0x9b, .limit = 0xffff, .base = 0xffff0000};
+	b->ldtr.attrib = 0x82;
+	b->tr.attrib = 0x8b;
+	b->gdtr.limit = b->idtr.limit = 0xffff;
+	b->cr0 = CR0_CD | CR0_NW | CR0_ET;
+	b->efer = EFER_SVME;
+	b->dr6 = r->dr6 = DR6_FIXED;
+	b->dr7 = DR7_FIXED;
+	b->g_pat = PAT_RESET;
+	r->rip = 0xfff0;
+	r->rflags = RFLAGS_FIXED;
+}
+
+/* ---- Out ---- */
+
+static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
+{
+	struct vmcb *b = s->vmcb;
+
+	for (u32 i = 0; i < SEGS; i++) {
+		const struct vmcb_seg *g = seg_of(b, i);
+
+		st->seg[i] = (struct seg_state){g->selector, g->attrib, g->limit, g->base};
+	}
+	/* The CPU keeps the privilege level apart; SS.DPL may be stale. */
+	st->seg[SEG_SS].attr = (u16)((b->ss.attrib & ~0x60u) | (u32)(b->cpl & 3) << 5);
+	st->gdtr = (struct table_state){b->gdtr.base, b->gdtr.limit, 0};
+	st->idtr = (struct table_state){b->idtr.base, b->idtr.limit, 0};
+}
+
+static void get_control(struct svm_vcpu *s, struct vcpu_state *st)
+{
+	st->cr0 = s->vmcb->cr0;
+	st->cr2 = s->vcpu.priv->regs.cr2;
+	st->cr3 = s->vmcb->cr3;
+	st->cr4 = s->vmcb->cr4;
+	st->cr8 = s->vcpu.cr8;
+	st->efer = s->vmcb->efer & ~(u64)EFER_SVME;
+	st->xcr0 = s->vcpu.xcr0;
+}
+
+static void get_msrs(struct svm_vcpu *s, struct vcpu_state *st)
+{
+	const struct vmcb *b = s->vmcb;
+
+	st->msr.star = b->star;
+	st->msr.lstar = b->lstar;
+	st->msr.cstar = b->cstar;
+	st->msr.sfmask = b->sfmask;
+	st->msr.kernel_gs_base = b->kernel_gs_base;
+	st->msr.sysenter_cs = b->sysenter_cs;
+	st->msr.sysenter_esp = b->sysenter_esp;
+	st->msr.sysenter_eip = b->sysenter_eip;
+	st->msr.pat = b->g_pat;
+	st->msr.tsc = rdtsc() + b->tsc_offset;
+	st->msr.tsc_aux = svm_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
+}
+
+void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
+{
+	struct svm_vcpu *s = to_svm(v);
+	const struct vcpu_regs *r = &v->priv->regs;
+
+	if (groups & STATE_GPR) {
+		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
+		st->rip = r->rip;
+		st->rflags = r->rflags;
+	}
+	if (groups & STATE_SEG)
+		get_segments(s, st);
+	if (groups & STATE_CR)
+		get_control(s, st);
+	if (groups & STATE_DR) {
+		memcpy(st->dr, r->dr, sizeof(st->dr));
+		st->dr6 = r->dr6;
+		st->dr7 = s->vmcb->dr7;
+	}
+	if (groups & STATE_MSR)
+		get_msrs(s, st);
+	if (groups & STATE_EVENT) {
+		st->event.nmi_blocked = s->nmi != SVM_NMI_OPEN;
+		st->event.sti_blocked = s->vmcb->int_state & INT_STATE_SHADOW;
+		st->event.injecting = s->vmcb->event_inj & HV_EVENT_VALID ? s->vmcb->event_inj : 0;
+		st->event.injecting_error = st->event.injecting ? s->vmcb->event_inj_error : 0;
+	}
+}
+
+/* ---- In: all checks first ---- */
+
+static bool segments_valid(const struct vcpu_state *st)
+{
+	for (u32 i = 0; i < SEGS; i++)
+		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
+			return false;
+	return canonical(st->gdtr.base) && canonical(st->idtr.base) && st->gdtr.limit <= 0xffff &&
+	       st->idtr.limit <= 0xffff;
+}
+
+static bool control_valid(const struct vcpu_state *st)
+{
+	bool paging = st->cr0 & CR0_PG, lme = st->efer & EFER_LME, lma = st->efer & EFER_LMA;
+
+	if ((st->cr0 & ~(u64)CR0_DEFINED) || (paging && !(st->cr0 & CR0_PE)) ||
+	    ((st->cr0 & CR0_NW) && !(st->cr0 & CR0_CD)))
+		return false;
+	if ((st->cr4 & ~svm_caps.cr4_mask) || (st->cr3 & ~((1ull << svm_caps.phys_bits) - 1)) || st->cr8 > 15)
+		return false;
+	if ((st->efer & ~svm_caps.efer_mask) || lma != (lme && paging) || (lma && !(st->cr4 & CR4_PAE)))
+		return false;
+	if ((st->cr4 & CR4_PCIDE) && !lma)
+		return false;
+	return fpu_xcr0_valid(st->xcr0);
+}
+
+static bool pat_valid(u64 pat)
+{
+	for (u32 i = 0; i < 64; i += 8) {
+		u8 type = (u8)(pat >> i);
+
+		if (type > 7 || type == 2 || type == 3) /* UC WC - - WT WP WB UC- */
+			return false;
+	}
+	return true;
+}
+
+static bool state_valid(const struct vcpu_state *st, u32 groups)
+{
+	if ((groups & STATE_SEG) && !segments_valid(st))
+		return false;
+	if ((groups & STATE_CR) && !control_valid(st))
+		return false;
+	if ((groups & STATE_DR) && ((st->dr6 | st->dr7) >> 32))
+		return false;
+	if ((groups & STATE_MSR) &&
+	    (!pat_valid(st->msr.pat) || !canonical(st->msr.lstar) || !canonical(st->msr.cstar) ||
+	     !canonical(st->msr.kernel_gs_base) || !canonical(st->msr.sysenter_esp) ||
+	     !canonical(st->msr.sysenter_eip) || st->msr.tsc_aux >> 32))
+		return false;
+	return !(groups & STATE_EVENT) || !st->event.injecting || svm_event_valid(st->event.injecting);
+}
+
+static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
+{
+	struct vmcb *b = s->vmcb;
+
+	for (u32 i = 0; i < SEGS; i++)
+		*seg_of(b, i) = (struct vmcb_seg){st->seg[i].selector, st->seg[i].attr, st->seg[i].limit,
+						  st->seg[i].base};
+	b->cpl = st->seg[SEG_SS].attr >> 5 & 3;
+	b->gdtr = (struct vmcb_seg){.limit = st->gdtr.limit, .base = st->gdtr.base};
+	b->idtr = (struct vmcb_seg){.limit = st->idtr.limit, .base = st->idtr.base};
+	svm_dirty(s, CLEAN_SEG | CLEAN_DT);
+}
+
+static void set_control(struct svm_vcpu *s, const struct vcpu_state *st)
+{
+	struct vmcb *b = s->vmcb;
+
+	b->cr0 = st->cr0 | CR0_ET;
+	b->cr3 = st->cr3;
+	b->cr4 = st->cr4;
+	b->efer = st->efer | EFER_SVME;
+	s->vcpu.priv->regs.cr2 = st->cr2;
+	s->vcpu.cr8 = st->cr8;
+	fpu_set_xcr0(&s->vcpu, st->xcr0);
+	s->flush = true;
+	svm_dirty(s, CLEAN_CR);
+}
+
+static void set_msrs(struct svm_vcpu *s, const struct vcpu_state *st)
+{
+	struct vmcb *b = s->vmcb;
+
+	b->star = st->msr.star;
+	b->lstar = st->msr.lstar;
+	b->cstar = st->msr.cstar;
+	b->sfmask = st->msr.sfmask;
+	b->kernel_gs_base = st->msr.kernel_gs_base;
+	b->sysenter_cs = st->msr.sysenter_cs;
+	b->sysenter_esp = st->msr.sysenter_esp;
+	b->sysenter_eip = st->msr.sysenter_eip;
+	b->g_pat = st->msr.pat;
+	if (svm_caps.rdtscp)
+		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
+	svm_dirty(s, CLEAN_NP);
+}
+
+static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
+{
+	svm_nmi_block(s, st->event.nmi_blocked);
+	s->vmcb->int_state = st->event.sti_blocked ? INT_STATE_SHADOW : 0;
+	s->vmcb->event_inj = st->event.injecting;
+	s->vmcb->event_inj_error = st->event.injecting_error;
+}
+
+int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct vcpu_regs *r = &v->priv->regs;
+
+	if (!state_valid(st, groups))
+		return -E_INVAL;
+	if (groups & STATE_GPR) {
+		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
+		r->rip = st->rip;
+		r->rflags = (st->rflags & RFLAGS_DEFINED) | RFLAGS_FIXED;
+	}
+	if (groups & STATE_SEG)
+		set_segments(s, st);
+	if (groups & STATE_CR)
+		set_control(s, st);
+	if (groups & STATE_DR) {
+		memcpy(r->dr, st->dr, sizeof(r->dr));
+		r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
+		s->vmcb->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
+		svm_dirty(s, CLEAN_DR);
+	}
+	if (groups & STATE_MSR)
+		set_msrs(s, st);
+	if (groups & STATE_EVENT)
+		set_events(s, st);
+	return 0;
+}
+
+/* ---- Single steps of common code ---- */
+
+void svm_read_mode(struct vcpu *v, struct hv_mode *m)
+{
+	const struct vmcb *b = to_svm(v)->vmcb;
+
+	*m = (struct hv_mode){
+		.cr0 = b->cr0, .cr3 = b->cr3, .cr4 = b->cr4, .efer = b->efer & ~(u64)EFER_SVME,
+		.rflags = v->priv->regs.rflags,
+		.cs_base = b->cs.base, .ss_base = b->ss.base,
+		.cs_attr = b->cs.attrib, .ss_attr = b->ss.attrib,
+		.cpl = b->cpl,
+	};
+}
+
+/* LMA is not stored by anyone: it follows from LME and PG. */
+static u64 efer_with_lma(u64 efer, u64 cr0)
+{
+	return efer & EFER_LME && cr0 & CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
+}
+
+/* Bits that VMRUN would refuse, or that would reach the host, are dropped whatever the caller says. */
+void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
+	u64 efer = b->efer;
+
+	switch (cr) {
+	case 0:
+		value = (value & CR0_DEFINED) | CR0_ET;
+		if (!(value & CR0_CD))
+			value &= ~(u64)CR0_NW;
+		s->flush |= ((b->cr0 ^ value) & CR0_FLUSH) != 0;
+		b->cr0 = value;
+		break;
+	case 3:
+		s->flush = true;
+		b->cr3 = value & CR3_DEFINED;
+		break;
+	case 4:
+		value &= svm_caps.cr4_mask;
+		s->flush |= ((b->cr4 ^ value) & CR4_FLUSH) != 0;
+		b->cr4 = value;
+		break;
+	case CR_EFER:
+		efer = (value & svm_caps.efer_mask) | EFER_SVME;
+		break;
+	default:
+		ASSERT(!"a control register that the back-end holds");
+	}
+	b->efer = efer_with_lma(efer, b->cr0);
+	s->flush |= ((b->efer ^ efer) & EFER_FLUSH) != 0 || cr == CR_EFER;
+	svm_dirty(s, CLEAN_CR);
+}
+
+void svm_skip_insn(struct vcpu *v, u32 length)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+	struct vcpu_regs *r = &v->priv->regs;
+	bool long_code = (b->efer & EFER_LMA) && (b->cs.attrib & SEG_ATTR_L);
+
+	r->rip += length;
+	if (!long_code)
+		r->rip &= 0xffffffff;
+	r->rflags &= ~(u64)RFLAGS_RF;
+	b->int_state &= ~INT_STATE_SHADOW;
+}

@@ -1,0 +1,94 @@
+// SOURCES: svm/svm_audit.c svm/svm_inject.c
+/* The audit finds every state that VMRUN refuses, and names the field. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "svm/svm.h"
+
+struct svm_caps svm_caps = {.max_asid = 15, .phys_bits = 40, .efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+			    .cr4_mask = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE};
+
+static struct vmcb good(void)
+{
+	return (struct vmcb){
+		.intercept2 = INTERCEPT_VMRUN, .asid = 1, .nested_ctl = NESTED_NP_ENABLE, .nested_cr3 = 0x5000,
+		.msrpm_base = 0x10000, .iopm_base = 0x20000, .cr0 = CR0_PE | CR0_PG | CR0_ET, .cr4 = CR4_PAE,
+		.cr3 = 0x7000, .efer = EFER_SVME | EFER_LME | EFER_LMA, .cs = {.attrib = 0x29b},
+		.dr6 = 0xffff0ff0, .dr7 = 0x400,
+	};
+}
+
+#define BAD(name, member, v) {name, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), v}
+
+static const struct {
+	const char *field;
+	u32 offset, bytes;
+	u64 value;
+} bad[] = {
+	BAD("EFER", efer, EFER_LME | EFER_LMA),
+	BAD("EFER", efer, EFER_SVME | EFER_LME),
+	BAD("EFER", efer, EFER_SVME | EFER_LME | EFER_LMA | EFER_LMSLE),
+	BAD("EFER", efer, EFER_SVME | EFER_LMA),
+	BAD("CR0", cr0, CR0_PE | CR0_PG | CR0_NW),
+	BAD("CR0", cr0, CR0_PE | CR0_PG | 1ull << 32),
+	BAD("CR0", cr0, CR0_PG),
+	BAD("CR3", cr3, 1ull << 40),
+	BAD("CR4", cr4, CR4_PAE | CR4_VMXE),
+	BAD("CR4", cr4, CR4_PAE | 1ull << 33),
+	BAD("CR4", cr4, 0),
+	BAD("CS", cs.attrib, 0x69b),
+	BAD("CPL", cpl, 4),
+	BAD("DR6", dr6, 1ull << 32),
+	BAD("DR7", dr7, 1ull << 63),
+	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | 1u << 8),
+	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 2),
+	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 32),
+	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | 1u << 12),
+	BAD("intercepts", intercept2, 0),
+	BAD("ASID", asid, 0),
+	BAD("ASID", asid, 16),
+	BAD("MSRPM_BASE", msrpm_base, 0x10010),
+	BAD("MSRPM_BASE", msrpm_base, (1ull << 40) - 0x1000),
+	BAD("IOPM_BASE", iopm_base, (1ull << 40) - 0x2000),
+	BAD("NP_ENABLE", nested_ctl, 0),
+	BAD("N_CR3", nested_cr3, 1ull << 40),
+};
+
+static void good_state_passes(void **state)
+{
+	struct vmcb b = good();
+
+	assert_null(svm_audit_vmcb(&b, &svm_caps));
+	b.cr0 = CR0_CD | CR0_NW | CR0_ET; /* reset */
+	b.efer = EFER_SVME;
+	b.cr4 = 0;
+	assert_null(svm_audit_vmcb(&b, &svm_caps));
+	b.efer = EFER_SVME | EFER_LME; /* before paging */
+	assert_null(svm_audit_vmcb(&b, &svm_caps));
+}
+
+static void bad_state_names_its_field(void **state)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct vmcb b = good();
+		const char *got;
+
+		memcpy((u8 *)&b + bad[i].offset, &bad[i].value, bad[i].bytes);
+		got = svm_audit_vmcb(&b, &svm_caps);
+		if (!got || strncmp(got, bad[i].field, strlen(bad[i].field)) || got[strlen(bad[i].field)] != ':')
+			fail_msg("case %u: expected %s, got %s", i, bad[i].field, got ? got : "no complaint");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_state_passes),
+		cmocka_unit_test(bad_state_names_its_field),
+	};
+
+	return cmocka_run_group_tests_name("svm_audit", tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+// SOURCES: svm/svm_exit.c svm/svm_inject.c
+/* Exit codes become neutral exits; an event that an exit interrupted is delivered again, once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "svm/svm.h"
+
+static const struct svm_caps plain, assisted = {.nrip = true, .decode_assists = true};
+
+static void codes_have_their_reasons(void **state)
+{
+	static const struct {
+		u64 code;
+		enum hv_exit_reason reason;
+	} cases[] = {
+		{VMEXIT_INTR, HV_EXIT_EXTINT}, {VMEXIT_NMI, HV_EXIT_NMI}, {VMEXIT_EXCP18, HV_EXIT_MC},
+		{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION}, {VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
+		{VMEXIT_EXCP31, HV_EXIT_EXCEPTION},
+		{VMEXIT_CPUID, HV_EXIT_CPUID}, {VMEXIT_HLT, HV_EXIT_HLT}, {VMEXIT_PAUSE, HV_EXIT_PAUSE},
+		{VMEXIT_IOIO, HV_EXIT_IO}, {VMEXIT_MSR, HV_EXIT_MSR_READ}, {VMEXIT_CR0_WRITE, HV_EXIT_CR},
+		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR}, {VMEXIT_DR0_READ, HV_EXIT_DR}, {VMEXIT_DR15_WRITE, HV_EXIT_DR},
+		{VMEXIT_XSETBV, HV_EXIT_XSETBV}, {VMEXIT_VMMCALL, HV_EXIT_HYPERCALL}, {VMEXIT_NPF, HV_EXIT_NPF},
+		{VMEXIT_VINTR, HV_EXIT_IRQ_WINDOW}, {VMEXIT_IRET, HV_EXIT_NMI_WINDOW},
+		{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN}, {VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
+		{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED}, {VMEXIT_SKINIT, HV_EXIT_UNDEFINED},
+		{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED}, {VMEXIT_RSM, HV_EXIT_UNDEFINED},
+		{VMEXIT_INVD, HV_EXIT_WBINVD}, {VMEXIT_WBINVD, HV_EXIT_WBINVD}, {VMEXIT_INIT, HV_EXIT_INIT},
+		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY}, {VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
+		{VMEXIT_CR0_READ, HV_EXIT_UNKNOWN}, {0x7d, HV_EXIT_UNKNOWN}, {0x8f, HV_EXIT_UNKNOWN},
+		{0x401, HV_EXIT_UNKNOWN}, {1ull << 63, HV_EXIT_UNKNOWN},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vmcb b = {.exit_code = cases[i].code, .rip = 0x1000, .next_rip = 0x1003};
+		struct hv_exit x = {0};
+
+		svm_exit_decode(&b, &plain, &x);
+		if (x.reason != cases[i].reason)
+			fail_msg("code %#llx: expected %d, got %d", (unsigned long long)cases[i].code,
+				 cases[i].reason, x.reason);
+		if (cases[i].code != VMEXIT_IOIO && x.insn_len)
+			fail_msg("code %#llx: a length without nRIP save", (unsigned long long)cases[i].code);
+	}
+}
+
+static void next_rip_gives_the_length_where_it_makes_sense(void **state)
+{
+	struct vmcb b = {.exit_code = VMEXIT_CPUID, .rip = 0x1000, .next_rip = 0x1003};
+	struct hv_exit x = {0};
+
+	svm_exit_decode(&b, &assisted, &x);
+	assert_int_equal(x.insn_len, 3);
+	b.next_rip = 0;
+	svm_exit_decode(&b, &assisted, &x);
+	assert_int_equal(x.insn_len, 0);
+	b.next_rip = 0x1003;
+	b.exit_code = VMEXIT_INTR;
+	svm_exit_decode(&b, &assisted, &x);
+	assert_int_equal(x.insn_len, 0);
+}
+
+static void port_exits_decode(void **state)
+{
+	struct vmcb b = {.exit_code = VMEXIT_IOIO, .rip = 0x100, .exit_info2 = 0x102,
+			 .exit_info1 = 0x3f8ull << 16 | 1u << 4 | IOIO_IN};
+	struct hv_exit x = {0};
+
+	svm_exit_decode(&b, &plain, &x);
+	assert_int_equal(x.io.port, 0x3f8);
+	assert_int_equal(x.io.size, 1);
+	assert_true(x.io.in && !x.io.string && !x.io.rep);
+	assert_int_equal(x.insn_len, 2);
+	b.exit_info1 = 0xffffull << 16 | 4u << 4 | IOIO_STR | IOIO_REP;
+	svm_exit_decode(&b, &plain, &x);
+	assert_int_equal(x.io.port, 0xffff);
+	assert_int_equal(x.io.size, 4);
+	assert_true(!x.io.in && x.io.string && x.io.rep);
+}
+
+static void nested_faults_decode(void **state)
+{
+	struct vmcb b = {.exit_code = VMEXIT_NPF, .exit_info1 = PF_WRITE | PF_USER | 1ull << 32,
+			 .exit_info2 = 0xfee00300, .insn_count = 15, .insn_bytes = {0x89, 0x05}};
+	struct hv_exit x = {0};
+
+	svm_exit_decode(&b, &plain, &x);
+	assert_int_equal(x.npf.gpa.v, 0xfee00300);
+	assert_true(x.npf.write && !x.npf.fetch && !x.npf.present && !x.npf.table_walk);
+	assert_int_equal(x.insn_bytes, 0);
+	b.exit_info1 = PF_PRESENT | NPF_TABLE_WALK;
+	svm_exit_decode(&b, &assisted, &x);
+	assert_true(!x.npf.write && x.npf.present && x.npf.table_walk);
+	assert_int_equal(x.insn_bytes, 15);
+	assert_int_equal(x.insn[0], 0x89);
+}
+
+static void register_exits_decode_with_assists_only(void **state)
+{
+	struct vmcb b = {.exit_code = VMEXIT_CR0_WRITE + 4, .exit_info1 = CR_INFO_MOV | 9};
+	struct hv_exit x = {0};
+
+	svm_exit_decode(&b, &plain, &x);
+	assert_int_equal(x.cr.op, CR_OP_UNKNOWN);
+	svm_exit_decode(&b, &assisted, &x);
+	assert_int_equal(x.cr.op, CR_OP_WRITE);
+	assert_int_equal(x.cr.cr, 4);
+	assert_int_equal(x.cr.gpr, 9);
+	b.exit_code = VMEXIT_DR0_WRITE + 7;
+	svm_exit_decode(&b, &assisted, &x);
+	assert_true(x.dr.write && x.dr.decoded);
+	assert_int_equal(x.dr.dr, 7);
+}
+
+/* ---- Events across an exit ---- */
+
+static struct vmcb block;
+static struct vcpu_private private;
+static struct svm_vcpu vcpu;
+
+static struct svm_vcpu *fresh(void)
+{
+	memset(&block, 0, sizeof(block));
+	memset(&private, 0, sizeof(private));
+	vcpu = (struct svm_vcpu){.vmcb = &block};
+	vcpu.vcpu.priv = &private;
+	private.regs.rflags = RFLAGS_IF;
+	return &vcpu;
+}
+
+/* One entry and exit: V_IRQ consumed or not, EXITINTINFO as given. */
+static bool run(struct svm_vcpu *s, u64 code, bool consumed, u32 info)
+{
+	svm_event_prepare(s);
+	block.exit_code = code;
+	block.exit_int_info = info;
+	if (consumed)
+		block.int_ctl &= ~(u32)V_IRQ;
+	return svm_event_complete(s);
+}
+
+static void offered_interrupt_is_taken_when_v_irq_clears(void **state)
+{
+	struct svm_vcpu *s = fresh();
+
+	svm_offer_irq(&s->vcpu, 0x31);
+	assert_false(run(s, VMEXIT_HLT, false, 0));
+	assert_int_equal(block.int_vector, 0x31);
+	assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0xf, 3);
+	assert_int_equal(s->offered, 0x31);
+	assert_true(run(s, VMEXIT_HLT, true, 0));
+	assert_int_equal(s->offered, 0);
+	assert_false(run(s, VMEXIT_HLT, false, 0));
+	assert_false(block.int_ctl & V_IRQ);
+}
+
+static void interrupted_delivery_is_repeated(void **state)
+{
+	static const struct {
+		const char *what;
+		u64 code;
+		bool consumed;
+		u32 info, injected;
+		bool taken;
+		u32 again; /* EVENTINJ for the next entry */
+		u8 offered;
+	} cases[] = {
+		{"virtual interrupt", VMEXIT_NPF, true, HV_EVENT_VALID | 0x31, 0, true, HV_EVENT_VALID | 0x31, 0},
+		{"the same under TCG: V_IRQ stays, type exception", VMEXIT_NPF, false,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 0x31, 0, true, HV_EVENT_VALID | 0x31, 0},
+		{"virtual interrupt after an injected event, TCG", VMEXIT_NPF, false,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 0x31, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6, true,
+		 HV_EVENT_VALID | 0x31, 0},
+		{"page fault", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | 14, 0, false,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | 14, 0x31},
+		{"INT n runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0, false, 0, 0x31},
+		{"INT3 runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 3, 0, false, 0, 0x31},
+		{"injected INT n is injected again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80,
+		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0x31},
+		{"#AC replaces the event, the interrupt stays offered", VMEXIT_EXCP0 + 17, true, HV_EVENT_VALID | 0x31,
+		 0, false, 0, 0x31},
+		{"a machine check does not", VMEXIT_EXCP18, true, HV_EVENT_VALID | 0x31, 0, true,
+		 HV_EVENT_VALID | 0x31, 0},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct svm_vcpu *s = fresh();
+		bool taken;
+
+		svm_offer_irq(&s->vcpu, 0x31);
+		block.event_inj = cases[i].injected;
+		taken = run(s, cases[i].code, cases[i].consumed, cases[i].info);
+		if (taken != cases[i].taken || block.event_inj != cases[i].again || s->offered != cases[i].offered)
+			fail_msg("%s: expected taken %d EVENTINJ %#x offered %#x, got %d %#x %#x", cases[i].what,
+				 cases[i].taken, cases[i].again, cases[i].offered, taken, block.event_inj, s->offered);
+		if (block.event_inj && svm_can_inject(&s->vcpu, HV_EVENT_EXCEPTION))
+			fail_msg("%s: a second event may be injected", cases[i].what);
+	}
+}
+
+static void window_takes_the_place_of_the_offer(void **state)
+{
+	struct svm_vcpu *s = fresh();
+
+	svm_offer_irq(&s->vcpu, 0x31);
+	svm_want_window(&s->vcpu, HV_EVENT_IRQ, true);
+	assert_false(run(s, VMEXIT_VINTR, false, 0));
+	assert_true(block.intercept1 & INTERCEPT_VINTR);
+	assert_true(block.int_ctl & V_IGN_TPR);
+	assert_int_equal(s->offered, 0x31);
+	svm_want_window(&s->vcpu, HV_EVENT_IRQ, false);
+	assert_true(run(s, VMEXIT_HLT, true, 0));
+	assert_false(block.intercept1 & INTERCEPT_VINTR);
+}
+
+static void nmi_is_blocked_until_its_iret_is_over(void **state)
+{
+	struct svm_vcpu *s = fresh();
+
+	assert_true(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+	svm_inject(&s->vcpu, HV_EVENT_NMI, 0);
+	assert_int_equal(block.event_inj, HV_EVENT_VALID | 2u << 8 | 2);
+	block.rip = 0x2000;
+	run(s, VMEXIT_INTR, false, 0);
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+	assert_true(block.intercept1 & INTERCEPT_IRET);
+	run(s, VMEXIT_IRET, false, 0);
+	assert_false(block.intercept1 & INTERCEPT_IRET);
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+	run(s, VMEXIT_INTR, false, 0); /* the IRET has not run yet */
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+	block.rip = 0x1000;
+	run(s, VMEXIT_INTR, false, 0);
+	assert_true(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+}
+
+static void interrupts_need_if_and_no_shadow(void **state)
+{
+	struct svm_vcpu *s = fresh();
+
+	assert_true(svm_can_inject(&s->vcpu, HV_EVENT_IRQ));
+	block.int_state = INT_STATE_SHADOW;
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_IRQ));
+	block.int_state = 0;
+	private.regs.rflags = 0;
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_IRQ));
+	assert_true(svm_can_inject(&s->vcpu, HV_EVENT_EXCEPTION));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(codes_have_their_reasons),
+		cmocka_unit_test(next_rip_gives_the_length_where_it_makes_sense),
+		cmocka_unit_test(port_exits_decode),
+		cmocka_unit_test(nested_faults_decode),
+		cmocka_unit_test(register_exits_decode_with_assists_only),
+		cmocka_unit_test(offered_interrupt_is_taken_when_v_irq_clears),
+		cmocka_unit_test(interrupted_delivery_is_repeated),
+		cmocka_unit_test(window_takes_the_place_of_the_offer),
+		cmocka_unit_test(nmi_is_blocked_until_its_iret_is_over),
+		cmocka_unit_test(interrupts_need_if_and_no_shadow),
+	};
+
+	return cmocka_run_group_tests_name("svm_exit", tests, NULL, NULL);
+}
