@@ -1,0 +1,36 @@
+# Boot images, the Linux guest, and running them.
+CPUS  ?= 2
+MEM   ?= 2G
+GUEST := $(B)/guest
+QEMU  ?= qemu-system-x86_64
+
+.PHONY: setup guest image run
+setup: ## installs what is missing (asks first)
+	@tools/setup
+
+$(GUEST)/vmlinuz:
+	tools/setup
+
+$(GUEST)/port-write: tools/guest/port-write.asm
+	@mkdir -p $(@D)
+	$(NASM) -f elf64 $< -o $@.o
+	$(LD) -s $@.o -o $@
+
+$(GUEST)/initrd.gz: $(GUEST)/vmlinuz $(GUEST)/port-write tools/guest-initrd $(wildcard tools/guest/* tests/boot/guest/*)
+	tools/guest-initrd -o $@ --package $(GUEST)/package --port-write $(GUEST)/port-write
+
+guest: $(GUEST)/vmlinuz $(GUEST)/initrd.gz ## the Linux guest's kernel and initramfs
+
+image: $(B)/caisson.iso ## the boot image that `make run` starts
+$(B)/caisson.iso: $(B)/kernel.elf $(B)/programs.cpio $(GUEST)/vmlinuz $(GUEST)/initrd.gz examples/linux.vm tools/mkimage
+	tools/mkimage -o $@ --module linux=$(GUEST)/vmlinuz --module initrd=$(GUEST)/initrd.gz --vm examples/linux.vm
+
+# ^C and ^] go to Caisson; `poweroff` at its prompt ends QEMU.
+run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= QEMU_ARGS=
+	@tools/setup
+	@$(if $(IMAGE),,$(MAKE) --no-print-directory image)
+	$(QEMU) -accel tcg,thread=multi -machine q35 -cpu max,+svm -smp $(CPUS) -m $(MEM) \
+		-display none -monitor none -no-reboot \
+		-chardev stdio,id=com1,signal=off -serial chardev:com1 \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 \
+		-drive file=$(or $(IMAGE),$(B)/caisson.iso),format=raw,media=cdrom,readonly=on -boot d $(QEMU_ARGS)
