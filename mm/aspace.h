@@ -43,8 +43,15 @@ bool aspace_destroy_step(struct aspace *as);
  * it in assembly with aspace_cr3 and aspace_activate).
  */
 void aspace_switch(struct aspace *as);
+u64 aspace_cr3(const struct aspace *as);
+/*
+ * Before this CPU loads the CR3 of next, without leaving the kernel in between: keeps the masks. That the old space's
+ * bit goes a moment early is safe: this CPU touches no user address before the load, and an address space is destroyed
+ * only after every CPU has left the kernel.
+ */
+void aspace_activate(struct aspace *next);
 
-/* -E_INVAL: alignment, range, W with X. -E_EXIST: overlap. -E_NOMEM. Takes a reference on m. */
+/* -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM. Takes a reference on m. */
 int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot) __must_check;
 /* Whole mappings inside the range are removed, partly covered ones are -E_INVAL; flushed on return. */
 int aspace_unmap(struct aspace *as, u64 va, u64 bytes) __must_check;
@@ -54,7 +61,7 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) __must_check;
 void aspace_unmap_kernel_page(struct aspace *as, u64 va);
 
-/* Every mapping of the object, in address spaces and VM slots, is gone and flushed on return. */
+/* The object is dead already, so that none is added. Every mapping of it, in address spaces and VM slots, is gone and flushed on return. */
 void mem_unmap_all(struct mem *m);
 
 /* ---- Private slot ---- */

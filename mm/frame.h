@@ -22,11 +22,11 @@ enum frame_owner {
 };
 
 /*
- * Takes over the free RAM of the boot information: every region but image, trampoline and modules. limit
- * (bytes, 0 = none) is the mem= option. Builds the frame table, at most 8 bytes a frame, and maps the
- * kernel's part of the address space as far as the allocator needs. Panics only if RAM is too small.
+ * Part of mm_init, after early_init and with the kernel's tables loaded. Takes over the RAM that the boot
+ * information leaves free: every region but image, trampoline and modules. Builds the frame table, 8 bytes a
+ * frame. Panics only if RAM is too small.
  */
-void frame_init(const struct bootinfo *b, u64 limit);
+void frame_init(const struct bootinfo *b);
 
 /* An aligned block of 2^order frames; false when there is none. Not zeroed. Any CPU. */
 bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out) __must_check;

@@ -18,16 +18,26 @@ struct mem {
 	u64 bytes;	    /* [I] page-aligned */
 	u32 flags;	    /* [I] enum mem_flags */
 	bool borrowed;	    /* [I] frames of a boot module: freed with the object, never populated */
-	struct mem *parent; /* [I] slice of; holds a reference; block is the parent's */
+	hpa_t start;	    /* [I] of a borrowed run */
+	struct mem *parent; /* [I] slice of, itself no slice; holds a reference; frames are the parent's */
 	u64 offset;	    /* [I] in the parent */
 	u64 *block;	    /* [m] */
 	u64 populated;	    /* [m] bytes */
+	u64 destroyed;	    /* progress of mem_destroy_step: blocks, or pages of a borrowed run */
 	struct list mappings; /* [m] struct mapping.mem_link and VM slots: who maps it */
 };
 
-/* -E_NOMEM: quota or frames. -E_INVAL: bytes 0 or not page-aligned. One reference for the caller. */
+#define MEM_BYTES_MAX GiB(512)
+
+/*
+ * -E_NOMEM: quota or heap. -E_INVAL: bytes 0, not page-aligned or above MEM_BYTES_MAX, unknown flag. One reference
+ * for the caller. Charged: bytes, a page for each 2 MiB or part of it, and the object. MEM_POPULATE is the
+ * caller's to carry out, with mem_populate_step.
+ */
 int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out) __must_check;
-int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out) __must_check; /* frames of a boot module */
+/* The frames of a boot module; bytes may end inside a page, whose rest is zeroed. Not charged. */
+int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out) __must_check;
+/* A part of parent, page-aligned, -E_INVAL beyond it. It keeps the frames alive when the parent is closed. */
 int mem_create_slice(struct mem *parent, u64 offset, u64 bytes, struct quota *q, struct mem **out) __must_check;
 
 /*
@@ -37,8 +47,21 @@ int mem_create_slice(struct mem *parent, u64 offset, u64 bytes, struct quota *q,
  */
 int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_offset) __must_check;
 
+/* Populates at most 2 MiB from *offset on and moves it; done when it is m->bytes. -E_NOMEM. */
+int mem_populate_step(struct mem *m, u64 *offset) __must_check;
+
 /* Copies kernel bytes in or out through the window; populates. For the loading of init and for tests. */
 int mem_write(struct mem *m, u64 offset, const void *src, u64 n) __must_check;
+int mem_read(struct mem *m, u64 offset, void *dst, u64 n) __must_check;
 
-/* Frees frames in steps of at most 512 frames (4 KiB or 2 MiB); true when done. Nothing maps it any more. */
+struct mapping;
+/* Enters a mapping (an address space's or a VM slot's) into the object's list, with a reference. -E_DEAD. */
+int mem_attach(struct mem *m, struct mapping *map) __must_check;
+/* Takes it out again; the reference is dropped by the caller (object_put), after the flush, with no lock held. */
+void mem_detach(struct mapping *map);
+
+/*
+ * Frees frames in steps of at most 512 frames (4 KiB or 2 MiB); true when done: the object's own memory is gone
+ * too. Nothing maps it any more.
+ */
 bool mem_destroy_step(struct mem *m);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lib/types.h"
+#include "mm/kmem.h"
 #include "mm/quota.h"
 
 enum pt_prot {
@@ -65,6 +66,18 @@ bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out);
 /* Calls fn for every present leaf in [va, end); for checks and tests. Stops when fn returns false. */
 void pt_for_each(const struct pt *pt, u64 va, u64 end, bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg);
 
-static inline u64 pt_root_hpa(const struct pt *pt);
-#include "mm/kmem.h"
+/*
+ * The entry for va at *level (1 = 4 KiB), or above it where the walk ended: at a leaf or, without create, at
+ * an entry that is not present; *level says where. create makes missing tables; NULL when no memory is left.
+ */
+u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create);
+/*
+ * Frees the tables below the top-level entries that [va, end) touches, at most 512 a call; true when done. Nothing
+ * uses the table any more, or these entries were never used.
+ */
+bool pt_free_tables(struct pt *pt, u64 va, u64 end);
+
+/* Top level whose shared kernel entries pt_init copies into host tables; NULL (before start, on the host) copies none. */
+extern const u64 *pt_kernel_root;
+
 static inline u64 pt_root_hpa(const struct pt *pt) { return kva_to_hpa(pt->root).v; }

@@ -1,0 +1,78 @@
+/* From the boot tables to the kernel's own. */
+#include "arch/cpu.h"
+#include "hv/cpu.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "mm/early.h"
+#include "mm/internal.h"
+#include "mm/mm.h"
+#include "mm/window.h"
+
+extern char _text_start[], _text_end[], _rodata_start[], _rodata_end[], _data_start[], _bss_end[];
+
+struct aspace kernel_aspace;
+static u64 image_offset; /* [I] physical minus virtual address of the image */
+
+struct pt *kernel_pt(void) { return &kernel_aspace.pt; }
+hpa_t image_to_hpa(const void *p) { return hpa((u64)p + image_offset); }
+
+static void map_image(const char *start, const char *end, u32 prot)
+{
+	u64 bytes = ALIGN_UP((u64)end, PAGE_SIZE) - (u64)start;
+
+	if (pt_map(kernel_pt(), (u64)start, image_to_hpa(start), bytes, prot | PT_GLOBAL))
+		panic("mm: the image could not be mapped");
+}
+
+/* Top-level entries must exist before the first pt_init copies them; they never change afterwards. */
+static void make_top_level(u64 va)
+{
+	u32 level = 3;
+
+	if (!pt_walk(kernel_pt(), va, &level, true))
+		panic("mm: no memory for the kernel's tables");
+}
+
+static void build_tables(void)
+{
+	u64 ram_end = early_ram_end();
+
+	if (pt_init(kernel_pt(), &pt_host_format, NULL))
+		panic("mm: no memory for the kernel's tables");
+	for (u64 a = 0; a < ram_end; a += BIT(39))
+		make_top_level(DIRECT_BASE + a);
+	make_top_level(FRAMES_BASE);
+	make_top_level(MMIO_BASE);
+	map_image(_text_start, _text_end, PT_R | PT_X);
+	map_image(_rodata_start, _rodata_end, PT_R);
+	map_image(_data_start, _bss_end, PT_R | PT_W);
+	window_init();
+	kmem_map_first_block();
+}
+
+/* Until CR3 is loaded the heap is reached through the identity map, afterwards at DIRECT_BASE. */
+static void switch_tables(void)
+{
+	hpa_t root = kva_to_hpa(kernel_pt()->root);
+
+	write_cr3(root.v);
+	kmem_use_direct();
+	kernel_pt()->root = hpa_to_kva(root);
+	pt_kernel_root = kernel_pt()->root;
+	/* The boot tables' global entries outlive the load of CR3. */
+	write_cr4(read_cr4() & ~(u64)CR4_PGE);
+	write_cr4(read_cr4() | CR4_PGE);
+}
+
+void mm_init(const struct bootinfo *b, u64 mem_limit)
+{
+	image_offset = b->kernel_start.v - KERNEL_BASE;
+	early_init(b, mem_limit);
+	build_tables();
+	switch_tables();
+	if (window_cpu_init(this_cpu()))
+		panic("mm: no memory for the windows");
+	frame_init(b);
+	this_cpu()->aspace = &kernel_aspace;
+	kernel_aspace.active = BIT(this_cpu()->id);
+}

@@ -1,0 +1,258 @@
+/*
+ * The kernel heap: 2 MiB blocks, pages in them by a buddy allocator, objects of up to 1 KiB in pages of one
+ * size class each. Blocks are never given back: their pages serve the next table or object.
+ *
+ * Until the frame table exists, pages come one after the other from early blocks.
+ */
+#include "mm/kmem.h"
+
+#include "hv/layout.h"
+#include "hv/lock.h"
+#include "hv/up.h"
+#include "lib/list.h"
+#include "mm/early.h"
+#include "mm/internal.h"
+
+#define SLAB_MAX 1024u
+#define SLAB_MIN_SHIFT 4
+#define SLAB_CLASSES 7 /* 16, 32, ... 1024 */
+#define SLAB_MAGIC 0x62616c73u
+#define EARLY_BLOCKS 48 /* tables for 16 TiB */
+#define PAGES_2M (PAGE_2M / PAGE_SIZE)
+
+/* At the start of a page of objects. All under lock. */
+struct slab {
+	struct list link; /* in partial[class], or empty when no object is free */
+	void *free;	  /* chain through the objects' first words */
+	u32 magic, class, used, reserved;
+	u8 pad[24];
+};
+static_assert(sizeof(struct slab) == 64, "objects of 64 bytes and more are aligned to 64");
+
+static spinlock_t lock;
+static struct buddy heap = {.max_order = ORDER_2M, .free_owner = FRAME_KERNEL}; /* under lock */
+static struct list partial[SLAB_CLASSES];					/* under lock */
+static u64 blocks;								/* [a] */
+static u64 direct; /* [I] 0 = the identity map */
+
+static struct {
+	u64 block[EARLY_BLOCKS];
+	u32 count;
+	u32 used; /* pages of the last block */
+} early;
+
+hpa_t kva_to_hpa(const void *p) { return hpa((u64)p - direct); }
+void *hpa_to_kva(hpa_t a) { return (void *)(a.v + direct); }
+u64 kmem_bytes(void) { return __atomic_load_n(&blocks, __ATOMIC_RELAXED) * PAGE_2M; }
+
+void kmem_use_direct(void) { direct = DIRECT_BASE; }
+
+void kmem_prepare_area(u64 a)
+{
+	u32 level = 2;
+
+	if (!pt_walk(kernel_pt(), DIRECT_BASE + a, &level, true))
+		panic("mm: no memory for the kernel's tables");
+}
+
+/* The table that holds the entry was made by kmem_prepare_area; one store suffices and nothing is flushed. */
+static void map_block(u64 a)
+{
+	u32 level = 2;
+	u64 *entry = pt_walk(kernel_pt(), DIRECT_BASE + a, &level, false);
+
+	ASSERT(entry && level == 2 && !(*entry & pt_host_format.present));
+	__atomic_store_n(entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
+			 __ATOMIC_RELEASE);
+	__atomic_fetch_add(&blocks, 1, __ATOMIC_RELAXED);
+}
+
+/* Before the switch of tables, the first block's own mapping is made by mm_init. */
+static void *early_page(void)
+{
+	u64 *last = &early.block[early.count - 1];
+
+	if (!early.count || early.used == PAGES_2M) {
+		if (early.count == EARLY_BLOCKS || !early_carve(PAGE_2M, PAGE_2M, GiB(4), &early.block[early.count]))
+			panic("mm: too little RAM below 4 GiB for the kernel's tables");
+		last = &early.block[early.count++];
+		early.used = 0;
+		if (direct)
+			map_block(*last);
+	}
+	return hpa_to_kva(hpa(*last + early.used++ * PAGE_SIZE));
+}
+
+void kmem_map_first_block(void)
+{
+	ASSERT(early.count == 1);
+	kmem_prepare_area(ALIGN_DOWN(early.block[0], PAGE_1G));
+	map_block(early.block[0]);
+}
+
+u64 kmem_adopt(struct frame *table)
+{
+	for (u32 i = 0; i < SLAB_CLASSES; i++)
+		list_init(&partial[i]);
+	spin_lock(&lock);
+	for (u32 i = 0; i + 1 < early.count; i++)
+		buddy_mark(table, early.block[i] / PAGE_SIZE, ORDER_2M, FRAME_KERNEL);
+	for (u32 i = 0; i < early.used; i++)
+		buddy_mark(table, early.block[early.count - 1] / PAGE_SIZE + i, 0, FRAME_KERNEL);
+	heap.table = table;
+	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used, PAGES_2M - early.used);
+	spin_unlock(&lock);
+	return kmem_bytes();
+}
+
+static bool grow(void)
+{
+	hpa_t block;
+
+	if (!frame_alloc(ORDER_2M, FRAME_KERNEL, &block))
+		return false;
+	map_block(block.v);
+	buddy_add(&heap, block.v / PAGE_SIZE, ORDER_2M);
+	return true;
+}
+
+static void *pages_get(u32 order)
+{
+	u64 pfn;
+
+	if (!heap.table) {
+		ASSERT(order == 0);
+		return early_page();
+	}
+	if (!buddy_alloc(&heap, order, FRAME_KERNEL, &pfn) &&
+	    (order > ORDER_2M || !grow() || !buddy_alloc(&heap, order, FRAME_KERNEL, &pfn)))
+		return NULL;
+	return hpa_to_kva(hpa(pfn * PAGE_SIZE));
+}
+
+void *kmem_pages_alloc(struct quota *q, u32 order)
+{
+	void *p;
+
+	if (!quota_charge(q, PAGE_SIZE << order))
+		return NULL;
+	spin_lock(&lock);
+	p = pages_get(order);
+	spin_unlock(&lock);
+	if (p)
+		zero_words(p, PAGE_SIZE << order);
+	else
+		quota_uncharge(q, PAGE_SIZE << order);
+	return p;
+}
+
+void kmem_pages_free(struct quota *q, void *p, u32 order)
+{
+	spin_lock(&lock);
+	(void)buddy_free(&heap, kva_to_hpa(p).v / PAGE_SIZE, order);
+	spin_unlock(&lock);
+	quota_uncharge(q, PAGE_SIZE << order);
+}
+
+static u32 class_of(size_t size)
+{
+	u32 class = 0;
+
+	while ((1u << (class + SLAB_MIN_SHIFT)) < size)
+		class++;
+	return class;
+}
+
+static u32 order_of(size_t size)
+{
+	u32 order = 0;
+
+	while (PAGE_SIZE << order < size)
+		order++;
+	return order;
+}
+
+static struct slab *slab_new(u32 class)
+{
+	u32 size = 1u << (class + SLAB_MIN_SHIFT);
+	struct slab *s = pages_get(0);
+
+	if (!s)
+		return NULL;
+	*s = (struct slab){.magic = SLAB_MAGIC, .class = class};
+	for (u64 at = PAGE_SIZE - size; at >= sizeof(*s); at -= size) {
+		void **object = (void **)((char *)s + at);
+
+		*object = s->free;
+		s->free = object;
+	}
+	list_push_front(&partial[class], &s->link);
+	return s;
+}
+
+static void *slab_get(u32 class)
+{
+	struct slab *s = list_empty(&partial[class]) ? slab_new(class)
+						     : list_entry(partial[class].next, struct slab, link);
+	void **object;
+
+	if (!s)
+		return NULL;
+	object = s->free;
+	s->free = *object;
+	s->used++;
+	if (!s->free)
+		list_del(&s->link);
+	return object;
+}
+
+static void slab_put(void *p, u32 class)
+{
+	struct slab *s = (struct slab *)ALIGN_DOWN((u64)p, PAGE_SIZE);
+
+	ASSERT(s->magic == SLAB_MAGIC && s->class == class && s->used);
+	if (!s->free)
+		list_push_front(&partial[class], &s->link);
+	*(void **)p = s->free;
+	s->free = p;
+	if (--s->used)
+		return;
+	list_del(&s->link);
+	s->magic = 0;
+	(void)buddy_free(&heap, kva_to_hpa(s).v / PAGE_SIZE, 0);
+}
+
+void *kmem_alloc(struct quota *q, size_t size)
+{
+	u32 class = class_of(size);
+	void *p;
+
+	ASSERT(size && size <= KiB(64));
+	if (size > SLAB_MAX)
+		return kmem_pages_alloc(q, order_of(size));
+	if (!quota_charge(q, 1u << (class + SLAB_MIN_SHIFT)))
+		return NULL;
+	spin_lock(&lock);
+	p = slab_get(class);
+	spin_unlock(&lock);
+	if (p)
+		zero_words(p, 1u << (class + SLAB_MIN_SHIFT));
+	else
+		quota_uncharge(q, 1u << (class + SLAB_MIN_SHIFT));
+	return p;
+}
+
+void kmem_free(struct quota *q, void *p, size_t size)
+{
+	u32 class = class_of(size);
+
+	ASSERT(size && size <= KiB(64));
+	if (size > SLAB_MAX) {
+		kmem_pages_free(q, p, order_of(size));
+		return;
+	}
+	spin_lock(&lock);
+	slab_put(p, class);
+	spin_unlock(&lock);
+	quota_uncharge(q, 1u << (class + SLAB_MIN_SHIFT));
+}

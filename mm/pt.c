@@ -1,0 +1,274 @@
+/* The one page-table walker. */
+#include "mm/pt.h"
+
+#include "hv/facts.h"
+#include "hv/layout.h"
+#include "lib/assert.h"
+#include "uapi/abi.h"
+
+#define ENTRIES 512
+#define FREE_STEP 512 /* tables a call */
+
+const u64 *pt_kernel_root;
+
+static u32 shift(u32 level) { return PAGE_SHIFT + 9 * (level - 1); }
+static u64 page_bytes(u32 level) { return BIT(shift(level)); }
+static u32 index(u64 va, u32 level) { return va >> shift(level) & (ENTRIES - 1); }
+
+static bool is_present(const struct pt *pt, u64 e) { return e & pt->fmt->present; }
+static bool is_leaf(const struct pt *pt, u64 e, u32 level) { return level == 1 || e & pt->fmt->leaf; }
+static u64 leaf_address(const struct pt *pt, u64 e, u32 level)
+{
+	return ALIGN_DOWN(e & pt->fmt->address, page_bytes(level));
+}
+
+static u64 *table_of(const struct pt *pt, u64 e) { return hpa_to_kva(hpa(e & pt->fmt->address)); }
+
+static u64 leaf_entry(const struct pt *pt, u64 a, u32 prot, u32 level)
+{
+	return a | pt->fmt->encode(prot, level) | (level > 1 ? pt->fmt->leaf : 0);
+}
+
+static u64 *table_new(const struct pt *pt)
+{
+	u64 *t = kmem_pages_alloc(pt->quota, 0);
+
+	if (t)
+		quota_count_tables(pt->quota, (s64)PAGE_SIZE);
+	return t;
+}
+
+static void table_free(const struct pt *pt, u64 *t)
+{
+	quota_count_tables(pt->quota, -(s64)PAGE_SIZE);
+	kmem_pages_free(pt->quota, t, 0);
+}
+
+/* The CPU reads entries at any time: a table is complete before the entry that points to it is stored. */
+static void entry_set(u64 *e, u64 v) { __atomic_store_n(e, v, __ATOMIC_RELEASE); }
+
+int pt_init(struct pt *pt, const struct pt_format *fmt, struct quota *q)
+{
+	*pt = (struct pt){.fmt = fmt, .quota = q};
+	pt->root = table_new(pt);
+	if (!pt->root)
+		return -E_NOMEM;
+	if (fmt == &pt_host_format && pt_kernel_root)
+		for (u32 i = ENTRIES / 2; i < ENTRIES; i++)
+			if (i != index(KPRIV_BASE, 4))
+				pt->root[i] = pt_kernel_root[i];
+	return 0;
+}
+
+u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create)
+{
+	u64 *t = pt->root;
+
+	for (u32 l = pt->fmt->levels;; l--) {
+		u64 *e = &t[index(va, l)];
+
+		if (l == *level)
+			return e;
+		if (!is_present(pt, *e)) {
+			if (!create) {
+				*level = l;
+				return e;
+			}
+			t = table_new(pt);
+			if (!t)
+				return NULL;
+			entry_set(e, kva_to_hpa(t).v | pt->fmt->table);
+		} else if (is_leaf(pt, *e, l)) {
+			*level = l;
+			return e;
+		} else {
+			t = table_of(pt, *e);
+		}
+	}
+}
+
+static u32 largest_level(const struct pt *pt, u64 va, u64 a, u64 bytes)
+{
+	u32 level = cpu_facts.page_1g ? pt->fmt->max_leaf : MIN(pt->fmt->max_leaf, 2);
+
+	while (level > 1 && (!IS_ALIGNED(va | a, page_bytes(level)) || bytes < page_bytes(level)))
+		level--;
+	return level;
+}
+
+/* Maps one page at va, or accepts an equal leaf there. Returns the bytes dealt with or an error. */
+static s64 map_one(struct pt *pt, u64 va, u64 a, u64 bytes, u32 prot)
+{
+	u64 usage = pt->fmt->accessed | pt->fmt->dirty;
+
+	for (u32 want = largest_level(pt, va, a, bytes);; want--) {
+		u32 level = want;
+		u64 *e = pt_walk(pt, va, &level, true);
+		u64 in_page = va & (page_bytes(level) - 1);
+
+		if (!e)
+			return -E_NOMEM;
+		if (!is_present(pt, *e)) {
+			entry_set(e, leaf_entry(pt, a, prot, level));
+			return (s64)page_bytes(level);
+		}
+		if (!is_leaf(pt, *e, level))
+			continue; /* a table with smaller pages is there already */
+		if ((*e & ~usage) != leaf_entry(pt, a - in_page, prot, level))
+			return -E_EXIST;
+		return (s64)MIN(bytes, page_bytes(level) - in_page);
+	}
+}
+
+int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot)
+{
+	ASSERT(IS_ALIGNED(va | a.v | bytes, PAGE_SIZE));
+	while (bytes) {
+		s64 n = map_one(pt, va, a.v, bytes, prot);
+
+		if (n < 0)
+			return (int)n;
+		va += (u64)n;
+		a.v += (u64)n;
+		bytes -= (u64)n;
+	}
+	return 0;
+}
+
+/* Replaces a leaf by a table of the next smaller pages with the same bits. */
+static int split(struct pt *pt, u64 *e, u32 level)
+{
+	u64 old = *e, a = leaf_address(pt, old, level);
+	u64 usage = old & (pt->fmt->accessed | pt->fmt->dirty);
+	u64 *t = table_new(pt);
+
+	if (!t)
+		return -E_NOMEM;
+	for (u32 i = 0; i < ENTRIES; i++)
+		t[i] = leaf_entry(pt, a + i * page_bytes(level - 1), pt->fmt->decode(old), level - 1) | usage;
+	entry_set(e, kva_to_hpa(t).v | pt->fmt->table);
+	return 0;
+}
+
+/* keep: protection that may stay; 0 removes the leaves. */
+static int reduce(struct pt *pt, u64 va, u64 bytes, u32 keep, bool *flush)
+{
+	const u32 access = PT_R | PT_W | PT_X;
+
+	ASSERT(IS_ALIGNED(va | bytes, PAGE_SIZE));
+	while (bytes) {
+		u32 level = 1;
+		u64 *e = pt_walk(pt, va, &level, false);
+		u64 in_page = va & (page_bytes(level) - 1), old = *e, new = 0;
+		u64 n = MIN(bytes, page_bytes(level) - in_page);
+
+		if (is_present(pt, old)) {
+			if (n < page_bytes(level)) {
+				if (split(pt, e, level))
+					return -E_NOMEM;
+				*flush = true;
+				continue;
+			}
+			if (keep) {
+				u32 prot = pt->fmt->decode(old) & (keep | ~access);
+
+				new = leaf_entry(pt, leaf_address(pt, old, level), prot, level) |
+				      (old & (pt->fmt->accessed | pt->fmt->dirty));
+			}
+			if (new != old) {
+				entry_set(e, new);
+				*flush = true;
+			}
+		}
+		va += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush)
+{
+	*flush = false;
+	return reduce(pt, va, bytes, 0, flush);
+}
+
+int pt_protect(struct pt *pt, u64 va, u64 bytes, u32 prot, bool *flush)
+{
+	*flush = false;
+	return reduce(pt, va, bytes, prot, flush);
+}
+
+bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
+{
+	u32 level = 1;
+	u64 *e = pt_walk(pt, va, &level, false), v = __atomic_load_n(e, __ATOMIC_RELAXED);
+
+	if (!is_present(pt, v))
+		return false;
+	*out = (struct pt_leaf){
+		.start = hpa(leaf_address(pt, v, level)),
+		.bytes = page_bytes(level),
+		.prot = pt->fmt->decode(v),
+		.entry = e,
+	};
+	return true;
+}
+
+void pt_for_each(const struct pt *pt, u64 va, u64 end, bool (*fn)(u64 va, const struct pt_leaf *l, void *arg),
+		 void *arg)
+{
+	while (va < end) {
+		u32 level = 1;
+		u64 *e = pt_walk(pt, va, &level, false), v = *e;
+		u64 start = ALIGN_DOWN(va, page_bytes(level));
+		struct pt_leaf leaf = {hpa(leaf_address(pt, v, level)), page_bytes(level), pt->fmt->decode(v), e};
+
+		if (is_present(pt, v) && !fn(start, &leaf, arg))
+			return;
+		va = start + page_bytes(level);
+		if (!va)
+			return;
+	}
+}
+
+/* First entry of t that points to a table, in [from, ENTRIES). */
+static u64 *first_table(const struct pt *pt, u64 *t, u32 level, u32 from, u32 end)
+{
+	for (u32 i = from; i < end; i++)
+		if (is_present(pt, t[i]) && !is_leaf(pt, t[i], level))
+			return &t[i];
+	return NULL;
+}
+
+/* Goes down to a table that points to no other table, frees it and starts again. */
+bool pt_free_tables(struct pt *pt, u64 va, u64 end)
+{
+	u32 top = pt->fmt->levels, last = index(end - 1, top) + 1;
+
+	for (u32 freed = 0; freed < FREE_STEP; freed++) {
+		u64 *e = first_table(pt, pt->root, top, index(va, top), last), *child;
+		u32 level = top;
+
+		if (!e)
+			return true;
+		while ((child = first_table(pt, table_of(pt, *e), level - 1, 0, ENTRIES))) {
+			e = child;
+			level--;
+		}
+		child = table_of(pt, *e);
+		*e = 0;
+		table_free(pt, child);
+	}
+	return false;
+}
+
+bool pt_destroy_step(struct pt *pt, u64 va_end)
+{
+	if (!pt->root)
+		return true;
+	if (!pt_free_tables(pt, 0, va_end))
+		return false;
+	table_free(pt, pt->root);
+	pt->root = NULL;
+	return true;
+}

@@ -1,0 +1,68 @@
+/* Page-table formats as data. Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested Paging". */
+#include "mm/pt.h"
+
+enum pte {
+	PTE_P = 1u << 0,   /* present */
+	PTE_W = 1u << 1,   /* writable */
+	PTE_U = 1u << 2,   /* user */
+	PTE_PWT = 1u << 3, /* write-through */
+	PTE_PCD = 1u << 4, /* cache disable */
+	PTE_A = 1u << 5,   /* accessed */
+	PTE_D = 1u << 6,   /* dirty */
+	PTE_PS = 1u << 7,  /* page size, above level 1 */
+	PTE_G = 1u << 8,   /* global */
+};
+#define PTE_NX (1ull << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+
+static u64 common_encode(u32 prot)
+{
+	return PTE_P | (prot & PT_W ? PTE_W : 0) | (prot & PT_X ? 0 : PTE_NX) |
+	       (prot & PT_UNCACHED ? PTE_PCD | PTE_PWT : 0);
+}
+
+static u32 common_decode(u64 e)
+{
+	return PT_R | (e & PTE_W ? PT_W : 0) | (e & PTE_NX ? 0 : PT_X) | (e & PTE_PCD ? PT_UNCACHED : 0);
+}
+
+static u64 host_encode(u32 prot, u32 level)
+{
+	return common_encode(prot) | (prot & PT_USER ? PTE_U : 0) | (prot & PT_GLOBAL ? PTE_G : 0);
+}
+
+static u32 host_decode(u64 e)
+{
+	return common_decode(e) | (e & PTE_U ? PT_USER : 0) | (e & PTE_G ? PT_GLOBAL : 0);
+}
+
+/* The CPU walks nested tables as user accesses. */
+static u64 npt_encode(u32 prot, u32 level) { return common_encode(prot) | PTE_U; }
+
+const struct pt_format pt_host_format = {
+	.name = "host",
+	.levels = 4,
+	.max_leaf = 3,
+	.present = PTE_P,
+	.leaf = PTE_PS,
+	.table = PTE_P | PTE_W | PTE_U,
+	.address = PTE_ADDRESS,
+	.dirty = PTE_D,
+	.accessed = PTE_A,
+	.encode = host_encode,
+	.decode = host_decode,
+};
+
+const struct pt_format pt_npt_format = {
+	.name = "npt",
+	.levels = 4,
+	.max_leaf = 3,
+	.present = PTE_P,
+	.leaf = PTE_PS,
+	.table = PTE_P | PTE_W | PTE_U,
+	.address = PTE_ADDRESS,
+	.dirty = PTE_D,
+	.accessed = PTE_A,
+	.encode = npt_encode,
+	.decode = common_decode,
+};

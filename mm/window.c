@@ -1,0 +1,86 @@
+#include "mm/window.h"
+
+#include "hv/cpu.h"
+#include "lib/assert.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "mm/internal.h"
+
+/* [I] Level 2: an entry per CPU for its table of 4 KiB windows, then one per CPU for its 2 MiB window. */
+static hpa_t directory;
+
+static u64 leaf(u64 a, u32 level)
+{
+	const struct pt_format *f = &pt_host_format;
+
+	return a | f->encode(PT_R | PT_W, level) | f->accessed | f->dirty | (level > 1 ? f->leaf : 0);
+}
+
+void window_init(void)
+{
+	u32 level = 2;
+	u64 *e = pt_walk(kernel_pt(), WINDOW_BASE, &level, true);
+
+	if (!e)
+		panic("mm: no memory for the windows");
+	directory = kva_to_hpa(e);
+}
+
+int window_cpu_init(struct cpu *c)
+{
+	u64 va = WINDOW_BASE + c->id * WINDOW_SIZE;
+	u32 level = 1;
+	u64 *pte = pt_walk(kernel_pt(), va, &level, true);
+
+	if (!pte)
+		return -E_NOMEM;
+	c->window = (void *)va;
+	c->window_pte = pte;
+	return 0;
+}
+
+void *window_map(enum window w, hpa_t a)
+{
+	struct cpu *c = this_cpu();
+
+	DEBUG_ASSERT(!c->window_pte[w]);
+	__atomic_store_n(&c->window_pte[w], leaf(ALIGN_DOWN(a.v, PAGE_SIZE), 1), __ATOMIC_RELEASE);
+	return (char *)c->window + w * PAGE_SIZE + a.v % PAGE_SIZE;
+}
+
+/* Nothing that is not present is ever cached, so that mapping needs no flush. */
+void window_unmap(enum window w)
+{
+	struct cpu *c = this_cpu();
+
+	__atomic_store_n(&c->window_pte[w], 0, __ATOMIC_RELEASE);
+	invlpg((u64)c->window + w * PAGE_SIZE);
+}
+
+static void zero_2m(hpa_t a)
+{
+	u32 id = this_cpu()->id;
+	u64 *e = (u64 *)hpa_to_kva(directory) + MAX_CPUS + id;
+	u64 va = WINDOW_2M_BASE + id * PAGE_2M;
+
+	__atomic_store_n(e, leaf(a.v, 2), __ATOMIC_RELEASE);
+	zero_words((void *)va, PAGE_2M);
+	__atomic_store_n(e, 0, __ATOMIC_RELEASE);
+	invlpg(va);
+}
+
+void window_zero(hpa_t a, u64 bytes)
+{
+	while (bytes) {
+		u64 n = IS_ALIGNED(a.v, PAGE_2M) && bytes >= PAGE_2M ? PAGE_2M : PAGE_SIZE;
+
+		if (n == PAGE_2M) {
+			zero_2m(a);
+		} else {
+			zero_words(window_map(WINDOW_ZERO, a), PAGE_SIZE);
+			window_unmap(WINDOW_ZERO);
+		}
+		a = hpa_add(a, n);
+		bytes -= n;
+	}
+}
