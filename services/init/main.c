@@ -144,7 +144,7 @@ int program_main(void *arg)
 
 	in->system = info->system;
 	rt_log_to(log_sink, in);
-	options_parse(info->cmdline, &in->options, complain);
+	init_options_parse(info->cmdline, &in->options, complain);
 	int e = objects_create(in);
 	if (!e)
 		e = programs_load(in, info);

@@ -43,7 +43,7 @@ static const struct {
 	{"exitport=", set_exitport, "a port such as exitport=0xf4"},
 };
 
-void options_parse(const char *cmdline, struct init_options *out,
+void init_options_parse(const char *cmdline, struct init_options *out,
 		   void (*complain)(const char *option, const char *expected))
 {
 	char word[64];

@@ -218,7 +218,7 @@ static enum editor_event key_control(struct editor *e, u8 c)
 	case CTRL('A'): key_motion(e, TO_START); break;
 	case CTRL('B'): key_motion(e, TO_LEFT); break;
 	case CTRL('C'):
-		put(e, "^C\r\n");
+		put(e, "\r\n");
 		editor_start(e);
 		break;
 	case CTRL('D'): key_motion(e, DELETE_CHAR); break;
