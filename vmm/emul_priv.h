@@ -1,0 +1,71 @@
+/* Shared by the emulator's files only. */
+#pragma once
+
+#include "arch/cpu.h"
+#include "vmm/emul.h"
+
+/* The step ends without having changed anything: another vCPU won a race. emul_step turns it into EMUL_OK. */
+#define EMUL_RETRY ((enum emul_result)(EMUL_UNSUPPORTED + 1))
+
+enum emul_access {
+	EMUL_WRITE = 1,
+	EMUL_FETCH = 2,
+	EMUL_SYSTEM = 4, /* by the CPU itself (TSS): supervisor whatever the CPL */
+	EMUL_PEEK = 8,	 /* a look from outside: no permissions, no accessed and dirty bits */
+};
+
+/* An operand in memory, translated: at most 8 bytes, so at most two pages. */
+struct emul_span {
+	u32 parts, bytes;
+	struct {
+		u64 gpa;
+		u8 *host; /* NULL: MMIO */
+		u32 bytes;
+	} part[2];
+};
+
+/* A register or memory operand of 1, 2, 4 or 8 bytes. */
+struct emul_operand {
+	bool is_mem;
+	u8 reg;
+	u32 bytes;
+	struct emul_span span;
+};
+
+static inline u64 emul_mask(u32 bytes) { return bytes == 8 ? ~0ull : BIT(bytes * 8) - 1; }
+static inline bool emul_protected(const struct emul *e) { return e->s->cr0 & CR0_PE && !(e->s->rflags & RFLAGS_VM); }
+
+/* emul.c: both return the result to hand up. */
+enum emul_result emul_fault(struct emul *e, u8 vector, u32 error);
+enum emul_result emul_unsupported(struct emul *e, const char *why);
+
+/* emul_walk.c: access is a set of enum emul_access. */
+enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa);
+
+/* emul_operand.c */
+u64 emul_reg_read(const struct emul *e, u8 reg, u32 bytes);	   /* bytes 1: AH..BH as the instruction says */
+void emul_reg_write(struct emul *e, u8 reg, u32 bytes, u64 value);
+u64 emul_full_read(const struct emul *e, u8 reg, u32 bytes);	   /* the low bytes of the register, always */
+void emul_full_write(struct emul *e, u8 reg, u32 bytes, u64 value); /* 4 bytes clear the upper half */
+u64 emul_effective(const struct emul *e);			   /* offset of the memory operand */
+enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 access, struct emul_span *sp);
+/* Segment checks, then the translation of both pages, before anything is accessed. */
+enum emul_result emul_map(struct emul *e, u8 seg, u64 offset, u32 bytes, u32 access, struct emul_span *sp);
+u64 emul_span_read(struct emul *e, const struct emul_span *sp);
+void emul_span_write(struct emul *e, const struct emul_span *sp, u64 value);
+enum emul_result emul_operand_rm(struct emul *e, u32 bytes, u32 access, struct emul_operand *o);
+u64 emul_operand_read(struct emul *e, const struct emul_operand *o);
+/* old: what the value was computed from; a locked write to RAM fails with EMUL_RETRY when it has changed. */
+enum emul_result emul_operand_write(struct emul *e, const struct emul_operand *o, u64 old, u64 value, bool locked);
+
+/* emul_alu.c: flags is RFLAGS, updated. */
+enum emul_alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
+enum emul_shift_op { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAL, SHIFT_SAR };
+u64 emul_alu(enum emul_alu_op op, u64 a, u64 b, u32 bytes, u64 *flags);
+u64 emul_shift(enum emul_shift_op op, u64 a, u32 count, u32 bytes, u64 *flags);
+u64 emul_inc_dec(bool dec, u64 a, u32 bytes, u64 *flags);
+bool emul_condition(u8 code, u64 flags); /* low four bits of Jcc, SETcc, CMOVcc */
+
+/* emul_string.c: MOVS CMPS STOS LODS SCAS INS OUTS; IN and OUT. */
+enum emul_result emul_string(struct emul *e);
+enum emul_result emul_in_out(struct emul *e);
