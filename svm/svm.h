@@ -93,6 +93,10 @@ void svm_event_prepare(struct svm_vcpu *s);
 /* After the exit, with the registers copied out; true when the offered interrupt was delivered. */
 bool svm_event_complete(struct svm_vcpu *s);
 
+/* ---- svm_tlb.c ---- */
+/* Before an entry on CPU c: the ASID, and the flush that vm->npt_epoch or a control register asks for. */
+void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);
+
 /* ---- svm_state.c ---- */
 void svm_reset(struct svm_vcpu *s);
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);

@@ -52,7 +52,7 @@ int svm_init(const struct cpu_facts *f)
 		.pause_filter = f->svm_pause_filter,
 		.max_asid = f->svm_asids - 1,
 		.cr4_mask = guest_cr4_mask(f),
-		.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | (f->nx ? EFER_NXE : 0),
+		.efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_FFXSR | (f->nx ? EFER_NXE : 0),
 		.phys_bits = f->phys_bits,
 		.xsave = f->xsave,
 		.rdtscp = f->rdtscp,

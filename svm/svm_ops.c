@@ -134,37 +134,6 @@ static void svm_set_tsc(struct vcpu *v, u64 offset)
 
 /* ---- Entry ---- */
 
-/*
- * ASIDs are handed out in generations: a number is used once per generation, and a new generation begins
- * with all entries flushed. So a new ASID is a flush of one vCPU, also without flush-by-ASID.
- */
-static void tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
-{
-	struct vmcb *b = s->vmcb;
-	u64 epoch = __atomic_load_n(&s->vcpu.vm->npt_epoch, __ATOMIC_SEQ_CST);
-	bool flush = s->flush || epoch != s->vcpu.npt_seen;
-
-	s->vcpu.npt_seen = epoch;
-	s->flush = false;
-	b->tlb_control = TLB_NOTHING;
-	if (s->asid_generation && s->asid_generation == c->asid_generation) {
-		if (!flush)
-			return;
-		if (svm_caps.flush_by_asid) {
-			b->tlb_control = TLB_FLUSH_ASID;
-			return;
-		}
-	}
-	if (c->next_asid > svm_caps.max_asid) {
-		c->next_asid = 1;
-		c->asid_generation++;
-		b->tlb_control = TLB_FLUSH_ALL;
-	}
-	b->asid = c->next_asid++;
-	s->asid_generation = c->asid_generation;
-	svm_dirty(s, CLEAN_ASID);
-}
-
 static void registers_in(struct svm_vcpu *s)
 {
 	const struct vcpu_regs *r = &s->vcpu.priv->regs;
@@ -207,7 +176,12 @@ static void svm_enter(struct vcpu *v, bool *irq_taken)
 	struct svm_vcpu *s = to_svm(v);
 	struct svm_cpu *c = &svm_cpus[this_cpu()->id];
 
-	tlb_prepare(s, c);
+	*irq_taken = false;
+	if (unlikely(!c->hsave)) { /* cpu_enable failed here */
+		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
+		return;
+	}
+	svm_tlb_prepare(s, c);
 	svm_event_prepare(s);
 	registers_in(s);
 	SLOW_OPS(4); /* VMLOAD, VMRUN, VMSAVE, VMLOAD */

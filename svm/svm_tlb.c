@@ -1,0 +1,33 @@
+/* Guest translations: address-space identifiers and flushes. AMD APM 2, "TLB Control". */
+#include "svm/svm.h"
+
+/*
+ * ASIDs are handed out in generations: a number is used once per generation, and a new generation begins
+ * with all entries flushed. So a new ASID is a flush of one vCPU, also without flush-by-ASID.
+ */
+void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
+{
+	struct vmcb *b = s->vmcb;
+	u64 epoch = __atomic_load_n(&s->vcpu.vm->npt_epoch, __ATOMIC_SEQ_CST);
+	bool flush = s->flush || epoch != s->vcpu.npt_seen;
+
+	s->vcpu.npt_seen = epoch;
+	s->flush = false;
+	b->tlb_control = TLB_NOTHING;
+	if (s->asid_generation && s->asid_generation == c->asid_generation) {
+		if (!flush)
+			return;
+		if (svm_caps.flush_by_asid) {
+			b->tlb_control = TLB_FLUSH_ASID;
+			return;
+		}
+	}
+	if (c->next_asid > svm_caps.max_asid) {
+		c->next_asid = 1;
+		c->asid_generation++;
+		b->tlb_control = TLB_FLUSH_ALL;
+	}
+	b->asid = c->next_asid++;
+	s->asid_generation = c->asid_generation;
+	svm_dirty(s, CLEAN_ASID);
+}

@@ -1,0 +1,107 @@
+// SOURCES: kernel/fpu.c
+/* No FPU area that ring 3 hands in can make XRSTOR fault. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "fake_cpu.h"
+#include "kernel/fpu.h"
+
+struct cpu_facts cpu_facts;
+
+static struct vcpu vcpu;
+static struct vcpu_state st;
+
+static void fresh(u64 xcr0)
+{
+	fake_cpu_install(NULL);
+	cpu_facts = (struct cpu_facts){.xsave = true, .xcr0_supported = xcr0, .xsave_size = 2696, .mxcsr_mask = 0xffff};
+	if (!vcpu.priv)
+		vcpu.priv = aligned_alloc(64, 4096);
+	memset(&st, 0, sizeof(st));
+	fpu_init_area(&vcpu);
+}
+
+static u64 field(const u8 *area, u32 at, u32 bytes)
+{
+	u64 v = 0;
+
+	memcpy(&v, area + at, bytes);
+	return v;
+}
+
+static void xcr0_follows_the_architecture(void **state)
+{
+	static const struct { u64 xcr0; bool valid; } cases[] = {
+		{0, false}, {1, true}, {2, false}, {3, true}, {5, false}, {7, true}, {0x27, false}, {0xe7, true},
+		{0xe3, false}, {0x207, true}, {0x1f, false}, {0x60007, false}, {1ull << 63 | 1, false},
+	};
+
+	fresh(0x602ff); /* with MPX, AVX-512, PKRU, AMX */
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
+		if (fpu_xcr0_valid(cases[i].xcr0) != cases[i].valid)
+			fail_msg("XCR0 %#llx: expected %d", (unsigned long long)cases[i].xcr0, cases[i].valid);
+	assert_int_equal(fpu_xcr0_allowed(&cpu_facts), 0x2e7);
+	fresh(0x67); /* a part of AVX-512 is none */
+	assert_int_equal(fpu_xcr0_allowed(&cpu_facts), 7);
+}
+
+static void amx_does_not_enlarge_the_area(void **state)
+{
+	fresh(0x602e7);
+	cpu_facts.xsave_size = 11008;
+	assert_int_equal(fpu_area_bytes(), FPU_STATE_BYTES);
+	cpu_facts.xsave = false;
+	assert_int_equal(fpu_area_bytes(), 576);
+}
+
+static void a_hostile_area_is_made_harmless(void **state)
+{
+	fresh(7);
+	memset(st.fpu, 0xff, sizeof(st.fpu));
+	memset(st.fpu + 512, 0, 8);
+	st.fpu[512] = 7;
+	assert_int_equal(fpu_set(&vcpu, st.fpu), 0);
+	assert_int_equal(field(vcpu.priv->fpu, 24, 4), 0xffff); /* MXCSR */
+	assert_int_equal(field(vcpu.priv->fpu, 512, 8), 7);
+	for (u32 at = 520; at < 576; at += 8)
+		assert_int_equal(field(vcpu.priv->fpu, at, 8), 0);
+}
+
+static void a_component_that_the_guest_cannot_have_is_refused(void **state)
+{
+	fresh(7);
+	vcpu.priv->fpu[100] = 0x5a;
+	st.fpu[513] = 2; /* PKRU */
+	assert_int_equal(fpu_set(&vcpu, st.fpu), -E_INVAL);
+	assert_int_equal(vcpu.priv->fpu[100], 0x5a);
+}
+
+static void what_is_set_is_got(void **state)
+{
+	u8 out[FPU_STATE_BYTES];
+
+	fresh(7);
+	st.fpu[24] = 0x80;
+	st.fpu[160] = 0x77;
+	st.fpu[512] = 3;
+	assert_int_equal(fpu_set(&vcpu, st.fpu), 0);
+	fpu_get(&vcpu, out);
+	assert_memory_equal(out, st.fpu, sizeof(out));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(xcr0_follows_the_architecture),
+		cmocka_unit_test(amx_does_not_enlarge_the_area),
+		cmocka_unit_test(a_hostile_area_is_made_harmless),
+		cmocka_unit_test(a_component_that_the_guest_cannot_have_is_refused),
+		cmocka_unit_test(what_is_set_is_got),
+	};
+
+	return cmocka_run_group_tests_name("fpu", tests, NULL, NULL);
+}

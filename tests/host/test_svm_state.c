@@ -1,0 +1,198 @@
+// SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
+/* State groups: what is set is got, a bad value changes nothing, and control registers stay safe for the host. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "hv/up.h"
+#include "svm/svm.h"
+
+#define GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
+
+struct svm_caps svm_caps = {.max_asid = 15, .phys_bits = 40, .cr4_mask = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
+			    .efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
+
+bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
+void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
+void assert_fail(const char *e, const char *f, int l) { abort(); }
+
+static struct vmcb block;
+static struct vcpu_private private;
+static struct svm_vcpu vcpu;
+
+static struct vcpu *fresh(void)
+{
+	memset(&block, 0, sizeof(block));
+	vcpu = (struct svm_vcpu){.vmcb = &block};
+	vcpu.vcpu.priv = &private;
+	vcpu.vcpu.xcr0 = 1;
+	block.intercept2 = INTERCEPT_VMRUN;
+	block.nested_ctl = NESTED_NP_ENABLE;
+	svm_reset(&vcpu);
+	return &vcpu.vcpu;
+}
+
+/* A 64-bit guest at CPL 0. */
+static struct vcpu_state long_mode(struct vcpu *v)
+{
+	struct vcpu_state st = {.size = sizeof(st)};
+
+	svm_get_state(v, &st, GROUPS);
+	st.cr0 = CR0_PE | CR0_PG | CR0_ET;
+	st.cr3 = 0x1000;
+	st.cr4 = CR4_PAE;
+	st.efer = EFER_LME | EFER_LMA;
+	st.xcr0 = 7;
+	st.seg[SEG_CS] = (struct seg_state){0x10, 0xa9b, 0xffffffff, 0};
+	st.seg[SEG_GS].base = 0xffff888000000000;
+	st.gpr[GPR_RSI] = 0x90000;
+	st.rip = 0x100000;
+	st.dr7 = 0x455;
+	st.msr.lstar = 0xffffffff81000000;
+	return st;
+}
+
+static void reset_state_is_that_of_the_manual(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = {0};
+
+	svm_get_state(v, &st, GROUPS);
+	assert_int_equal(st.cr0, 0x60000010);
+	assert_int_equal(st.efer, 0);
+	assert_int_equal(st.rip, 0xfff0);
+	assert_int_equal(st.rflags, 2);
+	assert_int_equal(st.seg[SEG_CS].base, 0xffff0000);
+	assert_int_equal(st.seg[SEG_CS].selector, 0xf000);
+	assert_int_equal(st.dr6, 0xffff0ff0);
+	assert_int_equal(st.dr7, 0x400);
+	assert_int_equal(st.msr.pat, 0x0007040600070406);
+	assert_null(svm_audit(v));
+}
+
+static void what_is_set_is_got(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state in = long_mode(v), out = in;
+
+	in.event.injecting = HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | EXC_GP;
+	in.event.injecting_error = 0x18;
+	in.event.nmi_blocked = 1;
+	assert_int_equal(svm_set_state(v, &in, GROUPS), 0);
+	svm_get_state(v, &out, GROUPS);
+	out.msr.tsc = in.msr.tsc;
+	assert_memory_equal(&out.gpr, &in.gpr, sizeof(in.gpr));
+	assert_memory_equal(&out.seg, &in.seg, sizeof(in.seg));
+	assert_memory_equal(&out.msr, &in.msr, sizeof(in.msr));
+	assert_memory_equal(&out.event, &in.event, sizeof(in.event));
+	assert_true(out.cr0 == in.cr0 && out.cr3 == in.cr3 && out.cr4 == in.cr4 && out.efer == in.efer);
+	assert_true(out.dr7 == in.dr7 && out.rip == in.rip);
+	assert_true(vcpu.flush);
+	assert_true(block.efer & EFER_SVME);
+	assert_null(svm_audit(v));
+}
+
+#define CASE(name, field, v) {name, offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field), v}
+
+static void a_bad_value_changes_nothing(void **state)
+{
+	static const struct {
+		const char *name;
+		u32 offset, bytes;
+		u64 value;
+	} cases[] = {
+		CASE("CR0 high", cr0, 1ull << 32 | CR0_PE | CR0_PG), CASE("PG without PE", cr0, CR0_PG),
+		CASE("NW without CD", cr0, CR0_PE | CR0_PG | CR0_NW), CASE("CR3 too wide", cr3, 1ull << 40),
+		CASE("CR4 reserved", cr4, CR4_PAE | CR4_VMXE), CASE("no PAE", cr4, 0), CASE("CR8", cr8, 16),
+		CASE("EFER.SVME", efer, EFER_SVME | EFER_LME | EFER_LMA), CASE("LMA lost", efer, EFER_LME),
+		CASE("LMA without LME", efer, EFER_LMA), CASE("XCR0", xcr0, 4), CASE("DR6", dr6, 1ull << 32),
+		CASE("DR7", dr7, 1ull << 32), CASE("attr", seg[SEG_DS].attr, 0x1093),
+		CASE("GS base", seg[SEG_GS].base, 1ull << 47), CASE("GDT limit", gdtr.limit, 0x10000),
+		CASE("LSTAR", msr.lstar, 1ull << 63), CASE("PAT", msr.pat, 2), CASE("TSC_AUX", msr.tsc_aux, 1ull << 32),
+		CASE("event type", event.injecting, HV_EVENT_VALID | 5u << 8),
+		CASE("event not valid", event.injecting, 0x20),
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vcpu *v = fresh();
+		struct vcpu_state st = long_mode(v);
+		struct vmcb before = block;
+
+		memcpy((u8 *)&st + cases[i].offset, &cases[i].value, cases[i].bytes);
+		if (svm_set_state(v, &st, GROUPS) != -E_INVAL)
+			fail_msg("%s: accepted", cases[i].name);
+		if (memcmp(&before, &block, sizeof(block)))
+			fail_msg("%s: something changed", cases[i].name);
+	}
+}
+
+static void long_mode_switches_with_paging(void **state)
+{
+	struct vcpu *v = fresh();
+	struct hv_mode m;
+
+	svm_set_cr(v, 4, CR4_PAE);
+	svm_set_cr(v, CR_EFER, EFER_LME | EFER_NXE);
+	svm_read_mode(v, &m);
+	assert_int_equal(m.efer, EFER_LME | EFER_NXE);
+	vcpu.flush = false;
+	svm_set_cr(v, 0, CR0_PE | CR0_PG);
+	svm_read_mode(v, &m);
+	assert_int_equal(m.efer, EFER_LME | EFER_LMA | EFER_NXE);
+	assert_true(vcpu.flush);
+	assert_null(svm_audit(v));
+	vcpu.flush = false;
+	svm_set_cr(v, 0, CR0_PE | CR0_PG | CR0_TS); /* lazy FPU: no flush */
+	assert_false(vcpu.flush);
+	svm_set_cr(v, 0, CR0_PE);
+	svm_read_mode(v, &m);
+	assert_int_equal(m.efer, EFER_LME | EFER_NXE);
+}
+
+static void no_value_of_set_cr_reaches_the_host(void **state)
+{
+	static const u32 crs[] = {0, 3, 4, CR_EFER};
+
+	for (u32 i = 0; i < ARRAY_SIZE(crs); i++) {
+		struct vcpu *v = fresh();
+
+		svm_set_cr(v, crs[i], ~0ull);
+		assert_true(block.efer & EFER_SVME);
+		assert_int_equal(block.cr0 >> 32, 0);
+		assert_int_equal(block.cr4 & ~svm_caps.cr4_mask, 0);
+		assert_int_equal(block.efer & ~(svm_caps.efer_mask | EFER_SVME), 0);
+	}
+}
+
+static void skipping_wraps_as_the_mode_says(void **state)
+{
+	struct vcpu *v = fresh();
+
+	block.int_state = INT_STATE_SHADOW;
+	private.regs.rip = 0xffffffff;
+	svm_skip_insn(v, 2);
+	assert_int_equal(private.regs.rip, 1);
+	assert_int_equal(block.int_state, 0);
+	block.efer |= EFER_LMA;
+	block.cs.attrib = 0xa9b;
+	private.regs.rip = 0xffffffff;
+	svm_skip_insn(v, 2);
+	assert_int_equal(private.regs.rip, 0x100000001);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reset_state_is_that_of_the_manual),
+		cmocka_unit_test(what_is_set_is_got),
+		cmocka_unit_test(a_bad_value_changes_nothing),
+		cmocka_unit_test(long_mode_switches_with_paging),
+		cmocka_unit_test(no_value_of_set_cr_reaches_the_host),
+		cmocka_unit_test(skipping_wraps_as_the_mode_says),
+	};
+
+	return cmocka_run_group_tests_name("svm_state", tests, NULL, NULL);
+}
