@@ -28,9 +28,14 @@ struct acpi_facts {
 	struct acpi_gas pm1a_control, pm1b_control, reset_register;
 	u8 reset_value;
 	bool reset_supported, hw_reduced;
+	struct acpi_gas sleep_control; /* hardware-reduced ACPI has this instead of PM1 */
+	u16 smi_command;	/* 0 = ACPI mode is on for ever */
+	u8 acpi_enable;		/* written to smi_command to turn it on */
+	hpa_t dsdt;
 	hpa_t mcfg_base;	/* segment 0; 0 = none */
 	u8 mcfg_bus_first, mcfg_bus_last;
 	u32 nodes;
+	u32 domain[16];		/* SRAT's and SLIT's proximity domain of each node */
 	u8 distance[16][16];	/* SLIT; 10 local */
 	u32 mem_ranges;
 	struct { u64 base, bytes; u8 node; } mem_range[64]; /* SRAT */
@@ -42,6 +47,18 @@ extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
 
 /* Needs mmio_map. A machine without ACPI gets one CPU and legacy defaults, and a log line. */
 void acpi_init(const struct bootinfo *b);
+/*
+ * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked.
+ * acpi_parse_table: dispatches by signature; false when no parser wants it. SRAT needs the MADT before it,
+ * SLIT the SRAT.
+ */
+bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes);
+/* Is this the start of a sane RSDP? *root: the XSDT, or the RSDT with *entry_bytes 4. */
+bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes);
+bool acpi_checksum_ok(const u8 *table, u32 bytes);
+/* Moves the boot CPU to the front; adds it when the MADT has forgotten it. */
+void acpi_boot_cpu_first(struct acpi_facts *f, u32 apic_id);
+
 /* Copies bytes of a listed table; for SYSOP_ACPI_READ. Returns bytes copied. */
 u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 

@@ -8,6 +8,7 @@
 
 void clock_init(u64 entry_tsc, const char *tsc_option); /* calibrates; ns 0 = entry_tsc */
 void clock_check_cpu(struct cpu *c); /* on an AP at its start: is its TSC in step? else falls back */
+void clock_sync_poll(void); /* on the boot CPU, again and again while an AP may be in clock_check_cpu */
 const char *clock_name(void);
 bool clock_is_tsc(void);
 u64 clock_tsc_hz(void);

@@ -18,6 +18,7 @@ void lapic_eoi(void);
 void lapic_ipi(u32 apic_id, u8 vector);
 void lapic_nmi_others(void); /* for panic */
 void lapic_init_sipi(u32 apic_id, u32 trampoline_page); /* INIT, then two SIPIs with the delays of the MP specification */
+void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */
 bool lapic_x2apic(void);
 /* One-shot timer; tsc: deadline on this CPU's TSC. TSC-deadline mode where offered, else counted. */
 void lapic_timer_set(u64 tsc);

@@ -1,0 +1,79 @@
+#include "boot/ap_start.h"
+
+#include "arch/cpu.h"
+#include "arch/msr.h"
+#include "drivers/platform/clock.h"
+#include "drivers/platform/lapic.h"
+#include "hv/bootinfo.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "lib/string.h"
+#include "mm/kmap.h"
+#include "mm/mm.h"
+
+#define KERNEL_HALF 256 /* first top-level entry of the kernel */
+
+/* boot/trampoline.asm */
+extern const u8 trampoline_start[], trampoline_32[], trampoline_64[], trampoline_gdt[], trampoline_params[],
+	trampoline_end[];
+/* boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own */
+extern u64 boot_pml4[512], boot_pd_low[4 * 512];
+
+static struct ap_params *params; /* in the trampoline frame, mapped for good */
+
+/*
+ * The boot tables serve an AP until it loads the kernel's: only they hold an identity mapping, from now on of the
+ * low 2 MiB, beside the kernel half, whose top-level entries never change.
+ */
+static void prepare_tables(void)
+{
+	memset(boot_pd_low + 1, 0, sizeof(boot_pd_low) - sizeof(boot_pd_low[0]));
+	memcpy(boot_pml4 + KERNEL_HALF, kernel_aspace.pt.root + KERNEL_HALF, PAGE_SIZE / 2);
+}
+
+/* Copies the trampoline into its frame, which the kernel maps writable and never executable. */
+static bool trampoline_install(void)
+{
+	hpa_t frame = bootinfo.trampoline;
+	u32 size = (u32)(trampoline_end - trampoline_start);
+	u8 *p;
+
+	ASSERT(size + 64 <= PAGE_SIZE); /* with its little stack */
+	if (!frame.v) {
+		log_error("smp: no free page below 640 KiB: the other CPUs can't be started");
+		return false;
+	}
+	p = mmio_map(frame, PAGE_SIZE, PT_R | PT_W);
+	if (!p)
+		return false;
+	memcpy(p, trampoline_start, size);
+	params = (struct ap_params *)(p + (trampoline_params - trampoline_start));
+	params->gdt_base = (u32)(frame.v + (u64)(trampoline_gdt - trampoline_start));
+	params->entry32 = (u32)(frame.v + (u64)(trampoline_32 - trampoline_start));
+	params->entry64 = (u32)(frame.v + (u64)(trampoline_64 - trampoline_start));
+	params->boot_cr3 = (u32)image_to_hpa(boot_pml4).v;
+	params->efer = EFER_LME | (rdmsr(MSR_EFER) & EFER_NXE);
+	prepare_tables();
+	return true;
+}
+
+bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns)
+{
+	u64 deadline;
+
+	if (!params && !trampoline_install())
+		return false;
+	params->kernel_cr3 = aspace_cr3(&kernel_aspace);
+	params->stack_top = stack_top;
+	params->cpu = c;
+	lapic_init_sipi(c->apic_id, (u32)(bootinfo.trampoline.v >> PAGE_SHIFT));
+	deadline = clock_ns() + timeout_ns;
+	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE) && clock_ns() < deadline) {
+		clock_sync_poll();
+		cpu_relax();
+	}
+	if (__atomic_load_n(&c->up, __ATOMIC_ACQUIRE))
+		return true;
+	lapic_park(c->apic_id); /* it must not come up later, on what is then another CPU's stack */
+	return false;
+}

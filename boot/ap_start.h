@@ -1,0 +1,26 @@
+/* Start of the other CPUs through the trampoline frame below 1 MiB. */
+#pragma once
+
+#include "hv/cpu.h"
+
+/*
+ * At the end of the trampoline (boot/trampoline.asm, which takes the offsets from kernel/offsets.c). The first
+ * two are written at installation, the others for each CPU.
+ */
+struct ap_params {
+	u32 gdt_base;	  /* physical */
+	u32 entry32, entry64; /* physical addresses of its parts */
+	u32 boot_cr3;	  /* below 4 GiB: identity for the trampoline, and the kernel half */
+	u32 efer;	  /* LME, and NXE where offered */
+	u32 reserved;
+	u64 kernel_cr3;
+	u64 stack_top;
+	struct cpu *cpu;
+};
+static_assert(sizeof(struct ap_params) == 48, "trampoline parameters");
+
+/*
+ * Boot CPU only: starts a CPU, which calls ap_main(c) on the stack in the kernel's address space, and waits
+ * for c->up; meanwhile it answers clock_check_cpu. False: no trampoline frame, or not up after timeout_ns.
+ */
+bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns);

@@ -1,0 +1,28 @@
+/* First C code: fills the boot information and starts the kernel. */
+#include "boot/multiboot2.h"
+#include "hv/layout.h"
+
+#define INFO_MAX MiB(1)
+
+extern const u8 _image_start[], _image_end[];
+
+struct bootinfo bootinfo;
+
+/* From boot/multiboot2.asm: on the boot stack, the low 4 GiB identity-mapped. */
+__noreturn void boot_main(u64 info, u64 image, u64 entry_tsc);
+
+void boot_main(u64 info, u64 image, u64 entry_tsc)
+{
+	struct bootinfo *b = &bootinfo;
+	const u8 *p = (const u8 *)info;
+	u32 bytes;
+
+	b->entry_tsc = entry_tsc;
+	b->kernel_start = hpa(image);
+	b->kernel_bytes = ALIGN_UP((u64)(_image_end - _image_start), PAGE_2M);
+	__builtin_memcpy(&bytes, p, sizeof(bytes));
+	bytes = MIN(bytes, (u32)INFO_MAX);
+	mb2_parse(p, (u32)MIN((u64)bytes, GiB(4) - info), b);
+	b->trampoline = boot_find_trampoline(b);
+	kernel_main();
+}

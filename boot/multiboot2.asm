@@ -1,0 +1,235 @@
+; Multiboot2 entry: from 32-bit protected mode at any load address to boot_main in 64-bit mode.
+; Multiboot2 Specification 2.0, "OS image format" and "Machine state".
+
+KERNEL_BASE	equ 0xffffffff80000000
+LOAD_BASE	equ 0x200000			; physical link address (linker.ld)
+IMAGE_MAX	equ 16 << 20
+COM1		equ 0x3f8
+VGA_TEXT	equ 0xb8000
+BOOT_STACK	equ 16384
+
+MB2_HEADER_MAGIC equ 0xe85250d6
+MB2_LOADER_MAGIC equ 0x36d76289
+
+CR0_BOOT	equ 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1	; PG WP NE ET MP PE
+CR4_BOOT	equ 1 << 5 | 1 << 7		; PAE PGE
+MSR_EFER	equ 0xc0000080
+EFER_LME	equ 1 << 8
+EFER_NXE	equ 1 << 11
+PTE_P_W		equ 3
+PTE_P_W_PS	equ 0x83
+
+extern boot_main, _image_start
+global boot_entry, boot_pml4, boot_pd_low, boot_stack_top
+
+%define IMG(sym) (sym - KERNEL_BASE)		; offset from the start of the image
+
+section .boot progbits alloc exec nowrite align=8
+
+; ---- The header -------------------------------------------------------------------------------------
+align 8
+header:		dd MB2_HEADER_MAGIC, 0, header_end - header
+		dd -(MB2_HEADER_MAGIC + (header_end - header))
+align 8						; information request: 1 command line, 2 loader name,
+		dw 1, 1				; 3 modules, 6 memory map, 14 and 15 RSDP
+		dd 8 + 6 * 4
+		dd 1, 2, 3, 6, 14, 15
+align 8						; entry address
+		dw 3, 0
+		dd 12
+		dd LOAD_BASE + IMG(boot_entry)
+align 8						; modules start on pages
+		dw 6, 0
+		dd 8
+align 8						; relocatable: lowest and highest address, alignment,
+		dw 10, 0			; preference 1: as low as possible
+		dd 24
+		dd LOAD_BASE, 0xffffffff, 0x200000, 1
+align 8						; end
+		dw 0, 0
+		dd 8
+header_end:
+
+; ---- 32-bit entry: eax = magic, ebx = information; no stack is given ----------------------------------
+bits 32
+boot_entry:	cli
+		cld
+		mov	edi, eax
+		rdtsc
+		mov	esi, eax		; edx:esi = time of entry
+		mov	esp, 0x7c00
+		cmp	edi, MB2_LOADER_MAGIC
+		jne	.find_base
+		lea	esp, [ebx + 8]		; borrows the "reserved" word of the information
+.find_base:	call	.here
+.here:		pop	ebp
+		sub	ebp, IMG(.here)		; ebp = where the image was loaded
+		lea	esp, [ebp + IMG(boot_stack_top)]
+		push	edx
+		push	esi
+		push	ebx
+
+		mov	esi, IMG(msg_loader)
+		cmp	edi, MB2_LOADER_MAGIC
+		jne	refuse
+		mov	esi, IMG(msg_base)
+		test	ebp, 0x1fffff
+		jnz	refuse
+		call	check_cpu		; edi = EFER
+		call	build_tables
+
+		lea	eax, [ebp + IMG(gdt)]
+		mov	[ebp + IMG(gdt_pointer32) + 2], eax
+		lgdt	[ebp + IMG(gdt_pointer32)]
+		mov	eax, CR4_BOOT
+		mov	cr4, eax
+		lea	eax, [ebp + IMG(boot_pml4)]
+		mov	cr3, eax
+		mov	ecx, MSR_EFER
+		mov	eax, edi
+		xor	edx, edx
+		wrmsr
+		mov	eax, CR0_BOOT
+		mov	cr0, eax
+		pop	edi			; first argument: the information
+		pop	edx			; third argument: time of entry, low
+		pop	ecx			; and high
+		lea	eax, [ebp + IMG(enter64)]
+		push	dword 0x08
+		push	eax
+		retf
+
+; Long mode there? edi = EFER to load. Else refuses.
+check_cpu:	mov	esi, IMG(msg_cpu)
+		pushfd
+		pop	eax
+		mov	ecx, eax
+		xor	eax, 1 << 21		; a CPU with CPUID can toggle EFLAGS.ID
+		push	eax
+		popfd
+		pushfd
+		pop	eax
+		cmp	eax, ecx
+		je	refuse
+		mov	eax, 0x80000000
+		cpuid
+		cmp	eax, 0x80000001
+		jb	refuse
+		mov	eax, 0x80000001
+		cpuid
+		bt	edx, 29			; long mode
+		jnc	refuse
+		mov	edi, EFER_LME
+		bt	edx, 20			; no-execute
+		jnc	.done
+		or	edi, EFER_NXE
+.done:		ret
+
+; Identity map of the low 4 GiB and the image at KERNEL_BASE, in 2 MiB pages. The tables are zero.
+build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
+		lea	eax, [ebp + IMG(pdpt_low) + PTE_P_W]
+		mov	[ebx], eax
+		lea	eax, [ebp + IMG(pdpt_high) + PTE_P_W]
+		mov	[ebx + 511 * 8], eax
+		lea	eax, [ebp + IMG(pd_image) + PTE_P_W]
+		mov	[ebp + IMG(pdpt_high) + 510 * 8], eax
+		lea	eax, [ebp + IMG(boot_pd_low) + PTE_P_W]
+		xor	ecx, ecx
+.pdpt:		mov	[ebp + IMG(pdpt_low) + ecx * 8], eax
+		add	eax, 4096
+		inc	ecx
+		cmp	ecx, 4
+		jb	.pdpt
+		mov	eax, PTE_P_W_PS
+		xor	ecx, ecx
+.low:		mov	[ebp + IMG(boot_pd_low) + ecx * 8], eax
+		add	eax, 0x200000
+		inc	ecx
+		cmp	ecx, 4 * 512
+		jb	.low
+		lea	eax, [ebp + PTE_P_W_PS]
+		xor	ecx, ecx
+.image:		mov	[ebp + IMG(pd_image) + ecx * 8], eax
+		add	eax, 0x200000
+		inc	ecx
+		cmp	ecx, IMAGE_MAX >> 21
+		jb	.image
+		ret
+
+; Says why (esi, offset in the image) on COM1, as the firmware left it, and on the VGA text screen; stops.
+refuse:		add	esi, ebp
+		mov	edi, VGA_TEXT
+.next:		movzx	ebx, byte [esi]
+		inc	esi
+		test	bl, bl
+		jz	.halt
+		mov	bh, 0x0f
+		cmp	bl, ' '
+		jb	.serial
+		mov	[edi], bx
+		add	edi, 2
+.serial:	mov	ecx, 100000		; a port without UART is not waited for
+.wait:		mov	edx, COM1 + 5
+		in	al, dx
+		test	al, 0x20
+		loopz	.wait
+		mov	edx, COM1
+		mov	al, bl
+		out	dx, al
+		jmp	.next
+.halt:		cli
+		hlt
+		jmp	.halt
+
+; ---- 64-bit, still at the identity map; rdi, rcx, rdx, rbp have clean upper halves --------------------
+bits 64
+enter64:	mov	edi, edi
+		mov	esi, ebp		; second argument: load address
+		mov	edx, edx
+		shl	rcx, 32
+		or	rdx, rcx
+		mov	rax, upper
+		jmp	rax
+upper:		lgdt	[rel gdt_pointer64]
+		mov	eax, 0x10
+		mov	ds, eax
+		mov	es, eax
+		mov	ss, eax
+		xor	eax, eax
+		mov	fs, eax
+		mov	gs, eax
+		mov	rsp, boot_stack_top
+		xor	ebp, ebp		; ends the backtrace
+		mov	rax, boot_main
+		call	rax
+		ud2
+
+msg_loader:	db "Caisson: not started by a multiboot2 loader", 13, 10, 0
+msg_base:	db "Caisson: the boot loader put the image at an address that is not a multiple of 2 MiB", 13, 10, 0
+msg_cpu:	db "Caisson: this CPU has no 64-bit mode", 13, 10, 0
+
+; ---- Data ---------------------------------------------------------------------------------------------
+section .data
+align 8
+gdt:		dq 0
+		dq 0x00af9b000000ffff		; 0x08: 64-bit code
+		dq 0x00cf93000000ffff		; 0x10: data
+gdt_end:
+gdt_pointer32:	dw gdt_end - gdt - 1
+		dd 0				; physical, filled in above
+gdt_pointer64:	dw gdt_end - gdt - 1
+		dq gdt
+
+section .bss.page_tables nobits alloc write noexec align=4096
+boot_pml4:	resb 4096
+pdpt_low:	resb 4096
+pdpt_high:	resb 4096
+pd_image:	resb 4096
+boot_pd_low:		resb 4 * 4096
+
+section .bss
+align 16
+		resb BOOT_STACK
+boot_stack_top:
+
+section .note.GNU-stack noalloc noexec nowrite progbits

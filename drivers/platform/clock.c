@@ -1,0 +1,318 @@
+#include "drivers/platform/clock.h"
+
+#include "arch/msr.h"
+#include "drivers/platform/clock_ref.h"
+#include "drivers/platform/rtc.h"
+#include "hv/facts.h"
+#include "hv/lock.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "lib/string.h"
+
+#define NS_PER_S 1000000000ull
+#define WINDOW_NS 5000000ull   /* two of these calibrate; they must agree */
+#define AGREE_PART 200	       /* within 1/200 */
+#define CALIBRATE_TRIES 3
+#define SAMPLE_READS 5	       /* the quickest one counts */
+#define WAIT_READS 50000000u   /* bound of a wait for the reference */
+#define GUESS_HZ NS_PER_S      /* of a TSC that nothing can measure */
+#define SYNC_ROUNDS 8
+#define SYNC_WAIT 10000000u
+#define NS_FAR (1ull << 59)    /* 18 years: no deadline needs more, and products stay in 64 bits */
+#define REF_SPINS 100000u
+
+enum source { SOURCE_TSC, SOURCE_REF };
+
+/* [I] after clock_init but for source, which may fall back while the other CPUs start, and the [l] of lock. */
+static struct {
+	enum source source;
+	u64 base;	 /* TSC at ns 0 */
+	u64 mult;	 /* ns per TSC tick, 32.32; 0 before clock_init: the clock stands at 0 */
+	u64 tsc_mult;	 /* TSC ticks per ns, 32.32 */
+	u64 tsc_hz;
+	bool trusted;	 /* tsc=reliable */
+	bool ref_found;
+	struct clock_ref ref;
+	u64 ref_mult;	 /* ns per tick of the reference, 32.32 */
+	u64 unix_s;	 /* wall time at ns 0 */
+	spinlock_t lock;
+	u64 ref_last;	 /* [l] */
+	u64 ref_ns, ref_fraction; /* [l] at ref_last; ns and 2^-32 ns */
+} clk;
+
+/* An AP asks the boot CPU for its TSC: request is raised, then reply follows with tsc filled in. [a] */
+static struct {
+	u32 request, reply;
+	u64 tsc;
+} sync;
+
+struct sample {
+	u64 tsc, ref;
+};
+
+static u64 mul_32_32(u64 a, u64 b)
+{
+	return (u64)((unsigned __int128)a * b >> 32);
+}
+
+static u64 ratio_32_32(u64 a, u64 b)
+{
+	return (a / b << 32) + ((a % b) << 32) / b;
+}
+
+static u64 rdtsc_ordered(void)
+{
+	__asm__ volatile("lfence" : : : "memory");
+	u64 t = rdtsc();
+	__asm__ volatile("lfence" : : : "memory");
+	return t;
+}
+
+/* ---- The clock ---- */
+
+/* The reference as clock. Bounded also when a CPU was stopped with the lock held: then time stands still. */
+static u64 ref_clock_ns(void)
+{
+	u64 delta, low;
+
+	for (u32 i = 0; !spin_trylock(&clk.lock); i++) {
+		if (i == REF_SPINS)
+			return __atomic_load_n(&clk.ref_ns, __ATOMIC_RELAXED);
+		cpu_relax();
+	}
+	u64 now = clk.ref.read() & clk.ref.mask;
+
+	delta = (now - clk.ref_last) & clk.ref.mask;
+	clk.ref_last = now;
+	low = (delta & 0xffffffff) * (clk.ref_mult & 0xffffffff);
+	u64 sum = clk.ref_fraction + (low & 0xffffffff);
+	clk.ref_fraction = sum & 0xffffffff;
+	clk.ref_ns += mul_32_32(delta, clk.ref_mult) + (sum >> 32);
+	u64 ns = clk.ref_ns;
+
+	spin_unlock(&clk.lock);
+	return ns;
+}
+
+u64 clock_ns(void)
+{
+	if (likely(__atomic_load_n(&clk.source, __ATOMIC_ACQUIRE) == SOURCE_TSC))
+		return mul_32_32(rdtsc() - clk.base, clk.mult);
+	return ref_clock_ns();
+}
+
+/* Relative to now, so that rounding does not grow with the time since boot. */
+u64 clock_to_tsc(u64 ns)
+{
+	u64 now = clock_ns(), tsc = rdtsc();
+
+	if (ns >= now)
+		return tsc + mul_32_32(MIN(ns - now, NS_FAR), clk.tsc_mult) + 1;
+	return tsc - mul_32_32(now - ns, clk.tsc_mult);
+}
+
+u64 clock_from_tsc(u64 tsc)
+{
+	u64 now, now_tsc, back;
+
+	if (likely(clk.source == SOURCE_TSC))
+		return tsc > clk.base ? mul_32_32(tsc - clk.base, clk.mult) : 0;
+	now = clock_ns();
+	now_tsc = rdtsc();
+	if (tsc >= now_tsc)
+		return now + mul_32_32(tsc - now_tsc, clk.mult);
+	back = mul_32_32(now_tsc - tsc, clk.mult);
+	return back < now ? now - back : 0;
+}
+
+const char *clock_name(void)
+{
+	return clk.source == SOURCE_TSC ? "tsc" : clk.ref.name;
+}
+
+bool clock_is_tsc(void)
+{
+	return clk.source == SOURCE_TSC;
+}
+
+u64 clock_tsc_hz(void)
+{
+	return clk.tsc_hz;
+}
+
+void clock_tsc_params(u64 *base, u64 *mult)
+{
+	*base = clk.base;
+	*mult = clk.mult;
+}
+
+u64 clock_boot_unix(void)
+{
+	return clk.unix_s;
+}
+
+/* ---- Calibration ---- */
+
+static struct sample take_sample(void)
+{
+	struct sample s = {0};
+	u64 best = ~0ull;
+
+	for (u32 i = 0; i < SAMPLE_READS; i++) {
+		u64 before = rdtsc_ordered(), ref = clk.ref.read() & clk.ref.mask, width = rdtsc_ordered() - before;
+
+		if (width < best) {
+			best = width;
+			s = (struct sample){before + width / 2, ref};
+		}
+	}
+	return s;
+}
+
+static struct sample sample_after_window(const struct sample *s)
+{
+	u64 ticks = clk.ref.hz / (NS_PER_S / WINDOW_NS);
+
+	for (u32 i = 0; i < WAIT_READS && ((clk.ref.read() - s->ref) & clk.ref.mask) < ticks; i++)
+		cpu_relax();
+	return take_sample();
+}
+
+static u64 rate(const struct sample *a, const struct sample *b)
+{
+	u64 tsc = b->tsc - a->tsc, ref = (b->ref - a->ref) & clk.ref.mask;
+
+	for (; tsc >> 33; tsc >>= 1, ref >>= 1) /* the product must fit: hz is at most 10^9 */
+		;
+	return ref ? tsc * clk.ref.hz / ref : 0;
+}
+
+/* True: the TSC ran evenly, as far as two windows show. Leaves the last figure in any case. */
+static bool calibrate(void)
+{
+	for (u32 i = 0; i < CALIBRATE_TRIES; i++) {
+		struct sample a = take_sample(), b = sample_after_window(&a), c = sample_after_window(&b);
+		u64 first = rate(&a, &b), second = rate(&b, &c);
+
+		clk.tsc_hz = rate(&a, &c);
+		if (clk.tsc_hz && MAX(first, second) - MIN(first, second) < clk.tsc_hz / AGREE_PART)
+			return true;
+	}
+	return false;
+}
+
+/* Without any reference: what CPUID says (leaf 0x15: crystal and ratio; 0x16: MHz), else a guess. */
+static u64 hz_from_cpuid(void)
+{
+	struct cpuid r;
+
+	if (cpu_facts.max_leaf >= 0x15) {
+		r = cpuid(0x15, 0);
+		if (r.eax && r.ebx && r.ecx)
+			return (u64)r.ecx * r.ebx / r.eax;
+	}
+	if (cpu_facts.max_leaf >= 0x16) {
+		r = cpuid(0x16, 0);
+		if (r.eax & 0xffff)
+			return (r.eax & 0xffff) * 1000000ull;
+	}
+	log_error("clock: nothing here measures the TSC; 1 GHz is assumed, times are wrong");
+	return GUESS_HZ;
+}
+
+/* now_tsc: a TSC value of the boot CPU of this moment. */
+static void fall_back(u64 now_tsc, const char *why)
+{
+	if (!clk.ref_found || !clk.ref.clock) {
+		log_error("clock: %s, but there is no other clock: it is used", why);
+		return;
+	}
+	spin_lock(&clk.lock);
+	clk.ref_mult = ratio_32_32(NS_PER_S, clk.ref.hz);
+	clk.ref_last = clk.ref.read() & clk.ref.mask;
+	clk.ref_ns = mul_32_32(now_tsc - clk.base, clk.mult);
+	spin_unlock(&clk.lock);
+	__atomic_store_n(&clk.source, SOURCE_REF, __ATOMIC_RELEASE);
+	log_warn("clock: %s; %s is used", why, clk.ref.name);
+}
+
+void clock_init(u64 entry_tsc, const char *tsc_option)
+{
+	bool off = tsc_option && !strcmp(tsc_option, "off"), even = true;
+	u64 now;
+
+	clk.trusted = tsc_option && !strcmp(tsc_option, "reliable");
+	if (tsc_option && tsc_option[0] && !off && !clk.trusted)
+		log_warn("clock: tsc=%s is not known (reliable, off)", tsc_option);
+	clk.ref_found = clock_ref_find(&clk.ref);
+	if (clk.ref_found)
+		even = calibrate();
+	if (!clk.tsc_hz)
+		clk.tsc_hz = hz_from_cpuid();
+	clk.base = entry_tsc;
+	clk.tsc_mult = ratio_32_32(clk.tsc_hz, NS_PER_S);
+	clk.mult = ratio_32_32(NS_PER_S, clk.tsc_hz);
+	if (off)
+		fall_back(rdtsc(), "tsc=off");
+	else if (!even && !clk.trusted && !cpu_facts.tsc_invariant)
+		fall_back(rdtsc(), "the TSC does not run evenly");
+	now = rtc_read_unix();
+	clk.unix_s = now > clock_ns() / NS_PER_S ? now - clock_ns() / NS_PER_S : 0;
+	log_info("clock: %s, TSC %lu.%03lu MHz by %s%s", clock_name(), clk.tsc_hz / 1000000,
+		 clk.tsc_hz / 1000 % 1000, clk.ref_found ? clk.ref.name : "CPUID",
+		 cpu_facts.tsc_invariant ? ", invariant" : "");
+}
+
+/* ---- The other CPUs ---- */
+
+void clock_sync_poll(void)
+{
+	u32 request = __atomic_load_n(&sync.request, __ATOMIC_ACQUIRE);
+
+	if (request == sync.reply)
+		return;
+	sync.tsc = rdtsc_ordered();
+	__atomic_store_n(&sync.reply, request, __ATOMIC_RELEASE);
+}
+
+/*
+ * Does the boot CPU's TSC lie between two of ours, taken before it was asked and after it answered? *ahead: by
+ * how much it is ahead of ours, from the shortest exchange. False also when it does not answer.
+ */
+static bool in_step(s64 *ahead)
+{
+	u64 best = ~0ull;
+	bool ok = true;
+
+	for (u32 round = 0; round < SYNC_ROUNDS; round++) {
+		u64 before = rdtsc_ordered(), after;
+		u32 request = __atomic_add_fetch(&sync.request, 1, __ATOMIC_ACQ_REL), i = 0;
+
+		while (__atomic_load_n(&sync.reply, __ATOMIC_ACQUIRE) != request && ++i < SYNC_WAIT)
+			cpu_relax();
+		after = rdtsc_ordered();
+		if (i == SYNC_WAIT)
+			return false;
+		ok = ok && sync.tsc >= before && sync.tsc <= after;
+		if (after - before < best) {
+			best = after - before;
+			*ahead = (s64)(sync.tsc - before - best / 2);
+		}
+	}
+	return ok;
+}
+
+void clock_check_cpu(struct cpu *c)
+{
+	s64 ahead = 0;
+
+	if (clk.source != SOURCE_TSC || clk.trusted || in_step(&ahead))
+		return;
+	if (cpu_facts.tsc_invariant && ahead) { /* same rate for ever: setting it once is enough */
+		wrmsr(MSR_TSC, rdtsc() + (u64)ahead);
+		if (in_step(&ahead))
+			return;
+	}
+	log_warn("clock: cpu%u: its TSC is %ld ticks behind the boot CPU's", c->id, (long)ahead);
+	fall_back(sync.tsc, "the TSCs of the CPUs are not in step");
+}

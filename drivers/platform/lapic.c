@@ -1,0 +1,260 @@
+#include "drivers/platform/lapic.h"
+
+#include "arch/apic.h"
+#include "arch/msr.h"
+#include "drivers/platform/clock.h"
+#include "hv/facts.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "mm/kmap.h"
+#include "mm/pt.h"
+
+/* 8259A, initialization command words */
+#define PIC1_COMMAND 0x20
+#define PIC1_DATA 0x21
+#define PIC2_COMMAND 0xa0
+#define PIC2_DATA 0xa1
+#define PIC_ICW1 0x11 /* edge, cascaded, ICW4 follows */
+#define PIC_ICW4 0x01 /* 8086 mode */
+#define PIC1_VECTOR 0x20
+#define PIC2_VECTOR 0x28
+
+#define APIC_DM_SHIFT 8
+#define APIC_DEST_SHIFT_XAPIC 24
+#define APIC_ALL_BUT_SELF (3u << 18)
+#define APIC_DIVIDE_BY_1 0xb
+#define APIC_MAX_LVT_SHIFT 16
+
+#define ICR_WAIT 100000u      /* reads; delivery takes microseconds */
+#define CALIBRATE_PART 500    /* of a second: 2 ms */
+#define CALIBRATE_READS 50000000u
+#define INIT_WAIT_NS 10000000 /* MP specification 1.4, B.4: 10 ms after INIT, 200 us between SIPIs */
+#define SIPI_WAIT_NS 200000
+
+/* [I] after lapic_timer_calibrate */
+static struct {
+	bool x2apic;
+	bool deadline;	   /* the timer compares with the TSC */
+	volatile u8 *regs; /* xAPIC */
+	u64 timer_mult;	   /* timer ticks per TSC tick, 32.32 */
+} lapic;
+
+static u32 read_reg(enum apic_reg r)
+{
+	if (lapic.x2apic)
+		return (u32)rdmsr(MSR_X2APIC_BASE + r / 16);
+	return *(volatile u32 *)(lapic.regs + r);
+}
+
+static void write_reg(enum apic_reg r, u32 v)
+{
+	if (lapic.x2apic)
+		wrmsr(MSR_X2APIC_BASE + r / 16, v);
+	else
+		*(volatile u32 *)(lapic.regs + r) = v;
+}
+
+static void mask_8259s(void)
+{
+	outb(PIC1_COMMAND, PIC_ICW1);
+	outb(PIC2_COMMAND, PIC_ICW1);
+	outb(PIC1_DATA, PIC1_VECTOR);
+	outb(PIC2_DATA, PIC2_VECTOR);
+	outb(PIC1_DATA, 1 << 2); /* the second one hangs on input 2 */
+	outb(PIC2_DATA, 2);
+	outb(PIC1_DATA, PIC_ICW4);
+	outb(PIC2_DATA, PIC_ICW4);
+	outb(PIC1_DATA, 0xff);
+	outb(PIC2_DATA, 0xff);
+}
+
+void lapic_init_boot(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE);
+
+	mask_8259s();
+	lapic.x2apic = cpu_facts.x2apic;
+	if (!lapic.x2apic) {
+		lapic.regs = mmio_map(hpa(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE)), PAGE_SIZE,
+				      PT_R | PT_W | PT_UNCACHED);
+		if (!lapic.regs)
+			panic("lapic: the registers at 0x%lx cannot be mapped", base);
+	}
+	log_info("lapic: %s mode", lapic.x2apic ? "x2APIC" : "xAPIC");
+}
+
+/* What the firmware left in service would hold back everything of lower priority. */
+static void end_old_interrupts(void)
+{
+	for (u32 i = 0; i < 256; i++) {
+		u32 in_service = 0;
+
+		for (u32 r = 0; r < 8; r++)
+			in_service |= read_reg(APIC_ISR + r * 16);
+		if (!in_service)
+			return;
+		lapic_eoi();
+	}
+}
+
+/* One-shot, unmasked, not armed. */
+static void timer_prepare(void)
+{
+	if (lapic.deadline) {
+		write_reg(APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE | VECTOR_TIMER);
+		/* SDM 3, "TSC-Deadline Mode": in xAPIC mode the store must come before the WRMSR. */
+		__asm__ volatile("mfence" : : : "memory");
+	} else {
+		write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+		write_reg(APIC_LVT_TIMER, VECTOR_TIMER);
+	}
+	lapic_timer_stop();
+}
+
+void lapic_init_cpu(void)
+{
+	u64 base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+	u32 max_lvt;
+
+	wrmsr(MSR_APIC_BASE, base);
+	if (lapic.x2apic)
+		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	write_reg(APIC_SVR, APIC_SVR_ENABLE | VECTOR_SPURIOUS);
+	max_lvt = read_reg(APIC_VERSION) >> APIC_MAX_LVT_SHIFT & 0xff;
+	write_reg(APIC_TPR, 0);
+	write_reg(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
+	write_reg(APIC_LVT_LINT0, APIC_LVT_MASKED);
+	write_reg(APIC_LVT_LINT1, APIC_DM_NMI << APIC_DM_SHIFT);
+	if (max_lvt >= 4)
+		write_reg(APIC_LVT_PMC, APIC_LVT_MASKED);
+	if (max_lvt >= 5)
+		write_reg(APIC_LVT_THERMAL, APIC_LVT_MASKED);
+	if (max_lvt >= 6)
+		write_reg(APIC_LVT_CMCI, APIC_LVT_MASKED);
+	write_reg(APIC_ESR, 0);
+	write_reg(APIC_LVT_ERROR, VECTOR_ERROR);
+	end_old_interrupts();
+	if (lapic.timer_mult || lapic.deadline)
+		timer_prepare();
+}
+
+u32 lapic_id(void)
+{
+	u32 id = read_reg(APIC_ID);
+
+	return lapic.x2apic ? id : id >> APIC_DEST_SHIFT_XAPIC;
+}
+
+void lapic_eoi(void)
+{
+	write_reg(APIC_EOI, 0);
+}
+
+/* ---- Interrupts to other CPUs ---- */
+
+static void send(u32 apic_id, u32 command)
+{
+	if (lapic.x2apic) {
+		/* WRMSR to the x2APIC does not order earlier stores: the receiver must see them. */
+		__asm__ volatile("mfence; lfence" : : : "memory");
+		wrmsr(MSR_X2APIC_BASE + APIC_ICR / 16, (u64)apic_id << 32 | command);
+		return;
+	}
+	/* An NMI or #MC here could send too, between the two halves; both end in a panic, which sends to all. */
+	for (u32 i = 0; i < ICR_WAIT && read_reg(APIC_ICR) & APIC_ICR_BUSY; i++)
+		cpu_relax();
+	write_reg(APIC_ICR_HIGH, apic_id << APIC_DEST_SHIFT_XAPIC);
+	write_reg(APIC_ICR, command);
+}
+
+void lapic_ipi(u32 apic_id, u8 vector)
+{
+	send(apic_id, APIC_ICR_ASSERT | vector);
+}
+
+void lapic_nmi_others(void)
+{
+	if (lapic.x2apic || lapic.regs)
+		send(0, APIC_ALL_BUT_SELF | APIC_ICR_ASSERT | APIC_DM_NMI << APIC_DM_SHIFT);
+}
+
+static void wait_ns(u64 ns)
+{
+	u64 start = rdtsc(), ticks = clock_tsc_hz() / 1000 * ns / 1000000;
+
+	while (rdtsc() - start < ticks)
+		cpu_relax();
+}
+
+void lapic_park(u32 apic_id)
+{
+	send(apic_id, APIC_ICR_LEVEL | APIC_ICR_ASSERT | APIC_DM_INIT << APIC_DM_SHIFT);
+}
+
+void lapic_init_sipi(u32 apic_id, u32 trampoline_page)
+{
+	u32 sipi = APIC_ICR_ASSERT | APIC_DM_STARTUP << APIC_DM_SHIFT | (trampoline_page & 0xff);
+
+	lapic_park(apic_id);
+	wait_ns(INIT_WAIT_NS);
+	send(apic_id, sipi);
+	wait_ns(SIPI_WAIT_NS);
+	send(apic_id, sipi);
+}
+
+bool lapic_x2apic(void)
+{
+	return lapic.x2apic;
+}
+
+/* ---- Timer ---- */
+
+void lapic_timer_calibrate(void)
+{
+	u64 window = clock_tsc_hz() / CALIBRATE_PART, start, ticks;
+
+	lapic.deadline = cpu_facts.tsc_deadline;
+	if (lapic.deadline) {
+		log_info("lapic: timer in TSC-deadline mode");
+		timer_prepare();
+		return;
+	}
+	write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+	write_reg(APIC_TIMER_INIT, 0xffffffff);
+	start = rdtsc();
+	for (u32 i = 0; i < CALIBRATE_READS && rdtsc() - start < window; i++)
+		cpu_relax();
+	ticks = 0xffffffff - read_reg(APIC_TIMER_CURRENT);
+	window = rdtsc() - start;
+	write_reg(APIC_TIMER_INIT, 0);
+	if (!ticks)
+		panic("lapic: the timer of the boot CPU does not count");
+	lapic.timer_mult = (ticks << 32) / window;
+	log_info("lapic: timer at %lu kHz", ticks * (clock_tsc_hz() / 1000) / window);
+	timer_prepare();
+}
+
+void lapic_timer_set(u64 tsc)
+{
+	u64 now, count;
+
+	if (lapic.deadline) {
+		wrmsr(MSR_TSC_DEADLINE, tsc ? tsc : 1); /* 0 disarms */
+		return;
+	}
+	now = rdtsc();
+	count = tsc > now ? (u64)((unsigned __int128)(tsc - now) * lapic.timer_mult >> 32) + 1 : 1;
+	write_reg(APIC_TIMER_INIT, (u32)MIN(count, 0xffffffffull)); /* a far one fires early and is set again */
+}
+
+void lapic_timer_stop(void)
+{
+	if (!clock_is_tsc()) { /* the clock's counter may wrap unseen while a CPU sleeps for long */
+		lapic_timer_set(rdtsc() + clock_tsc_hz());
+		return;
+	}
+	if (lapic.deadline)
+		wrmsr(MSR_TSC_DEADLINE, 0);
+	else
+		write_reg(APIC_TIMER_INIT, 0);
+}

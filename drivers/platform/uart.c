@@ -1,0 +1,225 @@
+#include "drivers/platform/uart.h"
+
+#include "drivers/platform/uart_regs.h"
+#include "hv/lock.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+
+#define TX_RING KiB(16)
+#define RX_RING 1024u
+#define POLL_LIMIT 100000u /* reads of the line status, about 1 us each: far longer than a FIFO takes */
+#define IRQ_ROUNDS 32u
+
+/* Positions count for ever; the ring holds [tail, head). All under lock, but a panic takes no lock. */
+static struct {
+	spinlock_t lock;
+	struct uart_config config;
+	bool present;
+	bool by_irq;	/* drained by interrupt; before that every write is polled */
+	bool tx_wanted; /* a writer got less than it asked for */
+	u8 ier;
+	u32 tx_head, tx_tail, rx_head, rx_tail;
+	u64 dropped;
+	char tx[TX_RING];
+	char rx[RX_RING];
+} uart = {.config = {.port = 0x3f8, .divisor = 1, .lcr = 3, .irq = 4}};
+
+static u8 reg_read(enum uart_reg r)
+{
+	return inb((u16)(uart.config.port + r));
+}
+
+static void reg_write(enum uart_reg r, u8 v)
+{
+	outb((u16)(uart.config.port + r), v);
+}
+
+static void set_ier(u8 v)
+{
+	if (uart.ier == v)
+		return;
+	uart.ier = v;
+	reg_write(UART_IER, v);
+}
+
+bool uart_parse(const char *spec, const char **why)
+{
+	return uart_parse_config(spec, &uart.config, why);
+}
+
+bool uart_init(void)
+{
+	reg_write(UART_SCR, 0x5a);
+	bool here = reg_read(UART_SCR) == 0x5a;
+	reg_write(UART_SCR, 0xa5);
+	if (!here || reg_read(UART_SCR) != 0xa5)
+		return false;
+	reg_write(UART_IER, 0);
+	reg_write(UART_LCR, LCR_DLAB);
+	reg_write(UART_DATA, (u8)uart.config.divisor);
+	reg_write(UART_IER, (u8)(uart.config.divisor >> 8));
+	reg_write(UART_LCR, uart.config.lcr);
+	reg_write(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER_8);
+	reg_write(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
+	uart.present = true;
+	return true;
+}
+
+u32 uart_isa_irq(void)
+{
+	return uart.config.irq;
+}
+
+/* Bounded: false when the UART takes nothing, a hung or unplugged one. */
+static bool wait_tx_empty(void)
+{
+	for (u32 i = 0; i < POLL_LIMIT; i++)
+		if (reg_read(UART_LSR) & LSR_TX_EMPTY)
+			return true;
+	return false;
+}
+
+/* One FIFO load from the ring; the transmitter is empty. */
+static void fill_fifo(void)
+{
+	for (u32 i = 0; i < UART_FIFO && uart.tx_tail != uart.tx_head; i++)
+		reg_write(UART_DATA, (u8)uart.tx[uart.tx_tail++ % TX_RING]);
+}
+
+static void drain_polled(void)
+{
+	while (uart.tx_tail != uart.tx_head) {
+		if (!wait_tx_empty()) {
+			uart.dropped += uart.tx_head - uart.tx_tail;
+			uart.tx_tail = uart.tx_head;
+			return;
+		}
+		fill_fifo();
+	}
+}
+
+static void tx_start(void)
+{
+	if (!uart.by_irq) {
+		drain_polled();
+		return;
+	}
+	if (!(uart.ier & IER_TX) && reg_read(UART_LSR) & LSR_TX_EMPTY)
+		fill_fifo();
+	set_ier(uart.tx_tail != uart.tx_head ? IER_RX | IER_TX : IER_RX);
+}
+
+void uart_irq_enable(void)
+{
+	spin_lock(&uart.lock);
+	if (uart.present) {
+		uart.by_irq = true;
+		set_ier(IER_RX);
+	}
+	spin_unlock(&uart.lock);
+}
+
+static bool receive(void)
+{
+	bool any = false;
+
+	for (u32 i = 0; i < RX_RING && reg_read(UART_LSR) & LSR_DATA; i++) {
+		char c = (char)reg_read(UART_DATA);
+
+		any = true;
+		if (uart.rx_head - uart.rx_tail < RX_RING)
+			uart.rx[uart.rx_head++ % RX_RING] = c;
+		else
+			uart.dropped++;
+	}
+	return any;
+}
+
+void uart_interrupt(void)
+{
+	bool input = false, room = false;
+	u32 round = 0;
+
+	spin_lock(&uart.lock);
+	/* The line is edge-triggered: it must fall before the next interrupt can come, so all causes go. */
+	for (; uart.by_irq && round < IRQ_ROUNDS && !(reg_read(UART_IIR) & IIR_NONE); round++) {
+		input |= receive();
+		if (reg_read(UART_LSR) & LSR_TX_EMPTY)
+			fill_fifo();
+		set_ier(uart.tx_tail != uart.tx_head ? IER_RX | IER_TX : IER_RX);
+		reg_read(UART_MSR);
+	}
+	if (round == IRQ_ROUNDS) { /* still busy: make a new edge */
+		reg_write(UART_IER, 0);
+		reg_write(UART_IER, uart.ier);
+	}
+	if (uart.tx_wanted && uart.tx_head - uart.tx_tail <= TX_RING / 2) {
+		uart.tx_wanted = false;
+		room = true;
+	}
+	spin_unlock(&uart.lock);
+	if (input || room)
+		up_console_input();
+}
+
+u32 uart_write_some(const char *s, u32 n)
+{
+	u32 taken = 0;
+
+	if (!uart.present)
+		return n;
+	spin_lock(&uart.lock);
+	while (taken < n) {
+		u32 room = (u32)TX_RING - (uart.tx_head - uart.tx_tail), part = MIN(room, n - taken);
+
+		if (!part)
+			break;
+		for (u32 i = 0; i < part; i++)
+			uart.tx[uart.tx_head++ % TX_RING] = s[taken++];
+		tx_start();
+	}
+	if (taken < n)
+		uart.tx_wanted = true;
+	spin_unlock(&uart.lock);
+	return taken;
+}
+
+u32 uart_write(const char *s, u32 n)
+{
+	u32 taken = uart_write_some(s, n);
+
+	if (taken < n)
+		__atomic_fetch_add(&uart.dropped, n - taken, __ATOMIC_RELAXED);
+	return taken;
+}
+
+u32 uart_read(char *s, u32 n)
+{
+	u32 got = 0;
+
+	spin_lock(&uart.lock);
+	while (got < n && uart.rx_tail != uart.rx_head)
+		s[got++] = uart.rx[uart.rx_tail++ % RX_RING];
+	spin_unlock(&uart.lock);
+	return got;
+}
+
+u64 uart_dropped(void)
+{
+	return __atomic_load_n(&uart.dropped, __ATOMIC_RELAXED);
+}
+
+void uart_panic_write(const char *s, u32 n)
+{
+	if (!uart.present)
+		return;
+	reg_write(UART_IER, 0);
+	/* What was written before stands first. The indices are bounded here: they may be torn. */
+	if (uart.tx_head - uart.tx_tail <= TX_RING)
+		drain_polled();
+	for (u32 i = 0; i < n; i++) {
+		if (i % UART_FIFO == 0 && !wait_tx_empty())
+			return;
+		reg_write(UART_DATA, (u8)s[i]);
+	}
+}
