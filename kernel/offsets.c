@@ -1,4 +1,5 @@
 /* Structure offsets for assembly: compiled to text only, see the Makefile. */
+#include "boot/ap_start.h"
 #include "hv/cpu.h"
 #include "hv/vcpu.h"
 #include "kernel/thread.h"
@@ -17,4 +18,13 @@ void offsets_kernel(void)
 	OFFSET(TRAP_CS, trap_frame, cs);
 	DEFINE(SYS_CALLS, SYS_CALLS);
 	OFFSET(VCPU_REGS_GPR, vcpu_regs, gpr);
+	OFFSET(AP_GDT_BASE, ap_params, gdt_base);
+	OFFSET(AP_ENTRY32, ap_params, entry32);
+	OFFSET(AP_ENTRY64, ap_params, entry64);
+	OFFSET(AP_BOOT_CR3, ap_params, boot_cr3);
+	OFFSET(AP_EFER, ap_params, efer);
+	OFFSET(AP_KERNEL_CR3, ap_params, kernel_cr3);
+	OFFSET(AP_STACK_TOP, ap_params, stack_top);
+	OFFSET(AP_CPU, ap_params, cpu);
+	DEFINE(AP_PARAMS_SIZE, sizeof(struct ap_params));
 }
