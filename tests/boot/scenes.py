@@ -1,0 +1,320 @@
+"""Whole-machine runs: what is typed, what must come. Each scene is one function that the table names."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from machine import BUILD, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
+
+PROMPT = r"hv> $"
+ESCAPE_KEY = "\x1d"
+LINUX = [("linux", f"{BUILD}/guest/vmlinuz"), ("initrd", f"{BUILD}/guest/initrd.gz")]
+CI_ARGS = "exit=last-vm exitport=0xf4"
+
+
+def definition(name, kernel="linux", **keys):
+    """Text of a VM definition."""
+    lines = {"name": name, "memory": "256M", "kernel": f"@{kernel}"}
+    if kernel == "linux":
+        lines["initrd"] = "@initrd"
+    lines.update(keys)
+    return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+def linux(name, test=None, **keys):
+    cmdline = "console=ttyS0" + (f" caisson.test={test}" if test else "")
+    return (f"{name}.vm", definition(name, cmdline=cmdline, **keys))
+
+
+def tiny(*names):
+    return [(name, f"{BUILD}/guests/{name}.elf") for name in names]
+
+
+class Scene:
+    """One run: makes the image, starts the machine."""
+
+    def __init__(self, name, machine, limit):
+        self.base = f"{BUILD}/test/boot-{name}"
+        self.machine, self.limit = machine, limit
+        self.log = self.base + ".log"
+
+    def image(self, args="", modules=LINUX, definitions=()):
+        return mkimage(self.base + ".iso", args, modules, definitions)
+
+    def start(self, *args, **kwargs):
+        image = self.image(*args, **kwargs)
+        return Machine(caisson_options(image, self.machine), self.log, self.limit)
+
+
+def to_shell(m):
+    m.expect(r"guest: ready", 120)
+    m.expect(r"# $", 20)
+
+
+def command(m, text, expected, seconds=30):
+    """A command at Caisson's prompt: its output must match; ends at the next prompt."""
+    m.send(text + "\r")
+    match = m.expect(expected, seconds)
+    m.expect(PROMPT, seconds)
+    return match
+
+
+def escape(m):
+    m.send(ESCAPE_KEY)
+    m.expect(PROMPT, 20)
+
+
+def expect_status(m, *lines):
+    for line in lines:
+        if line not in m.output():
+            raise TestError(f"no line {line!r}")
+
+
+# ---- Linux ----
+
+def linux_shell(scene):
+    """To the shell, commands there, power-off; QEMU's status is the guest's."""
+    with scene.start(CI_ARGS, definitions=[linux("linux", console="attach", memory="512M")]) as m:
+        to_shell(m)
+        m.send("echo $((6 * 7))-works\r")
+        m.expect(r"^42-works", 20)
+        m.send("uname -sr\r")
+        m.expect(r"^Linux \d", 20)
+        m.send("dmesg | grep -i 'hypervisor detected'\r")
+        m.expect(r"Hypervisor detected: KVM", 20)
+        m.send("dmesg | grep -i x2apic | head -n 3; echo end-of-$((1 + 1))\r")
+        m.expect(r"x2apic", 20)
+        m.expect(r"end-of-2", 20)
+        m.send("grep MemTotal /proc/meminfo\r")
+        m.expect(r"MemTotal: +(4[5-9]|5[01])\d{4} kB", 20)
+        m.send("sleep 1; echo slept-$((40 + 2))\r")
+        m.expect(r"slept-42", 20)
+        m.send("poweroff -f\r")
+        m.expect_exit(0)
+        expect_status(m, "vm linux: status 0 (power-off)")
+
+
+def linux_status(scene):
+    with scene.start(CI_ARGS, definitions=[linux("linux", "status42", console="attach")]) as m:
+        m.expect_exit(42, 120)
+        expect_status(m, "vm linux: status 42")
+
+
+def linux_smoke(scene):
+    with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
+        m.expect(r"PASS smoke", 120)
+        m.expect_exit(0)
+
+
+def linux_smoke_small(scene):
+    with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="128M")]) as m:
+        m.expect(r"PASS smoke", 120)
+        m.expect_exit(0)
+
+
+def three_linux(scene):
+    vms = [linux(f"linux{i}", "smoke") for i in range(3)]
+    with scene.start(CI_ARGS, definitions=vms) as m:
+        m.expect_exit(0, 280)
+        expect_status(m, *(f"vm linux{i}: status 0" for i in range(3)))
+
+
+def crash_beside_linux(scene):
+    vms = [linux("linux", "smoke"), ("crash.vm", definition("crash", "triple-fault", memory="16M"))]
+    with scene.start(CI_ARGS, LINUX + tiny("triple-fault"), vms) as m:
+        m.expect_exit(121, 150)
+        expect_status(m, "vm crash: status 121 (triple fault)", "vm linux: status 0")
+
+
+# ---- Definitions and options ----
+
+BAD_DEFINITIONS = [
+    ("key.vm", "name = key\nkernel = @pass\nmemroy = 16M\n", r"key.vm:3: memroy: unknown key: expected one of"),
+    ("module.vm", "name = module\nkernel = @absent\n", r"module.vm:2: kernel = @absent: expected the name of a boot module"),
+    ("size.vm", "name = size\nkernel = @pass\nmemory = 3M\n", r"size.vm:3: memory = 3M: expected a multiple of 2M"),
+    ("huge.vm", "name = huge\nkernel = @pass\nmemory = 64G\n", r"huge.vm:3: memory = 64G: expected"),
+    ("vcpus.vm", "name = vcpus\nkernel = @pass\nvcpus = 2\n", r"vcpus.vm:3: vcpus = 2: expected"),
+    ("line.vm", "name = line\nkernel = @pass\nautostart\n", r"line.vm:3: autostart: expected key = value"),
+    ("bool.vm", "name = bool\nkernel = @pass\nautostart = perhaps\n", r"bool.vm:3: autostart = perhaps: expected yes or no"),
+    ("noname.vm", "kernel = @pass\n", r"noname.vm: no name: expected a line name = "),
+    ("twice.vm", "name = good\nkernel = @pass\n", r"twice.vm"),
+]
+
+
+def definition_errors(scene):
+    """Each error names file, line and what was expected; the good VM starts all the same."""
+    vms = [("good.vm", definition("good", "pass", memory="16M"))] + [(f, text) for f, text, _ in BAD_DEFINITIONS]
+    with scene.start(CI_ARGS, [("pass", f"{BUILD}/guests/port-widths.elf")], vms) as m:
+        m.wait_end(90)
+        text = m.output()
+        for file, _, expected in BAD_DEFINITIONS:
+            if expected not in text:
+                raise TestError(f"{file}: no text {expected!r}")
+        expect_status(m, "vm good: status 0")
+
+
+def boot_options(scene):
+    """Unknown options and bad values are reported; the machine starts."""
+    with scene.start(CI_ARGS + " colour=blue maxcpus=many loglevel=info", tiny("cpuid"),
+                     [("cpuid.vm", definition("cpuid", "cpuid", memory="16M"))]) as m:
+        m.wait_end(90)
+        for word in ("colour=blue", "maxcpus=many"):
+            if not any(word in line and "option" in line for line in m.output().split("\n")):
+                raise TestError(f"boot option {word} was not reported")
+
+
+def no_vm(scene):
+    """Without definitions: the prompt, and `poweroff` ends the machine."""
+    with scene.start("", ()) as m:
+        m.expect(PROMPT, 50)
+        command(m, "hostinfo", r"Virtualization: svm")
+        m.send("poweroff\r")
+        if m.wait_end(20) != 0:
+            raise TestError("QEMU's status is not 0 after power-off")
+
+
+# ---- The console ----
+
+def console(scene):
+    with scene.start("", definitions=[linux("linux", console="attach")]) as m:
+        to_shell(m)
+        escape(m)
+        command(m, "help", r"hostinfo")
+        command(m, "list", r"1 +linux +running")
+        command(m, "dominfo linux", r"Max memory: +262144 KiB")
+        command(m, "stat -1 linux", r"CPUID +\d+")
+        command(m, "hostinfo", r"CPU\(s\): +2 of 2")
+        command(m, "dmesg", r"init")
+        command(m, "nonsense", r"error: ")
+        command(m, "loglevel", r"loglevel \d")
+        m.send("console linux\r")
+        m.expect(r"onnected|\^\]", 20)
+        m.send("\r")
+        m.expect(r"# $", 20)
+        m.send("echo back-$((1 + 1))\r")
+        m.expect(r"^back-2", 20)
+        escape(m)
+        m.send("poweroff\r")
+        if m.wait_end(20) != 0:
+            raise TestError("QEMU's status is not 0 after power-off")
+
+
+def shutdown(scene):
+    """The ACPI power button reaches the guest, which switches itself off."""
+    with scene.start(CI_ARGS, definitions=[linux("linux", console="attach")]) as m:
+        to_shell(m)
+        escape(m)
+        m.send("shutdown linux\r")
+        m.expect_exit(0, 60)
+        expect_status(m, "vm linux: status 0 (power-off)")
+
+
+def free_memory(m):
+    return int(command(m, "hostinfo", r"Free memory: +(\d+) KiB")[1])
+
+
+def destroy(scene):
+    """A busy guest is destroyed at once, its memory comes back, and it starts again."""
+    with scene.start("autostart=off", definitions=[linux("linux")]) as m:
+        m.expect(PROMPT, 60)
+        before = free_memory(m)
+        for _ in range(3):
+            command(m, "start linux", r"vm linux started")
+            command(m, "list", r"linux +running")
+            m.send("console linux\r")
+            to_shell(m)
+            m.send("dd if=/dev/zero of=/dev/null bs=1M &\r")
+            m.expect(r"# $", 20)
+            escape(m)
+            command(m, "destroy linux", r"vm linux destroyed")
+            command(m, "list --all", r"linux +shut off")
+        for _ in range(20):
+            lost = before - free_memory(m)
+            if lost <= 1024:
+                break
+        if lost > 1024:
+            raise TestError(f"{lost} KiB did not come back after three starts")
+        m.send("poweroff\r")
+        m.wait_end(20)
+
+
+def restart_manager(scene):
+    """The console program dies; the guest does not notice, and the new one adopts it."""
+    with scene.start(CI_ARGS, definitions=[linux("linux", console="attach")]) as m:
+        to_shell(m)
+        m.send("i=0; while :; do i=$((i + 1)); echo $i > /tmp/count; done &\r")
+        m.expect(r"# $", 20)
+        for _ in range(3):
+            escape(m)
+            m.send("restart-manager\r")
+            m.expect(r"restart-manager", 10)
+            m.expect(r"guest:|caisson>|onnected|# ", 30)
+            m.send("\r")
+            if m.expect(r"hv> $|# $", 20)[0].startswith("hv"):
+                m.send("console linux\r")
+                m.expect(r"onnected|\^\]", 20)
+                m.send("\r")
+                m.expect(r"# $", 20)
+        m.send("[ $(cat /tmp/count) -gt 100 ] && echo counting-$((1 + 1))\r")
+        m.expect(r"^counting-2", 20)
+        m.send("poweroff -f\r")
+        m.expect_exit(0)
+
+
+def on_exit_restart(scene):
+    """on_exit = restart:2 starts a VM twice more; then its last status counts."""
+    vms = [("again.vm", definition("again", "reset-kbc", memory="16M", on_exit="restart:2"))]
+    with scene.start(CI_ARGS, tiny("reset-kbc"), vms) as m:
+        m.expect_exit(120, 60)
+        expect_status(m, "vm again: status 120 (reset)")
+
+
+def live_tables(scene):
+    """No mapping is writable and executable, no mapped frame of ring 0 belongs to guest memory."""
+    with scene.start("", definitions=[linux("linux", console="attach"), linux("other")]) as m:
+        to_shell(m)
+        escape(m)
+        command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
+        m.send("destroy other\r")
+        m.expect(PROMPT, 20)
+        command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
+        m.send("poweroff\r")
+        m.wait_end(20)
+
+
+def reboot(scene):
+    """`reboot` resets the machine: with -no-reboot QEMU ends."""
+    with scene.start("", ()) as m:
+        m.expect(PROMPT, 50)
+        m.send("reboot\r")
+        if m.wait_end(20) != 0:
+            raise TestError("QEMU's status is not 0 after a reset")
+
+
+# ---- Images ----
+
+def image_size(scene):
+    image = scene.image(definitions=[linux("linux")])
+    guests = sum(os.path.getsize(path) for _, path in LINUX)
+    beside = os.path.getsize(image) - guests
+    if beside > 12 << 20:
+        raise TestError(f"{beside >> 10} KiB beside the guests, expected at most 12288")
+
+
+IMAGE_ERRORS = [
+    (["--module", "linux=/nowhere/vmlinuz"], "--module linux: no file /nowhere/vmlinuz"),
+    (["--module", "linux"], "expected NAME=FILE"),
+    (["--module", "a b=README.md"], "can't be a module's name"),
+    (["--module", "init=README.md"], "can't be a module's name"),
+    (["--module", "a=README.md", "--module", "a=README.md"], "a: given twice"),
+    (["--vm", "/nowhere/x.vm"], "--vm: no file /nowhere/x.vm"),
+    (["--args", "a;b"], "--args: "),
+]
+
+
+def image_errors(scene):
+    for arguments, expected in IMAGE_ERRORS:
+        r = subprocess.run([f"{ROOT}/tools/mkimage", "-o", scene.base + ".iso"] + arguments, cwd=ROOT,
+                           capture_output=True, text=True, check=False)
+        if r.returncode != 1 or expected not in r.stderr:
+            raise TestError(f"{' '.join(arguments)}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")

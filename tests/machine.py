@@ -1,0 +1,140 @@
+"""A QEMU with Caisson in it, and its serial line to talk to."""
+import os
+import re
+import select
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build")
+QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
+EXIT_DEVICE = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+COMMON = ["-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio"] + EXIT_DEVICE
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>c]")
+
+
+class TestError(Exception):
+    """A test's failure, in one line."""
+
+
+def mkimage(output, args="", modules=(), definitions=()):
+    """Composes an image. modules: (name, path); definitions: (file name, text), written beside the image."""
+    command = [os.path.join(ROOT, "tools/mkimage"), "-o", output, "--args", args]
+    for name, path in modules:
+        command += ["--module", f"{name}={path}"]
+    folder = output + ".d"
+    os.makedirs(folder, exist_ok=True)
+    for name, text in definitions:
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        command += ["--vm", path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise TestError("mkimage: " + result.stderr.strip())
+    return output
+
+
+class Machine:
+    """Starts QEMU; expect() and send() work on COM1; every byte is kept in the log file."""
+
+    def __init__(self, options, log, limit):
+        self.command = [QEMU] + options
+        self.deadline = time.monotonic() + limit
+        self.limit = limit
+        self.text = ""
+        self.seen = 0
+        self.log = open(log, "wb")
+        self.log.write((" ".join(self.command) + "\n").encode())
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+    def read(self, seconds):
+        """Takes what comes within the time. False: end of output."""
+        ready, _, _ = select.select([self.process.stdout], [], [], max(0, seconds))
+        if not ready:
+            return True
+        data = os.read(self.process.stdout.fileno(), 65536)
+        self.log.write(data)
+        self.log.flush()
+        self.text += data.decode("utf-8", "replace")
+        return bool(data)
+
+    def output(self):
+        return ESCAPE.sub("", self.text).replace("\r", "")
+
+    def expect(self, pattern, seconds=60):
+        """Waits for the pattern in what came since the last match; returns the match."""
+        end = min(time.monotonic() + seconds, self.deadline)
+        expression = re.compile(pattern, re.MULTILINE)
+        alive = True
+        while True:
+            clean = ESCAPE.sub("", self.text[self.seen:]).replace("\r", "")
+            match = expression.search(clean)
+            if match:
+                # Go on behind the match: count it from the end, where escapes were not yet stripped.
+                rest = len(clean) - match.end()
+                self.seen = self._raw_position(rest)
+                return match
+            if not alive:
+                raise TestError(f"QEMU ended before /{pattern}/ came")
+            now = time.monotonic()
+            if now >= end:
+                raise TestError(f"no /{pattern}/ within the time; last line: {self.last_line()!r}")
+            alive = self.read(min(0.5, end - now))
+
+    def _raw_position(self, rest):
+        """Index in text behind which exactly `rest` cleaned characters stand."""
+        low, high = self.seen, len(self.text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if len(ESCAPE.sub("", self.text[middle:]).replace("\r", "")) >= rest:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def last_line(self):
+        lines = [line for line in self.output().split("\n") if line.strip()]
+        return lines[-1][-100:] if lines else ""
+
+    def send(self, text):
+        """Types, slowly enough for a UART without flow control."""
+        for start in range(0, len(text), 8):
+            self.process.stdin.write(text[start:start + 8].encode())
+            self.process.stdin.flush()
+            time.sleep(0.02)
+
+    def wait_end(self, seconds=60):
+        """Waits until QEMU ends by itself; returns its status."""
+        end = min(time.monotonic() + seconds, self.deadline)
+        while self.read(0.5):
+            if time.monotonic() >= end:
+                raise TestError(f"QEMU still runs; last line: {self.last_line()!r}")
+        return self.process.wait()
+
+    def expect_exit(self, status, seconds=60):
+        """QEMU ends, and its status is twice the guest's plus one."""
+        got = self.wait_end(seconds)
+        if got != status * 2 + 1:
+            raise TestError(f"QEMU ended with {got}, expected {status * 2 + 1} (status {status})")
+
+
+def caisson_options(image, machine):
+    """QEMU's options for Caisson in an image on a machine of the table."""
+    return ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm"] + machine + COMMON + [
+        "-drive", f"file={image},format=raw,media=cdrom,readonly=on", "-boot", "d"]
+
+
+def pc_options(guest, cpu="max"):
+    """QEMU's options for a tiny guest on QEMU's own PC."""
+    return ["-accel", "tcg", "-cpu", cpu, "-m", "64M"] + COMMON + ["-kernel", guest]

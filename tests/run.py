@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Runs the tests: host unit tests, tiny guests on QEMU's own PC, tiny guests in Caisson, whole machines.
+
+usage: run.py [--list] [--jobs N] [NAME]
+NAME selects one test, or all whose name contains it.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import table  # noqa: E402
+from boot import scenes  # noqa: E402
+from machine import BUILD, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
+
+OUT = os.path.join(BUILD, "test")
+TAIL_LINES = 25
+
+
+class Job:
+    """One run that decides one or several tests."""
+
+    def __init__(self, tests, run, log):
+        self.tests, self.run, self.log = tests, run, log
+
+
+def log_path(name):
+    return os.path.join(OUT, name.replace("/", "-") + ".log")
+
+
+def names_in(folder, prefix, suffix):
+    files = glob.glob(os.path.join(ROOT, folder, prefix + "*" + suffix))
+    return sorted(os.path.basename(f)[len(prefix):-len(suffix)] for f in files)
+
+
+def run_logged(command, log, limit):
+    """A program with its output in the log; raises when it fails."""
+    with open(log, "wb") as f:
+        try:
+            status = subprocess.run(command, cwd=ROOT, stdout=f, stderr=subprocess.STDOUT, timeout=limit,
+                                    stdin=subprocess.DEVNULL, check=False).returncode
+        except subprocess.TimeoutExpired:
+            raise TestError(f"not finished after {limit} s") from None
+    if status != 0:
+        raise TestError(f"exit status {status}")
+
+
+# ---- Each kind: name -> what decides it; returns {test: None or why it failed} ----
+
+def run_host(name):
+    log = log_path("host/" + name)
+    run_logged(["make", "--no-print-directory", f"build/host/test_{name}"], log, 300)
+    run_logged([f"build/host/test_{name}"], log, 300)
+
+
+def run_pc(name):
+    """A tiny guest on QEMU's own PC: the test of the test."""
+    guest = f"{BUILD}/guests/{name}.elf"
+    with Machine(pc_options(guest), log_path("pc/" + name), 60) as m:
+        status = m.wait_end()
+        expected = 0 if name in table.RESETTING else table.GUEST_STATUS.get(name, 0) * 2 + 1
+        check_guest(name, m.output(), status, expected, "QEMU")
+
+
+def check_guest(name, output, status, expected, who):
+    failures = re.findall(rf"FAIL {re.escape(name)}: .*", output)
+    if failures:
+        raise TestError(failures[0])
+    if status != expected:
+        raise TestError(f"{who}'s status is {status}, expected {expected}")
+
+
+def guest_vm(name):
+    return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nkernel = @{name}\ncmdline = caisson\n")
+
+
+def run_guests(label, names):
+    """Several tiny guests as VMs of one boot; each one's status line decides."""
+    results = {}
+    log = log_path(label)
+    image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), scenes.CI_ARGS,
+                           scenes.tiny(*names), [guest_vm(n) for n in names])
+    with Machine(caisson_options(image, table.MACHINES["q35"]), log, 120) as m:
+        try:
+            m.wait_end(110)
+            ended = None
+        except TestError as error:
+            ended = str(error)
+        text = m.output()
+    for name in names:
+        match = re.search(rf"^vm {re.escape(name)}: status (\d+) \((.*)\)", text, re.MULTILINE)
+        try:
+            if not match:
+                raise TestError(ended or "no status line")
+            check_guest(name, text, int(match[1]), table.GUEST_STATUS.get(name, 0), "the VM")
+            results["guest/" + name] = None
+        except TestError as error:
+            results["guest/" + name] = str(error)
+    return results
+
+
+def run_boot(name, machine, scene, limit):
+    options = table.MACHINES[machine] if machine else []
+    getattr(scenes, scene)(scenes.Scene(name, options, limit))
+
+
+# ---- Selection and order ----
+
+def all_jobs(wanted):
+    """Jobs with the tests that are wanted only; slow ones first, so that both processors end together."""
+    jobs = []
+    for name, machine, scene, limit in table.BOOTS:
+        if wanted("boot/" + name):
+            jobs.append(Job(["boot/" + name],
+                            lambda n=name, m=machine, s=scene, l=limit: run_boot(n, m, s, l), log_path("boot/" + name)))
+    guests = names_in("tests/guest", "", ".c")
+    chosen = [g for g in guests if wanted("guest/" + g)]
+    for number, start in enumerate(range(0, len(chosen), table.GUESTS_PER_BOOT)):
+        part = chosen[start:start + table.GUESTS_PER_BOOT]
+        label = f"guest/boot{number}" if len(part) > 1 else "guest/" + part[0]
+        jobs.append(Job(["guest/" + g for g in part], lambda p=part, l=label: run_guests(l, p), log_path(label)))
+    for name in guests:
+        if wanted("pc/" + name):
+            jobs.append(Job(["pc/" + name], lambda n=name: run_pc(n), log_path("pc/" + name)))
+    for name in names_in("tests/host", "test_", ".c"):
+        if wanted("host/" + name):
+            jobs.append(Job(["host/" + name], lambda n=name: run_host(n), log_path("host/" + name)))
+    return jobs
+
+
+def everything():
+    return [t for job in all_jobs(lambda _: True) for t in job.tests]
+
+
+def selector(pattern):
+    if not pattern:
+        return lambda _: True
+    if pattern in everything():
+        return lambda test: test == pattern
+    short = [t for t in everything() if t.split("/", 1)[1] == pattern]
+    if short:
+        return lambda test: test in short
+    return lambda test: pattern in test
+
+
+# ---- Running ----
+
+class Report:
+    """Counts and prints; one line a test."""
+
+    def __init__(self):
+        self.passed, self.failed = 0, 0
+        self.lock = threading.Lock()
+
+    def add(self, job, results, seconds):
+        with self.lock:
+            for test in job.tests:
+                why = results.get(test)
+                if why is None:
+                    self.passed += 1
+                    print(f"ok {test} ({seconds:.1f} s)", flush=True)
+                else:
+                    self.failed += 1
+                    print(f"FAIL {test}: {why}", flush=True)
+            if any(results.values()):
+                self.tail(job.log)
+
+    @staticmethod
+    def tail(log):
+        if not os.path.exists(log):
+            return
+        with open(log, encoding="utf-8", errors="replace") as f:
+            lines = [line.rstrip() for line in f]
+        print(f"---- end of {os.path.relpath(log, ROOT)}")
+        for line in lines[-TAIL_LINES:]:
+            print("  | " + line[:200])
+        sys.stdout.flush()
+
+
+def execute(job, report):
+    start = time.monotonic()
+    try:
+        results = job.run() or {}
+    except TestError as error:
+        results = {test: str(error) for test in job.tests}
+    except Exception as error:  # a bug in a test must not end the run
+        results = {test: f"{type(error).__name__}: {error}" for test in job.tests}
+    report.add(job, results, time.monotonic() - start)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="only print the tests' names")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("name", nargs="?", default="")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(everything()))
+        return 0
+    os.makedirs(OUT, exist_ok=True)
+    jobs = all_jobs(selector(options.name))
+    report = Report()
+    with concurrent.futures.ThreadPoolExecutor(max(1, options.jobs)) as pool:
+        for job in jobs:
+            pool.submit(execute, job, report)
+    if not jobs:
+        print(f"no test named {options.name}")
+    print(f"{report.passed} passed, {report.failed} failed")
+    return 0 if jobs and not report.failed else 1
+
+
+sys.exit(main())

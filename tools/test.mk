@@ -1,0 +1,22 @@
+# Tests and figures. `make test T=name` runs one test, or all whose name contains it.
+.PHONY: test bench tcb check-deps
+TEST_PARTS := $(B)/kernel.elf $(B)/programs.cpio
+
+test: ## all tests; T=name: one of them
+	@tools/setup
+	@$(MAKE) --no-print-directory -j2 test-parts
+	@tests/run.py $(T)
+
+.PHONY: test-parts
+test-parts: kernel programs guests guest check-deps
+
+bench: ## figures under -icount: bench NAME VALUE UNIT goal GOAL
+	@tools/setup
+	@$(MAKE) --no-print-directory -j2 kernel programs guests
+	@tests/bench/run.py
+
+tcb: $(B)/kernel.elf ## lines of code in ring 0, per folder
+	@tools/tcb
+
+check-deps: kernel programs ## include files cross the folders in the allowed direction only
+	@tools/check-deps
