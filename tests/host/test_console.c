@@ -87,8 +87,8 @@ static void log_keeps_the_last_lines(void **s)
 	console_log(shared, "first");
 	console_log(shared, "second");
 	assert_string_equal(shared->log, "first\nsecond\n");
-	memset(line, 'x', 1015);
-	line[1015] = 0;
+	memset(line, 'x', 1020);
+	line[1020] = 0;
 	console_log(shared, line);
 	assert_null(strstr(shared->log, "first"));
 	assert_string_equal(strrchr(shared->log, 'x'), "x\n");

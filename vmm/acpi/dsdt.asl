@@ -10,7 +10,6 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "CAISSN", "CAISSNPC", 0x00000001)
 		{
 			Name (_HID, EisaId ("PNP0A03"))
 			Name (_UID, 0)
-			Name (_ADR, 0)
 			Name (_BBN, 0)
 			Name (_CRS, ResourceTemplate ()
 			{
