@@ -92,11 +92,14 @@ struct vmm_start {
 	struct vm_def def;
 };
 
+/* Keys of manager's port: index of a VM (its vmm's notification, enum vm_notify_bits), or: */
+#define MANAGER_KEY_CONSOLE 0x1000ull /* console input, or room for output */
 #define MANAGER_RESUME_NONE (~0u)
 struct manager_start {
 	u32 size;
-	handle_t system; /* R_CONSOLE | R_LOG | R_POWER | R_STAT | R_WAIT */
+	handle_t system; /* R_CONSOLE | R_LOG | R_STAT */
 	handle_t init;	 /* channel, R_CALL */
+	handle_t port;	 /* R_WAIT; made and bound by init, so that it outlives manager */
 	u32 restarts;	   /* how often manager was started before */
 	u32 resume;	   /* VM that the manager before was attached to; MANAGER_RESUME_NONE = none */
 	bool quit_on_last; /* exit=last-vm: manager is told for its banner only */
@@ -107,7 +110,8 @@ enum init_call {
 	INIT_VM_INFO,	 /* (index) -> struct init_vm_info */
 	INIT_VM_START,	 /* (index) */
 	INIT_VM_DESTROY, /* (index) */
-	INIT_VM_ATTACH,	 /* (index) -> handles in manager's table: shared memory, event, notify, domain (info only) */
+	INIT_VM_ATTACH,	 /* (index) -> handles in manager's table: shared memory, event, domain (info only); while
+			  * the VM does not run the last two are HANDLE_NONE. To be closed when `generation` changes. */
 	INIT_POWEROFF,
 	INIT_REBOOT,
 	INIT_CALLS

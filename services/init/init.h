@@ -31,7 +31,8 @@ struct vm {
 	char error[192];	  /* [I] why it can never start, or why the last start failed */
 	bool broken;		  /* [I] */
 	struct init_module kernel, initrd; /* [I] memory HANDLE_NONE = none */
-	handle_t shared, event, notify; /* [I] live as long as init, so that the console stays readable */
+	handle_t shared, notify;  /* [I] live as long as init, so that the console stays readable */
+	handle_t event;		  /* of the running monitor: an event stays bound to the port of whom it served */
 	struct vm_shared *view;	  /* [I] of shared: hostile */
 	struct process process;
 	bool running;
@@ -46,12 +47,14 @@ struct vm {
 /* [I] immutable after start */
 struct init {
 	handle_t system, port, channel, wake; /* [I] */
+	handle_t manager_port; /* [I] what manager waits at; bindings last, managers come and go */
 	handle_t idle; /* [I] an event that nobody signals: for pauses */
 	struct init_options options; /* [I] */
 	struct program vmm_program, manager_program; /* [I] */
 	struct rt_mutex lock;
 	struct vm vm[INIT_VMS];
 	u32 vms;		/* [I] */
+	u64 last_end_ns;	/* of any VM */
 	u32 first_status;	/* first status other than 0 that a VM ended with */
 	struct process manager;
 	u32 manager_restarts;

@@ -27,16 +27,18 @@ static void complain(const char *option, const char *expected)
 
 static int objects_create(struct init *in)
 {
-	s64 port = port_create(), channel = channel_create(), wake = event_create(),
+	s64 port = port_create(), manager_port = port_create(), channel = channel_create(), wake = event_create(),
 	    idle = event_create();
 
-	if (port < 0 || channel < 0 || wake < 0 || idle < 0)
+	if (port < 0 || manager_port < 0 || channel < 0 || wake < 0 || idle < 0)
 		return -E_NOMEM;
 	in->port = (handle_t)port;
+	in->manager_port = (handle_t)manager_port;
 	in->channel = (handle_t)channel;
 	in->wake = (handle_t)wake;
 	in->idle = (handle_t)idle;
-	return (int)port_bind(in->port, in->wake, KEY(KEY_WAKE, 0, 0));
+	s64 e = port_bind(in->manager_port, in->system, MANAGER_KEY_CONSOLE);
+	return e < 0 ? (int)e : (int)port_bind(in->port, in->wake, KEY(KEY_WAKE, 0, 0));
 }
 
 static int programs_load(struct init *in, const struct init_info *info)

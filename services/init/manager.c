@@ -13,7 +13,8 @@ static u32 manager_detach_all(struct init *in)
 	for (u32 i = 0; i < in->vms; i++)
 		if (in->vm[i].view && __atomic_exchange_n(&in->vm[i].view->attached, 0, __ATOMIC_ACQ_REL)) {
 			found = i;
-			event_signal(in->vm[i].event, VM_EV_INPUT);
+			if (in->vm[i].event != HANDLE_NONE)
+				event_signal(in->vm[i].event, VM_EV_INPUT);
 		}
 	return found;
 }
@@ -27,7 +28,7 @@ static int manager_launch(struct init *in, u32 resume)
 		.resume = resume,
 		.quit_on_last = in->options.exit_last_vm,
 	};
-	s64 h = process_give(p, in->system, R_CONSOLE | R_LOG | R_STAT | R_WAIT | R_INFO);
+	s64 h = process_give(p, in->system, R_CONSOLE | R_LOG | R_STAT | R_INFO);
 
 	if (h < 0)
 		return (int)h;
@@ -36,6 +37,10 @@ static int manager_launch(struct init *in, u32 resume)
 	if (h < 0)
 		return (int)h;
 	start.init = (handle_t)h;
+	h = process_give(p, in->manager_port, R_WAIT | R_INFO);
+	if (h < 0)
+		return (int)h;
+	start.port = (handle_t)h;
 	h = port_bind(in->port, p->domain, KEY(KEY_MANAGER, 0, in->manager_restarts));
 	return h < 0 ? (int)h : process_run(p, &in->manager_program, &start, sizeof(start));
 }

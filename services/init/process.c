@@ -68,10 +68,13 @@ static int process_add(struct process *p, handle_t *out, u64 va, u64 bytes, cons
 int process_create(struct process *out, const struct program *p, const char *name, u64 quota)
 {
 	const struct image_header *h = &p->header;
+	char name32[32] = {0}; /* the kernel copies all of it */
 	u64 va = h->base;
-	s64 e = domain_create(quota, name);
+	s64 e;
 
 	*out = (struct process){0};
+	str_copy(name32, name, sizeof(name32));
+	e = domain_create(quota, name32);
 	if (e < 0)
 		return (int)e;
 	out->domain = (handle_t)e;

@@ -54,7 +54,6 @@ static int call_attach(struct init *in, struct vm *vm, u64 *out, u32 *words)
 	const struct { handle_t handle; u32 rights; } give[] = {
 		{vm->shared, R_READ | R_WRITE | R_INFO},
 		{vm->event, R_SIGNAL | R_INFO},
-		{vm->notify, R_WAIT | R_INFO},
 		{vm->process.domain, R_INFO},
 	};
 

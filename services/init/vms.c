@@ -9,6 +9,8 @@
 #define MONITOR_BYTES MiB(3)
 #define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
+#define REAP_NS 1000000000ull /* how long after the end of a VM a start waits for memory, */
+#define REAP_ROUNDS 100u /* in as many steps */
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
 
 /* The status that a reason fixes; -1 = the monitor's own is taken. */
@@ -42,17 +44,19 @@ static bool vm_take_module(struct vm *vm, const struct init_info *info, const ch
 	return false;
 }
 
-/* Event, notification and shared memory of a VM, for as long as init lives. */
-static int vm_objects(struct vm *vm)
+/* Notification and shared memory of a VM, for as long as init lives. */
+static int vm_objects(struct init *in, struct vm *vm)
 {
-	s64 shared = mem_create(SHARED_BYTES, 0), event = event_create(), notify = event_create();
+	s64 shared = mem_create(SHARED_BYTES, 0), notify = event_create(), e;
 	int err;
 
-	if (shared < 0 || event < 0 || notify < 0)
+	if (shared < 0 || notify < 0)
 		return -E_NOMEM;
 	vm->shared = (handle_t)shared;
-	vm->event = (handle_t)event;
 	vm->notify = (handle_t)notify;
+	e = port_bind(in->manager_port, vm->notify, (u64)(vm - in->vm));
+	if (e < 0)
+		return (int)e;
 	vm->view = rt_map(vm->shared, SHARED_BYTES, PROT_R | PROT_W, &err);
 	return vm->view ? 0 : err;
 }
@@ -75,7 +79,7 @@ static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info
 		return false;
 	}
 	text = rt_map(m->memory, m->size, PROT_R, NULL);
-	if (!text || vm_objects(vm)) {
+	if (!text || vm_objects(in, vm)) {
 		fmt_snprintf(vm->error, sizeof(vm->error), "%s: no memory to read it", vm->file);
 		return false;
 	}
@@ -127,6 +131,7 @@ static void vm_shared_reset(struct vm_shared *s)
 
 static int vm_launch(struct init *in, struct vm *vm)
 {
+	s64 event = event_create();
 	struct process *p = &vm->process;
 	struct vmm_start start = {
 		.size = sizeof(start),
@@ -135,7 +140,11 @@ static int vm_launch(struct init *in, struct vm *vm)
 		.initrd_size = vm->initrd.size,
 		.def = vm->def,
 	};
-	struct { handle_t from; u32 rights; handle_t *to; } give[] = {
+
+	if (event < 0)
+		return (int)event;
+	vm->event = (handle_t)event;
+	const struct { handle_t from; u32 rights; handle_t *to; } give[] = {
 		{vm->shared, R_READ | R_WRITE | R_INFO, &start.shared_mem},
 		{vm->event, R_WAIT | R_INFO, &start.event},
 		{vm->notify, R_SIGNAL | R_INFO, &start.notify},
@@ -173,27 +182,49 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 		in->first_status = vm->status;
 }
 
+/* What a running VM has; its shared memory stays. */
+static void vm_release(struct vm *vm)
+{
+	process_destroy(&vm->process);
+	if (vm->event != HANDLE_NONE)
+		handle_close(vm->event);
+	vm->event = HANDLE_NONE;
+}
+
+/* Memory of a domain that just ended comes back in steps: worth a short wait. */
+static int vm_create_process(struct init *in, struct vm *vm)
+{
+	u64 quota = vm->def.memory + MONITOR_BYTES + vm->def.memory / TABLE_SHARE;
+	int e = -E_NOMEM;
+
+	for (u32 round = 0; e == -E_NOMEM && round <= REAP_ROUNDS; round++) {
+		if (round && rt_clock_ns() - in->last_end_ns > REAP_NS)
+			break;
+		if (round)
+			event_wait(in->idle, rt_clock_ns() + REAP_NS / REAP_ROUNDS);
+		e = process_create(&vm->process, &in->vmm_program, vm->def.name, quota);
+	}
+	return e;
+}
+
 int vm_start(struct init *in, struct vm *vm)
 {
 	int e;
 
+	vm->restart_at = 0;
 	if (vm->broken)
 		return -E_INVAL;
 	if (vm->running)
 		return -E_STATE;
-	process_destroy(&vm->process); /* a preserved one */
+	vm_release(vm); /* a preserved one */
 	vm_shared_reset(vm->view);
 	vm->error[0] = 0;
-	vm->restart_at = 0;
 	vm->generation++;
-	e = process_create(&vm->process, &in->vmm_program, vm->def.name,
-			   vm->def.memory + MONITOR_BYTES + vm->def.memory / TABLE_SHARE);
-	if (!e) {
+	e = vm_create_process(in, vm);
+	if (!e)
 		e = vm_launch(in, vm);
-		if (e)
-			process_destroy(&vm->process);
-	}
 	if (e) {
+		vm_release(vm);
 		vm_start_failed(in, vm, e);
 		return e;
 	}
@@ -269,7 +300,8 @@ void vm_end(struct init *in, struct vm *vm, enum vm_reason reason)
 	rt_log("vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
 	       vm_reason_text(vm->reason), ms / 1000, ms % 1000);
 	if (vm->def.on_exit != ON_EXIT_PRESERVE || vm->reason == VM_REASON_DESTROYED)
-		process_destroy(&vm->process);
+		vm_release(vm);
+	in->last_end_ns = rt_clock_ns();
 	vm->running = false;
 	vm->ended = true;
 	if (vm->status && !in->first_status)
@@ -286,7 +318,7 @@ int vm_destroy(struct init *in, struct vm *vm)
 	if (vm->running)
 		vm_end(in, vm, VM_REASON_DESTROYED);
 	else if (vm->process.domain != HANDLE_NONE)
-		process_destroy(&vm->process);
+		vm_release(vm);
 	else if (!pending)
 		return -E_STATE;
 	return 0;

@@ -40,7 +40,7 @@ bool attach_pump(struct manager *m)
 		STORE(vm->view->out_tail, vm->shown);
 		/* It may have found the ring full before: then its UART waits for room. */
 		if (LOAD(vm->view->out_head) - before >= VM_RING_BYTES / 2)
-			event_signal(vm->event, VM_EV_INPUT);
+			vm_signal(m, (u32)m->attached, VM_EV_INPUT);
 	}
 	return true;
 }
@@ -68,7 +68,7 @@ static void detach(struct manager *m)
 	struct vm_client *vm = &m->vm[m->attached];
 
 	STORE(vm->view->attached, 0);
-	event_signal(vm->event, VM_EV_INPUT); /* its UART need not wait for room any more */
+	vm_signal(m, (u32)m->attached, VM_EV_INPUT); /* its UART need not wait for room any more */
 	m->attached = -1;
 	con_printf(m, "\x1b[0m");
 }

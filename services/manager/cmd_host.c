@@ -5,7 +5,7 @@
 #include "user/sys.h"
 
 #define LEVELS 5
-#define LEVEL_ASK (~0u)
+#define LEVEL_ASK (~0ull)
 
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 {

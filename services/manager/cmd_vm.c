@@ -63,7 +63,7 @@ void cmd_shutdown(struct manager *m, u32 words, const char *const *word)
 		con_printf(m, "error: vm %s is not running\n", m->vm[i].info.name);
 		return;
 	}
-	event_signal(m->vm[i].event, VM_EV_SHUTDOWN);
+	vm_signal(m, (u32)i, VM_EV_SHUTDOWN);
 	con_printf(m, "vm %s is asked to shut down\n", m->vm[i].info.name);
 }
 
@@ -75,6 +75,7 @@ void cmd_destroy(struct manager *m, u32 words, const char *const *word)
 	if (i < 0)
 		return;
 	e = init_call(m, INIT_VM_DESTROY, (u64)i);
+	vm_refresh(m, (u32)i);
 	if (!e)
 		con_printf(m, "vm %s destroyed\n", m->vm[i].info.name);
 	else if (e == -E_STATE)

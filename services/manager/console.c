@@ -61,7 +61,7 @@ bool con_wait_key(struct manager *m, u64 deadline)
 	do {
 		if (con_read(m, &key, 1))
 			return true;
-		if (port_wait(m->port, &packet, 1, deadline) < 0)
+		if (port_wait(m->start.port, &packet, 1, deadline) < 0)
 			break;
 		if (packet.key < m->vms && packet.bits & VM_NOTIFY_STATE)
 			attach_state_changed(m, (u32)packet.key);

@@ -37,7 +37,7 @@ static void take_input(struct manager *m)
 			}
 		}
 		if (to_guest)
-			event_signal(m->vm[m->attached].event, VM_EV_INPUT);
+			vm_signal(m, (u32)m->attached, VM_EV_INPUT);
 	}
 }
 
@@ -63,12 +63,11 @@ int program_main(void *arg)
 {
 	struct manager *m = &manager;
 	struct port_packet packet[PACKETS];
-	s64 port = port_create(), idle = event_create();
+	s64 idle = event_create();
 
-	if (port < 0 || idle < 0)
+	if (idle < 0)
 		return 1;
 	memcpy(&m->start, arg, sizeof(m->start));
-	m->port = (handle_t)port;
 	m->idle = (handle_t)idle;
 	m->attached = -1;
 	m->editor.prompt = "hv> ";
@@ -84,7 +83,7 @@ int program_main(void *arg)
 	for (;;) {
 		take_input(m);
 		u64 deadline = attach_pump(m) ? rt_clock_ns() + BUSY_PAUSE_NS : DEADLINE_NEVER;
-		s64 n = port_wait(m->port, packet, PACKETS, deadline);
+		s64 n = port_wait(m->start.port, packet, PACKETS, deadline);
 
 		for (s64 i = 0; i < n; i++)
 			if (packet[i].key < m->vms && packet[i].bits & VM_NOTIFY_STATE)

@@ -9,21 +9,21 @@
 
 #define MANAGER_VMS INIT_MODULES
 #define CAISSON_VERSION "0.1"
-#define KEY_CONSOLE 0x1000ull /* port: console input; smaller keys are indexes of VMs */
 #define KEY_LEAVE 0x1d	      /* ^] */
 
 /* A VM as seen from here. view is written by its monitor: hostile. */
 struct vm_client {
 	struct init_vm_info info; /* as of the last vm_refresh */
-	handle_t event, notify;	  /* HANDLE_NONE: the definition is broken */
-	struct vm_shared *view;
+	handle_t event;		  /* of the running monitor, else HANDLE_NONE */
+	u32 event_generation;	  /* for which event was fetched */
+	struct vm_shared *view;	  /* NULL: the definition could not be read */
 	u64 shown;		  /* bytes of its output shown so far, while attached */
 	u32 seen;		  /* generation that was attached automatically, or passed over */
 };
 
 struct manager {
 	struct manager_start start;
-	handle_t port, idle; /* idle: an event that nobody signals, for pauses */
+	handle_t idle;	     /* an event that nobody signals, for pauses */
 	struct vm_client vm[MANAGER_VMS];
 	u32 vms;
 	s32 attached;	     /* index of the VM whose console is shown; -1 = the shell */
@@ -41,12 +41,14 @@ bool con_wait_key(struct manager *m, u64 deadline);
 /* ---- vms.c: what init and the monitors know ---- */
 /* Learns of all VMs and attaches their shared memory. */
 void vms_open(struct manager *m);
-/* info anew. False: init does not answer. */
+/* info anew, and an event of before is closed. False: init does not answer. */
 bool vm_refresh(struct manager *m, u32 index);
 /* INIT_VM_START, INIT_VM_DESTROY, INIT_POWEROFF, INIT_REBOOT. 0 or a negative error. */
 s64 init_call(struct manager *m, enum init_call call, u64 index);
 /* Statistics of its domain. Negative: it has none, or the error. */
 int vm_domain_info(struct manager *m, u32 index, struct domain_info *out);
+/* enum vm_event_bits to the monitor, if it runs. */
+void vm_signal(struct manager *m, u32 index, u64 bits);
 /* By name or by number. -1: none (and it says so). */
 s32 vm_find(struct manager *m, const char *name);
 

@@ -4,8 +4,6 @@
 #include "user/sys.h"
 
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
-#define BIND_ROUNDS 1000u
-#define BIND_PAUSE_NS 1000000ull
 
 s64 init_call(struct manager *m, enum init_call call, u64 index)
 {
@@ -22,56 +20,56 @@ s64 init_call(struct manager *m, enum init_call call, u64 index)
 
 bool vm_refresh(struct manager *m, u32 index)
 {
-	struct init_vm_info *info = &m->vm[index].info;
+	struct vm_client *vm = &m->vm[index];
+	struct init_vm_info *info = &vm->info;
 
 	if (init_call(m, INIT_VM_INFO, index) < 0)
 		return false;
 	memcpy(info, &rt_msg()->word[1], sizeof(*info));
 	info->name[sizeof(info->name) - 1] = 0;
 	info->error[sizeof(info->error) - 1] = 0;
+	if (vm->event != HANDLE_NONE && (!info->running || vm->event_generation != info->generation)) {
+		handle_close(vm->event); /* else it would hold what is left of the monitor */
+		vm->event = HANDLE_NONE;
+	}
 	return true;
 }
 
-/* The manager before may still be on its way out and hold the binding. */
-static s64 bind_patiently(struct manager *m, handle_t object, u64 key)
-{
-	s64 e = port_bind(m->port, object, key);
+/* What INIT_VM_ATTACH gives. */
+enum { ATTACH_SHARED, ATTACH_EVENT, ATTACH_DOMAIN, ATTACH_HANDLES };
 
-	for (u32 round = 0; e < 0 && round < BIND_ROUNDS; round++) {
-		event_wait(m->idle, rt_clock_ns() + BIND_PAUSE_NS);
-		e = port_bind(m->port, object, key);
-	}
-	return e;
+static int vm_handles(struct manager *m, u32 index, handle_t out[ATTACH_HANDLES])
+{
+	s64 e = init_call(m, INIT_VM_ATTACH, index);
+
+	for (u32 i = 0; i < ATTACH_HANDLES; i++)
+		out[i] = e < 0 ? HANDLE_NONE : (handle_t)rt_msg()->word[1 + i];
+	return e < 0 ? (int)e : 0;
+}
+
+static void close_all(const handle_t *h)
+{
+	for (u32 i = 0; i < ATTACH_HANDLES; i++)
+		if (h[i] != HANDLE_NONE)
+			handle_close(h[i]);
 }
 
 static int vm_open(struct manager *m, u32 index)
 {
-	struct vm_client *vm = &m->vm[index];
-	s64 e = init_call(m, INIT_VM_ATTACH, index);
-	const u64 *word = &rt_msg()->word[1];
-	int err;
+	handle_t h[ATTACH_HANDLES];
+	int e = vm_handles(m, index, h);
 
-	if (e < 0)
-		return (int)e;
-	handle_t shared = (handle_t)word[0], domain = (handle_t)word[3];
-	vm->event = (handle_t)word[1];
-	vm->notify = (handle_t)word[2];
-	if (domain != HANDLE_NONE)
-		handle_close(domain);
-	vm->view = rt_map(shared, SHARED_BYTES, PROT_R | PROT_W, &err);
-	handle_close(shared);
-	if (!vm->view)
-		return err;
-	return (int)bind_patiently(m, vm->notify, index);
+	if (!e)
+		m->vm[index].view = rt_map(h[ATTACH_SHARED], SHARED_BYTES, PROT_R | PROT_W, &e);
+	close_all(h);
+	return e;
 }
 
 void vms_open(struct manager *m)
 {
-	s64 e = bind_patiently(m, m->start.system, KEY_CONSOLE);
-
-	if (e < 0)
-		con_printf(m, "error: console input: %s\n", rt_error(e));
 	for (m->vms = 0; m->vms < MANAGER_VMS; m->vms++) {
+		int e;
+
 		if (!vm_refresh(m, m->vms) || !m->vm[m->vms].info.present)
 			break;
 		e = vm_open(m, m->vms);
@@ -80,21 +78,31 @@ void vms_open(struct manager *m)
 	}
 }
 
+void vm_signal(struct manager *m, u32 index, u64 bits)
+{
+	struct vm_client *vm = &m->vm[index];
+	handle_t h[ATTACH_HANDLES];
+
+	if (vm->event == HANDLE_NONE && vm->info.running && !vm_handles(m, index, h)) {
+		vm->event = h[ATTACH_EVENT];
+		vm->event_generation = vm->info.generation;
+		h[ATTACH_EVENT] = HANDLE_NONE;
+		close_all(h);
+	}
+	if (vm->event != HANDLE_NONE)
+		event_signal(vm->event, bits);
+}
+
 int vm_domain_info(struct manager *m, u32 index, struct domain_info *out)
 {
-	s64 e = init_call(m, INIT_VM_ATTACH, index);
-	const u64 *word = &rt_msg()->word[1];
-	handle_t handle[4];
+	handle_t h[ATTACH_HANDLES];
+	s64 e = vm_handles(m, index, h);
 
 	if (e < 0)
 		return (int)e;
-	for (u32 i = 0; i < ARRAY_SIZE(handle); i++)
-		handle[i] = (handle_t)word[i];
 	memset(out, 0, sizeof(*out));
-	e = handle[3] == HANDLE_NONE ? -E_NOENT : handle_info(handle[3], out, sizeof(*out));
-	for (u32 i = 0; i < ARRAY_SIZE(handle); i++)
-		if (handle[i] != HANDLE_NONE)
-			handle_close(handle[i]);
+	e = h[ATTACH_DOMAIN] == HANDLE_NONE ? -E_NOENT : handle_info(h[ATTACH_DOMAIN], out, sizeof(*out));
+	close_all(h);
 	return e < 0 ? (int)e : 0;
 }
 
