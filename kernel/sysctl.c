@@ -152,9 +152,16 @@ static s64 hostinfo(u64 user, u64 n)
 	return ucopy_out(user, &i, sizeof(i));
 }
 
+/* What was printed must be out before the machine is gone. */
+static void console_flush(void)
+{
+	uart_panic_write("", 0);
+}
+
 static s64 reboot(u64 user, u64 n)
 {
 	log_notice("system: reset");
+	console_flush();
 	platform_reset();
 }
 
@@ -169,6 +176,7 @@ static s64 poweroff(u64 user, u64 n)
 	if (r)
 		return r;
 	log_notice("system: power off");
+	console_flush();
 	acpi_poweroff(p.slp_typa, p.slp_typb);
 	return -E_NODEV;
 }
@@ -179,6 +187,7 @@ static s64 debug_exit(u64 user, u64 n)
 
 	if (n >> 48 || !port || port != boot_options.exit_port) /* only the port that the user named at boot */
 		return -E_INVAL;
+	console_flush();
 	outl(port, (u32)n);
 	return -E_NODEV;
 }
