@@ -22,7 +22,7 @@ def mkimage(output, args="", modules=(), definitions=()):
     command = [os.path.join(ROOT, "tools/mkimage"), "-o", output, "--args", args]
     for name, path in modules:
         command += ["--module", f"{name}={path}"]
-    folder = output + ".d"
+    folder = output + ".vms"
     os.makedirs(folder, exist_ok=True)
     for name, text in definitions:
         path = os.path.join(folder, name)
