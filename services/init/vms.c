@@ -164,13 +164,15 @@ static int vm_launch(struct init *in, struct vm *vm)
 
 static void vm_start_failed(struct init *in, struct vm *vm, int e)
 {
+	bool gib = IS_ALIGNED(vm->def.memory, PAGE_1G);
 	struct host_info host = {0};
 
 	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
 	if (e == -E_NOMEM)
 		fmt_snprintf(vm->error, sizeof(vm->error),
-			     "%s:%u: memory = %luM: expected what the machine has free: at most %luM", vm->file,
-			     vm->lines.memory, vm->def.memory >> 20, host.mem_free >> 20);
+			     "%s:%u: memory = %lu%c: expected at most what is free, %luM", vm->file,
+			     vm->lines.memory, vm->def.memory >> (gib ? 30 : 20), gib ? 'G' : 'M',
+			     host.mem_free >> 20);
 	else
 		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file, vm->def.name,
 			     rt_error(e));

@@ -49,9 +49,8 @@ void editor_start(struct editor *e)
 	e->line[0] = 0;
 	e->state = EDITOR_PLAIN;
 	e->browsing = e->entries;
-	put(e, "\r");
+	put(e, "\r\x1b[K");
 	put(e, e->prompt);
-	put(e, "\x1b[K");
 }
 
 /* ---- Editing ---- */
