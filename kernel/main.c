@@ -16,6 +16,7 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/sysctl.h"
+#include "kernel/vcpu.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 
@@ -112,6 +113,7 @@ static void start_virtualization(void)
 		return;
 	}
 	hv_ops = &svm_ops;
+	vm_start();
 }
 
 static void start_cpus(void)

@@ -42,7 +42,7 @@ static void answer_flush(struct cpu *c)
 /* What this CPU keeps loaded only in case it is needed again may belong to something that is to be freed. */
 static void drop_lazy(struct cpu *c)
 {
-	if (c->vcpu && (c->current == c->idle || c->vcpu->obj.dead))
+	if (c->vcpu && (c->current == c->idle || c->vcpu->obj.dead || c->vcpu->unload))
 		vcpu_drop(c);
 	if (c->current == c->idle && c->aspace != &kernel_aspace)
 		aspace_switch(&kernel_aspace);

@@ -77,9 +77,10 @@ void vlapic_timer_write_init(struct vcpu *v, u32 count);
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
 u32 vlapic_timer_current(const struct vcpu *v);
 
-/* State group APIC. set: -E_INVAL changes nothing. own. */
+/* State group APIC. set takes what valid has accepted. own. */
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);
-int vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) __must_check;
+bool vlapic_state_valid(const struct vcpu_state *s);
+void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s);
 
 /* lvt[] order, that of the register page but for CMCI. */
 enum vlapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVTS };

@@ -1,0 +1,228 @@
+#include "kernel/guest_walk.h"
+
+#include "arch/cpu.h"
+#include "hv/vendor.h"
+#include "kernel/vm.h"
+#include "lib/string.h"
+#include "mm/window.h"
+
+#define ENTRY_P 1ull
+#define ENTRY_PS 0x80ull
+#define ENTRY_AD 0x60ull /* accessed and dirty change without changing the translation */
+#define ADDRESS 0x000ffffffffff000ull
+#define CODE_WINDOW WALK_LEVELS
+
+/* One paging mode. SDM 3, "Paging"; levels count from the root. */
+struct walk_format {
+	u8 levels;
+	bool wide;	  /* 8-byte entries */
+	u8 top_bits;	  /* index bits of the root level */
+	u64 root;	  /* address bits of CR3 */
+	u64 large;	  /* levels (bit n = level n from the leaf side, 1 = 2 or 4 MiB) that may hold a page */
+};
+
+enum walk_mode { WALK_NONE, WALK_32, WALK_PAE, WALK_LONG, WALK_MODES };
+
+static const struct walk_format formats[WALK_MODES] = {
+	[WALK_32] = {2, false, 10, 0xfffff000ull, BIT(1)},
+	[WALK_PAE] = {3, true, 2, 0xffffffe0ull, BIT(1)},
+	[WALK_LONG] = {4, true, 9, ADDRESS, BIT(1) | BIT(2)},
+};
+
+static enum walk_mode walk_mode(const struct hv_mode *m)
+{
+	if (!(m->cr0 & CR0_PG))
+		return WALK_NONE;
+	if (!(m->cr4 & CR4_PAE))
+		return WALK_32;
+	return m->efer & EFER_LMA ? WALK_LONG : WALK_PAE;
+}
+
+static bool mode_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
+
+gva_t guest_rip_linear(const struct hv_mode *m, u64 rip)
+{
+	return gva(mode_64(m) ? rip : (u32)(m->cs_base + rip));
+}
+
+enum insn_mode guest_insn_mode(const struct hv_mode *m)
+{
+	if (mode_64(m))
+		return INSN_MODE_64;
+	return m->cs_attr & SEG_ATTR_DB ? INSN_MODE_32 : INSN_MODE_16;
+}
+
+void guest_walk_reset(struct vcpu *v)
+{
+	memset(v->walk.frame, 0xff, sizeof(v->walk.frame));
+}
+
+void guest_walk_unload(struct vcpu *v)
+{
+	for (u32 i = 0; i <= CODE_WINDOW; i++)
+		if (v->walk.frame[i] != ~0ull)
+			window_unmap(WINDOW_GUEST_WALK + i);
+	guest_walk_reset(v);
+}
+
+/* The window of a level shows one frame until another is needed. */
+static inline const u8 *window(struct vcpu *v, u32 w, u64 a)
+{
+	struct walk_cache *c = &v->walk;
+
+	if (unlikely(c->frame[w] != (a & ~(PAGE_SIZE - 1)))) {
+		c->frame[w] = a & ~(PAGE_SIZE - 1);
+		c->va[w] = window_map(WINDOW_GUEST_WALK + w, hpa(c->frame[w]));
+	}
+	return c->va[w] + (a & (PAGE_SIZE - 1));
+}
+
+static inline u64 read_entry(struct vcpu *v, u32 level, u64 a, bool wide)
+{
+	const u8 *p = window(v, level, a);
+
+	return wide ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) :
+		      __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
+}
+
+static bool unchanged(struct vcpu *v, const struct walk_entry *e)
+{
+	for (u32 i = 0; i < e->levels; i++)
+		if ((read_entry(v, i, e->pte_hpa[i], e->wide) ^ e->pte[i]) & ~ENTRY_AD)
+			return false;
+	return true;
+}
+
+/* Bits of a 4 MiB page's entry that are address bits 39:32. SDM 3, "32-Bit Paging". */
+static u64 large_base(u64 entry, bool wide, u64 size)
+{
+	if (wide)
+		return entry & ADDRESS & ~(size - 1);
+	return (entry & 0xffc00000ull) | (entry >> 13 & 0xff) << 32;
+}
+
+static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, struct walk_entry *e)
+{
+	const struct walk_format *f = &formats[mode];
+	u32 bits = f->wide ? 9 : 10;
+	u64 table = cr3 & f->root, entry, size;
+	hpa_t at;
+
+	e->levels = 0;
+	e->wide = f->wide;
+	for (u32 level = f->levels; level-- > 0;) {
+		u32 shift = PAGE_SHIFT + level * bits;
+		u64 index = linear >> shift & (BIT(level + 1u == f->levels ? f->top_bits : bits) - 1);
+
+		if (!vm_gpa_to_hpa(v->vm, gpa(table + index * (f->wide ? 8 : 4)), &at))
+			return false;
+		entry = read_entry(v, e->levels, at.v, f->wide);
+		e->pte_hpa[e->levels] = at.v;
+		e->pte[e->levels++] = entry;
+		if (!(entry & ENTRY_P))
+			return false;
+		size = BIT(shift);
+		if (level && (entry & ENTRY_PS) && (f->large & BIT(level))) {
+			table = large_base(entry, f->wide, size) + (linear & (size - 1) & ~(PAGE_SIZE - 1));
+			break;
+		}
+		table = entry & (f->wide ? ADDRESS : 0xfffff000ull);
+	}
+	if (!vm_gpa_to_hpa(v->vm, gpa(table), &at))
+		return false;
+	e->hpa = at.v;
+	return true;
+}
+
+/* The code page at a linear address; NULL when it is not mapped. */
+static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+{
+	u64 page = linear & ~(PAGE_SIZE - 1), epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+	struct walk_entry *e = &v->walk.entry[linear >> PAGE_SHIFT & (WALK_ENTRIES - 1)];
+	enum walk_mode mode = walk_mode(m);
+	hpa_t at;
+
+	if (likely(e->page == (page | 1) && e->cr3 == m->cr3 && e->mode == mode && e->epoch == epoch) &&
+	    unchanged(v, e))
+		return window(v, CODE_WINDOW, e->hpa);
+	e->page = 0;
+	if (mode == WALK_NONE) {
+		if (!vm_gpa_to_hpa(v->vm, gpa(page), &at))
+			return NULL;
+		e->levels = 0;
+		e->hpa = at.v;
+	} else if (!walk(v, mode, m->cr3, page, e)) {
+		return NULL;
+	}
+	e->cr3 = m->cr3;
+	e->mode = mode;
+	e->epoch = epoch;
+	e->page = page | 1;
+	return window(v, CODE_WINDOW, e->hpa);
+}
+
+u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
+{
+	u32 got = 0;
+
+	while (got < n) {
+		u64 at = linear.v + got;
+		u32 chunk = (u32)MIN(n - got, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
+		const u8 *page = code_page(v, m, mode_64(m) ? at : (u32)at);
+
+		if (!page)
+			break;
+		memcpy(buf + got, page + (at & (PAGE_SIZE - 1)), chunk);
+		got += chunk;
+	}
+	return got;
+}
+
+bool guest_decode(struct vcpu *v, struct insn *out)
+{
+	struct hv_mode m;
+	u8 bytes[INSN_MAX];
+	u32 n = v->exit.insn_bytes;
+	u64 in_page;
+	gva_t linear;
+
+	hv_ops->read_mode(v, &m);
+	if (n)
+		return insn_decode(v->exit.insn, n, guest_insn_mode(&m), out);
+	linear = guest_rip_linear(&m, v->priv->regs.rip);
+	in_page = PAGE_SIZE - (linear.v & (PAGE_SIZE - 1));
+	/* The next page is touched only when the instruction reaches into it. */
+	n = guest_fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
+	if (insn_decode(bytes, n, guest_insn_mode(&m), out))
+		return true;
+	if (n == INSN_MAX || n < in_page)
+		return false;
+	n += guest_fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
+	return insn_decode(bytes, n, guest_insn_mode(&m), out);
+}
+
+/* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
+static const struct { u8 bytes[2], length; } plain[HV_EXITS] = {
+	[HV_EXIT_CPUID] = {{0x0f, 0xa2}, 2}, [HV_EXIT_MSR_READ] = {{0x0f, 0x32}, 2},
+	[HV_EXIT_MSR_WRITE] = {{0x0f, 0x30}, 2}, [HV_EXIT_HLT] = {{0xf4, 0}, 1},
+};
+
+u32 up_insn_length(struct vcpu *v)
+{
+	u32 length = plain[v->exit.reason].length;
+	const u8 *want = plain[v->exit.reason].bytes, *page;
+	struct insn insn;
+	struct hv_mode m;
+	gva_t linear;
+	u64 offset;
+
+	if (likely(length)) {
+		hv_ops->read_mode(v, &m);
+		linear = guest_rip_linear(&m, v->priv->regs.rip);
+		offset = linear.v & (PAGE_SIZE - 1);
+		page = offset + length <= PAGE_SIZE ? code_page(v, &m, linear.v) : NULL;
+		if (page && page[offset] == want[0] && (length == 1 || page[offset + 1] == want[1]))
+			return length;
+	}
+	return guest_decode(v, &insn) ? insn.length : 0;
+}

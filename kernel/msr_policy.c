@@ -1,0 +1,136 @@
+#include "kernel/msr_policy.h"
+
+#include "arch/msr.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/vcpu_cr.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+
+enum msr_amd { /* AMD BKDG/PPR; guests read these without asking CPUID first */
+	MSR_HWCR = 0xc0010015,
+	MSR_INT_PENDING = 0xc0010055,
+	MSR_DE_CFG = 0xc0011029,
+};
+
+#define MTRR_DEF_TYPE_BITS 0xcffull
+#define DE_CFG_LFENCE_SERIALIZE 2ull
+
+struct msr_row {
+	u32 msr;
+	bool zero;    /* reads 0 where read is NULL */
+	bool ignore;  /* a write is dropped where write is NULL */
+	u64 (*read)(struct vcpu *v);
+	bool (*write)(struct vcpu *v, u64 value);
+};
+
+/* ---- Rows that are more than a constant ---- */
+
+static u64 tsc_read(struct vcpu *v) { return rdtsc() + this_cpu()->tsc_offset + v->tsc_offset; }
+
+static bool tsc_write(struct vcpu *v, u64 value)
+{
+	v->tsc_offset += value - tsc_read(v);
+	hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);
+	return true;
+}
+
+static u64 apic_base_read(struct vcpu *v) { return v->apic_base; }
+
+static u64 misc_enable_read(struct vcpu *v) { return v->misc_enable; }
+
+static bool misc_enable_write(struct vcpu *v, u64 value)
+{
+	v->misc_enable = value;
+	return true;
+}
+
+static u64 mtrr_def_type_read(struct vcpu *v) { return v->mtrr_def_type; }
+
+/* State only: with nested paging the guest's PAT and the nested tables make the memory type. */
+static bool mtrr_def_type_write(struct vcpu *v, u64 value)
+{
+	u8 type = value & 0xff;
+
+	if (value & ~MTRR_DEF_TYPE_BITS || type > 6 || type == 2 || type == 3)
+		return false;
+	v->mtrr_def_type = value;
+	return true;
+}
+
+static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
+
+static const struct msr_row rows[] = { /* sorted by number */
+	{MSR_TSC, .read = tsc_read, .write = tsc_write},
+	{MSR_APIC_BASE, .read = apic_base_read, .write = vlapic_base_write},
+	{MSR_BIOS_UPDT_TRIG, .ignore = true},
+	{MSR_BIOS_SIGN_ID, .zero = true, .ignore = true},
+	{MSR_MTRRCAP, .zero = true}, /* no variable and no fixed ranges */
+	{MSR_MCG_CAP, .zero = true}, /* no banks */
+	{MSR_MCG_STATUS, .zero = true, .ignore = true},
+	{MSR_MISC_ENABLE, .read = misc_enable_read, .write = misc_enable_write},
+	{MSR_MTRR_DEF_TYPE, .read = mtrr_def_type_read, .write = mtrr_def_type_write},
+	{MSR_EFER, .read = vcpu_efer_read, .write = vcpu_efer_write},
+	{MSR_SYSCFG, .zero = true, .ignore = true},
+	{MSR_HWCR, .zero = true, .ignore = true},
+	{MSR_INT_PENDING, .zero = true, .ignore = true},
+	{MSR_DE_CFG, .read = de_cfg_read, .ignore = true},
+};
+
+static const struct msr_row *find(u32 msr)
+{
+	u32 low = 0, high = ARRAY_SIZE(rows);
+
+	while (low < high) {
+		u32 mid = (low + high) / 2;
+
+		if (rows[mid].msr == msr)
+			return &rows[mid];
+		if (rows[mid].msr < msr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+static void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
+{
+	if (vm_log_once(v->vm, msr))
+		log_info("vm %u: %s of MSR %#x denied (value %#lx, rip %#lx)", v->vm->id, what, msr, value,
+			 v->priv->regs.rip);
+}
+
+bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)
+{
+	const struct msr_row *r;
+
+	if (msr - MSR_X2APIC_BASE < 0x100)
+		return vlapic_msr_read(v, msr, value);
+	r = find(msr);
+	if (r && r->read) {
+		*value = r->read(v);
+		return true;
+	}
+	*value = 0;
+	if (r && r->zero)
+		return true;
+	denied(v, msr, "read", 0);
+	return false;
+}
+
+bool msr_policy_write(struct vcpu *v, u32 msr, u64 value)
+{
+	const struct msr_row *r;
+
+	if (likely(msr - MSR_X2APIC_BASE < 0x100))
+		return vlapic_msr_write(v, msr, value);
+	r = find(msr);
+	if (r && r->write)
+		return r->write(v, value);
+	if (r && r->ignore)
+		return true;
+	denied(v, msr, "write", value);
+	return false;
+}

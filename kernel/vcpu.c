@@ -1,0 +1,455 @@
+/* vCPUs: creation, where they are loaded, the run loop, kicks. */
+#include "kernel/vcpu.h"
+
+#include "arch/cpu.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/domain.h"
+#include "kernel/guest_walk.h"
+#include "kernel/main.h"
+#include "kernel/smp.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+
+u64 first_guest_cycles;
+
+static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }
+
+/* ---- Loading ---- */
+
+void vcpu_drop(struct cpu *c)
+{
+	struct vcpu *v = c->vcpu;
+
+	if (!v)
+		return;
+	guest_walk_unload(v);
+	hv_ops->vcpu_unload(v);
+	c->vcpu = NULL;
+	__atomic_store_n(&v->unload, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&v->cpu, -1, __ATOMIC_RELEASE);
+}
+
+/* Loaded on another CPU, by another thread's call or by its own before it moved: that CPU drops it when asked. */
+static void fetch(struct vcpu *v)
+{
+	s32 cpu;
+
+	while ((cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE)) >= 0 && (u32)cpu != this_cpu()->id) {
+		__atomic_store_n(&v->unload, true, __ATOMIC_SEQ_CST);
+		smp_ipi((u32)cpu, IPI_QUIESCE);
+		preempt_point();
+	}
+}
+
+void vcpu_load(struct vcpu *v)
+{
+	struct cpu *c = this_cpu();
+
+	if (likely(c->vcpu == v))
+		return;
+	fetch(v);
+	c = this_cpu();
+	vcpu_drop(c);
+	c->vcpu = v;
+	__atomic_store_n(&v->cpu, (s32)c->id, __ATOMIC_RELEASE);
+	guest_walk_reset(v);
+	hv_ops->vcpu_load(v);
+	hv_ops->set_tsc(v, v->tsc_offset + c->tsc_offset);
+}
+
+/*
+ * A vCPU that waits in HLT stays loaded while its CPU idles: the idle thread keeps the address space too.
+ * Its thread then runs here again (thread->vcpu).
+ */
+void vcpu_sched_out(struct thread *next)
+{
+	struct cpu *c = this_cpu();
+	struct vcpu *v = c->vcpu;
+
+	if (!v || v->runner == next)
+		return;
+	if (next != c->idle || !v->runner || v->obj.dead)
+		vcpu_drop(c);
+}
+
+int vcpu_claim(struct vcpu *v)
+{
+	if (v->vm->owner != current_domain())
+		return -E_RIGHTS;
+	if (__atomic_exchange_n(&v->busy, 1, __ATOMIC_ACQUIRE))
+		return -E_BUSY;
+	object_get(&v->obj);
+	vcpu_load(v);
+	return 0;
+}
+
+void vcpu_release(struct vcpu *v)
+{
+	if (unlikely(v->obj.dead) && this_cpu()->vcpu == v)
+		vcpu_drop(this_cpu());
+	__atomic_store_n(&v->busy, 0, __ATOMIC_RELEASE);
+	object_put(&v->obj);
+}
+
+/* ---- Kicks ---- */
+
+void vcpu_kick(struct vcpu *v, u32 bits)
+{
+	struct thread *t;
+	s32 cpu;
+
+	/* A full barrier: either the run loop sees the bit, or this sees in_guest. */
+	__atomic_fetch_or(&v->kick, bits, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST)) {
+		cpu = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
+		if (cpu >= 0 && (u32)cpu != this_cpu()->id)
+			smp_ipi((u32)cpu, IPI_RESCHED);
+		return;
+	}
+	t = __atomic_load_n(&v->runner, __ATOMIC_ACQUIRE);
+	if (t && t != thread_current())
+		thread_wake(t);
+}
+
+/* ---- The run loop ---- */
+
+static int interrupted(struct vcpu *v)
+{
+	v->run->exit = RUN_EXIT_INTR;
+	return -E_INTR;
+}
+
+static void take_reset(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+	u32 sipi;
+
+	if (__atomic_exchange_n(&l->init, 0, __ATOMIC_ACQ_REL))
+		vcpu_state_init(v);
+	sipi = __atomic_exchange_n(&l->sipi_vector, 0, __ATOMIC_ACQ_REL);
+	if (sipi && v->activity == VCPU_WAIT_SIPI)
+		vcpu_state_sipi(v, (u8)sipi);
+}
+
+/* Does anything end the HLT? */
+static bool wakes(struct vcpu *v)
+{
+	if (v->activity != VCPU_HALTED)
+		return false;
+	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED))
+		return true;
+	if (!(v->priv->regs.rflags & RFLAGS_IF))
+		return false;
+	return vlapic_deliverable(v) || v->ext_vector >= 0 || vlapic_extint_pending(v);
+}
+
+static int sleep(struct vcpu *v)
+{
+	vlapic_sync(v);
+	if (wakes(v)) {
+		v->activity = VCPU_RUNNABLE;
+		return 0;
+	}
+	thread_block_prepare();
+	if (__atomic_load_n(&v->kick, __ATOMIC_SEQ_CST)) {
+		thread_block_cancel();
+		return 0;
+	}
+	return thread_block(DEADLINE_NEVER) == -E_INTR ? interrupted(v) : 0;
+}
+
+/* What keeps the vCPU out of the guest. 0: look again and go on; else what vcpu_run returns. */
+static int attend(struct vcpu *v)
+{
+	u32 kick = __atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST);
+	int r = 0;
+
+	if (preempt_pending())
+		preempt_point();
+	if (v->obj.dead || v->vm->obj.dead)
+		return -E_DEAD;
+	if (kick & KICK_RESET) {
+		vcpu_load(v);
+		take_reset(v);
+	}
+	if (thread_must_leave() || kick & (KICK_USER | KICK_STOP))
+		return interrupted(v);
+	if (v->activity != VCPU_RUNNABLE)
+		r = sleep(v);
+	if (!r)
+		vcpu_load(v);
+	return r;
+}
+
+/* NMI and ExtINT. True: ask the monitor for the vector. */
+static bool deliver_special(struct vcpu *v)
+{
+	if (v->nmi_pending) {
+		if (hv_ops->can_inject(v, HV_EVENT_NMI)) {
+			__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
+			hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_NMI, 0);
+		} else {
+			hv_ops->want_window(v, HV_EVENT_NMI, true);
+		}
+	}
+	if (v->ext_vector < 0 && !vlapic_extint_pending(v))
+		return false;
+	if (!hv_ops->can_inject(v, HV_EVENT_IRQ)) {
+		hv_ops->want_window(v, HV_EVENT_IRQ, true);
+		return false;
+	}
+	if (v->ext_vector < 0) {
+		__atomic_store_n(&v->lapic.extint, 0, __ATOMIC_RELAXED);
+		v->pending_reply = RUN_EXIT_EXTINT;
+		v->run->exit = RUN_EXIT_EXTINT;
+		return true;
+	}
+	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_IRQ | (u32)v->ext_vector, 0);
+	v->ext_vector = -1;
+	v->stat[STAT_IRQ_INJECTED]++;
+	return false;
+}
+
+static bool deliver(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+	u8 vector;
+
+	if (__atomic_load_n(&l->pir_any, __ATOMIC_RELAXED))
+		vlapic_sync(v);
+	if (l->update) {
+		l->update = false;
+		vector = vlapic_pending(v);
+		if (vector != l->offered) {
+			l->offered = vector;
+			hv_ops->offer_irq(v, vector);
+		}
+	}
+	return unlikely(v->nmi_pending || v->ext_vector >= 0 || l->extint) && deliver_special(v);
+}
+
+static void first_entry(void)
+{
+	first_guest_cycles = rdtsc() - boot_entry_tsc;
+	log_notice("vm: first guest instruction after %lu cycles", first_guest_cycles);
+}
+
+#ifdef CAISSON_DEBUG
+static void audit(struct vcpu *v)
+{
+	const char *bad = hv_ops->audit(v);
+
+	if (bad)
+		log_error("vm %u: vCPU %u is about to enter with %s", v->vm->id, v->index, bad);
+}
+#else
+static void audit(struct vcpu *v) {}
+#endif
+
+static void enter(struct vcpu *v)
+{
+	bool taken = false;
+
+	audit(v);
+	hv_ops->enter(v, &taken);
+	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
+	vlapic_cr8_sync(v);
+	if (taken) {
+		vlapic_taken(v, v->lapic.offered);
+		v->lapic.offered = 0;
+		v->stat[STAT_IRQ_INJECTED]++;
+	}
+}
+
+static int run(struct vcpu *v)
+{
+	for (;;) {
+		if (deliver(v))
+			break;
+		/* With in_guest set before kick is tested, no kick is lost. */
+		(void)__atomic_exchange_n(&v->in_guest, true, __ATOMIC_SEQ_CST);
+		if (unlikely(v->kick | this_cpu()->resched | v->activity)) {
+			int r;
+
+			__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
+			r = attend(v);
+			if (r)
+				return r;
+			continue;
+		}
+		if (unlikely(!first_guest_cycles))
+			first_entry();
+		enter(v);
+		if (vcpu_exit_handle(v) == STEP_USER)
+			break;
+	}
+	v->stat[STAT_USER]++;
+	return 0;
+}
+
+/* The monitor's answer to the last exit; each field is read once. */
+static void take_reply(struct vcpu *v)
+{
+	u64 *rax = &v->priv->regs.gpr[GPR_RAX];
+	u32 data;
+	s32 vector;
+
+	if (v->pending_reply == RUN_EXIT_IO) {
+		data = __atomic_load_n(&v->run->io.data, __ATOMIC_RELAXED);
+		if (v->reply_size == 4)
+			*rax = data;
+		else if (v->reply_size == 2)
+			*rax = (*rax & ~0xffffull) | (u16)data;
+		else
+			*rax = (*rax & ~0xffull) | (u8)data;
+	} else if (v->pending_reply == RUN_EXIT_EXTINT) {
+		vector = __atomic_load_n(&v->run->extint.vector, __ATOMIC_RELAXED);
+		if (vector >= 0 && vector <= 255)
+			v->ext_vector = vector;
+	}
+	v->pending_reply = RUN_EXIT_NONE;
+}
+
+s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
+{
+	struct vcpu *v = vcpu_of(obj);
+	int r = vcpu_claim(v);
+
+	if (unlikely(r))
+		return r;
+	if (unlikely(v->broken)) {
+		r = -E_STATE;
+	} else if (unlikely(v->vm->obj.dead)) {
+		r = -E_DEAD;
+	} else {
+		thread_current()->vcpu = v;
+		__atomic_store_n(&v->runner, thread_current(), __ATOMIC_RELEASE);
+		if (v->pending_reply)
+			take_reply(v);
+		if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) || thread_must_leave()))
+			r = interrupted(v);
+		else
+			r = run(v);
+		__atomic_store_n(&v->runner, NULL, __ATOMIC_RELEASE);
+		thread_current()->vcpu = NULL;
+	}
+	vcpu_release(v);
+	return r;
+}
+
+s64 sys_vcpu_kick(struct object *obj, const struct sys_args *args)
+{
+	vcpu_kick(vcpu_of(obj), KICK_USER);
+	return 0;
+}
+
+/* ---- Life ---- */
+
+static void vcpu_revoke(struct object *o)
+{
+	struct vcpu *v = vcpu_of(o), *self = v;
+
+	__atomic_compare_exchange_n(&v->vm->vcpu[v->index], &self, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	vcpu_kick(v, KICK_STOP);
+}
+
+static bool vcpu_destroy_step(struct object *o)
+{
+	struct vcpu *v = vcpu_of(o);
+	struct domain *d = v->vm->owner;
+	struct quota *q = o->quota;
+
+	/* A dead vCPU is dropped at the epoch's interrupt; until then it can't be freed. */
+	if (__atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE) >= 0)
+		return false;
+	vlapic_fini(v);
+	if (v->run_va)
+		aspace_unmap_kernel_page(&d->aspace, v->run_va);
+	hv_ops->vcpu_fini(v);
+	if (v->run)
+		kmem_pages_free(q, v->run, 0);
+	if (v->scratch)
+		kmem_free(q, v->scratch, sizeof(*v->scratch));
+	__atomic_fetch_sub(&d->vcpu_count, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&v->vm->vcpus, 1, __ATOMIC_RELAXED);
+	object_put(&v->vm->obj);
+	object_free(o, v, hv_ops->vcpu_size);
+	return true;
+}
+
+const struct object_ops vcpu_object_ops = {
+	.name = "vcpu",
+	.revoke = vcpu_revoke,
+	.destroy_step = vcpu_destroy_step,
+};
+
+static int vcpu_init(struct vcpu *v, u64 run_va)
+{
+	struct domain *d = v->vm->owner;
+	int r;
+
+	v->run = kmem_pages_alloc(v->obj.quota, 0);
+	v->scratch = kmem_alloc(v->obj.quota, sizeof(*v->scratch));
+	if (!v->run || !v->scratch)
+		return -E_NOMEM;
+	v->run->version = UAPI_VERSION;
+	r = vlapic_init(v);
+	if (!r)
+		r = hv_ops->vcpu_init(v);
+	if (!r)
+		r = aspace_map_kernel_page(&d->aspace, run_va, v->run, PROT_R | PROT_W);
+	if (!r)
+		v->run_va = run_va;
+	return r;
+}
+
+s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
+{
+	struct vm *vm = container_of(obj, struct vm, obj);
+	u64 index = args->a[1];
+	struct vcpu *v, *none = NULL;
+	int r;
+
+	if (vm->owner != current_domain())
+		return -E_RIGHTS;
+	if (index >= VM_MAX_VCPUS || !IS_ALIGNED(args->a[2], PAGE_SIZE) || args->a[2] < USER_VA_MIN ||
+	    args->a[2] >= USER_VA_MAX)
+		return -E_INVAL;
+	if (vm->vcpu[index])
+		return -E_EXIST;
+	v = kmem_alloc(vm->obj.quota, hv_ops->vcpu_size);
+	if (!v)
+		return -E_NOMEM;
+	object_init(&v->obj, OBJ_VCPU, vm->obj.quota);
+	object_get(&vm->obj);
+	v->vm = vm;
+	v->index = (u32)index;
+	v->cpu = v->ext_vector = -1;
+	v->tsc_offset = -vm->tsc_base;
+	v->misc_enable = 1;	   /* fast strings */
+	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
+	v->activity = index ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
+	__atomic_fetch_add(&vm->vcpus, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&vm->owner->vcpu_count, 1, __ATOMIC_RELAXED);
+	r = vcpu_init(v, args->a[2]);
+	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		r = -E_EXIST;
+	if (r) {
+		object_put(&v->obj);
+		return r;
+	}
+	return handle_install(current_domain(), &v->obj, R_DUP | R_REVOKE | R_INFO | R_RUN);
+}
+
+void vcpu_stop_all(struct vm *vm)
+{
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+
+		if (v)
+			vcpu_kick(v, KICK_STOP);
+	}
+}

@@ -1,0 +1,289 @@
+#include "kernel/vcpu_cr.h"
+
+#include "arch/cpu.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "kernel/cpuid_policy.h"
+#include "kernel/guest_walk.h"
+#include "kernel/vcpu_run.h"
+
+#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define DR_ALL 0xffffffffull
+#define DR7_GD (1ull << 13)
+#define XCR0_AVX512 0xe0ull
+
+static bool code_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
+
+/* ---- Rules ---- */
+
+bool cr0_check(const struct hv_mode *m, u64 *value)
+{
+	u64 v = *value;
+	bool paging = v & CR0_PG, was_paging = m->cr0 & CR0_PG;
+
+	if (v >> 32 || (paging && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)))
+		return false;
+	if (paging && !was_paging && (m->efer & EFER_LME) && (!(m->cr4 & CR4_PAE) || (m->cs_attr & SEG_ATTR_L)))
+		return false;
+	if (!paging && was_paging && (code_64(m) || (m->cr4 & CR4_PCIDE)))
+		return false;
+	*value = (v & CR0_WRITABLE) | CR0_ET;
+	return true;
+}
+
+bool cr4_check(const struct hv_mode *m, u64 allowed, u64 value)
+{
+	bool lma = m->efer & EFER_LMA;
+
+	if (value & ~allowed || (lma && !(value & CR4_PAE)))
+		return false;
+	return !(value & ~m->cr4 & CR4_PCIDE) || (lma && !(m->cr3 & 0xfff));
+}
+
+bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value)
+{
+	if (*value & ~(allowed | EFER_LMA))
+		return false;
+	if ((m->cr0 & CR0_PG) && ((*value ^ m->efer) & EFER_LME))
+		return false;
+	*value = (*value & ~(u64)EFER_LMA) | (m->efer & EFER_LMA);
+	return true;
+}
+
+bool xcr0_check(u64 allowed, u64 value)
+{
+	if (value & ~allowed || !(value & 1) || ((value & 4) && !(value & 2)))
+		return false;
+	return !(value & XCR0_AVX512) || ((value & XCR0_AVX512) == XCR0_AVX512 && (value & 4));
+}
+
+/* ---- EFER ---- */
+
+u64 vcpu_efer_read(struct vcpu *v)
+{
+	struct hv_mode m;
+
+	hv_ops->read_mode(v, &m);
+	return m.efer;
+}
+
+bool vcpu_efer_write(struct vcpu *v, u64 value)
+{
+	struct hv_mode m;
+
+	hv_ops->read_mode(v, &m);
+	if (!efer_check(&m, cpuid_policy.efer, &value))
+		return false;
+	hv_ops->set_cr(v, CR_EFER, value);
+	return true;
+}
+
+/* ---- CR exits ---- */
+
+static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
+{
+	if (!code_64(m))
+		value = (u32)value;
+	switch (cr) {
+	case 0:
+		if (!cr0_check(m, &value))
+			return false;
+		break;
+	case 3:
+		break;
+	case 4:
+		if (!cr4_check(m, cpuid_policy.cr4, value))
+			return false;
+		break;
+	case 8:
+		if (value & ~15ull)
+			return false;
+		v->cr8 = value;
+		v->lapic.tpr = (u32)value << 4;
+		return true;
+	default:
+		return false;
+	}
+	hv_ops->set_cr(v, cr, value);
+	return true;
+}
+
+static u64 read_cr(struct vcpu *v, const struct hv_mode *m, u32 cr)
+{
+	switch (cr) {
+	case 0: return m->cr0;
+	case 2: return v->priv->regs.cr2;
+	case 3: return m->cr3;
+	case 4: return m->cr4;
+	default: return v->cr8;
+	}
+}
+
+/* What the instruction does, from the CPU's decoding or from ours. */
+struct cr_access {
+	u32 op; /* enum hv_cr_op */
+	u32 cr;
+	u32 gpr;
+	u32 length;
+	u16 lmsw;
+};
+
+static bool decode_cr(struct vcpu *v, struct cr_access *a)
+{
+	const struct hv_exit *x = &v->exit;
+	struct insn insn;
+
+	*a = (struct cr_access){x->cr.op, x->cr.cr, x->cr.gpr, x->insn_len, x->cr.lmsw};
+	if (a->op != CR_OP_UNKNOWN && a->length)
+		return true;
+	if (!guest_decode(v, &insn))
+		return false;
+	a->length = insn.length;
+	switch (insn.kind) {
+	case INSN_CR_WRITE:
+		a->op = CR_OP_WRITE;
+		break;
+	case INSN_CR_READ:
+		a->op = CR_OP_READ;
+		break;
+	case INSN_CLTS:
+		a->op = CR_OP_CLTS;
+		return true;
+	case INSN_LMSW:
+		a->op = CR_OP_LMSW;
+		a->lmsw = (u16)v->priv->regs.gpr[insn.rm & 15];
+		return !insn.has_mem;
+	default:
+		return false;
+	}
+	a->cr = insn.reg;
+	a->gpr = insn.rm & 15;
+	return true;
+}
+
+void vcpu_exit_cr(struct vcpu *v)
+{
+	u64 *gpr = v->priv->regs.gpr;
+	struct cr_access a;
+	struct hv_mode m;
+	bool ok = true;
+
+	if (!decode_cr(v, &a)) {
+		if (vm_log_once(v->vm, 0xf0000000))
+			log_info("vm %u: control register access at rip %#lx was not decoded", v->vm->id,
+				 v->priv->regs.rip);
+		vcpu_fault(v, EXC_UD);
+		return;
+	}
+	hv_ops->read_mode(v, &m);
+	switch (a.op) {
+	case CR_OP_WRITE:
+		ok = write_cr(v, &m, a.cr, gpr[a.gpr]);
+		break;
+	case CR_OP_READ:
+		gpr[a.gpr] = code_64(&m) ? read_cr(v, &m, a.cr) : (u32)read_cr(v, &m, a.cr);
+		break;
+	case CR_OP_CLTS:
+		hv_ops->set_cr(v, 0, m.cr0 & ~(u64)CR0_TS);
+		break;
+	default: /* LMSW: PE can be set, never cleared */
+		ok = write_cr(v, &m, 0, (m.cr0 & ~0xeull) | (a.lmsw & 0xf));
+		break;
+	}
+	if (ok)
+		hv_ops->skip_insn(v, a.length);
+	else
+		vcpu_fault(v, EXC_GP);
+}
+
+/* ---- DR exits ---- */
+
+static bool decode_dr(struct vcpu *v, u32 *length)
+{
+	struct hv_exit *x = &v->exit;
+	struct insn insn;
+
+	*length = x->insn_len;
+	if (x->dr.decoded && *length)
+		return true;
+	if (!guest_decode(v, &insn) || (insn.kind != INSN_DR_WRITE && insn.kind != INSN_DR_READ))
+		return false;
+	*length = insn.length;
+	x->dr.dr = insn.reg & 7;
+	x->dr.gpr = insn.rm & 15;
+	x->dr.write = insn.kind == INSN_DR_WRITE;
+	return true;
+}
+
+/* DR6 and DR7 through the state group: their fixed bits are the back-end's. */
+static u8 access_dr(struct vcpu *v, const struct hv_mode *m)
+{
+	const struct hv_exit *x = &v->exit;
+	struct vcpu_state *s = v->scratch;
+	u64 *reg, *gpr = &v->priv->regs.gpr[x->dr.gpr];
+	u32 dr = x->dr.dr;
+
+	if (dr == 4 || dr == 5) {
+		if (m->cr4 & CR4_DE)
+			return EXC_UD;
+		dr += 2;
+	}
+	hv_ops->get_state(v, s, STATE_DR);
+	if (s->dr7 & DR7_GD) {
+		s->dr7 &= ~DR7_GD;
+		s->dr6 |= 1ull << 13; /* BD */
+		return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : EXC_DB;
+	}
+	reg = dr == 6 ? &s->dr6 : dr == 7 ? &s->dr7 : &s->dr[dr];
+	if (!x->dr.write) {
+		*gpr = code_64(m) ? *reg : (u32)*reg;
+		return 0;
+	}
+	if (dr >= 6 && code_64(m) && *gpr & ~DR_ALL)
+		return EXC_GP;
+	*reg = code_64(m) ? *gpr : (u32)*gpr;
+	return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : 0;
+}
+
+void vcpu_exit_dr(struct vcpu *v)
+{
+	struct hv_mode m;
+	u32 length;
+	u8 fault;
+
+	if (!decode_dr(v, &length)) {
+		vcpu_fault(v, EXC_UD);
+		return;
+	}
+	hv_ops->read_mode(v, &m);
+	fault = m.cpl ? EXC_GP : access_dr(v, &m);
+	if (fault)
+		vcpu_fault(v, fault);
+	else
+		hv_ops->skip_insn(v, length);
+}
+
+/* ---- XSETBV ---- */
+
+void vcpu_exit_xsetbv(struct vcpu *v)
+{
+	const u64 *gpr = v->priv->regs.gpr;
+	u64 value = (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
+	struct hv_mode m;
+	u32 length;
+
+	hv_ops->read_mode(v, &m);
+	if (!(m.cr4 & CR4_OSXSAVE)) {
+		vcpu_fault(v, EXC_UD);
+		return;
+	}
+	if (m.cpl || (u32)gpr[GPR_RCX] || !xcr0_check(cpuid_policy.xcr0, value)) {
+		vcpu_fault(v, EXC_GP);
+		return;
+	}
+	length = vcpu_insn_length(v);
+	if (!length)
+		return;
+	fpu_set_xcr0(v, value);
+	hv_ops->skip_insn(v, length);
+}

@@ -1,0 +1,410 @@
+/* What becomes of each neutral exit. */
+#include "arch/cpu.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "kernel/cpuid_policy.h"
+#include "kernel/guest_walk.h"
+#include "kernel/msr_policy.h"
+#include "kernel/thread.h"
+#include "kernel/vcpu_cr.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+#include "kernel/vm.h"
+
+#define KVM_ENOSYS (-1000)
+
+/* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
+enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
+
+/* ---- Helpers ---- */
+
+void vcpu_fault(struct vcpu *v, u8 vector)
+{
+	bool error = vector == EXC_GP || vector == EXC_SS || vector == EXC_NP || vector == EXC_TS;
+
+	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
+}
+
+u32 vcpu_insn_length(struct vcpu *v)
+{
+	u32 length = v->exit.insn_len;
+
+	if (length)
+		return length;
+	length = up_insn_length(v);
+	/* Another vCPU changes code or tables under it: the guest runs the instruction again and faults itself. */
+	if (unlikely(!length) && vm_log_once(v->vm, LOG_KEY_LENGTH))
+		log_info("vm %u: instruction at rip %#lx could not be read (exit %u); it is run again", v->vm->id,
+			 v->priv->regs.rip, v->exit.reason);
+	return length;
+}
+
+enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
+{
+	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
+	hv_ops->dump(v);
+	v->broken = true;
+	v->run->exit = RUN_EXIT_INTERNAL;
+	v->run->internal.code = code;
+	return STEP_USER;
+}
+
+/* ---- Instructions ---- */
+
+static enum vcpu_step exit_cpuid(struct vcpu *v)
+{
+	u64 *gpr = v->priv->regs.gpr;
+	u32 leaf = (u32)gpr[GPR_RAX], subleaf = (u32)gpr[GPR_RCX];
+	const struct cpuid_row *row = cpuid_policy_find(&cpuid_policy, leaf, subleaf);
+	u32 length = vcpu_insn_length(v);
+	struct cpuid r;
+	struct hv_mode m;
+
+	if (unlikely(!length))
+		return STEP_CONTINUE;
+	if (likely(row && !row->dynamic)) {
+		r = row->r;
+	} else {
+		hv_ops->read_mode(v, &m);
+		cpuid_policy_answer(&cpuid_policy, leaf, subleaf, v->index, v->xcr0, m.cr4 & CR4_OSXSAVE, &r);
+	}
+	gpr[GPR_RAX] = r.eax;
+	gpr[GPR_RBX] = r.ebx;
+	gpr[GPR_RCX] = r.ecx;
+	gpr[GPR_RDX] = r.edx;
+	hv_ops->skip_insn(v, length);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step skip(struct vcpu *v)
+{
+	u32 length = vcpu_insn_length(v);
+
+	if (length)
+		hv_ops->skip_insn(v, length);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_hlt(struct vcpu *v)
+{
+	u32 length = vcpu_insn_length(v);
+
+	if (length) {
+		hv_ops->skip_insn(v, length);
+		v->activity = VCPU_HALTED;
+	}
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_pause(struct vcpu *v)
+{
+	skip(v);
+	preempt_point();
+	vcpu_load(v);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_hypercall(struct vcpu *v)
+{
+	u32 length = vcpu_insn_length(v);
+
+	/* The KVM hypercalls belong to features that CPUID does not offer. */
+	if (length) {
+		v->priv->regs.gpr[GPR_RAX] = (u64)(s64)KVM_ENOSYS;
+		hv_ops->skip_insn(v, length);
+	}
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_undefined(struct vcpu *v)
+{
+	vcpu_fault(v, EXC_UD);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_cr(struct vcpu *v)
+{
+	vcpu_exit_cr(v);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_dr(struct vcpu *v)
+{
+	vcpu_exit_dr(v);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_xsetbv(struct vcpu *v)
+{
+	vcpu_exit_xsetbv(v);
+	return STEP_CONTINUE;
+}
+
+/* ---- MSRs and the local APIC ---- */
+
+/* A level-triggered interrupt has ended: its line may be raised again. */
+static enum vcpu_step after_apic(struct vcpu *v)
+{
+	u32 eoi = v->lapic.eoi_exit;
+
+	if (likely(!eoi))
+		return STEP_CONTINUE;
+	v->lapic.eoi_exit = 0;
+	v->run->exit = RUN_EXIT_EOI;
+	v->run->eoi.vector = eoi & 0xff;
+	return STEP_USER;
+}
+
+static enum vcpu_step exit_msr_read(struct vcpu *v)
+{
+	u64 *gpr = v->priv->regs.gpr, value;
+	u32 length = vcpu_insn_length(v);
+
+	if (unlikely(!length))
+		return STEP_CONTINUE;
+	if (!msr_policy_read(v, (u32)gpr[GPR_RCX], &value)) {
+		vcpu_fault(v, EXC_GP);
+		return STEP_CONTINUE;
+	}
+	gpr[GPR_RAX] = (u32)value;
+	gpr[GPR_RDX] = value >> 32;
+	hv_ops->skip_insn(v, length);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_msr_write(struct vcpu *v)
+{
+	const u64 *gpr = v->priv->regs.gpr;
+	u32 length = vcpu_insn_length(v);
+
+	if (unlikely(!length))
+		return STEP_CONTINUE;
+	if (!msr_policy_write(v, (u32)gpr[GPR_RCX], (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32)) {
+		vcpu_fault(v, EXC_GP);
+		return STEP_CONTINUE;
+	}
+	hv_ops->skip_insn(v, length);
+	return after_apic(v);
+}
+
+/* Writes a loaded value as the MOV form says. */
+static void load_register(struct vcpu *v, const struct insn *i, u32 value)
+{
+	u32 size = i->extend == INSN_EXTEND_NONE ? i->mem_size : i->op_size;
+	u64 *r = &v->priv->regs.gpr[i->reg & 15], wide = value;
+
+	if (i->extend == INSN_EXTEND_SIGN)
+		wide = i->mem_size == 1 ? (u64)(s8)value : i->mem_size == 2 ? (u64)(s16)value : (u64)(s32)value;
+	if (i->high_byte)
+		r[-4] = (r[-4] & ~0xff00ull) | (wide & 0xff) << 8;
+	else if (size == 1)
+		*r = (*r & ~0xffull) | (wide & 0xff);
+	else if (size == 2)
+		*r = (*r & ~0xffffull) | (wide & 0xffff);
+	else
+		*r = size == 4 ? (u32)wide : wide;
+}
+
+static void apic_load(struct vcpu *v, const struct insn *i, u32 offset)
+{
+	u32 value = vlapic_mmio_read(v, offset & ~3u) >> (offset % 4 * 8);
+
+	if (i->mem_size < 4)
+		value &= (1u << (i->mem_size * 8)) - 1;
+	load_register(v, i, value);
+}
+
+/* Only plain MOVs are carried out here; no operating system uses another instruction on this page. */
+static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
+{
+	const u64 *gpr = v->priv->regs.gpr;
+	struct insn i;
+	bool decoded = guest_decode(v, &i);
+
+	v->stat[STAT_APIC_MMIO]++;
+	if (decoded && i.kind == INSN_LOAD) {
+		apic_load(v, &i, offset);
+	} else if (decoded && (i.kind == INSN_STORE || i.kind == INSN_STORE_IMM)) {
+		/* Other widths are undefined by the manual: dropped. */
+		if (i.mem_size == 4)
+			vlapic_mmio_write(v, offset, i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
+	} else {
+		if (vm_log_once(v->vm, LOG_KEY_APIC))
+			log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",
+				 v->vm->id, v->priv->regs.rip);
+		vcpu_fault(v, EXC_UD);
+		return STEP_CONTINUE;
+	}
+	hv_ops->skip_insn(v, i.length);
+	return after_apic(v);
+}
+
+/* ---- To the monitor ---- */
+
+static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, bool fetch)
+{
+	struct vcpu_run *run = v->run;
+
+	run->exit = RUN_EXIT_EMULATE;
+	run->emulate.gpa = address;
+	run->emulate.write = write;
+	run->emulate.io = io;
+	run->emulate.fetch = fetch;
+	return STEP_USER;
+}
+
+static enum vcpu_step exit_io(struct vcpu *v)
+{
+	const struct hv_exit *x = &v->exit;
+	struct vcpu_run *run = v->run;
+	u32 length;
+
+	if (unlikely(x->io.string))
+		return emulate(v, x->io.port, !x->io.in, true, false);
+	length = vcpu_insn_length(v);
+	if (unlikely(!length))
+		return STEP_CONTINUE;
+	hv_ops->skip_insn(v, length);
+	run->exit = RUN_EXIT_IO;
+	run->io.port = x->io.port;
+	run->io.size = x->io.size;
+	run->io.in = x->io.in;
+	if (x->io.in) {
+		v->pending_reply = RUN_EXIT_IO;
+		v->reply_size = x->io.size;
+	} else {
+		u32 value = (u32)v->priv->regs.gpr[GPR_RAX];
+
+		run->io.data = x->io.size == 4 ? value : value & ((1u << (x->io.size * 8)) - 1);
+	}
+	return STEP_USER;
+}
+
+static bool on_apic_page(const struct vcpu *v, u64 a)
+{
+	return vlapic_enabled(v) && !vlapic_x2apic(v) && ((v->apic_base ^ a) & 0x000ffffffffff000ull) == 0;
+}
+
+static enum vcpu_step exit_npf(struct vcpu *v)
+{
+	const struct hv_exit *x = &v->exit;
+	u64 a = x->npf.gpa.v;
+
+	if (on_apic_page(v, a) && !x->npf.fetch && !x->npf.table_walk)
+		return apic_access(v, a & (PAGE_SIZE - 1));
+	switch (vm_slot_fault(v->vm, x->npf.gpa, x->npf.write)) {
+	case VM_FAULT_MAPPED:
+		v->stat[STAT_PAGE_POPULATE]++;
+		return STEP_CONTINUE;
+	case VM_FAULT_NOMEM:
+		return vcpu_exit_internal(v, RUN_INTERNAL_MEMORY, "no memory for a guest page or a nested table");
+	default:
+		v->stat[STAT_MMIO]++;
+		return emulate(v, a, x->npf.write, false, x->npf.fetch);
+	}
+}
+
+/* ---- Events ---- */
+
+static enum vcpu_step exit_extint(struct vcpu *v)
+{
+	preempt_point();
+	vcpu_load(v);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_nothing(struct vcpu *v) { return STEP_CONTINUE; }
+
+/* Intercepted only so that an endless nesting of them passes through here. */
+static enum vcpu_step exit_exception(struct vcpu *v)
+{
+	const struct hv_exit *x = &v->exit;
+	u32 event = HV_EVENT_VALID | HV_EVENT_EXCEPTION | x->exception.vector;
+
+	if (x->exception.vector == EXC_PF)
+		v->priv->regs.cr2 = x->exception.address;
+	hv_ops->inject(v, event | (x->exception.has_error ? HV_EVENT_ERROR : 0), x->exception.error);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_irq_window(struct vcpu *v)
+{
+	hv_ops->want_window(v, HV_EVENT_IRQ, false);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_nmi_window(struct vcpu *v)
+{
+	hv_ops->want_window(v, HV_EVENT_NMI, false);
+	return STEP_CONTINUE;
+}
+
+static enum vcpu_step exit_shutdown(struct vcpu *v)
+{
+	log_notice("vm %u: vCPU %u: triple fault at rip %#lx", v->vm->id, v->index, v->priv->regs.rip);
+	v->run->exit = RUN_EXIT_SHUTDOWN;
+	return STEP_USER;
+}
+
+static enum vcpu_step exit_mc(struct vcpu *v)
+{
+	return vcpu_exit_internal(v, RUN_INTERNAL_UNKNOWN, "machine check while the guest ran");
+}
+
+static enum vcpu_step exit_fail_entry(struct vcpu *v)
+{
+	const char *bad = hv_ops->audit(v);
+
+	log_error("vm %u: entry refused: %s", v->vm->id, bad ? bad : "the audit finds nothing wrong");
+	return vcpu_exit_internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
+}
+
+static enum vcpu_step exit_unknown(struct vcpu *v)
+{
+	const struct hv_exit *x = &v->exit;
+
+	log_error("vm %u: exit of kind %u, vendor's code %#lx, info %#lx %#lx", v->vm->id, x->reason,
+		  x->reason == HV_EXIT_UNKNOWN ? x->unknown.raw : 0, x->unknown.info1, x->unknown.info2);
+	return vcpu_exit_internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
+}
+
+/* ---- The table ---- */
+
+static const struct {
+	enum vcpu_step (*fn)(struct vcpu *v);
+	u8 stat; /* enum exit_stat */
+} handlers[HV_EXITS] = {
+	[HV_EXIT_EXTINT] = {exit_extint, STAT_EXTINT},
+	[HV_EXIT_NMI] = {exit_nothing, STAT_NMI},
+	[HV_EXIT_MC] = {exit_mc, STAT_OTHER},
+	[HV_EXIT_EXCEPTION] = {exit_exception, STAT_EXCEPTION},
+	[HV_EXIT_CPUID] = {exit_cpuid, STAT_CPUID},
+	[HV_EXIT_HLT] = {exit_hlt, STAT_HLT},
+	[HV_EXIT_PAUSE] = {exit_pause, STAT_PAUSE},
+	[HV_EXIT_IO] = {exit_io, STAT_IO},
+	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ},
+	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE},
+	[HV_EXIT_CR] = {exit_cr, STAT_CR},
+	[HV_EXIT_DR] = {exit_dr, STAT_DR},
+	[HV_EXIT_XSETBV] = {exit_xsetbv, STAT_XSETBV},
+	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL},
+	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS}, /* counted by what it turns out to be */
+	[HV_EXIT_IRQ_WINDOW] = {exit_irq_window, STAT_IRQ_WINDOW},
+	[HV_EXIT_NMI_WINDOW] = {exit_nmi_window, STAT_IRQ_WINDOW},
+	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
+	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
+	[HV_EXIT_WBINVD] = {skip, STAT_OTHER},
+	[HV_EXIT_INIT] = {exit_unknown, STAT_OTHER},
+	[HV_EXIT_FAIL_ENTRY] = {exit_fail_entry, STAT_OTHER},
+	[HV_EXIT_UNKNOWN] = {exit_unknown, STAT_OTHER},
+};
+static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
+
+enum vcpu_step vcpu_exit_handle(struct vcpu *v)
+{
+	u32 reason = v->exit.reason, stat = handlers[reason].stat;
+
+	if (stat < STAT_ROWS)
+		v->stat[stat]++;
+	return handlers[reason].fn(v);
+}

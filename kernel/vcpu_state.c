@@ -1,0 +1,180 @@
+/* vcpu_get and vcpu_set, and the states that INIT and SIPI make. */
+#include "arch/cpu.h"
+#include "arch/msr.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/fpu.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+#include "lib/string.h"
+#include "mm/ucopy.h"
+
+#define GROUPS_VENDOR (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
+#define FPU_XSTATE_BV 512
+#define HEAD_BYTES offsetof(struct vcpu_state, fpu)
+
+static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }
+
+/* ---- Get ---- */
+
+static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+	s->size = sizeof(*s);
+	s->groups = groups;
+	hv_ops->get_state(v, s, groups & GROUPS_VENDOR);
+	if (groups & STATE_MSR) {
+		s->msr.tsc = rdtsc() + this_cpu()->tsc_offset + v->tsc_offset;
+		s->msr.misc_enable = v->misc_enable;
+		s->msr.mtrr_def_type = v->mtrr_def_type;
+	}
+	if (groups & STATE_APIC)
+		vlapic_get_state(v, s);
+	if (groups & STATE_EVENT) {
+		s->event.activity = v->activity;
+		s->event.nmi_pending = v->nmi_pending;
+	}
+	if (groups & STATE_FPU)
+		fpu_get(v, s->fpu);
+}
+
+static size_t bytes_of(u32 groups)
+{
+	return groups & STATE_FPU ? sizeof(struct vcpu_state) : HEAD_BYTES;
+}
+
+s64 sys_vcpu_get(struct object *obj, const struct sys_args *args)
+{
+	struct vcpu *v = vcpu_of(obj);
+	u32 head[2]; /* size, groups */
+	int r = ucopy_in(head, args->a[1], sizeof(head));
+
+	if (r)
+		return r;
+	if (head[0] != sizeof(struct vcpu_state) || head[1] & ~(u32)STATE_ALL)
+		return -E_INVAL;
+	r = vcpu_claim(v);
+	if (r)
+		return r;
+	get(v, v->scratch, head[1]);
+	r = ucopy_out(args->a[1], v->scratch, bytes_of(head[1]));
+	vcpu_release(v);
+	return r;
+}
+
+/* ---- Set ---- */
+
+/* What the back-end does not check. */
+static bool valid(const struct vcpu_state *s)
+{
+	u64 bv, allowed = cpu_facts.xsave ? fpu_xcr0_allowed(&cpu_facts) : 3;
+
+	if ((s->groups & STATE_EVENT) && s->event.activity > VCPU_WAIT_SIPI)
+		return false;
+	if ((s->groups & STATE_CR) && s->cr8 > 15)
+		return false;
+	memcpy(&bv, s->fpu + FPU_XSTATE_BV, sizeof(bv));
+	if ((s->groups & STATE_FPU) && bv & ~allowed)
+		return false;
+	return !(s->groups & STATE_APIC) || vlapic_state_valid(s);
+}
+
+static int set(struct vcpu *v, const struct vcpu_state *s)
+{
+	u32 groups = s->groups;
+	int r;
+
+	if (!valid(s))
+		return -E_INVAL;
+	r = hv_ops->set_state(v, s, groups & GROUPS_VENDOR);
+	if (r)
+		return r;
+	if ((groups & STATE_CR) && v->lapic.tpr >> 4 != s->cr8)
+		v->lapic.tpr = (u32)s->cr8 << 4;
+	v->cr8 = v->lapic.tpr >> 4;
+	if (groups & STATE_MSR) {
+		v->tsc_offset = s->msr.tsc - rdtsc() - this_cpu()->tsc_offset;
+		hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);
+		v->misc_enable = s->msr.misc_enable;
+		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
+	}
+	if (groups & STATE_APIC)
+		vlapic_set_state(v, s);
+	if (groups & STATE_EVENT) {
+		v->activity = s->event.activity;
+		v->nmi_pending = s->event.nmi_pending;
+	}
+	return groups & STATE_FPU ? fpu_set(v, s->fpu) : 0;
+}
+
+s64 sys_vcpu_set(struct object *obj, const struct sys_args *args)
+{
+	struct vcpu *v = vcpu_of(obj);
+	struct vcpu_state *s = v->scratch;
+	int r = vcpu_claim(v);
+
+	if (r)
+		return r;
+	r = ucopy_in(s, args->a[1], HEAD_BYTES);
+	if (!r && (s->size != sizeof(*s) || s->groups & ~(u32)STATE_ALL))
+		r = -E_INVAL;
+	if (!r && (s->groups & STATE_FPU))
+		r = ucopy_in(s->fpu, args->a[1] + HEAD_BYTES, sizeof(s->fpu));
+	if (!r)
+		r = set(v, s);
+	vcpu_release(v);
+	return r;
+}
+
+/* ---- INIT and SIPI: SDM 3, "Processor State After Reset" ---- */
+
+static void real_mode_segments(struct vcpu_state *s)
+{
+	for (u32 i = 0; i < SEGS; i++)
+		s->seg[i] = (struct seg_state){0, SEG_ATTR_P | SEG_ATTR_S | 3, 0xffff, 0};
+	s->seg[SEG_CS] = (struct seg_state){0xf000, SEG_ATTR_P | SEG_ATTR_S | 0xb, 0xffff, 0xffff0000};
+	s->seg[SEG_LDTR].attr = SEG_ATTR_P | 2;
+	s->seg[SEG_TR].attr = SEG_ATTR_P | 0xb;
+	s->gdtr = s->idtr = (struct table_state){0, 0xffff, 0};
+}
+
+void vcpu_state_init(struct vcpu *v)
+{
+	struct vcpu_state *s = v->scratch;
+	u32 groups = STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT;
+	int r;
+
+	hv_ops->get_state(v, s, groups);
+	memset(s->gpr, 0, sizeof(s->gpr));
+	s->gpr[GPR_RDX] = 0x600;
+	s->rip = 0xfff0;
+	s->rflags = RFLAGS_FIXED;
+	real_mode_segments(s);
+	s->cr0 = CR0_ET | (s->cr0 & (CR0_CD | CR0_NW));
+	s->cr2 = s->cr3 = s->cr4 = s->cr8 = s->efer = 0;
+	memset(s->dr, 0, sizeof(s->dr));
+	s->dr6 = 0xffff0ff0;
+	s->dr7 = 0x400;
+	memset(&s->event, 0, sizeof(s->event));
+	r = hv_ops->set_state(v, s, groups);
+	ASSERT(!r);
+	vlapic_reset(v, true);
+	v->nmi_pending = false;
+	v->ext_vector = -1;
+	v->activity = v->apic_base & APIC_BASE_BSP ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
+}
+
+void vcpu_state_sipi(struct vcpu *v, u8 vector)
+{
+	struct vcpu_state *s = v->scratch;
+	int r;
+
+	hv_ops->get_state(v, s, STATE_GPR | STATE_SEG);
+	s->seg[SEG_CS].selector = (u16)(vector << 8);
+	s->seg[SEG_CS].base = (u64)vector << 12;
+	s->rip = 0;
+	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG);
+	ASSERT(!r);
+	v->activity = VCPU_RUNNABLE;
+}

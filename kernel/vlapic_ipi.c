@@ -1,0 +1,170 @@
+/* Interrupt messages: which vCPUs a destination names, and what each delivery mode does there. */
+#include "arch/apic.h"
+#include "kernel/vlapic.h"
+
+static bool logical_match(const struct vcpu *v, u32 dest)
+{
+	u32 ldr = vlapic_ldr(v);
+
+	if (vlapic_x2apic(v))
+		return dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff);
+	ldr >>= 24;
+	if (v->lapic.dfr >> 28 == 0xf) /* flat */
+		return dest & ldr & 0xff;
+	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf); /* cluster */
+}
+
+static bool match(const struct vcpu *v, const struct vlapic_msg *m)
+{
+	switch (m->shorthand) {
+	case VLAPIC_SELF: return v == m->source;
+	case VLAPIC_ALL: return true;
+	case VLAPIC_OTHERS: return v != m->source;
+	default: break;
+	}
+	if (m->broadcast)
+		return true;
+	return m->logical ? logical_match(v, m->dest) : v->index == m->dest;
+}
+
+/* Own fixed interrupts need no posting: the sender owns its IRR. */
+static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
+{
+	struct vlapic *l = &v->lapic;
+	u64 bit = BIT(m->vector % 64);
+
+	if (v != m->source) {
+		vlapic_post(v, m->vector, m->level);
+		return;
+	}
+	l->irr[m->vector / 64] |= bit;
+	if (m->level)
+		l->tmr[m->vector / 64] |= bit;
+	else
+		l->tmr[m->vector / 64] &= ~bit;
+	l->update = true;
+}
+
+static bool accept(struct vcpu *v, const struct vlapic_msg *m)
+{
+	bool enabled = vlapic_enabled(v);
+
+	switch (m->mode) {
+	case APIC_DM_FIXED:
+	case APIC_DM_LOWEST:
+		if (!enabled || !vlapic_software_enabled(v) || m->vector < 16)
+			return false;
+		accept_fixed(v, m);
+		return true;
+	case APIC_DM_NMI:
+		if (!enabled)
+			return false;
+		__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
+		vcpu_kick(v, KICK_IRQ);
+		return true;
+	case APIC_DM_INIT:
+		__atomic_store_n(&v->lapic.init, 1, __ATOMIC_RELEASE);
+		vcpu_kick(v, KICK_RESET);
+		return true;
+	case APIC_DM_STARTUP:
+		__atomic_store_n(&v->lapic.sipi_vector, 0x100u | m->vector, __ATOMIC_RELEASE);
+		vcpu_kick(v, KICK_RESET);
+		return true;
+	case APIC_DM_EXTINT:
+		__atomic_store_n(&v->lapic.extint, 1, __ATOMIC_RELEASE);
+		vcpu_kick(v, KICK_IRQ);
+		return true;
+	default:
+		return false; /* SMI: there is no SMM */
+	}
+}
+
+/* Of those named, the one with the lowest task priority. */
+static struct vcpu *lowest(struct vm *vm, const struct vlapic_msg *m)
+{
+	struct vcpu *best = NULL;
+
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+
+		if (v && match(v, m) && vlapic_enabled(v) && vlapic_software_enabled(v) &&
+		    (!best || v->lapic.tpr < best->lapic.tpr))
+			best = v;
+	}
+	return best;
+}
+
+u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m)
+{
+	u32 accepted = 0;
+	struct vcpu *v;
+
+	/* INIT level de-assert only matters to CPUs of the last century. */
+	if (m->mode == APIC_DM_INIT && m->level && !m->assert)
+		return 0;
+	if (m->shorthand == VLAPIC_SELF)
+		return accept(m->source, m);
+	if (m->mode == APIC_DM_LOWEST) {
+		v = lowest(vm, m);
+		return v && accept(v, m);
+	}
+	if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
+		v = m->dest < VM_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE) : NULL;
+		return v && accept(v, m);
+	}
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+		if (v && match(v, m))
+			accepted += accept(v, m);
+	}
+	return accepted;
+}
+
+u32 vlapic_msi(struct vm *vm, u64 address, u32 data)
+{
+	struct vlapic_msg m = {
+		.dest = (u32)(address >> 12) & 0xff,
+		.logical = address & MSI_ADDR_LOGICAL,
+		.vector = (u8)data,
+		.mode = data >> 8 & 7,
+		.level = data & MSI_DATA_LEVEL,
+		.assert = true,
+	};
+
+	m.broadcast = m.dest == 0xff;
+	/* An ExtINT pin is wired to the boot CPU, whatever the destination says. */
+	if (m.mode == APIC_DM_EXTINT) {
+		m.broadcast = m.logical = false;
+		m.dest = 0;
+	}
+	return vlapic_send(vm, &m);
+}
+
+void vlapic_icr_write(struct vcpu *v, u32 low, u32 high)
+{
+	struct vlapic_msg m = {
+		.vector = (u8)low,
+		.mode = low >> 8 & 7,
+		.logical = low & APIC_ICR_LOGICAL,
+		.level = low & APIC_ICR_LEVEL,
+		.assert = low & APIC_ICR_ASSERT,
+		.shorthand = low >> 18 & 3,
+		.source = v,
+	};
+	bool x2 = vlapic_x2apic(v);
+
+	v->lapic.icr_low = low & ~APIC_ICR_BUSY;
+	v->lapic.icr_high = high;
+	m.dest = x2 ? high : high >> 24;
+	m.broadcast = m.dest == (x2 ? ~0u : 0xffu);
+	if ((m.mode == APIC_DM_FIXED || m.mode == APIC_DM_LOWEST) && m.vector < 16) {
+		vlapic_error(v, ESR_SEND_ILLEGAL);
+		return;
+	}
+	/* IPIs are edge-triggered, but for INIT; self and all-with-self only carry fixed ones. */
+	if (m.mode != APIC_DM_INIT)
+		m.level = false;
+	if ((m.shorthand == VLAPIC_SELF || m.shorthand == VLAPIC_ALL) && m.mode != APIC_DM_FIXED)
+		return;
+	vlapic_send(v->vm, &m);
+}

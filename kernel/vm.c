@@ -1,0 +1,128 @@
+/* VMs: life, statistics, interrupt messages. */
+#include "kernel/vm.h"
+
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/cpuid_policy.h"
+#include "kernel/domain.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+
+#define NPT_END (1ull << 48)
+
+static u32 vm_ids; /* [a] */
+
+static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
+
+void vm_start(void)
+{
+	cpuid_policy_build(&cpuid_policy, &cpu_facts, cpuid);
+}
+
+bool vm_log_once(struct vm *vm, u32 key)
+{
+	u32 hash = (key * 0x9e3779b1u) >> 24;
+	u64 bit = BIT(hash % 64);
+
+	/* A collision of hashes only saves a line. */
+	return !(__atomic_fetch_or(&vm->msr_logged[hash / 64], bit, __ATOMIC_RELAXED) & bit);
+}
+
+/* Who found it through its domain before this is gone before it is freed: one epoch later. */
+static void vm_revoke(struct object *o)
+{
+	struct vm *vm = vm_of(o);
+	struct domain *d = vm->owner;
+
+	spin_lock(&d->lock);
+	if (d->vm == vm)
+		d->vm = NULL;
+	spin_unlock(&d->lock);
+	vcpu_stop_all(vm);
+}
+
+static bool vm_destroy_step(struct object *o)
+{
+	struct vm *vm = vm_of(o);
+
+	if (!vm_slots_drop_step(vm))
+		return false;
+	if (vm->npt.root && !pt_destroy_step(&vm->npt, NPT_END))
+		return false;
+	hv_ops->vm_fini(vm);
+	object_free(o, vm, hv_ops->vm_size);
+	return true;
+}
+
+const struct object_ops vm_object_ops = {
+	.name = "vm",
+	.revoke = vm_revoke,
+	.destroy_step = vm_destroy_step,
+};
+
+static int vm_init(struct vm *vm)
+{
+	struct domain *d = vm->owner;
+	int r = pt_init(&vm->npt, hv_ops->nested_format, vm->obj.quota);
+
+	if (!r)
+		r = hv_ops->vm_init(vm);
+	if (r)
+		return r;
+	spin_lock(&d->lock);
+	if (d->vm)
+		r = -E_EXIST;
+	else
+		d->vm = vm;
+	spin_unlock(&d->lock);
+	return r;
+}
+
+s64 sys_vm_create(struct object *obj, const struct sys_args *args)
+{
+	struct domain *d = current_domain();
+	struct vm *vm;
+	int r;
+
+	if (!hv_ops)
+		return -E_NODEV;
+	if (d->vm)
+		return -E_EXIST;
+	vm = kmem_alloc(&d->quota, hv_ops->vm_size);
+	if (!vm)
+		return -E_NOMEM;
+	object_init(&vm->obj, OBJ_VM, &d->quota);
+	vm->owner = d;
+	vm->id = __atomic_add_fetch(&vm_ids, 1, __ATOMIC_RELAXED);
+	vm->tsc_base = rdtsc() + this_cpu()->tsc_offset;
+	vm->npt_epoch = 1;
+	r = vm_init(vm);
+	if (r) {
+		object_put(&vm->obj);
+		return r;
+	}
+	return handle_install(d, &vm->obj, R_DUP | R_REVOKE | R_INFO | R_MANAGE);
+}
+
+s64 sys_vm_msi(struct object *obj, const struct sys_args *args)
+{
+	struct vm *vm = vm_of(obj);
+
+	if (args->a[2] >> 32)
+		return -E_INVAL;
+	vlapic_msi(vm, args->a[1], (u32)args->a[2]);
+	return 0;
+}
+
+void vm_stats(struct vm *vm, u64 sum[STAT_ROWS])
+{
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+
+		for (u32 row = 0; v && row < STAT_ROWS; row++)
+			sum[row] += v->stat[row];
+	}
+}

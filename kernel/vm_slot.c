@@ -1,0 +1,305 @@
+/*
+ * Slots: ranges of memory objects in a VM's guest-physical space, filled into the nested page table on
+ * first touch. Locks: vm->slot_lock, then mem->lock.
+ */
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "hv/x86.h"
+#include "kernel/domain.h"
+#include "kernel/smp.h"
+#include "kernel/syscall.h"
+#include "kernel/vm.h"
+#include "mm/ucopy.h"
+
+#define GPA_MAX (1ull << 46)
+
+static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
+
+static struct vm_slot_entry *find(struct vm *vm, u64 a)
+{
+	for (u32 i = 0; i < VM_SLOTS; i++) {
+		struct vm_slot_entry *s = &vm->slot[i];
+
+		if (s->mem && a >= s->gpa && a - s->gpa < s->bytes)
+			return s;
+	}
+	return NULL;
+}
+
+bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
+{
+	struct pt_leaf leaf;
+	bool found;
+
+	spin_lock(&vm->slot_lock);
+	found = pt_lookup(&vm->npt, a.v, &leaf);
+	spin_unlock(&vm->slot_lock);
+	if (found)
+		*out = hpa_add(leaf.start, a.v & (leaf.bytes - 1));
+	return found;
+}
+
+/* ---- Faults ---- */
+
+/* The page of `size` around a lies in the slot, in the object's run, and both offsets agree. */
+static bool page_fits(const struct vm_slot_entry *s, u64 a, u64 size, u64 run_offset, u64 run_bytes)
+{
+	u64 first = ALIGN_DOWN(a, size), offset = first - s->gpa + s->offset;
+
+	return first >= s->gpa && first - s->gpa + size <= s->bytes && IS_ALIGNED(offset, size) &&
+	       offset >= run_offset && offset - run_offset + size <= run_bytes;
+}
+
+static enum vm_fault map_page(struct vm *vm, const struct vm_slot_entry *s, u64 a, u32 prot)
+{
+	static const u64 sizes[] = {PAGE_1G, PAGE_2M, PAGE_SIZE};
+	u64 run_bytes, run_offset;
+	hpa_t run;
+
+	if (mem_frame(s->mem, a - s->gpa + s->offset, &run, &run_bytes, &run_offset))
+		return VM_FAULT_NOMEM;
+	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
+		u64 size = sizes[i], first = ALIGN_DOWN(a, size);
+		int r;
+
+		/* Level 1 holds 4 KiB pages, level 2 2 MiB, level 3 1 GiB. */
+		if (vm->npt.fmt->max_leaf < ARRAY_SIZE(sizes) - i || !page_fits(s, a, size, run_offset, run_bytes))
+			continue;
+		r = pt_map(&vm->npt, first, hpa_add(run, first - s->gpa + s->offset - run_offset), size, prot);
+		if (!r)
+			return VM_FAULT_MAPPED;
+		if (r == -E_NOMEM)
+			return VM_FAULT_NOMEM;
+		/* -E_EXIST: smaller pages are there already; the last size means a lost race. */
+	}
+	return VM_FAULT_MAPPED;
+}
+
+enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
+{
+	enum vm_fault r = VM_FAULT_NONE;
+	struct vm_slot_entry *s;
+	u32 prot = PT_R | PT_X | PT_USER;
+
+	spin_lock(&vm->slot_lock);
+	s = find(vm, a.v);
+	if (s && write && (s->flags & VM_SLOT_READONLY))
+		r = VM_FAULT_READONLY;
+	else if (s)
+		r = map_page(vm, s, a.v, prot | (s->flags & VM_SLOT_READONLY ? 0 : PT_W));
+	spin_unlock(&vm->slot_lock);
+	return r;
+}
+
+/* ---- Removal ---- */
+
+static void wait_flushed(struct vcpu *v, u64 epoch)
+{
+	s32 cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
+
+	if (!__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+		return;
+	if (cpu >= 0 && (u32)cpu != this_cpu()->id)
+		smp_ipi((u32)cpu, IPI_RESCHED);
+	/* A guest leaves on the physical interrupt, whatever locks are held: this wait is bounded. */
+	while (__atomic_load_n(&v->in_guest, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&v->npt_seen, __ATOMIC_ACQUIRE) < epoch)
+		cpu_relax();
+}
+
+void vm_npt_flush(struct vm *vm)
+{
+	u64 epoch = __atomic_add_fetch(&vm->npt_epoch, 1, __ATOMIC_SEQ_CST);
+
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+
+		if (v)
+			wait_flushed(v, epoch);
+	}
+}
+
+/* Takes the slot out of the VM and of the object's list; the reference is the caller's now. slot_lock is held. */
+static struct mem *detach(struct vm_slot_entry *s)
+{
+	struct mem *m = s->mem;
+
+	spin_lock(&m->lock);
+	list_del(&s->link.mem_link);
+	spin_unlock(&m->lock);
+	s->mem = NULL;
+	return m;
+}
+
+/* One chunk of nested entries from `a` on; returns where the next begins. slot_lock is held. */
+static u64 unmap_chunk(struct vm *vm, u64 a, u64 end)
+{
+	struct pt_leaf leaf;
+	u64 size = PAGE_2M, next;
+	bool flush;
+	int r;
+
+	if (pt_lookup(&vm->npt, a, &leaf))
+		size = MAX(size, leaf.bytes);
+	next = MIN(ALIGN_DOWN(a, size) + size, end);
+	/* No page straddles a slot's ends or this chunk's, so nothing is split and nothing can fail. */
+	r = pt_unmap(&vm->npt, a, next - a, &flush);
+	ASSERT(!r);
+	return next;
+}
+
+void up_vm_slot_unmap(const struct mapping *m)
+{
+	struct vm *vm = m->vm;
+	struct mem *mem = NULL;
+
+	spin_lock(&vm->slot_lock);
+	for (u32 i = 0; i < VM_SLOTS; i++) {
+		struct vm_slot_entry *s = &vm->slot[i];
+
+		if (s->mem != m->mem || s->gpa != m->va)
+			continue;
+		for (u64 a = s->gpa, end = s->gpa + s->bytes; a < end;)
+			a = unmap_chunk(vm, a, end);
+		mem = detach(s);
+		break;
+	}
+	spin_unlock(&vm->slot_lock);
+	if (!mem)
+		return;
+	vm_npt_flush(vm);
+	object_put(&mem->obj);
+}
+
+/* slot_busy is set by this call: no other removal or new slot comes between. */
+static void remove_slot(struct vm *vm, struct vm_slot_entry *s)
+{
+	u64 a = s->gpa, end = s->gpa + s->bytes;
+	struct mem *mem = detach(s);
+
+	spin_unlock(&vm->slot_lock);
+	while (a < end) {
+		preempt_point();
+		spin_lock(&vm->slot_lock);
+		a = unmap_chunk(vm, a, end);
+		spin_unlock(&vm->slot_lock);
+	}
+	vm_npt_flush(vm);
+	object_put(&mem->obj);
+	spin_lock(&vm->slot_lock);
+}
+
+bool vm_slots_drop_step(struct vm *vm)
+{
+	struct mem *mem = NULL;
+
+	spin_lock(&vm->slot_lock);
+	for (u32 i = 0; i < VM_SLOTS && !mem; i++)
+		if (vm->slot[i].mem)
+			mem = detach(&vm->slot[i]);
+	spin_unlock(&vm->slot_lock);
+	if (mem)
+		object_put(&mem->obj);
+	return !mem;
+}
+
+/* ---- vm_slot_set ---- */
+
+static int check(const struct vm_slot *s, const struct mem *m)
+{
+	if (!IS_ALIGNED(s->gpa | s->offset | s->bytes, PAGE_SIZE) || s->gpa >= GPA_MAX ||
+	    s->bytes > GPA_MAX - s->gpa || s->offset > m->bytes || s->bytes > m->bytes - s->offset)
+		return -E_INVAL;
+	return 0;
+}
+
+static bool overlaps(const struct vm *vm, u32 except, const struct vm_slot *n)
+{
+	for (u32 i = 0; i < VM_SLOTS; i++) {
+		const struct vm_slot_entry *s = &vm->slot[i];
+
+		if (i != except && s->mem && n->gpa < s->gpa + s->bytes && s->gpa < n->gpa + n->bytes)
+			return true;
+	}
+	return false;
+}
+
+/* False: the object was revoked meanwhile. A revocation that comes later finds the entry in the list. */
+static bool attach(struct vm *vm, struct vm_slot_entry *s, const struct vm_slot *n, struct mem *m)
+{
+	bool dead;
+
+	s->gpa = n->gpa;
+	s->bytes = n->bytes;
+	s->offset = n->offset;
+	s->flags = n->flags;
+	s->link = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
+	s->link.prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);
+	spin_lock(&m->lock);
+	dead = __atomic_load_n(&m->obj.dead, __ATOMIC_SEQ_CST);
+	if (!dead)
+		list_push_back(&m->mappings, &s->link.mem_link);
+	spin_unlock(&m->lock);
+	s->mem = dead ? NULL : m;
+	return !dead;
+}
+
+/* m: NULL to remove only. Its reference goes to the slot. */
+static s64 replace(struct vm *vm, u32 index, const struct vm_slot *n, struct mem *m)
+{
+	struct vm_slot_entry *s = &vm->slot[index];
+	s64 r = 0;
+
+	spin_lock(&vm->slot_lock);
+	if (vm->slot_busy)
+		r = -E_BUSY;
+	else if (m && overlaps(vm, index, n))
+		r = -E_EXIST;
+	else if (!m && !s->mem)
+		r = -E_NOENT;
+	if (!r) {
+		vm->slot_busy = true;
+		if (s->mem)
+			remove_slot(vm, s);
+		if (m && !attach(vm, s, n, m))
+			r = -E_DEAD;
+		vm->slot_busy = false;
+	}
+	spin_unlock(&vm->slot_lock);
+	return r;
+}
+
+s64 sys_vm_slot_set(struct object *obj, const struct sys_args *args)
+{
+	struct vm *vm = vm_of(obj);
+	struct mem *m = NULL;
+	struct vm_slot n;
+	struct object *o;
+	s64 r;
+
+	if (vm->owner != current_domain())
+		return -E_RIGHTS;
+	r = ucopy_in(&n, args->a[2], sizeof(n));
+	if (r)
+		return r;
+	if (args->a[1] >= VM_SLOTS || n.size != sizeof(n) || (n.flags & ~(u32)VM_SLOT_READONLY) || n.reserved)
+		return -E_INVAL;
+	if (n.bytes) {
+		u32 rights = R_READ | (n.flags & VM_SLOT_READONLY ? 0 : R_WRITE);
+
+		r = handle_lookup(n.memory, OBJ_MEM, rights, &o);
+		if (r)
+			return r;
+		m = container_of(o, struct mem, obj);
+		r = check(&n, m);
+		if (r)
+			return r;
+		object_get(o);
+	}
+	object_get(&vm->obj);
+	r = replace(vm, (u32)args->a[1], &n, m);
+	if (r && m)
+		object_put(&m->obj);
+	object_put(&vm->obj);
+	return r;
+}
