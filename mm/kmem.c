@@ -70,17 +70,17 @@ static void map_block(u64 a)
 /* Before the switch of tables, the first block's own mapping is made by mm_init. */
 static void *early_page(void)
 {
-	u64 *last = &early.block[early.count - 1];
+	u64 block;
 
 	if (!early.count || early.used == PAGES_2M) {
-		if (early.count == EARLY_BLOCKS || !early_carve(PAGE_2M, PAGE_2M, GiB(4), &early.block[early.count]))
+		if (early.count == EARLY_BLOCKS || !early_carve(PAGE_2M, PAGE_2M, GiB(4), &block))
 			panic("mm: too little RAM below 4 GiB for the kernel's tables");
-		last = &early.block[early.count++];
+		early.block[early.count++] = block;
 		early.used = 0;
-		if (direct)
-			map_block(*last);
+		if (early.count > 1)
+			map_block(block);
 	}
-	return hpa_to_kva(hpa(*last + early.used++ * PAGE_SIZE));
+	return hpa_to_kva(hpa(early.block[early.count - 1] + early.used++ * PAGE_SIZE));
 }
 
 void kmem_map_first_block(void)

@@ -1,0 +1,154 @@
+// SOURCES: mm/kmem.c mm/buddy.c mm/pt.c mm/pt_formats.c mm/quota.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <cmocka.h>
+
+#include "hv/facts.h"
+#include "hv/up.h"
+#include "mm/early.h"
+#include "mm/internal.h"
+
+/* Low host addresses stand for physical memory, reached one to one as before the switch of tables. */
+#define RAM 0x20000000ull
+#define RAM_BYTES MiB(64)
+
+struct cpu_facts cpu_facts;
+static struct pt pt;
+static struct frame table[GiB(1) / PAGE_SIZE];
+static u64 next_block = RAM;
+
+void assert_fail(const char *expr, const char *file, int line) { mock_assert(0, expr, file, line); __builtin_unreachable(); }
+void panic(const char *fmt, ...) { abort(); }
+struct pt *kernel_pt(void) { return &pt; }
+
+bool early_carve(u64 bytes, u64 align, u64 below, u64 *out)
+{
+	*out = next_block;
+	next_block += bytes;
+	return true;
+}
+
+bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
+{
+	if (order != ORDER_2M || owner != FRAME_KERNEL || next_block == RAM + RAM_BYTES)
+		return false;
+	*out = hpa(next_block);
+	next_block += PAGE_2M;
+	return true;
+}
+
+static int start(void **state)
+{
+	void *p = mmap((void *)RAM, RAM_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	assert_ptr_equal(p, (void *)RAM);
+	memset(p, 0x5a, RAM_BYTES);
+	assert_int_equal(pt_init(&pt, &pt_host_format, NULL), 0);
+	kmem_map_first_block();
+	for (u32 i = 0; i < 600; i++) /* more than one early block holds */
+		assert_non_null(kmem_pages_alloc(NULL, 0));
+	assert_int_equal(kmem_adopt(table), 2 * PAGE_2M);
+	return 0;
+}
+
+static void sizes_are_aligned_zeroed_and_charged(void **state)
+{
+	static const struct { size_t size; u64 charge; } cases[] = {
+		{1, 16}, {16, 16}, {17, 32}, {64, 64}, {65, 128}, {1024, 1024},
+		{1025, 4096}, {4096, 4096}, {4097, 8192}, {65536, 65536},
+	};
+	struct quota q = {.limit = MiB(1)};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		u8 *p = kmem_alloc(&q, cases[i].size);
+
+		assert_non_null(p);
+		assert_true(IS_ALIGNED((u64)p, cases[i].size >= 64 ? 64 : 16));
+		for (size_t b = 0; b < cases[i].size; b++)
+			assert_int_equal(p[b], 0);
+		memset(p, 0xff, cases[i].size);
+		assert_int_equal(q.used, cases[i].charge);
+		kmem_free(&q, p, cases[i].size);
+		assert_int_equal(q.used, 0);
+	}
+}
+
+static void an_exhausted_quota_is_null(void **state)
+{
+	struct quota q = {.limit = 100};
+
+	assert_null(kmem_alloc(&q, 101));
+	assert_null(kmem_pages_alloc(&q, 0));
+	assert_int_equal(q.used, 0);
+}
+
+static void freeing_with_another_size_is_an_assertion(void **state)
+{
+	void *p = kmem_alloc(NULL, 100);
+
+	expect_assert_failure(kmem_free(NULL, p, 20)); /* leaves the lock held: the last test */
+}
+
+static void random_objects_keep_their_contents(void **state)
+{
+	enum { LIVE = 400, ROUNDS = 40000 };
+	static struct { u8 *p; size_t size; u8 fill; } live[LIVE];
+	struct quota q = {.limit = GiB(1)};
+
+	for (u32 round = 0; round < ROUNDS; round++) {
+		u32 i = (u32)rand() % LIVE;
+
+		if (live[i].p) {
+			for (size_t b = 0; b < live[i].size; b += 7)
+				assert_int_equal(live[i].p[b], live[i].fill);
+			kmem_free(&q, live[i].p, live[i].size);
+			live[i].p = NULL;
+			continue;
+		}
+		live[i].size = (size_t)rand() % (rand() % 8 ? 1200 : 60000) + 1;
+		live[i].fill = (u8)(round | 1);
+		live[i].p = kmem_alloc(&q, live[i].size);
+		assert_non_null(live[i].p);
+		for (size_t b = 0; b < live[i].size; b += 5)
+			assert_int_equal(live[i].p[b], 0);
+		memset(live[i].p, live[i].fill, live[i].size);
+	}
+	for (u32 i = 0; i < LIVE; i++)
+		if (live[i].p)
+			kmem_free(&q, live[i].p, live[i].size);
+	assert_int_equal(q.used, 0);
+}
+
+static void memory_runs_out_without_harm(void **state)
+{
+	struct quota q = {.limit = GiB(1)};
+	static void *block[64];
+	u32 n = 0;
+
+	while ((block[n] = kmem_pages_alloc(&q, ORDER_2M)))
+		n++;
+	assert_true(n > 16);
+	assert_int_equal(q.used, n * PAGE_2M);
+	while (n--)
+		kmem_pages_free(&q, block[n], ORDER_2M);
+	assert_non_null(kmem_pages_alloc(NULL, 5));
+	assert_int_equal(kmem_bytes(), RAM_BYTES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes_are_aligned_zeroed_and_charged),
+		cmocka_unit_test(an_exhausted_quota_is_null),
+		cmocka_unit_test(random_objects_keep_their_contents),
+		cmocka_unit_test(memory_runs_out_without_harm),
+		cmocka_unit_test(freeing_with_another_size_is_an_assertion),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}

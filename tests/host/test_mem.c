@@ -1,0 +1,480 @@
+// SOURCES: mm/mem.c mm/aspace.c mm/kpriv.c mm/pt.c mm/pt_formats.c mm/quota.c lib/rbtree.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "arch/cpu.h"
+#include "fake_mm.h"
+#include "hv/up.h"
+#include "mm/aspace.h"
+#include "mm/window.h"
+
+#define FREED 0x5a
+
+/* ---- Frames are host memory; an allocation fails when frames_left is used up ---- */
+static long frames_left = 1l << 40, big_frames_left = 1l << 40, frame_bytes;
+static enum frame_owner last_owner;
+
+bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
+{
+	void *p;
+
+	if (order ? big_frames_left-- <= 0 : frames_left-- <= 0)
+		return false;
+	p = aligned_alloc(PAGE_SIZE << order, PAGE_SIZE << order);
+	memset(p, FREED, PAGE_SIZE << order);
+	frame_bytes += (long)(PAGE_SIZE << order);
+	last_owner = owner;
+	*out = hpa((u64)p);
+	return true;
+}
+
+void frame_free(hpa_t start, u32 order)
+{
+	frame_bytes -= (long)(PAGE_SIZE << order);
+	free((void *)start.v);
+}
+
+void *window_map(enum window w, hpa_t a) { return (void *)a.v; }
+void window_unmap(enum window w) {}
+void window_zero(hpa_t a, u64 bytes) { memset((void *)a.v, 0, bytes); }
+
+/* ---- Upcalls ---- */
+static u32 flushes;
+static bool last_reference_gone;
+
+void up_tlb_flush(struct aspace *as, u64 mask)
+{
+	assert_false(as->lock.locked);
+	flushes++;
+}
+
+void object_init(struct object *o, enum obj_type type, struct quota *q) { o->type = type, o->refs = 1, o->quota = q; }
+void object_get(struct object *o) { o->refs++; }
+void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
+
+static struct mapping vm_slot;
+
+void up_vm_slot_unmap(const struct mapping *m)
+{
+	assert_ptr_equal(m->vm, vm_slot.vm);
+	assert_int_equal(m->va, vm_slot.va);
+	mem_detach(&vm_slot);
+	object_put(&m->mem->obj);
+}
+
+/* ---- Fixtures ---- */
+static struct quota quota;
+
+static struct mem *make_mem(u64 bytes, u32 flags)
+{
+	struct mem *m;
+
+	assert_int_equal(mem_create(bytes, flags, &quota, &m), 0);
+	return m;
+}
+
+static int setup(void **state)
+{
+	quota = (struct quota){.limit = GiB(1)};
+	flushes = 0;
+	frames_left = big_frames_left = fake_heap_left = 1l << 40;
+	return 0;
+}
+
+static void destroy(struct mem *m)
+{
+	while (!mem_destroy_step(m))
+		;
+}
+
+static void nothing_is_left(void)
+{
+	assert_int_equal(quota.used, 0);
+	assert_int_equal(quota.tables, 0);
+	assert_int_equal(quota.populated, 0);
+	assert_int_equal(fake_heap_live, 0);
+	assert_int_equal(frame_bytes, 0);
+}
+
+/* ---- Memory objects ---- */
+
+static void bad_sizes_and_flags_are_refused(void **state)
+{
+	static const struct { u64 bytes; u32 flags; } bad[] = {
+		{0, 0}, {1, 0}, {PAGE_SIZE + 1, 0}, {MEM_BYTES_MAX + PAGE_SIZE, 0}, {PAGE_SIZE, 4},
+	};
+	struct mem *m;
+
+	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(mem_create(bad[i].bytes, bad[i].flags, &quota, &m), -E_INVAL);
+	quota.limit = MiB(1);
+	assert_int_equal(mem_create(MiB(1), 0, &quota, &m), -E_NOMEM);
+	nothing_is_left();
+}
+
+static void creation_charges_all_and_populating_nothing_more(void **state)
+{
+	struct mem *m = make_mem(MiB(3), 0);
+	u64 charged = quota.used, offset = 0;
+
+	assert_true(charged >= MiB(3) + 2 * PAGE_SIZE);
+	quota.limit = charged;
+	while (offset < m->bytes)
+		assert_int_equal(mem_populate_step(m, &offset), 0);
+	assert_int_equal(quota.used, charged);
+	assert_int_equal(quota.populated, MiB(3));
+	assert_int_equal(m->populated, MiB(3));
+	destroy(m);
+	nothing_is_left();
+}
+
+static void guest_memory_takes_large_frames_where_whole_ones_fit(void **state)
+{
+	struct mem *m = make_mem(PAGE_2M + PAGE_SIZE, MEM_GUEST);
+	u64 bytes, at;
+	hpa_t a;
+
+	assert_int_equal(mem_frame(m, PAGE_SIZE * 3 + 5, &a, &bytes, &at), 0);
+	assert_int_equal(bytes, PAGE_2M);
+	assert_int_equal(at, 0);
+	assert_int_equal(last_owner, FRAME_GUEST);
+	assert_int_equal(((u8 *)a.v)[PAGE_2M - 1], 0);
+	assert_int_equal(mem_frame(m, PAGE_2M, &a, &bytes, &at), 0);
+	assert_int_equal(bytes, PAGE_SIZE);
+	assert_int_equal(at, PAGE_2M);
+	assert_int_equal(mem_frame(m, PAGE_2M + PAGE_SIZE, &a, &bytes, &at), -E_INVAL);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void without_large_frames_small_ones_serve(void **state)
+{
+	struct mem *m = make_mem(PAGE_2M, MEM_GUEST);
+	u64 bytes, at;
+	hpa_t a;
+
+	big_frames_left = 0;
+	assert_int_equal(mem_frame(m, PAGE_SIZE, &a, &bytes, &at), 0);
+	assert_int_equal(bytes, PAGE_SIZE);
+	big_frames_left = 1; /* the block stays in small pages */
+	assert_int_equal(mem_frame(m, 0, &a, &bytes, &at), 0);
+	assert_int_equal(bytes, PAGE_SIZE);
+	frames_left = 0;
+	assert_int_equal(mem_frame(m, 2 * PAGE_SIZE, &a, &bytes, &at), -E_NOMEM);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void a_slice_sees_the_parents_frames_only_inside(void **state)
+{
+	struct mem *m = make_mem(2 * PAGE_2M, MEM_GUEST), *s, *t;
+	u64 bytes, at;
+	hpa_t whole, part;
+
+	assert_int_equal(mem_create_slice(m, PAGE_SIZE, 2 * PAGE_2M, &quota, &s), -E_INVAL);
+	assert_int_equal(mem_create_slice(m, 1, PAGE_SIZE, &quota, &s), -E_INVAL);
+	assert_int_equal(mem_create_slice(m, PAGE_SIZE, PAGE_2M * 2 - PAGE_SIZE, &quota, &s), 0);
+	assert_int_equal(mem_frame(m, 0, &whole, &bytes, &at), 0);
+	assert_int_equal(mem_frame(s, 0, &part, &bytes, &at), 0);
+	assert_int_equal(part.v, whole.v + PAGE_SIZE);
+	assert_int_equal(bytes, PAGE_SIZE);
+	assert_int_equal(at, 0);
+	assert_int_equal(mem_frame(s, PAGE_2M, &part, &bytes, &at), 0);
+	assert_int_equal(bytes, PAGE_2M);
+	assert_int_equal(at, PAGE_2M - PAGE_SIZE);
+	assert_int_equal(mem_create_slice(s, PAGE_SIZE, PAGE_SIZE, &quota, &t), 0); /* of a slice */
+	assert_ptr_equal(t->parent, m);
+	assert_int_equal(mem_frame(t, 0, &part, &bytes, &at), 0);
+	assert_int_equal(part.v, whole.v + 2 * PAGE_SIZE);
+	assert_int_equal(m->obj.refs, 3);
+	destroy(t);
+	destroy(s);
+	assert_int_equal(m->obj.refs, 1);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void bytes_written_are_read_back_across_pages(void **state)
+{
+	static u8 in[3 * PAGE_SIZE], out[3 * PAGE_SIZE];
+	struct mem *m = make_mem(4 * PAGE_SIZE, 0);
+
+	for (u32 i = 0; i < sizeof(in); i++)
+		in[i] = (u8)(i * 7 + i / 256);
+	assert_int_equal(mem_write(m, 100, in, sizeof(in)), 0);
+	assert_int_equal(mem_read(m, 100, out, sizeof(out)), 0);
+	assert_memory_equal(in, out, sizeof(in));
+	assert_int_equal(mem_read(m, 0, out, 101), 0);
+	assert_int_equal(out[99], 0);
+	assert_int_equal(mem_write(m, PAGE_SIZE + 101, in, sizeof(in)), -E_INVAL);
+	assert_int_equal(mem_write(m, ~0ull, in, 2), -E_INVAL);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void a_boot_modules_frames_are_shown_and_then_freed(void **state)
+{
+	enum { PAGES = 600 };
+	u64 base = (u64)aligned_alloc(PAGE_SIZE, PAGES * PAGE_SIZE), bytes, at;
+	struct mem *m;
+	hpa_t a;
+
+	memset((void *)base, FREED, PAGES * PAGE_SIZE);
+	assert_int_equal(mem_create_borrowed(hpa(base), PAGES * PAGE_SIZE - 10, &m), 0);
+	assert_int_equal(((u8 *)base)[PAGES * PAGE_SIZE - 11], FREED);
+	assert_int_equal(((u8 *)base)[PAGES * PAGE_SIZE - 10], 0);
+	assert_int_equal(mem_frame(m, 5 * PAGE_SIZE + 1, &a, &bytes, &at), 0);
+	assert_int_equal(a.v, base + 5 * PAGE_SIZE);
+	assert_int_equal(bytes, PAGE_SIZE);
+	m->start = hpa(0); /* the frames are not the fake's to free one by one */
+	m->destroyed = PAGES;
+	assert_true(mem_destroy_step(m));
+	free((void *)base);
+	nothing_is_left();
+}
+
+/* ---- Address spaces ---- */
+
+static struct aspace space;
+
+static void make_space(void)
+{
+	assert_int_equal(aspace_init(&space, &quota), 0);
+	space.active = 1;
+}
+
+static void destroy_space(void)
+{
+	space.active = 0;
+	while (!aspace_destroy_step(&space))
+		;
+}
+
+static void bad_mappings_are_refused(void **state)
+{
+	struct mem *m = make_mem(MiB(1), 0);
+	static const struct { u64 va, offset, bytes; u32 prot; int error; } cases[] = {
+		{0, 0, PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1001, 0, PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1000, 1, PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1000, 0, 0, PROT_R, -E_INVAL},
+		{0x1000, 0, MiB(1) + PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1000, MiB(1), PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1000, ~0xfffull, PAGE_SIZE * 2, PROT_R, -E_INVAL},
+		{USER_VA_MAX, 0, PAGE_SIZE, PROT_R, -E_INVAL},
+		{USER_VA_MAX - PAGE_SIZE, 0, 2 * PAGE_SIZE, PROT_R, -E_INVAL},
+		{0xffff800000000000, 0, PAGE_SIZE, PROT_R, -E_INVAL},
+		{0x1000, 0, PAGE_SIZE, 0, -E_INVAL},
+		{0x1000, 0, PAGE_SIZE, PROT_W, -E_INVAL},
+		{0x1000, 0, PAGE_SIZE, PROT_R | PROT_W | PROT_X, -E_INVAL},
+		{0x1000, 0, PAGE_SIZE, PROT_R | PT_GLOBAL, -E_INVAL},
+		{MiB(1), 0, MiB(1), PROT_R, -E_EXIST},
+		{MiB(1) - PAGE_SIZE, 0, 2 * PAGE_SIZE, PROT_R, -E_EXIST},
+		{MiB(2) - PAGE_SIZE, 0, PAGE_SIZE, PROT_R, -E_EXIST},
+		{MiB(2), 0, PAGE_SIZE, PROT_R, 0},
+	};
+
+	make_space();
+	assert_int_equal(aspace_map(&space, m, MiB(1), 0, MiB(1), PROT_R), 0);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(aspace_map(&space, m, cases[i].va, cases[i].offset, cases[i].bytes, cases[i].prot),
+				 cases[i].error);
+	m->obj.dead = true;
+	assert_int_equal(aspace_map(&space, m, MiB(9), 0, PAGE_SIZE, PROT_R), -E_DEAD);
+	destroy_space();
+	assert_int_equal(m->obj.refs, 1);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void faults_fill_in_what_the_mapping_allows(void **state)
+{
+	struct mem *m = make_mem(MiB(4), MEM_GUEST);
+	struct pt_leaf l;
+
+	make_space();
+	assert_int_equal(aspace_map(&space, m, MiB(8) - PAGE_SIZE, PAGE_SIZE, MiB(3), PROT_R), 0);
+	assert_false(aspace_fault(&space, MiB(7), PF_USER));
+	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_WRITE));
+	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_FETCH));
+	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_RSVD | PF_PRESENT));
+	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER));
+	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER | PF_PRESENT)); /* lost race */
+	assert_true(pt_lookup(&space.pt, MiB(8) - PAGE_SIZE, &l));
+	assert_int_equal(l.prot, PT_R | PT_USER);
+	assert_false(pt_lookup(&space.pt, MiB(8) - 2 * PAGE_SIZE, &l));
+	assert_true(aspace_fault(&space, MiB(11) - PAGE_SIZE - 1, PF_USER));
+	assert_false(pt_lookup(&space.pt, MiB(11) - PAGE_SIZE, &l)); /* the mapping ends, the frame does not */
+	frames_left = big_frames_left = 0;
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
+static void aligned_guest_memory_is_mapped_in_large_pages(void **state)
+{
+	struct mem *m = make_mem(MiB(4), MEM_GUEST);
+	struct pt_leaf l;
+
+	make_space();
+	assert_int_equal(aspace_map(&space, m, MiB(8), 0, MiB(4), PROT_R | PROT_W), 0);
+	assert_true(aspace_fault(&space, MiB(11), PF_USER | PF_WRITE));
+	assert_true(pt_lookup(&space.pt, MiB(10), &l));
+	assert_int_equal(l.bytes, PAGE_2M);
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
+static void unmap_takes_whole_mappings_and_flushes(void **state)
+{
+	struct mem *m = make_mem(MiB(1), 0);
+	struct pt_leaf l;
+
+	make_space();
+	for (u64 va = MiB(1); va < MiB(4); va += MiB(1))
+		assert_int_equal(aspace_map(&space, m, va, 0, MiB(1), PROT_R), 0);
+	assert_int_equal(m->obj.refs, 4);
+	assert_true(aspace_fault(&space, MiB(2), PF_USER));
+	assert_int_equal(aspace_unmap(&space, MiB(2), PAGE_SIZE), -E_INVAL);
+	assert_int_equal(aspace_unmap(&space, MiB(1) + PAGE_SIZE, MiB(2)), -E_INVAL);
+	assert_int_equal(m->obj.refs, 4);
+	assert_int_equal(aspace_unmap(&space, MiB(3), MiB(5)), 0);
+	assert_int_equal(flushes, 0); /* it was never filled in */
+	assert_int_equal(aspace_unmap(&space, PAGE_SIZE, MiB(3) - PAGE_SIZE), 0);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(m->obj.refs, 1);
+	assert_true(list_empty(&m->mappings));
+	assert_false(pt_lookup(&space.pt, MiB(2), &l));
+	assert_false(aspace_fault(&space, MiB(2), PF_USER));
+	assert_int_equal(aspace_unmap(&space, MiB(1), MiB(1)), 0);
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
+static void kernel_pages_are_the_kernels_to_unmap(void **state)
+{
+	void *page = kmem_pages_alloc(NULL, 0);
+	struct mem *m = make_mem(MiB(1), 0);
+	struct pt_leaf l;
+
+	make_space();
+	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R | PROT_X), -E_INVAL);
+	assert_int_equal(aspace_map_kernel_page(&space, USER_VA_MAX, page, PROT_R), -E_INVAL);
+	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R | PROT_W), 0);
+	assert_true(pt_lookup(&space.pt, MiB(1), &l));
+	assert_int_equal(l.start.v, (u64)page);
+	assert_int_equal(l.prot, PT_R | PT_W | PT_USER);
+	assert_int_equal(aspace_map(&space, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
+	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R), -E_EXIST);
+	assert_int_equal(aspace_unmap(&space, MiB(1), PAGE_SIZE), -E_INVAL);
+	assert_false(aspace_fault(&space, MiB(1), PF_USER | PF_WRITE));
+	aspace_unmap_kernel_page(&space, MiB(2));
+	aspace_unmap_kernel_page(&space, MiB(1));
+	assert_int_equal(flushes, 1);
+	assert_false(pt_lookup(&space.pt, MiB(1), &l));
+	destroy_space();
+	destroy(m);
+	kmem_pages_free(NULL, page, 0);
+	nothing_is_left();
+}
+
+static void a_revoked_object_is_mapped_nowhere(void **state)
+{
+	struct mem *m = make_mem(MiB(2), 0);
+	struct pt_leaf l;
+
+	make_space();
+	for (u64 va = MiB(2); va < MiB(10); va += MiB(2)) {
+		assert_int_equal(aspace_map(&space, m, va, 0, MiB(2), PROT_R | PROT_W), 0);
+		assert_true(aspace_fault(&space, va, PF_USER | PF_WRITE));
+	}
+	vm_slot = (struct mapping){.vm = (struct vm *)&vm_slot, .mem = m, .va = GiB(1)};
+	assert_int_equal(mem_attach(m, &vm_slot), 0);
+	assert_int_equal(m->obj.refs, 6);
+	m->obj.dead = true;
+	mem_unmap_all(m);
+	assert_int_equal(m->obj.refs, 1);
+	assert_int_equal(flushes, 4);
+	for (u64 va = MiB(2); va < MiB(10); va += MiB(2))
+		assert_false(pt_lookup(&space.pt, va, &l));
+	assert_false(m->lock.locked);
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
+static void the_private_slot_gives_guarded_zeroed_pages(void **state)
+{
+	struct pt_leaf l;
+	hpa_t a, b;
+	void *p, *q;
+
+	make_space();
+	p = kpriv_alloc(&space, 2, &a);
+	q = kpriv_alloc(&space, 6, &b);
+	assert_int_equal((u64)p, KPRIV_BASE + PAGE_SIZE);
+	assert_int_equal((u64)q, KPRIV_BASE + KPRIV_CELL + PAGE_SIZE);
+	assert_int_equal(last_owner, FRAME_PRIVATE);
+	assert_false(pt_lookup(&space.pt, (u64)p - 1, &l));
+	assert_true(pt_lookup(&space.pt, (u64)p + PAGE_SIZE, &l));
+	assert_int_equal(l.prot, PT_R | PT_W);
+	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
+	assert_false(pt_lookup(&space.pt, (u64)q + 6 * PAGE_SIZE, &l));
+	assert_int_equal(kpriv_hpa(&space, (char *)p + 3).v, a.v + 3);
+	assert_int_equal(((u8 *)b.v)[77], 0);
+	kpriv_free(&space, p, 2);
+	assert_int_equal(flushes, 1);
+	assert_false(pt_lookup(&space.pt, (u64)p, &l));
+	assert_ptr_equal(kpriv_alloc(&space, 1, &a), p);
+	kpriv_free(&space, p, 1);
+	kpriv_free(&space, q, 6);
+	destroy_space();
+	nothing_is_left();
+}
+
+static void a_failed_private_allocation_leaves_nothing(void **state)
+{
+	hpa_t a;
+
+	make_space();
+	fake_heap_left = 2; /* of the three tables needed */
+	assert_null(kpriv_alloc(&space, 3, &a));
+	fake_heap_left = 9;
+	frames_left = 2;
+	assert_null(kpriv_alloc(&space, 3, &a));
+	frames_left = 9;
+	quota.limit = quota.used + 2 * PAGE_SIZE;
+	assert_null(kpriv_alloc(&space, 3, &a));
+	assert_int_equal(space.kpriv[0], 0);
+	destroy_space();
+	nothing_is_left();
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(bad_sizes_and_flags_are_refused),
+		T(creation_charges_all_and_populating_nothing_more),
+		T(guest_memory_takes_large_frames_where_whole_ones_fit),
+		T(without_large_frames_small_ones_serve),
+		T(a_slice_sees_the_parents_frames_only_inside),
+		T(bytes_written_are_read_back_across_pages),
+		T(a_boot_modules_frames_are_shown_and_then_freed),
+		T(bad_mappings_are_refused),
+		T(faults_fill_in_what_the_mapping_allows),
+		T(aligned_guest_memory_is_mapped_in_large_pages),
+		T(unmap_takes_whole_mappings_and_flushes),
+		T(kernel_pages_are_the_kernels_to_unmap),
+		T(a_revoked_object_is_mapped_nowhere),
+		T(the_private_slot_gives_guarded_zeroed_pages),
+		T(a_failed_private_allocation_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

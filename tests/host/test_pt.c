@@ -1,0 +1,313 @@
+// SOURCES: mm/pt.c mm/pt_formats.c mm/quota.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "fake_mm.h"
+#include "mm/pt.h"
+
+static const struct pt_format *const formats[] = {&pt_host_format, &pt_npt_format};
+
+static struct quota quota;
+
+static struct pt fresh(const struct pt_format *f)
+{
+	struct pt pt;
+
+	quota = (struct quota){.limit = GiB(1)};
+	assert_int_equal(pt_init(&pt, f, &quota), 0);
+	return pt;
+}
+
+static void destroy(struct pt *pt)
+{
+	while (!pt_destroy_step(pt, BIT(48)))
+		;
+	assert_int_equal(quota.used, 0);
+	assert_int_equal(quota.tables, 0);
+	assert_int_equal(fake_heap_live, 0);
+}
+
+static void the_largest_page_that_fits_is_used(void **state)
+{
+	static const struct { u64 va, a, bytes, at, leaf; } cases[] = {
+		{GiB(1), GiB(3), GiB(2), GiB(2), PAGE_1G},
+		{GiB(1), GiB(3) + PAGE_2M, GiB(1), GiB(1), PAGE_2M},
+		{PAGE_2M, GiB(3), PAGE_2M, PAGE_2M, PAGE_2M},
+		{PAGE_2M, GiB(3) + PAGE_SIZE, PAGE_2M, PAGE_2M, PAGE_SIZE},
+		{PAGE_2M - PAGE_SIZE, PAGE_2M * 9 - PAGE_SIZE, PAGE_2M + 2 * PAGE_SIZE, PAGE_2M, PAGE_2M},
+		{PAGE_2M, GiB(3), PAGE_2M - PAGE_SIZE, PAGE_2M, PAGE_SIZE},
+	};
+
+	for (u32 f = 0; f < ARRAY_SIZE(formats); f++)
+		for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+			struct pt pt = fresh(formats[f]);
+			struct pt_leaf l;
+
+			assert_int_equal(pt_map(&pt, cases[i].va, hpa(cases[i].a), cases[i].bytes, PT_R | PT_W), 0);
+			assert_true(pt_lookup(&pt, cases[i].at, &l));
+			assert_int_equal(l.bytes, cases[i].leaf);
+			assert_int_equal(l.start.v, cases[i].a + (cases[i].at - cases[i].va));
+			assert_false(pt_lookup(&pt, cases[i].va + cases[i].bytes, &l));
+			destroy(&pt);
+		}
+}
+
+static void without_1g_pages_2m_is_the_largest(void **state)
+{
+	struct pt pt = fresh(&pt_npt_format);
+	struct pt_leaf l;
+
+	cpu_facts.page_1g = false;
+	assert_int_equal(pt_map(&pt, 0, hpa(0), GiB(1), PT_R), 0);
+	cpu_facts.page_1g = true;
+	assert_true(pt_lookup(&pt, MiB(7), &l));
+	assert_int_equal(l.bytes, PAGE_2M);
+	destroy(&pt);
+}
+
+static void protection_survives_the_format(void **state)
+{
+	static const u32 prots[] = {PT_R, PT_R | PT_W, PT_R | PT_X, PT_R | PT_W | PT_UNCACHED};
+
+	for (u32 f = 0; f < ARRAY_SIZE(formats); f++)
+		for (u32 i = 0; i < ARRAY_SIZE(prots); i++)
+			for (u32 level = 1; level <= 3; level++)
+				assert_int_equal(formats[f]->decode(formats[f]->encode(prots[i], level)), prots[i]);
+	assert_int_equal(pt_host_format.decode(pt_host_format.encode(PT_R | PT_USER, 1)), PT_R | PT_USER);
+	assert_int_equal(pt_host_format.decode(pt_host_format.encode(PT_R | PT_GLOBAL, 1)), PT_R | PT_GLOBAL);
+	assert_true(pt_npt_format.encode(PT_R, 1) & 4); /* nested walks are user accesses */
+}
+
+static void equal_leaves_are_accepted_and_others_refused(void **state)
+{
+	struct pt pt = fresh(&pt_npt_format);
+
+	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R | PT_W), 0);
+	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R | PT_W), 0);
+	assert_int_equal(pt_map(&pt, PAGE_2M + PAGE_SIZE, hpa(GiB(1) + PAGE_SIZE), PAGE_SIZE, PT_R | PT_W), 0);
+	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R), -E_EXIST);
+	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(2)), PAGE_SIZE, PT_R | PT_W), -E_EXIST);
+	assert_int_equal(pt_map(&pt, 0, hpa(0), GiB(1), PT_R | PT_W), -E_EXIST);
+	destroy(&pt);
+}
+
+static void usage_bits_do_not_make_a_leaf_different(void **state)
+{
+	struct pt pt = fresh(&pt_host_format);
+	struct pt_leaf l;
+
+	assert_int_equal(pt_map(&pt, 0, hpa(PAGE_2M), PAGE_SIZE, PT_R | PT_W), 0);
+	assert_true(pt_lookup(&pt, 0, &l));
+	*l.entry |= pt.fmt->accessed | pt.fmt->dirty;
+	assert_int_equal(pt_map(&pt, 0, hpa(PAGE_2M), PAGE_SIZE, PT_R | PT_W), 0);
+	destroy(&pt);
+}
+
+static void unmapping_a_part_splits_the_page(void **state)
+{
+	struct pt pt = fresh(&pt_npt_format);
+	struct pt_leaf l;
+	bool flush;
+
+	assert_int_equal(pt_map(&pt, 0, hpa(GiB(4)), GiB(1), PT_R | PT_W | PT_X), 0);
+	assert_int_equal(pt_unmap(&pt, MiB(10) + PAGE_SIZE, PAGE_SIZE, &flush), 0);
+	assert_true(flush);
+	assert_false(pt_lookup(&pt, MiB(10) + PAGE_SIZE, &l));
+	assert_true(pt_lookup(&pt, MiB(10), &l));
+	assert_int_equal(l.bytes, PAGE_SIZE);
+	assert_int_equal(l.start.v, GiB(4) + MiB(10));
+	assert_int_equal(l.prot, PT_R | PT_W | PT_X);
+	assert_true(pt_lookup(&pt, MiB(12), &l));
+	assert_int_equal(l.bytes, PAGE_2M);
+	assert_int_equal(pt_unmap(&pt, GiB(5), GiB(1), &flush), 0);
+	assert_false(flush);
+	destroy(&pt);
+}
+
+static void protecting_never_adds_rights(void **state)
+{
+	struct pt pt = fresh(&pt_host_format);
+	struct pt_leaf l;
+	bool flush;
+
+	assert_int_equal(pt_map(&pt, 0, hpa(GiB(4)), PAGE_2M, PT_R | PT_W | PT_USER), 0);
+	assert_int_equal(pt_protect(&pt, PAGE_SIZE, PAGE_SIZE, PT_R | PT_X, &flush), 0);
+	assert_true(flush);
+	assert_true(pt_lookup(&pt, PAGE_SIZE, &l));
+	assert_int_equal(l.prot, PT_R | PT_USER);
+	assert_true(pt_lookup(&pt, 0, &l));
+	assert_int_equal(l.prot, PT_R | PT_W | PT_USER);
+	assert_int_equal(pt_protect(&pt, PAGE_SIZE, PAGE_SIZE, PT_R | PT_W, &flush), 0);
+	assert_false(flush);
+	destroy(&pt);
+}
+
+static void running_out_of_memory_is_an_error_and_leaks_nothing(void **state)
+{
+	for (long left = 0; left < 4; left++) {
+		struct pt pt = fresh(&pt_host_format);
+		bool flush;
+		int e;
+
+		fake_heap_left = left;
+		e = pt_map(&pt, PAGE_SIZE, hpa(PAGE_SIZE), PAGE_SIZE, PT_R);
+		assert_int_equal(e, left < 3 ? -E_NOMEM : 0);
+		fake_heap_left = 1l << 40;
+		assert_int_equal(pt_map(&pt, GiB(1), hpa(0), PAGE_2M, PT_R), 0);
+		fake_heap_left = 0;
+		assert_int_equal(pt_unmap(&pt, GiB(1), PAGE_SIZE, &flush), -E_NOMEM);
+		fake_heap_left = 1l << 40;
+		destroy(&pt);
+	}
+}
+
+static void the_quota_bounds_the_tables(void **state)
+{
+	struct pt pt = fresh(&pt_host_format);
+
+	quota.limit = 6 * PAGE_SIZE;
+	assert_int_equal(pt_map(&pt, 0, hpa(0), PAGE_SIZE, PT_R), 0);
+	assert_int_equal(quota.tables, 4 * PAGE_SIZE);
+	assert_int_equal(pt_map(&pt, BIT(40), hpa(0), PAGE_SIZE, PT_R), -E_NOMEM);
+	destroy(&pt);
+}
+
+static void freeing_tables_is_done_in_bounded_steps(void **state)
+{
+	struct pt pt = fresh(&pt_host_format);
+	u32 steps = 1;
+
+	for (u64 i = 0; i < 1500; i++)
+		assert_int_equal(pt_map(&pt, i * PAGE_2M, hpa(PAGE_SIZE), PAGE_SIZE, PT_R), 0);
+	while (!pt_destroy_step(&pt, BIT(47)))
+		steps++;
+	assert_true(steps >= 3);
+	assert_int_equal(fake_heap_live, 0);
+	assert_true(pt_destroy_step(&pt, BIT(47)));
+}
+
+static void shared_kernel_entries_are_copied_and_kept(void **state)
+{
+	static u64 kernel_root[512] __aligned(4096);
+	struct pt pt;
+
+	kernel_root[256] = 0x1003;
+	kernel_root[510] = 0x2003; /* KPRIV */
+	kernel_root[511] = 0x3003;
+	kernel_root[0] = 0x4003;
+	pt_kernel_root = kernel_root;
+	pt = fresh(&pt_host_format);
+	assert_int_equal(pt.root[256], 0x1003);
+	assert_int_equal(pt.root[510], 0);
+	assert_int_equal(pt.root[511], 0x3003);
+	assert_int_equal(pt.root[0], 0);
+	pt_kernel_root = NULL;
+	assert_int_equal(pt_map(&pt, 0xffffff0000001000, hpa(PAGE_SIZE), PAGE_SIZE, PT_R | PT_W), 0);
+	while (!pt_free_tables(&pt, 0xffffff0000000000, 0xffffff0040000000))
+		;
+	assert_int_equal(pt.root[511], 0x3003);
+	while (!pt_destroy_step(&pt, BIT(47)))
+		;
+	assert_int_equal(quota.used, 0);
+	assert_int_equal(fake_heap_live, 0);
+}
+
+/* The model: frame number and protection of each 4 KiB page of 32 MiB, over two table formats. */
+enum { MODEL_PAGES = 8192 };
+static struct { u64 pfn; u32 prot; } model[MODEL_PAGES];
+
+static bool check_model_leaf(u64 va, const struct pt_leaf *l, void *arg)
+{
+	u32 *seen = arg;
+
+	for (u64 i = 0; i < l->bytes / PAGE_SIZE; i++, (*seen)++) {
+		assert_int_equal(model[va / PAGE_SIZE + i].pfn, l->start.v / PAGE_SIZE + i);
+		assert_int_equal(model[va / PAGE_SIZE + i].prot, l->prot);
+	}
+	return true;
+}
+
+static bool range_free(u64 page, u64 n)
+{
+	for (u64 i = 0; i < n; i++)
+		if (model[page + i].pfn)
+			return false;
+	return true;
+}
+
+static void random_round(struct pt *pt)
+{
+	u64 n = rand() % 4 ? (u64)(rand() % 700 + 1) : 512 * (u64)(rand() % 3 + 1);
+	u64 page = (u64)rand() % (MODEL_PAGES - n), pfn;
+	bool flush, present;
+
+	if (rand() % 2)
+		page = MIN(ALIGN_DOWN(page, 512ull), MODEL_PAGES - n);
+	present = !range_free(page, n);
+	switch (rand() % 4) {
+	case 0:
+	case 1:
+		if (present)
+			break;
+		pfn = ((u64)rand() % 1000 + 1) * 512 + (rand() % 2 ? page % 512 : 1);
+		assert_int_equal(pt_map(pt, page * PAGE_SIZE, hpa(pfn * PAGE_SIZE), n * PAGE_SIZE, PT_R | PT_W), 0);
+		for (u64 i = 0; i < n; i++) {
+			model[page + i].pfn = pfn + i;
+			model[page + i].prot = PT_R | PT_W;
+		}
+		break;
+	case 2:
+		assert_int_equal(pt_unmap(pt, page * PAGE_SIZE, n * PAGE_SIZE, &flush), 0);
+		assert_int_equal(flush, present);
+		memset(&model[page], 0, n * sizeof(model[0]));
+		break;
+	case 3:
+		assert_int_equal(pt_protect(pt, page * PAGE_SIZE, n * PAGE_SIZE, PT_R, &flush), 0);
+		for (u64 i = 0; i < n; i++)
+			model[page + i].prot &= PT_R;
+		break;
+	}
+}
+
+static void random_calls_agree_with_a_model(void **state)
+{
+	for (u32 f = 0; f < ARRAY_SIZE(formats); f++) {
+		struct pt pt = fresh(formats[f]);
+
+		memset(model, 0, sizeof(model));
+		for (u32 round = 0; round < 2000; round++) {
+			u32 seen = 0, mapped = 0;
+
+			random_round(&pt);
+			if (round % 16)
+				continue;
+			pt_for_each(&pt, 0, MODEL_PAGES * PAGE_SIZE, check_model_leaf, &seen);
+			for (u32 i = 0; i < MODEL_PAGES; i++)
+				mapped += model[i].pfn != 0;
+			assert_int_equal(seen, mapped);
+		}
+		destroy(&pt);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_largest_page_that_fits_is_used),
+		cmocka_unit_test(without_1g_pages_2m_is_the_largest),
+		cmocka_unit_test(protection_survives_the_format),
+		cmocka_unit_test(equal_leaves_are_accepted_and_others_refused),
+		cmocka_unit_test(usage_bits_do_not_make_a_leaf_different),
+		cmocka_unit_test(unmapping_a_part_splits_the_page),
+		cmocka_unit_test(protecting_never_adds_rights),
+		cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
+		cmocka_unit_test(the_quota_bounds_the_tables),
+		cmocka_unit_test(freeing_tables_is_done_in_bounded_steps),
+		cmocka_unit_test(shared_kernel_entries_are_copied_and_kept),
+		cmocka_unit_test(random_calls_agree_with_a_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
