@@ -54,7 +54,7 @@ u32 fpu_area_bytes(void)
 {
 	u32 n = cpu_facts.xsave ? cpu_facts.xsave_size : 0;
 
-	/* Components beyond those allowed (AMX) lie behind them in the standard format and are never saved. */
+	/* Components that no guest gets (AMX) lie behind all others in the standard format. */
 	return MIN(MAX(n, (u32)sizeof(struct fpu_area)), FPU_STATE_BYTES);
 }
 
@@ -88,7 +88,8 @@ static void area_save(struct vcpu *v)
 	}
 	if (xgetbv(0) != all)
 		xsetbv(0, all);
-	__asm__ volatile("xsave64 (%0)" : : "r"(v->priv->fpu), "a"((u32)all), "d"((u32)(all >> 32)) : "memory");
+	__asm__ volatile("xsave64 (%0)"
+			 : : "r"(v->priv->fpu), "a"((u32)all), "d"((u32)(all >> 32)) : "memory");
 }
 
 static void area_restore(struct vcpu *v)
@@ -102,7 +103,8 @@ static void area_restore(struct vcpu *v)
 	}
 	if (xgetbv(0) != all)
 		xsetbv(0, all);
-	__asm__ volatile("xrstor64 (%0)" : : "r"(v->priv->fpu), "a"((u32)all), "d"((u32)(all >> 32)) : "memory");
+	__asm__ volatile("xrstor64 (%0)"
+			 : : "r"(v->priv->fpu), "a"((u32)all), "d"((u32)(all >> 32)) : "memory");
 	if (v->xcr0 != all)
 		xsetbv(0, v->xcr0);
 }

@@ -8,7 +8,7 @@
 #include "hv/up.h"
 #include "hv/vcpu.h"
 
-/* The state components that a guest may enable: x87, SSE, AVX, AVX-512 and PKRU, as far as the CPU has them. */
+/* What a guest may enable: x87, SSE, AVX, AVX-512 and PKRU, as far as the CPU has them. */
 u64 fpu_xcr0_allowed(const struct cpu_facts *f);
 
 /*

@@ -1,4 +1,7 @@
-/* Permission bitmaps: a set bit makes the access leave the guest. AMD APM 2, "IOIO Intercept", "MSR Intercepts". */
+/*
+ * Permission bitmaps: a set bit makes the access leave the guest. AMD APM 2, "IOIO Intercept",
+ * "MSR Intercepts".
+ */
 #include "svm/svm.h"
 
 #include "arch/msr.h"

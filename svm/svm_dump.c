@@ -11,15 +11,17 @@ static const struct {
 	u16 offset, bytes;
 } fields[] = {
 	FIELD("EXITCODE", exit_code), FIELD("EXITINFO1", exit_info1), FIELD("EXITINFO2", exit_info2),
-	FIELD("EXITINTINFO", exit_int_info), FIELD("EXITINTERR", exit_int_error), FIELD("EVENTINJ", event_inj),
-	FIELD("EVENTERR", event_inj_error), FIELD("nRIP", next_rip), FIELD("V_INTR", int_ctl),
+	FIELD("EXITINTINFO", exit_int_info), FIELD("EXITINTERR", exit_int_error),
+	FIELD("EVENTINJ", event_inj), FIELD("EVENTERR", event_inj_error), FIELD("nRIP", next_rip), FIELD("V_INTR", int_ctl),
 	FIELD("V_VECTOR", int_vector), FIELD("INT_STATE", int_state), FIELD("ASID", asid),
-	FIELD("INTERCEPT_EXC", intercept_exc), FIELD("INTERCEPT1", intercept1), FIELD("INTERCEPT2", intercept2),
+	FIELD("INTERCEPT_EXC", intercept_exc), FIELD("INTERCEPT1", intercept1),
+	FIELD("INTERCEPT2", intercept2),
 	FIELD("TSC_OFFSET", tsc_offset), FIELD("IOPM_BASE", iopm_base), FIELD("MSRPM_BASE", msrpm_base),
 	FIELD("NP_ENABLE", nested_ctl), FIELD("N_CR3", nested_cr3), FIELD("CLEAN", clean),
 	FIELD("CR0", cr0), FIELD("CR2", cr2), FIELD("CR3", cr3), FIELD("CR4", cr4), FIELD("EFER", efer),
 	FIELD("CPL", cpl), FIELD("DR6", dr6), FIELD("DR7", dr7), FIELD("G_PAT", g_pat), FIELD("STAR", star),
-	FIELD("LSTAR", lstar), FIELD("CSTAR", cstar), FIELD("SFMASK", sfmask), FIELD("KERNEL_GS", kernel_gs_base),
+	FIELD("LSTAR", lstar), FIELD("CSTAR", cstar), FIELD("SFMASK", sfmask),
+	FIELD("KERNEL_GS", kernel_gs_base),
 	FIELD("SYSENTER_CS", sysenter_cs), FIELD("SYSENTER_ESP", sysenter_esp),
 	FIELD("SYSENTER_EIP", sysenter_eip),
 };
@@ -34,7 +36,8 @@ static const struct {
 };
 
 static const char *const gpr_names[GPRS] = {
-	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+	"r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15",
 };
 
 static u64 field_value(const struct vmcb *b, u32 i)
@@ -59,7 +62,8 @@ void svm_dump(struct vcpu *v)
 			   gpr_names[i + 2], (unsigned long long)r->gpr[i + 2],
 			   gpr_names[i + 3], (unsigned long long)r->gpr[i + 3]);
 	for (u32 i = 0; i < ARRAY_SIZE(segments); i++) {
-		const struct vmcb_seg *g = (const struct vmcb_seg *)((const u8 *)b + segments[i].offset);
+		const u8 *at = (const u8 *)b + segments[i].offset;
+		const struct vmcb_seg *g = (const struct vmcb_seg *)at;
 
 		log_notice("svm:   %-4s %04x attr %03x limit %08x base %016llx", segments[i].name, g->selector,
 			   g->attrib, g->limit, (unsigned long long)g->base);

@@ -122,7 +122,7 @@ static bool reexecuted(const struct svm_vcpu *s, u32 event)
 	       (type == HV_EVENT_EXCEPTION && (vector == EXC_BP || vector == EXC_OF));
 }
 
-/* The exit came while the CPU delivered `event`: it is delivered again. True: it was the offered interrupt. */
+/* The exit came while the CPU delivered `event`: it is delivered again. True: it was the offer. */
 static bool requeue(struct svm_vcpu *s, u32 event)
 {
 	u64 code = s->vmcb->exit_code;

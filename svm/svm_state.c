@@ -1,4 +1,7 @@
-/* Guest state in and out of the control block. AMD APM 2, "VMCB State Save Area", "Canonicalization and Consistency Checks". */
+/*
+ * Guest state in and out of the control block. AMD APM 2, "VMCB State Save Area", "Canonicalization and
+ * Consistency Checks".
+ */
 #include "svm/svm.h"
 
 #include "arch/msr.h"
@@ -6,7 +9,9 @@
 #include "hv/x86.h"
 #include "lib/string.h"
 
-#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_DEFINED                                                                      \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | \
+	 CR0_CD | CR0_PG)
 #define CR3_DEFINED ((1ull << 52) - 1)
 #define RFLAGS_DEFINED 0x3f7fd5ull
 #define DR6_FIXED 0xffff0ff0ull
@@ -29,9 +34,18 @@ static const u16 seg_offset[SEGS] = {
 	[SEG_LDTR] = offsetof(struct vmcb, ldtr), [SEG_TR] = offsetof(struct vmcb, tr),
 };
 
-static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg) { return (struct vmcb_seg *)((u8 *)b + seg_offset[seg]); }
+static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg)
+{
+	return (struct vmcb_seg *)((u8 *)b + seg_offset[seg]);
+}
 
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+/*
+ * VMRUN and VMLOAD sign-extend addresses without a fault, and QEMU's TCG lets a guest write any: what get
+ * gives out is what the CPU will use, and can be set again.
+ */
+static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
+
+static bool canonical(u64 a) { return canonicalize(a) == a; }
 
 /* ---- Reset ---- */
 
@@ -65,12 +79,13 @@ static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
 	for (u32 i = 0; i < SEGS; i++) {
 		const struct vmcb_seg *g = seg_of(b, i);
 
-		st->seg[i] = (struct seg_state){g->selector, g->attrib, g->limit, g->base};
+		st->seg[i] = (struct seg_state){g->selector, g->attrib, g->limit,
+					       canonicalize(g->base)};
 	}
 	/* The CPU keeps the privilege level apart; SS.DPL may be stale. */
 	st->seg[SEG_SS].attr = (u16)((b->ss.attrib & ~0x60u) | (u32)(b->cpl & 3) << 5);
-	st->gdtr = (struct table_state){b->gdtr.base, b->gdtr.limit, 0};
-	st->idtr = (struct table_state){b->idtr.base, b->idtr.limit, 0};
+	st->gdtr = (struct table_state){canonicalize(b->gdtr.base), (u16)b->gdtr.limit, 0};
+	st->idtr = (struct table_state){canonicalize(b->idtr.base), (u16)b->idtr.limit, 0};
 }
 
 static void get_control(struct svm_vcpu *s, struct vcpu_state *st)
@@ -89,13 +104,13 @@ static void get_msrs(struct svm_vcpu *s, struct vcpu_state *st)
 	const struct vmcb *b = s->vmcb;
 
 	st->msr.star = b->star;
-	st->msr.lstar = b->lstar;
-	st->msr.cstar = b->cstar;
+	st->msr.lstar = canonicalize(b->lstar);
+	st->msr.cstar = canonicalize(b->cstar);
 	st->msr.sfmask = b->sfmask;
-	st->msr.kernel_gs_base = b->kernel_gs_base;
+	st->msr.kernel_gs_base = canonicalize(b->kernel_gs_base);
 	st->msr.sysenter_cs = b->sysenter_cs;
-	st->msr.sysenter_esp = b->sysenter_esp;
-	st->msr.sysenter_eip = b->sysenter_eip;
+	st->msr.sysenter_esp = canonicalize(b->sysenter_esp);
+	st->msr.sysenter_eip = canonicalize(b->sysenter_eip);
 	st->msr.pat = b->g_pat;
 	st->msr.tsc = rdtsc() + b->tsc_offset;
 	st->msr.tsc_aux = svm_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
@@ -148,7 +163,7 @@ static bool control_valid(const struct vcpu_state *st)
 	if ((st->cr0 & ~(u64)CR0_DEFINED) || (paging && !(st->cr0 & CR0_PE)) ||
 	    ((st->cr0 & CR0_NW) && !(st->cr0 & CR0_CD)))
 		return false;
-	if ((st->cr4 & ~svm_caps.cr4_mask) || (st->cr3 & ~((1ull << svm_caps.phys_bits) - 1)) || st->cr8 > 15)
+	if ((st->cr4 & ~svm_caps.cr4_mask) || st->cr3 >> svm_caps.phys_bits || st->cr8 > 15)
 		return false;
 	if ((st->efer & ~svm_caps.efer_mask) || lma != (lme && paging) || (lma && !(st->cr4 & CR4_PAE)))
 		return false;

@@ -183,11 +183,27 @@ static void skipping_wraps_as_the_mode_says(void **state)
 	assert_int_equal(private.regs.rip, 0x100000001);
 }
 
+/* INIT and SIPI get and set again what a guest left behind: that may never fail. */
+static void what_a_guest_left_can_be_set_again(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = long_mode(v);
+
+	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+	block.fs.base = block.kernel_gs_base = block.gdtr.base = 1ull << 63 | 0x1234;
+	block.lstar = 1ull << 47;
+	svm_get_state(v, &st, GROUPS);
+	assert_int_equal(st.seg[SEG_FS].base, 0x1234);
+	assert_int_equal(st.msr.lstar, 0xffff800000000000);
+	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reset_state_is_that_of_the_manual),
 		cmocka_unit_test(what_is_set_is_got),
+		cmocka_unit_test(what_a_guest_left_can_be_set_again),
 		cmocka_unit_test(a_bad_value_changes_nothing),
 		cmocka_unit_test(long_mode_switches_with_paging),
 		cmocka_unit_test(no_value_of_set_cr_reaches_the_host),
