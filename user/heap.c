@@ -4,8 +4,8 @@
  */
 #include "lib/assert.h"
 #include "lib/string.h"
+#include "user/internal.h"
 #include "user/rt.h"
-#include "user/sys.h"
 
 #define ARENA_BYTES MiB(1)
 #define ALIGNMENT 16u
@@ -54,13 +54,8 @@ static void free_list_remove(struct block *b)
 static struct block *arena_add(size_t need)
 {
 	size_t bytes = ALIGN_UP(need + HEADER, ARENA_BYTES);
-	s64 mem = mem_create(bytes, 0);
-	struct block *b, *end;
+	struct block *b = rt_pages(bytes), *end;
 
-	if (mem < 0)
-		return NULL;
-	b = rt_map((handle_t)mem, bytes, PROT_R | PROT_W, NULL);
-	handle_close((handle_t)mem);
 	if (!b)
 		return NULL;
 	b->before = 0;

@@ -62,6 +62,16 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	return e < 0 ? NULL : (void *)va;
 }
 
+void *rt_pages(u64 bytes)
+{
+	s64 mem = mem_create(bytes, 0);
+	void *p = mem < 0 ? NULL : rt_map((handle_t)mem, bytes, PROT_R | PROT_W, NULL);
+
+	if (mem >= 0)
+		handle_close((handle_t)mem); /* the mapping keeps it */
+	return p;
+}
+
 /* ---- Threads ---- */
 
 static struct rt_thread_info *thread_self(void)
