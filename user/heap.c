@@ -105,10 +105,11 @@ void *rt_alloc(size_t n)
 
 void rt_free(void *p)
 {
-	struct block *b = (struct block *)((u8 *)p - HEADER), *n;
+	struct block *b, *n;
 
 	if (!p)
 		return;
+	b = (struct block *)((u8 *)p - HEADER);
 	rt_lock(&heap.lock);
 	ASSERT(b->size & USED);
 	b->size &= ~(size_t)USED;
