@@ -11,6 +11,7 @@
 #define ENTRY_AD 0x60ull /* accessed and dirty change without changing the translation */
 #define ADDRESS 0x000ffffffffff000ull
 #define CODE_WINDOW WALK_LEVELS
+static_assert(WINDOW_GUEST_WALK + CODE_WINDOW < WINDOWS, "a window for each level and the code");
 
 /* One paging mode. SDM 3, "Paging"; levels count from the root. */
 struct walk_format {
@@ -71,6 +72,8 @@ static inline const u8 *window(struct vcpu *v, u32 w, u64 a)
 	struct walk_cache *c = &v->walk;
 
 	if (unlikely(c->frame[w] != (a & ~(PAGE_SIZE - 1)))) {
+		if (c->frame[w] != ~0ull)
+			window_unmap(WINDOW_GUEST_WALK + w);
 		c->frame[w] = a & ~(PAGE_SIZE - 1);
 		c->va[w] = window_map(WINDOW_GUEST_WALK + w, hpa(c->frame[w]));
 	}

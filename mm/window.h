@@ -6,9 +6,15 @@
 
 struct cpu;
 
-enum window { WINDOW_A, WINDOW_B, WINDOW_GUEST_WALK, WINDOW_ZERO /* of window_zero */, WINDOWS = 8 };
+enum window {
+	WINDOW_A,
+	WINDOW_B,
+	WINDOW_ZERO,	   /* of window_zero */
+	WINDOW_GUEST_WALK, /* from here on: held while a vCPU is loaded */
+	WINDOWS = 8
+};
 
-/* Maps the 4 KiB frame of a; returns the address of a itself inside it. */
+/* Maps the 4 KiB frame of a, in place of what the window showed; returns the address of a itself inside it. */
 void *window_map(enum window w, hpa_t a);
 void window_unmap(enum window w);
 /* Zeroes frames [a, a+bytes), 4 KiB aligned, through the windows. */
