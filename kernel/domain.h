@@ -38,7 +38,6 @@ struct domain {
 	bool status_set;	/* [d] */
 	struct vm *vm;		/* [d] its VM, for the statistics; one VM a domain */
 	u64 cpu_ns;		/* [a] run time of its threads */
-	u64 populated;		/* [a] bytes of frames in its memory objects */
 };
 
 #define DOMAIN_MIN_QUOTA KiB(64)

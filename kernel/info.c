@@ -20,6 +20,7 @@ static u32 fill_domain(const struct object *o, union any_info *out)
 	i->quota_bytes = d->quota.limit;
 	i->used_bytes = d->quota.used;
 	i->table_bytes = d->quota.tables;
+	i->populated_bytes = d->quota.populated;
 	i->cpu_ns = d->cpu_ns;
 	i->threads = d->thread_count;
 	i->vcpus = d->vcpu_count;

@@ -89,7 +89,7 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 
 		if (!strcmp(mod->name, "init") || !mod->bytes)
 			continue;
-		need(mem_create_borrowed(mod->start, ALIGN_UP(mod->bytes, PAGE_SIZE), &m), "a module's memory");
+		need(mem_create_borrowed(mod->start, mod->bytes, &m), "a module's memory");
 		h = handle_install(d, &m->obj, R_DUP | R_REVOKE | R_INFO | R_READ);
 		need((int)MIN(h, 0), "a module's handle");
 		str_copy(im->name, mod->name, sizeof(im->name));
@@ -103,7 +103,7 @@ static void free_init_module(const struct boot_module *mod)
 {
 	struct mem *m;
 
-	if (!mem_create_borrowed(mod->start, ALIGN_UP(mod->bytes, PAGE_SIZE), &m))
+	if (!mem_create_borrowed(mod->start, mod->bytes, &m))
 		object_put(&m->obj); /* the last reference: the reaper gives the frames back */
 }
 

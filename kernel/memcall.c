@@ -74,15 +74,13 @@ s64 sys_unmap(struct object *obj, const struct sys_args *args)
 /* 2 MiB at a time; the creator's own reference keeps m over the preemption points. */
 static int populate(struct mem *m)
 {
-	u64 offset = 0, bytes, start_offset;
-	hpa_t start;
+	u64 offset = 0;
 
 	while (offset < m->bytes) {
-		int r = mem_frame(m, offset, &start, &bytes, &start_offset);
+		int r = mem_populate_step(m, &offset);
 
 		if (r)
 			return r;
-		offset = start_offset + bytes;
 		preempt_point();
 		if (thread_must_leave())
 			return -E_INTR;

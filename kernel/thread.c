@@ -68,12 +68,13 @@ static bool join_domain(struct domain *d, struct thread *t)
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
 {
 	struct thread *t = thread_alloc(d, &d->quota);
+	hpa_t stack_hpa;
 	int r = -E_NOMEM;
 
 	if (!t)
 		return -E_NOMEM;
 	t->start = *a;
-	t->kstack = kpriv_alloc(&d->aspace, KSTACK_PAGES, NULL);
+	t->kstack = kpriv_alloc(&d->aspace, KSTACK_PAGES, &stack_hpa);
 	if (!t->kstack)
 		goto no_stack;
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;

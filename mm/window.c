@@ -1,7 +1,6 @@
 #include "mm/window.h"
 
 #include "hv/cpu.h"
-#include "lib/assert.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "mm/internal.h"
@@ -42,13 +41,15 @@ int window_cpu_init(struct cpu *c)
 void *window_map(enum window w, hpa_t a)
 {
 	struct cpu *c = this_cpu();
+	u64 old = c->window_pte[w];
+	char *page = (char *)c->window + w * PAGE_SIZE;
 
-	DEBUG_ASSERT(!c->window_pte[w]);
 	__atomic_store_n(&c->window_pte[w], leaf(ALIGN_DOWN(a.v, PAGE_SIZE), 1), __ATOMIC_RELEASE);
-	return (char *)c->window + w * PAGE_SIZE + a.v % PAGE_SIZE;
+	if (old) /* what is not present is never cached */
+		invlpg((u64)page);
+	return page + a.v % PAGE_SIZE;
 }
 
-/* Nothing that is not present is ever cached, so that mapping needs no flush. */
 void window_unmap(enum window w)
 {
 	struct cpu *c = this_cpu();
