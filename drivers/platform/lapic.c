@@ -6,6 +6,7 @@
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/x86.h"
+#include "lib/string.h"
 #include "mm/kmap.h"
 #include "mm/pt.h"
 
@@ -30,6 +31,8 @@
 #define CALIBRATE_READS 50000000u
 #define INIT_WAIT_NS 10000000 /* MP specification 1.4, B.4: 10 ms after INIT, 200 us between SIPIs */
 #define SIPI_WAIT_NS 200000
+#define STEADY_ROUNDS 64
+#define STEADY_CHANGES 4 /* on the way into the loop */
 
 /* [I] after lapic_timer_calibrate */
 static struct {
@@ -68,12 +71,35 @@ static void mask_8259s(void)
 	outb(PIC2_DATA, 0xff);
 }
 
+/*
+ * QEMU's TCG with -icount: it ends with "Bad icount read" when an MSR access looks at its clock, as those to the
+ * x2APIC's timer do. There, and nowhere else, the TSC grows by the same few ticks in every round of a loop.
+ */
+static bool counts_instructions(void)
+{
+	struct cpuid r = cpu_facts.hypervisor ? cpuid(0x40000000, 0) : (struct cpuid){0};
+	u64 last = rdtsc(), last_step = 0;
+	u32 changes = 0;
+
+	if (memcmp(&r.ebx, "TCGTCGTCGTCG", sizeof(r) - sizeof(r.eax)))
+		return false;
+	for (u32 i = 0; i < STEADY_ROUNDS; i++) { /* no branch but the loop's: every round is as long */
+		u64 now = rdtsc(), step = now - last;
+
+		changes += step != last_step;
+		last_step = step;
+		last = now;
+	}
+	return changes <= STEADY_CHANGES;
+}
+
 void lapic_init_boot(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
 
 	mask_8259s();
-	lapic.x2apic = cpu_facts.x2apic;
+	/* Firmware that has switched x2APIC mode on is followed: there is no way back but through "disabled". */
+	lapic.x2apic = cpu_facts.x2apic && (base & APIC_BASE_X2APIC || !counts_instructions());
 	if (!lapic.x2apic) {
 		lapic.regs = mmio_map(hpa(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE)), PAGE_SIZE,
 				      PT_R | PT_W | PT_UNCACHED);
