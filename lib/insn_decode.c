@@ -1,7 +1,7 @@
 #include "lib/insn_decode.h"
 
 enum { /* registers by their number in the encoding: order of enum gpr and enum seg of uapi/run.h */
-	RAX = 0, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7,
+	RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7,
 	ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5,
 };
 
@@ -256,10 +256,8 @@ static bool classify_0f(struct insn *out)
 		out->kind = kind[op - 0x20];
 		return !(out->prefixes & INSN_P_LOCK); /* AMD's other name for CR8 */
 	}
-	if (op == 0x06)
-		out->kind = INSN_CLTS;
-	else if (op == 0x01 && sub == 6)
-		out->kind = INSN_LMSW;
+	if (op == 0x06 || (op == 0x01 && sub == 6))
+		out->kind = op == 0x06 ? INSN_CLTS : INSN_LMSW;
 	else if ((op == 0xb6 || op == 0xb7) && out->has_mem)
 		set_move(out, INSN_LOAD, op & 1 ? 2 : 1, INSN_EXTEND_ZERO);
 	else if ((op == 0xbe || op == 0xbf) && out->has_mem)
