@@ -34,9 +34,13 @@ int loader_place_initrd(struct loader *l, u64 floor, u64 limit, u64 *gpa)
 	u64 start = bytes <= end ? ALIGN_DOWN(end - bytes, PAGE_SIZE) : 0;
 
 	if (bytes > end || start < floor)
-		return loader_fail(l, "initrd %s: %llu bytes, expected at most the %llu between the kernel's end and %#llx: "
-				   "give the VM more memory", l->initrd->name, (unsigned long long)bytes,
-				   (unsigned long long)(end > floor ? end - floor : 0), (unsigned long long)end);
+		return loader_fail(l,
+				   "initrd %s: %llu bytes, expected at most the %llu between the "
+				   "kernel's end and %#llx: "
+				   "give the VM more memory",
+				   l->initrd->name, (unsigned long long)bytes,
+				   (unsigned long long)(end > floor ? end - floor : 0),
+				   (unsigned long long)end);
 	memcpy(l->ram->host + start, l->initrd->data, bytes);
 	*gpa = start;
 	return 0;
@@ -88,8 +92,9 @@ static void state_init(struct vcpu_state *s)
 	s->seg[SEG_TR] = (struct seg_state){.attr = SEG_ATTR_P | 11, .limit = 0xffff};
 }
 
-int loader_load(const struct loader_image *kernel, const struct loader_image *initrd, const char *cmdline,
-		const struct loader_ram *ram, struct vcpu_state *out, char *error, size_t error_size)
+int loader_load(const struct loader_image *kernel, const struct loader_image *initrd,
+		const char *cmdline, const struct loader_ram *ram, struct vcpu_state *out,
+		char *error, size_t error_size)
 {
 	struct loader l = {kernel, initrd, cmdline ? cmdline : "", ram, out, error, error_size};
 
@@ -100,6 +105,9 @@ int loader_load(const struct loader_image *kernel, const struct loader_image *in
 	for (u32 i = 0; i < ARRAY_SIZE(formats); i++)
 		if (formats[i]->probe(kernel))
 			return formats[i]->load(&l);
-	return loader_fail(&l, "%llu bytes of no known format, expected a Linux bzImage (\"HdrS\" at 0x202) or a "
-			   "multiboot-1 ELF (0x1badb002 in the first 8 KiB)", (unsigned long long)kernel->bytes);
+	return loader_fail(
+		&l,
+		"%llu bytes of no known format, expected a Linux bzImage (\"HdrS\" at 0x202) or a "
+		"multiboot-1 ELF (0x1badb002 in the first 8 KiB)",
+		(unsigned long long)kernel->bytes);
 }

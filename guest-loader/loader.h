@@ -28,5 +28,6 @@ struct loader_ram {
  * rest of *out is zeroed). initrd may be NULL; cmdline may be empty. 0, or -E_INVAL: error then names the
  * field, its value and what was expected. RAM may have been written in part then.
  */
-int loader_load(const struct loader_image *kernel, const struct loader_image *initrd, const char *cmdline,
-		const struct loader_ram *ram, struct vcpu_state *out, char *error, size_t error_size);
+int loader_load(const struct loader_image *kernel, const struct loader_image *initrd,
+		const char *cmdline, const struct loader_ram *ram, struct vcpu_state *out,
+		char *error, size_t error_size);

@@ -59,7 +59,15 @@ static const struct elf_layout elf_layouts[2] = {
 	{64, 56, 8, 24, 32, 54, 56, 8, 16, 24, 32, 40},
 };
 
-enum { ELF_CLASS = 4, ELF_DATA = 5, ELF_MACHINE = 18, EM_386 = 3, EM_X86_64 = 62, PT_LOAD = 1, PHDRS_MAX = 64 };
+enum {
+	ELF_CLASS = 4,
+	ELF_DATA = 5,
+	ELF_MACHINE = 18,
+	EM_386 = 3,
+	EM_X86_64 = 62,
+	PT_LOAD = 1,
+	PHDRS_MAX = 64
+};
 
 typedef unsigned long long ull;
 
@@ -88,22 +96,28 @@ static bool multiboot_probe(const struct loader_image *image)
 }
 
 /* Copies a segment and clears the rest of it. */
-static int load_segment(struct loader *l, const char *what, u64 gpa, u64 offset, u64 file_bytes, u64 mem_bytes, u64 *top)
+static int load_segment(struct loader *l, const char *what, u64 gpa, u64 offset, u64 file_bytes,
+			u64 mem_bytes, u64 *top)
 {
 	if (file_bytes > l->kernel->bytes || offset > l->kernel->bytes - file_bytes)
-		return loader_fail(l, "%s: %#llx bytes at offset %#llx, expected within the file's %#llx", what, (ull)file_bytes,
-				   (ull)offset, (ull)l->kernel->bytes);
+		return loader_fail(
+			l, "%s: %#llx bytes at offset %#llx, expected within the file's %#llx",
+			what, (ull)file_bytes, (ull)offset, (ull)l->kernel->bytes);
 	if (mem_bytes < file_bytes)
-		return loader_fail(l, "%s: %#llx bytes in memory, expected at least its %#llx bytes in the file", what,
-				   (ull)mem_bytes, (ull)file_bytes);
+		return loader_fail(
+			l,
+			"%s: %#llx bytes in memory, expected at least its %#llx bytes in the file",
+			what, (ull)mem_bytes, (ull)file_bytes);
 	u8 *ram = loader_ram(l, gpa, mem_bytes);
 
 	if (!ram)
-		return loader_fail(l, "%s: %#llx bytes at address %#llx, expected within memory, %#llx", what, (ull)mem_bytes,
-				   (ull)gpa, (ull)l->ram->low_bytes);
+		return loader_fail(
+			l, "%s: %#llx bytes at address %#llx, expected within memory, %#llx", what,
+			(ull)mem_bytes, (ull)gpa, (ull)l->ram->low_bytes);
 	if (gpa < MiB(1) && gpa + mem_bytes > INFO_GPA)
-		return loader_fail(l, "%s: %#llx bytes at address %#llx, expected outside 0x90000 to 0x100000", what,
-				   (ull)mem_bytes, (ull)gpa);
+		return loader_fail(
+			l, "%s: %#llx bytes at address %#llx, expected outside 0x90000 to 0x100000",
+			what, (ull)mem_bytes, (ull)gpa);
 	memcpy(ram, l->kernel->data + offset, file_bytes);
 	memset(ram + file_bytes, 0, mem_bytes - file_bytes);
 	*top = MAX(*top, gpa + mem_bytes);
@@ -115,16 +129,21 @@ static int check_elf(struct loader *l, const struct elf_layout **layout)
 	const u8 *d = l->kernel->data;
 
 	if (l->kernel->bytes < 64 || loader_field(d, 0, 4) != 0x464c457f)
-		return loader_fail(l, "ELF magic: %#llx, expected 0x464c457f, as multiboot flag bit 16 is not set",
+		return loader_fail(l,
+				   "ELF magic: %#llx, expected 0x464c457f, as multiboot flag bit "
+				   "16 is not set",
 				   l->kernel->bytes >= 4 ? (ull)loader_field(d, 0, 4) : 0);
 	if (d[ELF_CLASS] != 1 && d[ELF_CLASS] != 2)
-		return loader_fail(l, "ELF class: %u, expected 1 (32-bit) or 2 (64-bit)", d[ELF_CLASS]);
+		return loader_fail(l, "ELF class: %u, expected 1 (32-bit) or 2 (64-bit)",
+				   d[ELF_CLASS]);
 	if (d[ELF_DATA] != 1)
-		return loader_fail(l, "ELF data encoding: %u, expected 1 (little-endian)", d[ELF_DATA]);
+		return loader_fail(l, "ELF data encoding: %u, expected 1 (little-endian)",
+				   d[ELF_DATA]);
 	u64 machine = loader_field(d, ELF_MACHINE, 2);
 
 	if (machine != EM_386 && machine != EM_X86_64)
-		return loader_fail(l, "e_machine: %llu, expected 3 (386) or 62 (x86-64)", (ull)machine);
+		return loader_fail(l, "e_machine: %llu, expected 3 (386) or 62 (x86-64)",
+				   (ull)machine);
 	*layout = &elf_layouts[d[ELF_CLASS] - 1];
 
 	const struct elf_layout *e = *layout;
@@ -136,8 +155,10 @@ static int check_elf(struct loader *l, const struct elf_layout **layout)
 	if (!count || count > PHDRS_MAX)
 		return loader_fail(l, "e_phnum: %llu, expected 1 to 64", (ull)count);
 	if (phoff > l->kernel->bytes || count * size > l->kernel->bytes - phoff)
-		return loader_fail(l, "e_phoff: %#llx with %llu headers, expected within the file's %#llx bytes", (ull)phoff,
-				   (ull)count, (ull)l->kernel->bytes);
+		return loader_fail(
+			l,
+			"e_phoff: %#llx with %llu headers, expected within the file's %#llx bytes",
+			(ull)phoff, (ull)count, (ull)l->kernel->bytes);
 	return 0;
 }
 
@@ -155,7 +176,8 @@ static int load_elf(struct loader *l, u64 *entry, u64 *top)
 
 	for (u64 i = 0; i < count; i++) {
 		const u8 *p = d + loader_field(d, e->phoff, e->word) + i * e->phdr_bytes;
-		u64 vaddr = loader_field(p, e->p_vaddr, e->word), gpa = loader_field(p, e->p_paddr, e->word);
+		u64 vaddr = loader_field(p, e->p_vaddr, e->word),
+		    gpa = loader_field(p, e->p_paddr, e->word);
 		u64 mem_bytes = loader_field(p, e->p_memsz, e->word);
 
 		if (loader_field(p, 0, 4) != PT_LOAD || !mem_bytes)
@@ -170,7 +192,8 @@ static int load_elf(struct loader *l, u64 *entry, u64 *top)
 		}
 	}
 	if (!found)
-		return loader_fail(l, "e_entry: %#llx, expected within a PT_LOAD segment", (ull)linked);
+		return loader_fail(l, "e_entry: %#llx, expected within a PT_LOAD segment",
+				   (ull)linked);
 	return 0;
 }
 
@@ -180,25 +203,32 @@ static int load_aout(struct loader *l, u64 at, u64 *entry, u64 *top)
 	const u8 *d = l->kernel->data;
 
 	if (at + MB_AOUT_BYTES > l->kernel->bytes)
-		return loader_fail(l, "multiboot header: at %#llx, expected 32 bytes within the file's %#llx", (ull)at,
-				   (ull)l->kernel->bytes);
+		return loader_fail(
+			l, "multiboot header: at %#llx, expected 32 bytes within the file's %#llx",
+			(ull)at, (ull)l->kernel->bytes);
 	u64 header = loader_field(d, at + 12, 4), load = loader_field(d, at + 16, 4);
 	u64 load_end = loader_field(d, at + 20, 4), bss_end = loader_field(d, at + 24, 4);
 
 	if (load > header || header - load > at)
-		return loader_fail(l, "load_addr: %#llx, expected at most header_addr %#llx and at least %#llx", (ull)load,
-				   (ull)header, (ull)(header > at ? header - at : 0));
+		return loader_fail(
+			l,
+			"load_addr: %#llx, expected at most header_addr %#llx and at least %#llx",
+			(ull)load, (ull)header, (ull)(header > at ? header - at : 0));
 	u64 offset = at - (header - load);
 
 	if (!load_end)
 		load_end = load + (l->kernel->bytes - offset);
 	if (load_end < load)
-		return loader_fail(l, "load_end_addr: %#llx, expected at least load_addr %#llx", (ull)load_end, (ull)load);
+		return loader_fail(l, "load_end_addr: %#llx, expected at least load_addr %#llx",
+				   (ull)load_end, (ull)load);
 	*entry = loader_field(d, at + 28, 4);
 	if (*entry < load || *entry >= load_end)
-		return loader_fail(l, "entry_addr: %#llx, expected from load_addr %#llx to load_end_addr %#llx", (ull)*entry,
-				   (ull)load, (ull)load_end);
-	return load_segment(l, "load_addr", load, offset, load_end - load, MAX(bss_end, load_end) - load, top);
+		return loader_fail(
+			l,
+			"entry_addr: %#llx, expected from load_addr %#llx to load_end_addr %#llx",
+			(ull)*entry, (ull)load, (ull)load_end);
+	return load_segment(l, "load_addr", load, offset, load_end - load,
+			    MAX(bss_end, load_end) - load, top);
 }
 
 static void write_info(struct loader *l, u64 module_gpa)
@@ -209,7 +239,9 @@ static void write_info(struct loader *l, u64 module_gpa)
 	size_t name = str_copy((char *)ram + CMDLINE_GPA, l->kernel->name, CMDLINE_ROOM);
 
 	memset(info, 0, MBI_BYTES);
-	loader_put(info, MBI_FLAGS, 4, MBI_HAS_MEMORY | MBI_HAS_CMDLINE | MBI_HAS_MODS | MBI_HAS_MMAP | MBI_HAS_LOADER_NAME);
+	loader_put(info, MBI_FLAGS, 4,
+		   MBI_HAS_MEMORY | MBI_HAS_CMDLINE | MBI_HAS_MODS | MBI_HAS_MMAP |
+			   MBI_HAS_LOADER_NAME);
 	loader_put(info, MBI_MEM_LOWER, 4, LOADER_LOW_END >> 10);
 	loader_put(info, MBI_MEM_UPPER, 4, (l->ram->low_bytes - MiB(1)) >> 10);
 	loader_put(info, MBI_CMDLINE, 4, CMDLINE_GPA);
@@ -242,10 +274,12 @@ static void set_state(struct vcpu_state *s, u64 entry)
 	s->rip = entry;
 	s->gpr[GPR_RAX] = MB_BOOT_MAGIC;
 	s->gpr[GPR_RBX] = INFO_GPA;
-	s->seg[SEG_CS] = loader_segment(0x08, SEG_ATTR_G | SEG_ATTR_DB | SEG_ATTR_P | SEG_ATTR_S | 11);
+	s->seg[SEG_CS] =
+		loader_segment(0x08, SEG_ATTR_G | SEG_ATTR_DB | SEG_ATTR_P | SEG_ATTR_S | 11);
 	for (u32 i = 0; i < SEG_LDTR; i++)
 		if (i != SEG_CS)
-			s->seg[i] = loader_segment(0x10, SEG_ATTR_G | SEG_ATTR_DB | SEG_ATTR_P | SEG_ATTR_S | 3);
+			s->seg[i] = loader_segment(0x10, SEG_ATTR_G | SEG_ATTR_DB | SEG_ATTR_P |
+								 SEG_ATTR_S | 3);
 	s->cr0 = CR0_PE | CR0_ET;
 }
 
@@ -256,11 +290,16 @@ static int multiboot_load(struct loader *l)
 	u32 sum = (u32)(MB_MAGIC + flags + loader_field(l->kernel->data, at + 8, 4));
 
 	if (sum)
-		return loader_fail(l, "multiboot checksum: magic, flags and checksum add up to %#x, expected 0", sum);
+		return loader_fail(
+			l,
+			"multiboot checksum: magic, flags and checksum add up to %#x, expected 0",
+			sum);
 	if (flags & MB_REQUIRED & ~(u64)(MB_PAGE_ALIGN | MB_MEMORY_INFO | MB_VIDEO_MODE))
-		return loader_fail(l, "multiboot flags: %#llx, expected none of bits 3 to 15", (ull)flags);
+		return loader_fail(l, "multiboot flags: %#llx, expected none of bits 3 to 15",
+				   (ull)flags);
 	if (strlen(l->kernel->name) + strlen(l->cmdline) + 2 > CMDLINE_ROOM)
-		return loader_fail(l, "command line: %llu characters, expected at most %d", (ull)strlen(l->cmdline),
+		return loader_fail(l, "command line: %llu characters, expected at most %d",
+				   (ull)strlen(l->cmdline),
 				   CMDLINE_ROOM - 2 - (int)strlen(l->kernel->name));
 	int e = flags & MB_AOUT_KLUDGE ? load_aout(l, at, &entry, &top) : load_elf(l, &entry, &top);
 

@@ -121,6 +121,13 @@ static void put_integer(struct out *o, const struct spec *s, u64 v, char conv)
 	put_number(o, s, v, negative, conv);
 }
 
+static void put_string(struct out *o, const struct spec *s, const char *text)
+{
+	text = text ? text : "(null)";
+	put_text(o, s, text,
+		 (int)strnlen(text, s->precision < 0 ? INT32_MAX : (size_t)s->precision));
+}
+
 int fmt_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 {
 	struct out o = {buf, size, 0};
@@ -150,15 +157,13 @@ int fmt_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 			put_text(&o, &s, &c, 1);
 			break;
 		}
-		case 's': {
-			const char *text = va_arg(ap, const char *);
-
-			text = text ? text : "(null)";
-			put_text(&o, &s, text, (int)strnlen(text, s.precision < 0 ? INT32_MAX : (size_t)s.precision));
+		case 's':
+			put_string(&o, &s, va_arg(ap, const char *));
 			break;
-		}
 		case 'd': case 'i': case 'u': case 'x': case 'X':
-			put_integer(&o, &s, s.bytes == 8 ? va_arg(ap, u64) : va_arg(ap, unsigned int), *fmt);
+			put_integer(&o, &s,
+				    s.bytes == 8 ? va_arg(ap, u64) : va_arg(ap, unsigned int),
+				    *fmt);
 			break;
 		case 'p':
 			s.alt = true;
@@ -189,8 +194,12 @@ int fmt_snprintf(char *buf, size_t size, const char *fmt, ...)
 
 static int digit_value(char c, u32 radix)
 {
-	int v = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : 99;
+	int lower = c | 0x20, v = -1;
 
+	if (c >= '0' && c <= '9')
+		v = c - '0';
+	else if (lower >= 'a' && lower <= 'f')
+		v = lower - 'a' + 10;
 	return v < (int)radix ? v : -1;
 }
 
@@ -203,7 +212,8 @@ bool fmt_parse_u64(const char *s, const char **end, u64 *out)
 	if (digit_value(*p, radix) < 0)
 		return false;
 	for (; digit_value(*p, radix) >= 0; p++)
-		if (__builtin_mul_overflow(v, radix, &v) || __builtin_add_overflow(v, (u64)digit_value(*p, radix), &v))
+		if (__builtin_mul_overflow(v, radix, &v) ||
+		    __builtin_add_overflow(v, (u64)digit_value(*p, radix), &v))
 			return false;
 	if (end)
 		*end = p;

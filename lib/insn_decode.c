@@ -16,7 +16,7 @@ enum form {
 	OF = 32,   /* of the address size */
 	N = 64,	   /* no such instruction in 64-bit mode */
 	X = 128,   /* no instruction, or a prefix */
-	JZ = IZ | I16, /* branch: IZ, but with 66 in 64-bit mode the vendors differ, so that is refused */
+	JZ = IZ | I16, /* branch: as IZ; with 66 in 64-bit mode the vendors differ: refused */
 	FAR = IZ | OF, /* IZ and a selector */
 	I24 = I16 | I8,
 	MB = M | I8, MZ = M | IZ, MN = M | N, BN = I8 | N, MBN = M | I8 | N, FN = FAR | N,
@@ -71,12 +71,10 @@ static s64 take(struct cursor *c, u32 bytes)
 {
 	u64 v = 0;
 
-	if (!bytes)
-		return 0;
-	if (bytes > c->n - c->pos) {
+	if (bytes > c->n - c->pos)
 		c->over = true;
+	if (!bytes || c->over)
 		return 0;
-	}
 	for (u32 i = 0; i < bytes; i++)
 		v |= (u64)c->p[c->pos++] << i * 8;
 	return (s64)(v << (64 - bytes * 8)) >> (64 - bytes * 8);
@@ -92,7 +90,7 @@ static u8 decode_prefixes(struct cursor *c, enum insn_mode mode, struct insn *ou
 {
 	for (;;) {
 		u8 b = (u8)take(c, 1);
-		u8 seg = INSN_NO_REG;
+		u8 seg = INSN_NO_REG, rep = 0;
 
 		switch (c->over ? 0 : b) {
 		case 0x26: seg = ES; break;
@@ -104,8 +102,8 @@ static u8 decode_prefixes(struct cursor *c, enum insn_mode mode, struct insn *ou
 		case 0x66: out->prefixes |= INSN_P_OPSIZE; break;
 		case 0x67: out->prefixes |= INSN_P_ADDRSIZE; break;
 		case 0xf0: out->prefixes |= INSN_P_LOCK; break;
-		case 0xf2: out->prefixes = (u8)((out->prefixes & ~INSN_P_REP) | INSN_P_REPNE); break;
-		case 0xf3: out->prefixes = (u8)((out->prefixes & ~INSN_P_REPNE) | INSN_P_REP); break;
+		case 0xf2: rep = INSN_P_REPNE; break;
+		case 0xf3: rep = INSN_P_REP; break;
 		default:
 			if (mode == INSN_MODE_64 && (b & 0xf0) == 0x40) {
 				out->rex = b;
@@ -114,6 +112,8 @@ static u8 decode_prefixes(struct cursor *c, enum insn_mode mode, struct insn *ou
 			return b;
 		}
 		out->rex = 0;
+		if (rep) /* the last one counts */
+			out->prefixes = (u8)((out->prefixes & ~(INSN_P_REP | INSN_P_REPNE)) | rep);
 		/* in 64-bit mode ES, CS, SS and DS overrides are ignored, even after FS or GS */
 		if (seg != INSN_NO_REG && (mode != INSN_MODE_64 || seg >= FS)) {
 			out->seg = seg;
@@ -133,13 +133,13 @@ static void set_mem(struct insn *out, u8 base, u8 index, u8 default_seg)
 static void decode_mem_16(struct cursor *c, struct insn *out)
 {
 	static const u8 base[8] = {RBX, RBX, RBP, RBP, RSI, RDI, RBP, RBX};
-	static const u8 index[8] = {RSI, RDI, RSI, RDI, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG, INSN_NO_REG};
+	static const u8 index[4] = {RSI, RDI, RSI, RDI};
 	u8 mod = out->modrm >> 6, rm = out->modrm & 7;
 
 	if (mod == 0 && rm == 6)
 		set_mem(out, INSN_NO_REG, INSN_NO_REG, DS);
 	else
-		set_mem(out, base[rm], index[rm], base[rm] == RBP ? SS : DS);
+		set_mem(out, base[rm], rm < 4 ? index[rm] : INSN_NO_REG, base[rm] == RBP ? SS : DS);
 	out->disp = take(c, mod == 1 ? 1 : mod == 2 || (mod == 0 && rm == 6) ? 2 : 0);
 }
 
@@ -157,7 +157,7 @@ static void decode_mem_32(struct cursor *c, enum insn_mode mode, struct insn *ou
 			index = INSN_NO_REG;
 		out->scale = (u8)(1u << (sib >> 6));
 	}
-	if (mod == 0 && base == 5) { /* no base: a displacement, from rip in 64-bit mode without SIB */
+	if (mod == 0 && base == 5) { /* no base; in 64-bit mode without SIB: from rip */
 		out->rip_relative = mode == INSN_MODE_64 && rm != 4;
 		set_mem(out, INSN_NO_REG, index, DS);
 		out->disp = take(c, 4);
@@ -171,7 +171,7 @@ static void decode_mem_32(struct cursor *c, enum insn_mode mode, struct insn *ou
 static void decode_modrm(struct cursor *c, enum insn_mode mode, struct insn *out)
 {
 	/* MOV to and from CR and DR take every mod for a register */
-	bool only_regs = out->map == INSN_MAP_0F && (out->opcode & 0xfc) == 0x20 && !(out->prefixes & INSN_P_VEX);
+	bool only_regs = out->map == INSN_MAP_0F && (out->opcode & 0xfc) == 0x20;
 
 	out->has_modrm = true;
 	out->modrm = (u8)take(c, 1);
@@ -192,9 +192,10 @@ static bool decode_vex(struct cursor *c, enum insn_mode mode, u8 lead, struct in
 	u32 payload = lead == 0xc5 ? 1 : lead == 0x62 ? 3 : 2;
 	u8 first = peek(c), map = lead == 0xc5 ? 1 : first & (lead == 0x62 ? 7 : 0x1f);
 
-	if (out->prefixes & (INSN_P_LOCK | INSN_P_REP | INSN_P_REPNE | INSN_P_OPSIZE) || out->rex)
-		return false;
-	if (lead == 0x8f ? map > 10 : lead == 0x62 ? map < 1 || map == 4 || map > 6 || first & 8 : map < 1 || map > 3)
+	u8 top = lead == 0x8f ? 10 : lead == 0x62 ? 6 : 3;
+
+	if (out->prefixes & ~INSN_P_ADDRSIZE || out->rex || map < 1 || map > top ||
+	    (lead == 0x62 && (map == 4 || first & 8)))
 		return false;
 	for (u32 i = 0; i < payload; i++) {
 		u8 b = (u8)take(c, 1);
@@ -243,7 +244,7 @@ static void set_move(struct insn *out, enum insn_kind kind, u8 size, enum insn_e
 	out->kind = (u8)kind;
 	out->mem_size = size;
 	out->extend = (u8)extend;
-	out->high_byte = size == 1 && !extend && kind != INSN_STORE_IMM && !out->rex && (out->reg & 0xc) == 4;
+	out->high_byte = size == 1 && !extend && kind != INSN_STORE_IMM && !out->rex && out->reg >= 4;
 }
 
 static bool classify_0f(struct insn *out)
@@ -282,7 +283,7 @@ static bool classify(struct insn *out)
 	return op != 0x8f || sub == 0;
 }
 
-/* The opcode after its escape bytes and what may follow it. False: a form with special length, refused. */
+/* The opcode after its escape bytes and what may follow it. False: refused. */
 static bool decode_opcode(struct cursor *c, enum insn_mode mode, u8 b, struct insn *out, u8 *form)
 {
 	out->opcode = b;
@@ -315,12 +316,14 @@ bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
 	u8 b = decode_prefixes(&c, mode, out);
 	bool wide = !(out->prefixes & INSN_P_ADDRSIZE);
 
-	out->addr_size = mode == INSN_MODE_64 ? (wide ? 8 : 4) : (mode == INSN_MODE_32) == wide ? 4 : 2;
+	out->addr_size = mode == INSN_MODE_64 ? 8 >> !wide : (mode == INSN_MODE_32) == wide ? 4 : 2;
 	out->op_size = (mode == INSN_MODE_16) == !(out->prefixes & INSN_P_OPSIZE) ? 2 : 4;
 	if (out->rex & 8)
 		out->op_size = 8;
 
-	if (((b == 0xc4 || b == 0xc5 || b == 0x62) && (mode == INSN_MODE_64 || peek(&c) >> 6 == 3)) ||
+	bool vex = b == 0xc4 || b == 0xc5 || b == 0x62; /* LES, LDS, BOUND if it names memory */
+
+	if ((vex && (mode == INSN_MODE_64 || peek(&c) >> 6 == 3)) ||
 	    (b == 0x8f && peek(&c) & 0x18)) {
 		if (!decode_vex(&c, mode, b, out))
 			return false;

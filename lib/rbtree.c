@@ -120,7 +120,8 @@ void rb_erase(struct rb_tree *t, struct rb_node *n)
 
 	if (t->first == n)
 		t->first = rb_next(n);
-	if (n->left && n->right) { /* the successor takes n's place and colour; its old place is what goes */
+	/* With two children the successor takes n's place and colour; its old place is what goes. */
+	if (n->left && n->right) {
 		struct rb_node *s = n->right;
 
 		while (s->left)

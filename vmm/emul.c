@@ -12,7 +12,8 @@ enum emul_result emul_fault(struct emul *e, u8 vector, u32 error)
 {
 	e->vector = vector;
 	e->error = error;
-	e->has_error = e->s->cr0 & CR0_PE && (vector == EXC_PF || (vector >= EXC_TS && vector <= EXC_GP));
+	e->has_error =
+		e->s->cr0 & CR0_PE && (vector == EXC_PF || (vector >= EXC_TS && vector <= EXC_GP));
 	return EMUL_FAULT;
 }
 
@@ -43,7 +44,8 @@ static enum emul_result alu_rm(struct emul *e, enum emul_alu_op op, u64 value)
 {
 	struct emul_operand o;
 	u64 flags = e->s->rflags;
-	enum emul_result r = emul_operand_rm(e, operand_bytes(e), op == ALU_CMP ? 0 : EMUL_WRITE, &o);
+	enum emul_result r =
+		emul_operand_rm(e, operand_bytes(e), op == ALU_CMP ? 0 : EMUL_WRITE, &o);
 
 	if (r)
 		return r;
@@ -68,7 +70,8 @@ static enum emul_result do_alu(struct emul *e)
 	r = emul_operand_rm(e, bytes, 0, &o);
 	if (r)
 		return r;
-	u64 result = emul_alu(op, emul_reg_read(e, e->insn.reg, bytes), emul_operand_read(e, &o), bytes, &e->s->rflags);
+	u64 result = emul_alu(op, emul_reg_read(e, e->insn.reg, bytes), emul_operand_read(e, &o),
+			      bytes, &e->s->rflags);
 
 	if (op != ALU_CMP)
 		emul_reg_write(e, e->insn.reg, bytes, result);
@@ -209,7 +212,8 @@ static enum emul_result do_shift(struct emul *e)
 		return r;
 	u64 old = emul_operand_read(e, &o);
 
-	r = emul_operand_write(e, &o, old, emul_shift(sub_opcode(e), old, count, o.bytes, &flags), false);
+	r = emul_operand_write(e, &o, old, emul_shift(sub_opcode(e), old, count, o.bytes, &flags),
+			       false);
 	if (!r)
 		e->s->rflags = flags;
 	return r;
@@ -317,7 +321,8 @@ static enum emul_result do_cmpxchg(struct emul *e)
 
 	emul_alu(ALU_CMP, want, old, bytes, &flags);
 	if (old == want) /* a difference writes the old value back, which nobody can see */
-		r = emul_operand_write(e, &o, old, emul_reg_read(e, e->insn.reg, bytes), has_lock(e));
+		r = emul_operand_write(e, &o, old, emul_reg_read(e, e->insn.reg, bytes),
+				       has_lock(e));
 	else
 		emul_full_write(e, GPR_RAX, bytes, old);
 	if (!r)
@@ -354,7 +359,8 @@ static enum emul_result do_xadd(struct emul *e)
 static enum emul_result do_bit(struct emul *e)
 {
 	bool immediate = e->insn.opcode == 0xba;
-	u32 kind = immediate ? sub_opcode(e) & 3u : e->insn.opcode >> 3 & 3u, bytes = e->insn.op_size, bits = bytes * 8;
+	u32 kind = immediate ? sub_opcode(e) & 3u : e->insn.opcode >> 3 & 3u;
+	u32 bytes = e->insn.op_size, bits = bytes * 8;
 	u32 access = kind ? EMUL_WRITE : 0;
 	u64 number = immediate ? (u64)e->insn.imm : emul_full_read(e, e->insn.reg, bytes);
 	struct emul_operand o = {.is_mem = e->insn.has_mem, .reg = e->insn.rm, .bytes = bytes};
@@ -364,9 +370,10 @@ static enum emul_result do_bit(struct emul *e)
 		return emul_fault(e, EXC_UD, 0);
 	if (o.is_mem) {
 		s64 index = (s64)(number << (64 - bits)) >> (64 - bits);
-		u64 shift = immediate ? 0 : (u64)(index >> (bits == 64 ? 6 : bits == 32 ? 5 : 4)) * bytes;
+		u64 words = immediate ? 0 : (u64)(index >> __builtin_ctz(bits)); /* rounds down */
+		u64 at = (emul_effective(e) + words * bytes) & emul_mask(e->insn.addr_size);
 
-		r = emul_map(e, e->insn.seg, (emul_effective(e) + shift) & emul_mask(e->insn.addr_size), bytes, access, &o.span);
+		r = emul_map(e, e->insn.seg, at, bytes, access, &o.span);
 		if (r)
 			return r;
 	}
@@ -387,10 +394,12 @@ static enum emul_result do_setcc(struct emul *e)
 	struct emul_operand o;
 	enum emul_result r = emul_operand_rm(e, 1, EMUL_WRITE, &o);
 
-	return r ? r : emul_operand_write(e, &o, 0, emul_condition(e->insn.opcode, e->s->rflags), false);
+	bool set = emul_condition(e->insn.opcode, e->s->rflags);
+
+	return r ? r : emul_operand_write(e, &o, 0, set, false);
 }
 
-/* The memory is read whatever the condition, and a 4-byte form clears the upper half even when it is false. */
+/* Whatever the condition: the memory is read, and a 4-byte form clears the upper half. */
 static enum emul_result do_cmov(struct emul *e)
 {
 	u32 bytes = e->insn.op_size;
@@ -467,13 +476,15 @@ static enum emul_result execute(struct emul *e)
 /* Appends the code bytes from rip + e->byte_count up to the page's end, at most to 15 in all. */
 static enum emul_result fetch_page(struct emul *e)
 {
-	u64 linear = e->s->rip + e->byte_count + (e->mode == INSN_MODE_64 ? 0 : e->s->seg[SEG_CS].base);
+	u64 linear =
+		e->s->rip + e->byte_count + (e->mode == INSN_MODE_64 ? 0 : e->s->seg[SEG_CS].base);
 	u32 n = (u32)MIN((u64)INSN_MAX - e->byte_count, PAGE_SIZE - linear % PAGE_SIZE);
 
 	while (n) {
 		u32 part = MIN(n, 8u);
 		struct emul_span sp;
-		enum emul_result r = emul_linear_map(e, e->mode == INSN_MODE_64 ? linear : (u32)linear, part, EMUL_FETCH, &sp);
+		enum emul_result r = emul_linear_map(
+			e, e->mode == INSN_MODE_64 ? linear : (u32)linear, part, EMUL_FETCH, &sp);
 
 		if (r)
 			return r;

@@ -21,8 +21,8 @@ struct emul_ops {
 };
 
 enum emul_result {
-	EMUL_OK,	  /* done, or a part of a REP or a lost race: enter the guest, it comes back */
-	EMUL_FAULT,	  /* the guest gets an exception, already put into s->event (and s->cr2) */
+	EMUL_OK,    /* done, or a part of a REP or a lost race: enter the guest, it comes back */
+	EMUL_FAULT, /* the guest gets an exception, already put into s->event (and s->cr2) */
 	EMUL_UNSUPPORTED, /* bytes, byte_count and why are for the log; the state is unchanged */
 };
 
@@ -66,5 +66,5 @@ struct emul {
 
 enum emul_result emul_step(struct emul *e);
 
-/* Walks the guest's page tables as the data access of a supervisor would, without side effects. False: unmapped. */
+/* Walks the guest's page tables without side effects and permission checks. False: unmapped. */
 bool emul_gva_to_gpa(struct emul *e, u64 gva, u64 *gpa_out);

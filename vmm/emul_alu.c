@@ -1,4 +1,4 @@
-/* Results and flags of integer arithmetic. Intel SDM 1, "EFLAGS Register"; flags left undefined there are cleared. */
+/* Results and flags of integer arithmetic. Intel SDM 1, "EFLAGS Register"; what is undefined is cleared. */
 #include "vmm/emul_priv.h"
 
 #define FLAGS_ARITH (u64)(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
@@ -90,12 +90,15 @@ u64 emul_shift(enum emul_shift_op op, u64 a, u32 count, u32 bytes, u64 *flags)
 		} else {
 			a = a >> 1 | in << top;
 			cf = low;
-			of = (a >> top ^ a >> (top - 1)) & 1; /* rotates and shifts right alike: the top bit changed */
+			of = (a >> top ^ a >> (top - 1)) &
+			     1; /* rotates and shifts right alike: the top bit changed */
 		}
 	}
 	u64 keep = op >= SHIFT_SHL ? ~FLAGS_ARITH : ~(u64)(RFLAGS_CF | RFLAGS_OF);
 
-	*flags = (*flags & keep) | cf | (of ? RFLAGS_OF : 0u) | (op >= SHIFT_SHL ? result_flags(a, bytes) : 0);
+	*flags = (*flags & keep) | cf | (of ? RFLAGS_OF : 0u);
+	if (op >= SHIFT_SHL)
+		*flags |= result_flags(a, bytes);
 	return a;
 }
 

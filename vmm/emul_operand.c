@@ -73,7 +73,8 @@ static enum emul_result translate_page(struct emul *e, u64 linear, u32 access, u
 	return EMUL_OK;
 }
 
-enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 access, struct emul_span *sp)
+enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 access,
+				 struct emul_span *sp)
 {
 	u32 first = (u32)MIN((u64)bytes, PAGE_SIZE - linear % PAGE_SIZE);
 
@@ -84,7 +85,8 @@ enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 acce
 
 		if (e->mode != INSN_MODE_64)
 			at = (u32)at;
-		enum emul_result r = translate_page(e, at, access, &sp->part[i].gpa, &sp->part[i].host);
+		enum emul_result r =
+			translate_page(e, at, access, &sp->part[i].gpa, &sp->part[i].host);
 
 		if (r)
 			return r;
@@ -101,7 +103,8 @@ static bool is_canonical(const struct emul *e, u64 linear)
 }
 
 /* Type and limit rules of the segment that is loaded. */
-static bool segment_allows(const struct emul *e, const struct seg_state *g, u64 offset, u32 bytes, u32 access)
+static bool segment_allows(const struct emul *e, const struct seg_state *g, u64 offset, u32 bytes,
+			   u32 access)
 {
 	u64 last = offset + bytes - 1;
 
@@ -111,12 +114,14 @@ static bool segment_allows(const struct emul *e, const struct seg_state *g, u64 
 		if (access & EMUL_WRITE ? (g->attr & 0xa) != 2 : (g->attr & 0xa) == 8)
 			return false;
 		if ((g->attr & 0xc) == 4) /* data that expands down */
-			return offset > g->limit && last <= (g->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
+			return offset > g->limit &&
+			       last <= (g->attr & SEG_ATTR_DB ? 0xffffffff : 0xffff);
 	}
 	return last <= g->limit;
 }
 
-enum emul_result emul_map(struct emul *e, u8 seg, u64 offset, u32 bytes, u32 access, struct emul_span *sp)
+enum emul_result emul_map(struct emul *e, u8 seg, u64 offset, u32 bytes, u32 access,
+			  struct emul_span *sp)
 {
 	const struct seg_state *g = &e->s->seg[seg];
 	u8 vector = seg == SEG_SS ? EXC_SS : EXC_GP;
@@ -169,10 +174,29 @@ static bool swap_host(u8 *p, u32 bytes, u64 old, u64 value)
 	bool done;
 
 	switch (bytes) {
-	case 1: __asm__ volatile("lock cmpxchgb %b3, %1" : "=@ccz"(done), "+m"(*p), "+a"(old) : "r"(value) : "memory"); break;
-	case 2: __asm__ volatile("lock cmpxchgw %w3, %1" : "=@ccz"(done), "+m"(*p), "+a"(old) : "r"(value) : "memory"); break;
-	case 4: __asm__ volatile("lock cmpxchgl %k3, %1" : "=@ccz"(done), "+m"(*p), "+a"(old) : "r"(value) : "memory"); break;
-	default: __asm__ volatile("lock cmpxchgq %3, %1" : "=@ccz"(done), "+m"(*p), "+a"(old) : "r"(value) : "memory");
+	case 1:
+		__asm__ volatile("lock cmpxchgb %b3, %1"
+				 : "=@ccz"(done), "+m"(*p), "+a"(old)
+				 : "r"(value)
+				 : "memory");
+		break;
+	case 2:
+		__asm__ volatile("lock cmpxchgw %w3, %1"
+				 : "=@ccz"(done), "+m"(*p), "+a"(old)
+				 : "r"(value)
+				 : "memory");
+		break;
+	case 4:
+		__asm__ volatile("lock cmpxchgl %k3, %1"
+				 : "=@ccz"(done), "+m"(*p), "+a"(old)
+				 : "r"(value)
+				 : "memory");
+		break;
+	default:
+		__asm__ volatile("lock cmpxchgq %3, %1"
+				 : "=@ccz"(done), "+m"(*p), "+a"(old)
+				 : "r"(value)
+				 : "memory");
 	}
 	return done;
 }
@@ -212,7 +236,9 @@ u64 emul_span_read(struct emul *e, const struct emul_span *sp)
 	for (u32 i = 0; i < sp->parts; i++) {
 		u32 n = sp->part[i].bytes;
 
-		v |= (sp->part[i].host ? load_host(sp->part[i].host, n) : mmio_read(e, sp->part[i].gpa, n)) << at * 8;
+		v |= (sp->part[i].host ? load_host(sp->part[i].host, n)
+				       : mmio_read(e, sp->part[i].gpa, n))
+		     << at * 8;
 		at += n;
 	}
 	return v;
@@ -246,7 +272,8 @@ u64 emul_operand_read(struct emul *e, const struct emul_operand *o)
 	return o->is_mem ? emul_span_read(e, &o->span) : emul_reg_read(e, o->reg, o->bytes);
 }
 
-enum emul_result emul_operand_write(struct emul *e, const struct emul_operand *o, u64 old, u64 value, bool locked)
+enum emul_result emul_operand_write(struct emul *e, const struct emul_operand *o, u64 old,
+				    u64 value, bool locked)
 {
 	if (!o->is_mem) {
 		emul_reg_write(e, o->reg, o->bytes, value);

@@ -4,7 +4,7 @@
 #include "arch/cpu.h"
 #include "vmm/emul.h"
 
-/* The step ends without having changed anything: another vCPU won a race. emul_step turns it into EMUL_OK. */
+/* Another vCPU won a race and nothing was changed: emul_step gives EMUL_OK, rip stays. */
 #define EMUL_RETRY ((enum emul_result)(EMUL_UNSUPPORTED + 1))
 
 enum emul_access {
@@ -33,7 +33,10 @@ struct emul_operand {
 };
 
 static inline u64 emul_mask(u32 bytes) { return bytes == 8 ? ~0ull : BIT(bytes * 8) - 1; }
-static inline bool emul_protected(const struct emul *e) { return e->s->cr0 & CR0_PE && !(e->s->rflags & RFLAGS_VM); }
+static inline bool emul_protected(const struct emul *e)
+{
+	return e->s->cr0 & CR0_PE && !(e->s->rflags & RFLAGS_VM);
+}
 
 /* emul.c: both return the result to hand up. */
 enum emul_result emul_fault(struct emul *e, u8 vector, u32 error);
@@ -43,24 +46,37 @@ enum emul_result emul_unsupported(struct emul *e, const char *why);
 enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa);
 
 /* emul_operand.c */
-u64 emul_reg_read(const struct emul *e, u8 reg, u32 bytes);	   /* bytes 1: AH..BH as the instruction says */
+/* reg: reg 4..7 of 1 byte are AH..BH without REX; full: always the low bytes; 4 bytes clear the upper half. */
+u64 emul_reg_read(const struct emul *e, u8 reg, u32 bytes);
 void emul_reg_write(struct emul *e, u8 reg, u32 bytes, u64 value);
-u64 emul_full_read(const struct emul *e, u8 reg, u32 bytes);	   /* the low bytes of the register, always */
-void emul_full_write(struct emul *e, u8 reg, u32 bytes, u64 value); /* 4 bytes clear the upper half */
-u64 emul_effective(const struct emul *e);			   /* offset of the memory operand */
-enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 access, struct emul_span *sp);
+u64 emul_full_read(const struct emul *e, u8 reg, u32 bytes);
+void emul_full_write(struct emul *e, u8 reg, u32 bytes, u64 value);
+u64 emul_effective(const struct emul *e); /* offset of the memory operand */
+enum emul_result emul_linear_map(struct emul *e, u64 linear, u32 bytes, u32 access,
+				 struct emul_span *sp);
 /* Segment checks, then the translation of both pages, before anything is accessed. */
-enum emul_result emul_map(struct emul *e, u8 seg, u64 offset, u32 bytes, u32 access, struct emul_span *sp);
+enum emul_result emul_map(struct emul *e, u8 seg, u64 offset, u32 bytes, u32 access,
+			  struct emul_span *sp);
 u64 emul_span_read(struct emul *e, const struct emul_span *sp);
 void emul_span_write(struct emul *e, const struct emul_span *sp, u64 value);
 enum emul_result emul_operand_rm(struct emul *e, u32 bytes, u32 access, struct emul_operand *o);
 u64 emul_operand_read(struct emul *e, const struct emul_operand *o);
-/* old: what the value was computed from; a locked write to RAM fails with EMUL_RETRY when it has changed. */
-enum emul_result emul_operand_write(struct emul *e, const struct emul_operand *o, u64 old, u64 value, bool locked);
+/* old: what the value came from; a locked write to RAM gives EMUL_RETRY when it has changed. */
+enum emul_result emul_operand_write(struct emul *e, const struct emul_operand *o, u64 old,
+				    u64 value, bool locked);
 
 /* emul_alu.c: flags is RFLAGS, updated. */
 enum emul_alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP };
-enum emul_shift_op { SHIFT_ROL, SHIFT_ROR, SHIFT_RCL, SHIFT_RCR, SHIFT_SHL, SHIFT_SHR, SHIFT_SAL, SHIFT_SAR };
+enum emul_shift_op {
+	SHIFT_ROL,
+	SHIFT_ROR,
+	SHIFT_RCL,
+	SHIFT_RCR,
+	SHIFT_SHL,
+	SHIFT_SHR,
+	SHIFT_SAL,
+	SHIFT_SAR
+};
 u64 emul_alu(enum emul_alu_op op, u64 a, u64 b, u32 bytes, u64 *flags);
 u64 emul_shift(enum emul_shift_op op, u64 a, u32 count, u32 bytes, u64 *flags);
 u64 emul_inc_dec(bool dec, u64 a, u32 bytes, u64 *flags);

@@ -1,4 +1,4 @@
-/* String instructions, IN and OUT. Intel SDM 2, "MOVS", "REP"; the I/O permission bitmap: SDM 1, "I/O Protection". */
+/* String instructions, IN and OUT. Intel SDM 2, "REP"; the bitmap: SDM 1, "I/O Permission Bit Map". */
 #include "vmm/emul_priv.h"
 
 struct string_op {
@@ -80,7 +80,8 @@ static enum emul_result one_element(struct emul *e, const struct string_op *op, 
 	if (op->src)
 		r = emul_map(e, e->insn.seg, emul_full_read(e, GPR_RSI, width), bytes, 0, &src);
 	if (!r && (op->dst_read || op->dst_write))
-		r = emul_map(e, SEG_ES, emul_full_read(e, GPR_RDI, width), bytes, op->dst_write ? EMUL_WRITE : 0, &dst);
+		r = emul_map(e, SEG_ES, emul_full_read(e, GPR_RDI, width), bytes,
+			     op->dst_write ? EMUL_WRITE : 0, &dst);
 	if (r)
 		return r;
 

@@ -42,8 +42,10 @@ static enum emul_result page_fault(struct emul *e, const struct walk *w, u32 bit
 	bool fetch_bit = e->s->efer & EFER_NXE || e->s->cr4 & CR4_SMEP;
 
 	e->cr2 = w->linear;
-	return emul_fault(e, EXC_PF, bits | (w->access & EMUL_WRITE ? PF_WRITE : 0u) | (w->user ? PF_USER : 0u) |
-					     (w->access & EMUL_FETCH && fetch_bit ? PF_FETCH : 0u));
+	return emul_fault(e, EXC_PF,
+			  bits | (w->access & EMUL_WRITE ? PF_WRITE : 0u) |
+				  (w->user ? PF_USER : 0u) |
+				  (w->access & EMUL_FETCH && fetch_bit ? PF_FETCH : 0u));
 }
 
 static bool is_large(const struct emul *e, const struct walk *w, u32 level, u64 entry)
@@ -55,7 +57,8 @@ static bool is_large(const struct emul *e, const struct walk *w, u32 level, u64 
 	return level == 1 || (level == 2 && w->p->levels >= 4);
 }
 
-static bool has_reserved(const struct emul *e, const struct walk *w, u32 level, u64 entry, bool large)
+static bool has_reserved(const struct emul *e, const struct walk *w, u32 level, u64 entry,
+			 bool large)
 {
 	if (w->p->bytes == 4)
 		return large && entry & BIT(21);
@@ -97,10 +100,11 @@ static bool update_entry(void *at, u32 bytes, u64 entry, u64 bits)
 	if (bytes == 4) {
 		u32 old = (u32)entry;
 
-		return __atomic_compare_exchange_n((u32 *)at, &old, (u32)(entry | bits), false, __ATOMIC_SEQ_CST,
-						   __ATOMIC_SEQ_CST);
+		return __atomic_compare_exchange_n((u32 *)at, &old, (u32)(entry | bits), false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	}
-	return __atomic_compare_exchange_n((u64 *)at, &entry, entry | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n((u64 *)at, &entry, entry | bits, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
 }
 
 static u64 leaf_address(const struct walk *w, u32 level, u64 entry)
