@@ -120,6 +120,7 @@ static void start_cpus(void)
 {
 	smp_start(boot_options.maxcpus ? boot_options.maxcpus : MAX_CPUS);
 	kernel_kinfo->cpus = cpu_count;
+	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0; /* a CPU out of step makes the clock fall back */
 }
 
 static void start_console_interrupts(void)

@@ -1,5 +1,6 @@
 #include "kernel/timer.h"
 
+#include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
 #include "hv/cpu.h"
 #include "hv/lock.h"
@@ -81,7 +82,8 @@ void up_timer_interrupt(void)
 	u64 now = clock_ns();
 
 	spin_lock(&b->lock);
-	this_cpu()->timer_armed = ~0ull;
+	/* A clock other than the TSC needs lapic_timer_stop's heartbeat, so that no wrap goes unseen. */
+	this_cpu()->timer_armed = clock_is_tsc() ? ~0ull : 0;
 	for (u32 i = 0; i < TIMERS_PER_INTERRUPT; i++) {
 		struct rb_node *n = rb_first(&b->tree);
 		struct timer *t = n ? container_of(n, struct timer, node) : NULL;
