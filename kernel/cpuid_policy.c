@@ -41,6 +41,7 @@ enum {
 	E1_ECX_AVX = BITS_1(11) | BITS_1(16) | BITS_1(21), /* XOP FMA4 TBM */
 	E1_EDX = 0x0183f3ff | BITS_1(11) | BITS_1(20) | BITS_1(22) | BITS_1(25) | BITS_1(26) | BITS_1(29) |
 		 BITS_1(30) | (int)0x80000000, /* SYSCALL NX MMXEXT FFXSR 1G LM 3DNOW */
+	E1_EDX_RDTSCP = BITS_1(27), /* the back-end switches TSC_AUX */
 	E7_EDX_INVARIANT = BITS_1(8),
 	E8_EBX = BITS_1(0) | BITS_1(2) | BITS_1(9), /* CLZERO XSAVEERPTR WBNOINVD */
 	D1_EAX = BITS_1(0) | BITS_1(1) | BITS_1(2), /* XSAVEOPT XSAVEC XGETBV1 */
@@ -163,6 +164,14 @@ static void adjust_features(struct cpuid_policy *p, const struct cpu_facts *f)
 		l7->r.ebx &= ~(u32)L7_EBX_INVPCID;
 }
 
+static void adjust_rdtscp(struct cpuid_policy *p, const struct cpu_facts *f)
+{
+	struct cpuid_row *e1 = find_exact(p, 0x80000001, 0);
+
+	if (e1 && f->rdtscp)
+		e1->r.edx |= E1_EDX_RDTSCP;
+}
+
 static void adjust_avx512(struct cpuid_policy *p, cpuid_fn host)
 {
 	struct cpuid_row *l7 = find_exact(p, 7, 0);
@@ -253,6 +262,7 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_facts *f, cpuid
 	add(p, 0x80000000, 0, ext);
 	add_allowed(p, 0x80000000, max_ext, host);
 	adjust_features(p, f);
+	adjust_rdtscp(p, f);
 	adjust_avx512(p, host);
 	if (!f->tsc_invariant && find_exact(p, 0x80000007, 0))
 		find_exact(p, 0x80000007, 0)->r.edx = 0;

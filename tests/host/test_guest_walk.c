@@ -1,0 +1,296 @@
+// SOURCES: kernel/guest_walk.c kernel/vcpu_cr.c lib/insn_decode.c
+// CFLAGS: -Wno-unused-function
+/* Code is found through the guest's page tables in every paging mode, and never through stale ones. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "arch/cpu.h"
+#include "kernel/cpuid_policy.h"
+#include "kernel/guest_walk.h"
+#include "kernel/vcpu_cr.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vm.h"
+#include "mm/window.h"
+
+/* Guest memory: 64 pages from guest-physical 0, found at a different "host-physical" address. */
+#define PAGES 64
+#define HPA 0x100000000ull
+static u8 memory[PAGES * PAGE_SIZE] __aligned(4096);
+static u32 maps;
+
+bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
+{
+	if (a.v >= sizeof(memory))
+		return false;
+	*out = hpa(HPA + a.v);
+	return true;
+}
+
+void *window_map(enum window w, hpa_t a)
+{
+	maps++;
+	assert_in_range(a.v, HPA, HPA + sizeof(memory) - 1);
+	return memory + (a.v - HPA);
+}
+void window_unmap(enum window w) {}
+
+/* What vcpu_cr.c needs to link; its rules are tested without it. */
+struct cpuid_policy cpuid_policy;
+void log_line(enum log_level level, const char *fmt, ...) {}
+void fpu_set_xcr0(struct vcpu *v, u64 x) {}
+void vcpu_fault(struct vcpu *v, u8 vector) {}
+u32 vcpu_insn_length(struct vcpu *v) { return 3; }
+bool vm_log_once(struct vm *vm, u32 key) { return true; }
+
+static struct hv_mode mode;
+static void read_mode(struct vcpu *v, struct hv_mode *m) { *m = mode; }
+static const struct hv_ops fake_ops = {.read_mode = read_mode};
+const struct hv_ops *hv_ops = &fake_ops;
+
+static struct vm vm;
+static struct vcpu vcpu;
+static struct vcpu_private private;
+
+static int setup(void **state)
+{
+	memset(memory, 0x90, sizeof(memory));
+	memset(&vcpu, 0, sizeof(vcpu));
+	memset(&mode, 0, sizeof(mode));
+	vm.npt_epoch = 1;
+	vcpu.vm = &vm;
+	vcpu.priv = &private;
+	guest_walk_reset(&vcpu);
+	vcpu.exit.reason = HV_EXIT_CPUID;
+	return 0;
+}
+
+static void put64(u64 a, u64 v) { memcpy(memory + a, &v, 8); }
+static void put32(u64 a, u32 v) { memcpy(memory + a, &v, 4); }
+static void code(u64 a, const char *bytes, u32 n) { memcpy(memory + a, bytes, n); }
+
+static void clear(u64 page) { memset(memory + page, 0, PAGE_SIZE); }
+
+/* Tables at 0x1000.. map linear 0xffff800000201000 and the page after it to `a` and `b`. */
+#define LINEAR 0xffff800000201000ull
+static void long_mode(u64 a, u64 b)
+{
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cr3 = 0x1000,
+				.cs_attr = SEG_ATTR_P | SEG_ATTR_L};
+	for (u32 i = 1; i <= 4; i++)
+		clear(i * PAGE_SIZE);
+	put64(0x1000 + 256 * 8, 0x2003);
+	put64(0x2000, 0x3003);
+	put64(0x3000 + 1 * 8, 0x4003);
+	put64(0x4000 + 1 * 8, a | 3);
+	put64(0x4000 + 2 * 8, b | 3);
+}
+
+static u32 length_at(u64 rip)
+{
+	private.regs.rip = rip;
+	return up_insn_length(&vcpu);
+}
+
+static void long_mode_plain_prefixed_and_crossing(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	code(0x8020, "\x66\x48\x0f\xa2", 4);
+	assert_int_equal(length_at(LINEAR + 0x20), 4);
+	code(0x8fff, "\x0f", 1);
+	code(0xa000, "\xa2", 1);
+	assert_int_equal(length_at(LINEAR + 0xfff), 2);
+}
+
+static void crossing_into_nothing_is_not_decoded(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8ffe, "\x0f\xa2", 2);
+	put64(0x4000 + 2 * 8, 0);
+	assert_int_equal(length_at(LINEAR + 0xffe), 2); /* ends at the page's end */
+	code(0x8fff, "\x0f", 1);
+	assert_int_equal(length_at(LINEAR + 0xfff), 0);
+}
+
+static void a_changed_table_is_noticed(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x0f\xa2", 2);
+	code(0x9010, "\x48\x0f\xa2", 3);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	put64(0x4000 + 8, 0x9000 | 3);
+	assert_int_equal(length_at(LINEAR + 0x10), 3);
+	put64(0x4000 + 8, 0x9000 | 3 | 0x60); /* accessed and dirty */
+	maps = 0;
+	assert_int_equal(length_at(LINEAR + 0x10), 3);
+	put64(0x3000 + 8, 0);
+	assert_int_equal(length_at(LINEAR + 0x10), 0);
+}
+
+static void a_hit_maps_nothing(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	maps = 0;
+	for (u32 i = 0; i < 10; i++)
+		assert_int_equal(length_at(LINEAR + 0x10), 2);
+	assert_int_equal(maps, 0);
+}
+
+static void self_modified_code_is_seen(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	code(0x8010, "\xf3\x0f\xa2", 3);
+	assert_int_equal(length_at(LINEAR + 0x10), 3);
+}
+
+static void a_new_nested_epoch_walks_again(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	vm.npt_epoch++;
+	vcpu.walk.entry[1].pte[0] = 0x5a5a; /* would not compare */
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	assert_int_equal(vcpu.walk.entry[1].epoch, vm.npt_epoch);
+}
+
+static void large_pages(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	put64(0x3000 + 1 * 8, 0x83); /* 2 MiB at 0 */
+	code(0x1f010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(0xffff80000021f010), 2);
+	put64(0x2000, 0x83); /* 1 GiB at 0 */
+	code(0x1e010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(0xffff80000001e010), 2);
+}
+
+static void pae_paging(void **state)
+{
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .cr3 = 0x1020, .cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
+	clear(0x1000);
+	clear(0x2000);
+	clear(0x3000);
+	put64(0x1020 + 3 * 8, 0x2001);
+	put64(0x2000 + 2 * 8, 0x3003);
+	put64(0x3000 + 5 * 8, 0x8003);
+	code(0x8123, "\x66\x0f\xa2", 3);
+	assert_int_equal(length_at(0xc0405123), 3);
+}
+
+static void two_level_paging_and_4m_pages(void **state)
+{
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PSE, .cr3 = 0x1000, .cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
+	clear(0x1000);
+	clear(0x2000);
+	put32(0x1000 + 0x300 * 4, 0x2003);
+	put32(0x2000 + 0x12 * 4, 0x8003);
+	code(0x8000, "\x0f\xa2", 2);
+	assert_int_equal(length_at(0xc0012000), 2);
+	put32(0x1000 + 0x301 * 4, 0x83); /* 4 MiB at 0 */
+	code(0x11004, "\x0f\xa2", 2);
+	assert_int_equal(length_at(0xc0411004), 2);
+}
+
+static void real_mode_uses_the_base(void **state)
+{
+	mode = (struct hv_mode){.cs_base = 0xf000};
+	code(0xf123, "\x0f\xa2", 2);
+	assert_int_equal(length_at(0x123), 2);
+	vcpu.exit.reason = HV_EXIT_HLT;
+	code(0xf200, "\xf4", 1);
+	assert_int_equal(length_at(0x200), 1);
+}
+
+static void outside_of_memory(void **state)
+{
+	mode = (struct hv_mode){.cs_base = PAGES * PAGE_SIZE};
+	assert_int_equal(length_at(0), 0);
+	long_mode(0x8000, 0xa000);
+	mode.cr3 = 0x7fff000;
+	assert_int_equal(length_at(LINEAR), 0);
+}
+
+/* ---- Rules of CR0, CR4, EFER, XCR0 ---- */
+
+#define LONG {.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cs_attr = SEG_ATTR_L}
+
+static void cr0_rules(void **state)
+{
+	const struct { struct hv_mode m; u64 value; bool ok; const char *why; } rows[] = {
+		{{0}, CR0_PE, true, "protected mode"},
+		{{0}, CR0_PG, false, "PG without PE"},
+		{{0}, CR0_NW, false, "NW without CD"},
+		{{0}, CR0_NW | CR0_CD, true, "caches off"},
+		{{0}, 1ull << 32, false, "high bits"},
+		{{0}, 1u << 7, true, "reserved low bits are ignored"},
+		{{.cr0 = CR0_PE, .efer = EFER_LME}, CR0_PE | CR0_PG, false, "long mode without PAE"},
+		{{.cr0 = CR0_PE, .efer = EFER_LME, .cr4 = CR4_PAE}, CR0_PE | CR0_PG, true, "long mode"},
+		{LONG, CR0_PE, false, "paging off in 64-bit code"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		u64 value = rows[i].value;
+
+		if (cr0_check(&rows[i].m, &value) != rows[i].ok)
+			fail_msg("%s: expected %d", rows[i].why, rows[i].ok);
+		if (rows[i].ok)
+			assert_true(value & CR0_ET);
+	}
+}
+
+static void cr4_efer_xcr0_rules(void **state)
+{
+	const struct hv_mode l = LONG, dirty_cr3 = {.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cr3 = 5};
+	u64 allowed = CR4_PAE | CR4_PCIDE | CR4_PGE, efer = EFER_LME | EFER_LMA | EFER_SCE, value;
+
+	assert_true(cr4_check(&l, allowed, CR4_PAE | CR4_PCIDE));
+	assert_false(cr4_check(&dirty_cr3, allowed, CR4_PAE | CR4_PCIDE));
+	assert_false(cr4_check(&l, allowed, CR4_PGE));
+	assert_false(cr4_check(&l, allowed, CR4_PAE | CR4_VMXE));
+	value = EFER_SCE | EFER_LME;
+	assert_true(efer_check(&l, efer, &value));
+	assert_int_equal(value, EFER_SCE | EFER_LME | EFER_LMA);
+	value = EFER_SCE;
+	assert_false(efer_check(&l, efer, &value));
+	value = EFER_SVME | EFER_LME;
+	assert_false(efer_check(&l, efer, &value));
+	assert_true(xcr0_check(0xe7, 7));
+	assert_false(xcr0_check(0xe7, 6));
+	assert_false(xcr0_check(0xe7, 5));
+	assert_false(xcr0_check(0xe7, 0x27));
+	assert_true(xcr0_check(0xe7, 0xe7));
+	assert_false(xcr0_check(7, 0xe7));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(long_mode_plain_prefixed_and_crossing, setup),
+		cmocka_unit_test_setup(crossing_into_nothing_is_not_decoded, setup),
+		cmocka_unit_test_setup(a_changed_table_is_noticed, setup),
+		cmocka_unit_test_setup(a_hit_maps_nothing, setup),
+		cmocka_unit_test_setup(self_modified_code_is_seen, setup),
+		cmocka_unit_test_setup(a_new_nested_epoch_walks_again, setup),
+		cmocka_unit_test_setup(large_pages, setup),
+		cmocka_unit_test_setup(pae_paging, setup),
+		cmocka_unit_test_setup(two_level_paging_and_4m_pages, setup),
+		cmocka_unit_test_setup(real_mode_uses_the_base, setup),
+		cmocka_unit_test_setup(outside_of_memory, setup),
+		cmocka_unit_test_setup(cr0_rules, setup),
+		cmocka_unit_test_setup(cr4_efer_xcr0_rules, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
