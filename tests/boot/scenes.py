@@ -248,7 +248,7 @@ def restart_manager(scene):
             escape(m)
             m.send("restart-manager\r")
             m.expect(r"restart-manager", 10)
-            m.expect(r"guest:|caisson>|onnected|# ", 30)
+            m.expect(r"lists the commands", 30)
             m.send("\r")
             if m.expect(r"hv> $|# $", 20)[0].startswith("hv"):
                 m.send("console linux\r")
