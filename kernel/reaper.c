@@ -66,7 +66,7 @@ static void take_down_domains(struct list *batch)
 	while ((n = list_pop_front(batch))) {
 		struct domain *d = list_entry(n, struct domain, reap_link);
 
-		while (!domain_close_handles_step(d))
+		while (!domain_close_handles_step(d) || !aspace_clear_step(&d->aspace))
 			preempt_point();
 		object_put(&d->obj);
 		preempt_point();

@@ -8,7 +8,7 @@
 #include "mm/kmem.h"
 
 #define USER_TOP_LEVEL_END BIT(47)
-#define DESTROY_STEP 64 /* mappings a call */
+#define CLEAR_STEP 64 /* mappings a call */
 
 static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X, "prot bits are shared");
 
@@ -95,6 +95,8 @@ static int insert(struct aspace *as, struct mapping *m)
 {
 	struct mapping *before = at_or_before(as, m->va + m->bytes - 1);
 
+	if (as->closed)
+		return -E_DEAD;
 	if (before && before->va + before->bytes > m->va)
 		return -E_EXIST;
 	rb_insert(&as->mappings, &m->node, by_va);
@@ -307,25 +309,24 @@ void mem_unmap_all(struct mem *m)
 	spin_unlock(&m->lock);
 }
 
-/* True when no mapping is left. Nothing is flushed: no CPU has the tables loaded. */
-static bool drop_mappings(struct aspace *as)
+bool aspace_clear_step(struct aspace *as)
 {
-	for (u32 i = 0; i < DESTROY_STEP; i++) {
-		struct mapping *m;
+	struct list removed = LIST_INIT(removed), *l;
+	struct rb_node *n = NULL;
+	bool due = false;
 
-		spin_lock(&as->lock);
-		m = as->mappings.first ? to_mapping(as->mappings.first) : NULL;
-		if (m) {
-			rb_erase(&as->mappings, &m->node);
-			if (m->mem)
-				mem_detach(m);
-		}
-		spin_unlock(&as->lock);
-		if (!m)
-			return true;
-		release(as->quota, m);
+	spin_lock(&as->lock);
+	as->closed = true;
+	for (u32 i = 0; i < CLEAR_STEP && (n = rb_first(&as->mappings)); i++) {
+		due |= take_out(as, to_mapping(n));
+		list_push_back(&removed, &to_mapping(n)->mem_link);
 	}
-	return false;
+	spin_unlock(&as->lock);
+	if (due)
+		flush(as);
+	while ((l = list_pop_front(&removed)))
+		release(as->quota, list_entry(l, struct mapping, mem_link));
+	return !n;
 }
 
 bool aspace_destroy_step(struct aspace *as)
@@ -333,6 +334,6 @@ bool aspace_destroy_step(struct aspace *as)
 	ASSERT(!__atomic_load_n(&as->active, __ATOMIC_SEQ_CST));
 	if (!as->pt.root)
 		return true;
-	return drop_mappings(as) && pt_free_tables(&as->pt, KPRIV_BASE, KPRIV_BASE + KPRIV_SIZE) &&
+	return aspace_clear_step(as) && pt_free_tables(&as->pt, KPRIV_BASE, KPRIV_BASE + KPRIV_SIZE) &&
 	       pt_destroy_step(&as->pt, USER_TOP_LEVEL_END);
 }

@@ -30,12 +30,18 @@ struct aspace {
 	struct pt pt;		   /* under lock */
 	struct rb_tree mappings;   /* under lock */
 	struct quota *quota;	   /* [I] */
+	bool closed;		   /* under lock: nothing is mapped any more */
 	u64 active;		   /* [a] CPUs that may hold TLB entries of it */
 	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)]; /* under lock: used cells of the private slot */
 };
 
 int aspace_init(struct aspace *as, struct quota *q) __must_check;
-/* In steps (see pt_destroy_step): unmaps everything, frees tables. Runs on no CPU any more. */
+/*
+ * In steps: unmaps everything and lets go of the memory objects; from the first on, mapping fails with -E_DEAD. When
+ * a domain ends, before its last reference goes: its objects hold references on it.
+ */
+bool aspace_clear_step(struct aspace *as);
+/* In steps (see pt_destroy_step): clears it and frees tables. Runs on no CPU any more. */
 bool aspace_destroy_step(struct aspace *as);
 
 /*

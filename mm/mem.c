@@ -81,7 +81,7 @@ int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out)
 no_array:
 	quota_uncharge(q, charge_of(m));
 no_quota:
-	kmem_free(q, m, sizeof(*m));
+	object_free(&m->obj, m, sizeof(*m));
 	return -E_NOMEM;
 }
 
@@ -327,7 +327,7 @@ bool mem_destroy_step(struct mem *m)
 		array_free(q, m->block, blocks_of(m));
 		quota_uncharge(q, charge_of(m));
 	}
-	kmem_free(q, m, sizeof(*m));
+	object_free(&m->obj, m, sizeof(*m));
 	if (parent)
 		object_put(&parent->obj);
 	return true;

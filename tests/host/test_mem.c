@@ -52,6 +52,7 @@ void up_tlb_flush(struct aspace *as, u64 mask)
 
 void object_init(struct object *o, enum obj_type type, struct quota *q) { o->type = type, o->refs = 1, o->quota = q; }
 void object_get(struct object *o) { o->refs++; }
+void object_free(struct object *o, void *p, size_t bytes) { kmem_free(o->quota, p, bytes); }
 void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
 
 static struct mapping vm_slot;
@@ -407,6 +408,27 @@ static void a_revoked_object_is_mapped_nowhere(void **state)
 	nothing_is_left();
 }
 
+static void a_cleared_space_holds_no_object_and_takes_none(void **state)
+{
+	struct mem *m = make_mem(PAGE_SIZE, 0);
+	struct pt_leaf l;
+
+	make_space();
+	for (u64 i = 1; i <= 200; i++)
+		assert_int_equal(aspace_map(&space, m, i * PAGE_2M, 0, PAGE_SIZE, PROT_R), 0);
+	assert_true(aspace_fault(&space, PAGE_2M, PF_USER));
+	assert_false(aspace_clear_step(&space));
+	while (!aspace_clear_step(&space))
+		;
+	assert_int_equal(m->obj.refs, 1);
+	assert_int_equal(flushes, 1);
+	assert_false(pt_lookup(&space.pt, PAGE_2M, &l));
+	assert_int_equal(aspace_map(&space, m, PAGE_2M, 0, PAGE_SIZE, PROT_R), -E_DEAD);
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
 static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 {
 	struct pt_leaf l;
@@ -472,6 +494,7 @@ int main(void)
 		T(unmap_takes_whole_mappings_and_flushes),
 		T(kernel_pages_are_the_kernels_to_unmap),
 		T(a_revoked_object_is_mapped_nowhere),
+		T(a_cleared_space_holds_no_object_and_takes_none),
 		T(the_private_slot_gives_guarded_zeroed_pages),
 		T(a_failed_private_allocation_leaves_nothing),
 	};
