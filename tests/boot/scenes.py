@@ -255,7 +255,7 @@ def restart_manager(scene):
                 m.expect(r"onnected|\^\]", 20)
                 m.send("\r")
                 m.expect(r"# $", 20)
-        m.send("[ $(cat /tmp/count) -gt 100 ] && echo counting-$((1 + 1))\r")
+        m.send("until [ 0$(cat /tmp/count) -gt 100 ]; do :; done; echo counting-$((1 + 1))\r")
         m.expect(r"^counting-2", 20)
         m.send("poweroff -f\r")
         m.expect_exit(0)
