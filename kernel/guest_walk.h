@@ -18,6 +18,9 @@ u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, 
 /* The instruction at rip, from the exit's bytes or from memory. False: not readable or not decodable. */
 bool guest_decode(struct vcpu *v, struct insn *out);
 
+/* Reads the memory operand of an instruction at rip; false when its page is not mapped. Segment limits are not checked. */
+bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 n);
+
 /* Forgets the windows: another CPU, or other frames in them. At load and unload. */
 void guest_walk_reset(struct vcpu *v);
 /* Empties the windows of this CPU. */

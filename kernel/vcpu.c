@@ -267,7 +267,7 @@ static void enter(struct vcpu *v)
 static int run(struct vcpu *v)
 {
 	for (;;) {
-		if (deliver(v))
+		if (likely(v->activity == VCPU_RUNNABLE) && deliver(v))
 			break;
 		/* With in_guest set before kick is tested, no kick is lost. */
 		(void)__atomic_exchange_n(&v->in_guest, true, __ATOMIC_SEQ_CST);

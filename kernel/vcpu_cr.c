@@ -152,7 +152,7 @@ static bool decode_cr(struct vcpu *v, struct cr_access *a)
 	case INSN_LMSW:
 		a->op = CR_OP_LMSW;
 		a->lmsw = (u16)v->priv->regs.gpr[insn.rm & 15];
-		return !insn.has_mem;
+		return !insn.has_mem || guest_read_operand(v, &insn, &a->lmsw, sizeof(a->lmsw));
 	default:
 		return false;
 	}
@@ -191,7 +191,7 @@ void vcpu_exit_cr(struct vcpu *v)
 		break;
 	}
 	if (ok)
-		hv_ops->skip_insn(v, a.length);
+		vcpu_skip(v, a.length);
 	else
 		vcpu_fault(v, EXC_GP);
 }
@@ -260,7 +260,7 @@ void vcpu_exit_dr(struct vcpu *v)
 	if (fault)
 		vcpu_fault(v, fault);
 	else
-		hv_ops->skip_insn(v, length);
+		vcpu_skip(v, length);
 }
 
 /* ---- XSETBV ---- */
@@ -285,5 +285,5 @@ void vcpu_exit_xsetbv(struct vcpu *v)
 	if (!length)
 		return;
 	fpu_set_xcr0(v, value);
-	hv_ops->skip_insn(v, length);
+	vcpu_skip(v, length);
 }

@@ -12,6 +12,7 @@
 #include "kernel/vm.h"
 
 #define KVM_ENOSYS (-1000)
+#define DR6_BS (1ull << 14)
 
 /* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
 enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
@@ -23,6 +24,17 @@ void vcpu_fault(struct vcpu *v, u8 vector)
 	bool error = vector == EXC_GP || vector == EXC_SS || vector == EXC_NP || vector == EXC_TS;
 
 	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
+}
+
+void vcpu_skip(struct vcpu *v, u32 length)
+{
+	struct vcpu_regs *r = &v->priv->regs;
+
+	hv_ops->skip_insn(v, length);
+	if (unlikely(r->rflags & RFLAGS_TF)) { /* the single step that the CPU would have trapped */
+		r->dr6 |= DR6_BS;
+		vcpu_fault(v, EXC_DB);
+	}
 }
 
 u32 vcpu_insn_length(struct vcpu *v)
@@ -72,7 +84,7 @@ static enum vcpu_step exit_cpuid(struct vcpu *v)
 	gpr[GPR_RBX] = r.ebx;
 	gpr[GPR_RCX] = r.ecx;
 	gpr[GPR_RDX] = r.edx;
-	hv_ops->skip_insn(v, length);
+	vcpu_skip(v, length);
 	return STEP_CONTINUE;
 }
 
@@ -81,7 +93,7 @@ static enum vcpu_step skip(struct vcpu *v)
 	u32 length = vcpu_insn_length(v);
 
 	if (length)
-		hv_ops->skip_insn(v, length);
+		vcpu_skip(v, length);
 	return STEP_CONTINUE;
 }
 
@@ -90,7 +102,7 @@ static enum vcpu_step exit_hlt(struct vcpu *v)
 	u32 length = vcpu_insn_length(v);
 
 	if (length) {
-		hv_ops->skip_insn(v, length);
+		vcpu_skip(v, length);
 		v->activity = VCPU_HALTED;
 	}
 	return STEP_CONTINUE;
@@ -111,7 +123,7 @@ static enum vcpu_step exit_hypercall(struct vcpu *v)
 	/* The KVM hypercalls belong to features that CPUID does not offer. */
 	if (length) {
 		v->priv->regs.gpr[GPR_RAX] = (u64)(s64)KVM_ENOSYS;
-		hv_ops->skip_insn(v, length);
+		vcpu_skip(v, length);
 	}
 	return STEP_CONTINUE;
 }
@@ -168,7 +180,7 @@ static enum vcpu_step exit_msr_read(struct vcpu *v)
 	}
 	gpr[GPR_RAX] = (u32)value;
 	gpr[GPR_RDX] = value >> 32;
-	hv_ops->skip_insn(v, length);
+	vcpu_skip(v, length);
 	return STEP_CONTINUE;
 }
 
@@ -183,7 +195,7 @@ static enum vcpu_step exit_msr_write(struct vcpu *v)
 		vcpu_fault(v, EXC_GP);
 		return STEP_CONTINUE;
 	}
-	hv_ops->skip_insn(v, length);
+	vcpu_skip(v, length);
 	return after_apic(v);
 }
 
@@ -235,7 +247,7 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 		vcpu_fault(v, EXC_UD);
 		return STEP_CONTINUE;
 	}
-	hv_ops->skip_insn(v, i.length);
+	vcpu_skip(v, i.length);
 	return after_apic(v);
 }
 
@@ -264,7 +276,7 @@ static enum vcpu_step exit_io(struct vcpu *v)
 	length = vcpu_insn_length(v);
 	if (unlikely(!length))
 		return STEP_CONTINUE;
-	hv_ops->skip_insn(v, length);
+	vcpu_skip(v, length);
 	run->exit = RUN_EXIT_IO;
 	run->io.port = x->io.port;
 	run->io.size = x->io.size;

@@ -15,6 +15,8 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 
 /* Injects an exception; the error code is 0 where the vector has one. */
 void vcpu_fault(struct vcpu *v, u8 vector);
+/* Steps over an instruction that was carried out; raises the single-step trap that is due behind it. */
+void vcpu_skip(struct vcpu *v, u32 length);
 /* Length of the instruction that caused the exit; 0: it can't be read now, run it again. */
 u32 vcpu_insn_length(struct vcpu *v);
 

@@ -45,6 +45,7 @@ struct cpuid_policy cpuid_policy;
 void log_line(enum log_level level, const char *fmt, ...) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) {}
 void vcpu_fault(struct vcpu *v, u8 vector) {}
+void vcpu_skip(struct vcpu *v, u32 length) {}
 u32 vcpu_insn_length(struct vcpu *v) { return 3; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }
 
