@@ -1,4 +1,4 @@
-#include "boot/ap_start.h"
+#include "hv/ap_start.h"
 
 #include "arch/cpu.h"
 #include "arch/msr.h"

@@ -1,5 +1,5 @@
 /* Structure offsets for assembly: compiled to text only, see the Makefile. */
-#include "boot/ap_start.h"
+#include "hv/ap_start.h"
 #include "hv/cpu.h"
 #include "hv/vcpu.h"
 #include "kernel/thread.h"

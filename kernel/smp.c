@@ -1,6 +1,6 @@
 #include "kernel/smp.h"
 
-#include "boot/ap_start.h"
+#include "hv/ap_start.h"
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
@@ -17,7 +17,7 @@
 #include "mm/window.h"
 #include "mm/mm.h"
 
-#define AP_START_TIMEOUT_NS 200000000ull
+#define AP_START_TIMEOUT_NS 1000000000ull /* an emulator on a busy host takes its time */
 
 static u64 quiesce_request; /* [a] the last epoch asked for */
 static u64 flush_request;   /* [a] the last TLB flush asked for */
@@ -145,7 +145,7 @@ static bool start_one(u32 id, u32 apic_id, u32 node)
 	cpus[id] = c;
 	if (ap_start(c, c->idle->kstack_top, AP_START_TIMEOUT_NS))
 		return true;
-	log_warn("smp: the CPU with APIC id %u did not start within 200 ms; it is left out", apic_id);
+	log_warn("smp: the CPU with APIC id %u did not start within 1 s; it is left out", apic_id);
 	cpus[id] = NULL; /* its memory is not given back: it may still come up late and use it */
 	return false;
 no_memory:
