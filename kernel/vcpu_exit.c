@@ -102,8 +102,9 @@ static enum vcpu_step exit_hlt(struct vcpu *v)
 	u32 length = vcpu_insn_length(v);
 
 	if (length) {
+		/* A single-step trap ends the HLT at once. */
+		v->activity = v->priv->regs.rflags & RFLAGS_TF ? VCPU_RUNNABLE : VCPU_HALTED;
 		vcpu_skip(v, length);
-		v->activity = VCPU_HALTED;
 	}
 	return STEP_CONTINUE;
 }

@@ -299,21 +299,27 @@ bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value)
 	return true;
 }
 
+/* Delivery status and remote IRR are not reserved: system software writes back what it has read. */
+static u32 read_only(u32 reg)
+{
+	if (reg == REG(APIC_LVT_LINT0) || reg == REG(APIC_LVT_LINT1))
+		return APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR;
+	return reg == REG(APIC_ICR) || lvt_index(reg << 4) >= 0 ? APIC_LVT_STATUS : 0;
+}
+
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 {
-	u32 reg = msr - MSR_X2APIC_BASE;
+	u32 low, reg = msr - MSR_X2APIC_BASE;
 
 	if (unlikely(!x2apic_allowed(v, reg, W)))
 		return false;
-	if (reg == REG(APIC_ICR)) {
-		if ((u32)value & ~write_mask[reg])
-			return false;
-		vlapic_icr_write(v, (u32)value, (u32)(value >> 32));
-		return true;
-	}
-	if (value & ~(u64)write_mask[reg])
+	if ((reg == REG(APIC_ICR) ? (u32)value : value) & ~(u64)(write_mask[reg] | read_only(reg)))
 		return false;
-	reg_write(v, reg << 4, (u32)value);
+	low = (u32)value & write_mask[reg];
+	if (reg == REG(APIC_ICR))
+		vlapic_icr_write(v, low, (u32)(value >> 32));
+	else
+		reg_write(v, reg << 4, low);
 	return true;
 }
 

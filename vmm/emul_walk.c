@@ -13,7 +13,8 @@ enum pte {
 #define PTE_NX BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ull
 #define PAE_RESERVED 0x7ff0000000000000ull  /* bits 52-62 of PAE entries; ignored in 4-level ones */
-#define PDPTE_RESERVED 0xfff00000000001e6ull /* of the four PAE page-directory-pointer entries */
+/* Of the four PAE page-directory-pointer entries. Without the accessed bit: QEMU's TCG sets it there too. */
+#define PDPTE_RESERVED 0xfff00000000001c6ull
 
 struct paging {
 	u8 levels, bits, bytes; /* index bits and entry size */

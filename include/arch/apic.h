@@ -32,6 +32,8 @@ enum apic_reg {
 };
 
 #define APIC_SVR_ENABLE 0x100u
+#define APIC_LVT_STATUS (1u << 12)
+#define APIC_LVT_REMOTE_IRR (1u << 14)
 #define APIC_LVT_MASKED 0x10000u
 #define APIC_LVT_TIMER_PERIODIC 0x20000u
 #define APIC_LVT_TIMER_DEADLINE 0x40000u

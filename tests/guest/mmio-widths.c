@@ -77,6 +77,12 @@ static void test_stores(void)
 	expect_eq("movsd from a device", target, MASKED | 0x46);
 }
 
+static void or_tpr(void *arg)
+{
+	__asm__ volatile("orl $0x20, (%0)" ::"r"(LAPIC + APIC_TPR) : "memory", "cc");
+}
+
+/* Caisson carries out MOV only on this page: docs/support.md. */
 static void test_apic_page(void)
 {
 	apic_enable();
@@ -87,8 +93,8 @@ static void test_apic_page(void)
 	expect_eq("local APIC TPR by mov eax, moffs", v, 0x20);
 	__asm__ volatile("movl $0x10, (%0)" ::"r"(LAPIC + APIC_TPR) : "memory");
 	expect_eq("local APIC TPR by mov m32, imm32", apic_read(APIC_TPR), 0x10);
-	__asm__ volatile("orl $0x20, (%0)" ::"r"(LAPIC + APIC_TPR) : "memory", "cc");
-	expect_eq("local APIC TPR by or m32, imm8", apic_read(APIC_TPR), 0x30);
+	expect_trap("local APIC TPR by or m32, imm8", try_call(or_tpr, NULL), under_caisson ? EXC_UD : NO_TRAP);
+	expect_eq("local APIC TPR after it", apic_read(APIC_TPR), under_caisson ? 0x10 : 0x30);
 	apic_write(APIC_TPR, 0);
 }
 

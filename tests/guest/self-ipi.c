@@ -69,6 +69,32 @@ static void test_ipi(const char *mode)
 	expect_eq("ISR at the end", apic_read(APIC_ISR + 0x10 * (0x55 / 32)), 0);
 }
 
+static const struct {
+	u32 msr;
+	u64 value;
+	bool refused;
+	const char *name;
+} x2_writes[] = {
+	{0x835, 0x15700, false, "LVT LINT0 with the read-only delivery status and remote IRR"},
+	{0x832, 0x11041, false, "LVT timer with the read-only delivery status"},
+	{0x835, 0x10800, true, "LVT LINT0 with reserved bit 11"},
+	{0x832, 0x12041, true, "LVT timer with reserved bit 13"},
+	{0x808, 0x100, true, "TPR above 255"},
+	{0x80b, 1, true, "EOI other than 0"},
+	{0x802, 0, true, "the read-only id"},
+};
+
+static void x2_write(void *arg) { wrmsr(x2_writes[(ulong)arg].msr, x2_writes[(ulong)arg].value); }
+
+static void test_x2_writes(void)
+{
+	for (u32 i = 0; under_caisson && i < ARRAY_SIZE(x2_writes); i++)
+		expect_trap(x2_writes[i].name, try_call(x2_write, (void *)(ulong)i),
+			    x2_writes[i].refused ? EXC_GP : NO_TRAP);
+	if (under_caisson)
+		expect_eq("LVT LINT0 without them", rdmsr(0x835), 0x10700);
+}
+
 void test_main(void)
 {
 	pic_init(0x20, 0);
@@ -84,6 +110,7 @@ void test_main(void)
 		return;
 	}
 	test_ipi("x2APIC");
+	test_x2_writes();
 	reset();
 	sti();
 	wrmsr(0x83f, 0x41);
