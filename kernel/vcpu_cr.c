@@ -231,7 +231,7 @@ static u8 access_dr(struct vcpu *v, const struct hv_mode *m)
 	hv_ops->get_state(v, s, STATE_DR);
 	if (s->dr7 & DR7_GD) {
 		s->dr7 &= ~DR7_GD;
-		s->dr6 |= 1ull << 13; /* BD */
+		s->dr6 |= DR6_BD;
 		return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : EXC_DB;
 	}
 	reg = dr == 6 ? &s->dr6 : dr == 7 ? &s->dr7 : &s->dr[dr];

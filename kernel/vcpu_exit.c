@@ -12,7 +12,6 @@
 #include "kernel/vm.h"
 
 #define KVM_ENOSYS (-1000)
-#define DR6_BS (1ull << 14)
 
 /* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
 enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
@@ -200,47 +199,18 @@ static enum vcpu_step exit_msr_write(struct vcpu *v)
 	return after_apic(v);
 }
 
-/* Writes a loaded value as the MOV form says. */
-static void load_register(struct vcpu *v, const struct insn *i, u32 value)
-{
-	u32 size = i->extend == INSN_EXTEND_NONE ? i->mem_size : i->op_size;
-	u64 *r = &v->priv->regs.gpr[i->reg & 15], wide = value;
-
-	if (i->extend == INSN_EXTEND_SIGN)
-		wide = i->mem_size == 1 ? (u64)(s8)value : i->mem_size == 2 ? (u64)(s16)value : (u64)(s32)value;
-	if (i->high_byte)
-		r[-4] = (r[-4] & ~0xff00ull) | (wide & 0xff) << 8;
-	else if (size == 1)
-		*r = (*r & ~0xffull) | (wide & 0xff);
-	else if (size == 2)
-		*r = (*r & ~0xffffull) | (wide & 0xffff);
-	else
-		*r = size == 4 ? (u32)wide : wide;
-}
-
-static void apic_load(struct vcpu *v, const struct insn *i, u32 offset)
-{
-	u32 value = vlapic_mmio_read(v, offset & ~3u) >> (offset % 4 * 8);
-
-	if (i->mem_size < 4)
-		value &= (1u << (i->mem_size * 8)) - 1;
-	load_register(v, i, value);
-}
-
-/* Only plain MOVs are carried out here; no operating system uses another instruction on this page. */
+/* Only MOV of 32 bits is carried out here; no operating system uses another access on this page. */
 static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 {
-	const u64 *gpr = v->priv->regs.gpr;
+	u64 *gpr = v->priv->regs.gpr;
 	struct insn i;
-	bool decoded = guest_decode(v, &i);
+	bool decoded = guest_decode(v, &i) && i.mem_size == 4 && i.extend == INSN_EXTEND_NONE;
 
 	v->stat[STAT_APIC_MMIO]++;
 	if (decoded && i.kind == INSN_LOAD) {
-		apic_load(v, &i, offset);
+		gpr[i.reg & 15] = vlapic_mmio_read(v, offset);
 	} else if (decoded && (i.kind == INSN_STORE || i.kind == INSN_STORE_IMM)) {
-		/* Other widths are undefined by the manual: dropped. */
-		if (i.mem_size == 4)
-			vlapic_mmio_write(v, offset, i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
+		vlapic_mmio_write(v, offset, i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
 	} else {
 		if (vm_log_once(v->vm, LOG_KEY_APIC))
 			log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",

@@ -54,6 +54,8 @@ struct svm_vcpu {
 	bool irq_window;      /* [v] */
 	enum svm_nmi nmi;     /* [v] */
 	u64 nmi_iret_rip;     /* [v] */
+	bool step;	      /* [v] an NMI waits for the end of the next instruction */
+	bool stepping;	      /* [v] TF was set for that at the last entry, not by the guest */
 	u32 injected;	      /* [v] EVENTINJ at the last entry */
 	u64 tsc_aux;	      /* [v] while not loaded */
 };

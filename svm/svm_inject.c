@@ -50,12 +50,19 @@ bool svm_can_inject(struct vcpu *v, u32 event)
 	}
 }
 
-/* The NMI window needs nothing here: IRET is intercepted as long as NMIs are blocked. */
+/*
+ * IRET is intercepted as long as NMIs are blocked. Else the NMI waits for one instruction, which runs with
+ * TF set; not behind an injection, whose handler would find TF in its frame: that NMI takes the next exit.
+ */
 void svm_want_window(struct vcpu *v, u32 event, bool on)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	if ((event & EVENT_TYPE_MASK) != HV_EVENT_IRQ || s->irq_window == on)
+	if ((event & EVENT_TYPE_MASK) != HV_EVENT_IRQ) {
+		s->step = on && s->nmi != SVM_NMI_BLOCKED && !event_pending(s);
+		return;
+	}
+	if (s->irq_window == on)
 		return;
 	s->irq_window = on;
 	if (on)
@@ -109,6 +116,25 @@ void svm_event_prepare(struct svm_vcpu *s)
 		svm_dirty(s, CLEAN_TPR);
 	}
 	s->injected = b->event_inj;
+	s->stepping = s->step && !(s->vcpu.priv->regs.rflags & RFLAGS_TF);
+	if (s->stepping)
+		s->vcpu.priv->regs.rflags |= RFLAGS_TF;
+}
+
+/* The guest sees neither TF nor the trap, which becomes the exit of a window. */
+static void step_end(struct svm_vcpu *s)
+{
+	struct vcpu_regs *r = &s->vcpu.priv->regs;
+	struct vmcb *b = s->vmcb;
+
+	s->step = s->stepping = false;
+	if (s->nmi != SVM_NMI_IRET || b->rip == s->nmi_iret_rip) /* IRET has loaded the guest's own TF */
+		r->rflags &= ~(u64)RFLAGS_TF;
+	if (b->exit_code != VMEXIT_EXCP0 + EXC_DB || !(r->dr6 & DR6_BS))
+		return;
+	r->dr6 &= ~(u64)DR6_BS;
+	if (!(r->dr6 & DR6_HITS))
+		b->exit_code = VMEXIT_IRET;
 }
 
 /* A software interrupt was not begun by us: rip is still at the INT, which the guest runs again. */
@@ -151,6 +177,8 @@ bool svm_event_complete(struct svm_vcpu *s)
 	bool taken = false;
 
 	b->event_inj = 0;
+	if (unlikely(s->stepping))
+		step_end(s);
 	if (s->nmi == SVM_NMI_IRET && b->rip != s->nmi_iret_rip)
 		s->nmi = SVM_NMI_OPEN;
 	if (b->exit_code == VMEXIT_IRET && s->nmi == SVM_NMI_BLOCKED) {

@@ -538,7 +538,7 @@ static void retire(struct emul *e)
 		e->dirty |= STATE_EVENT;
 	}
 	if (s->rflags & RFLAGS_TF) {
-		s->dr6 |= BIT(14); /* BS */
+		s->dr6 |= DR6_BS;
 		e->dirty |= STATE_DR;
 		queue_exception(e, EXC_DB, false, 0);
 	}

@@ -236,6 +236,37 @@ static void nmi_is_blocked_until_its_iret_is_over(void **state)
 	assert_true(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
 }
 
+static void nmi_waits_for_one_instruction_under_tf(void **state)
+{
+	struct svm_vcpu *s = fresh();
+	u64 flags = private.regs.rflags;
+
+	block.int_state = INT_STATE_SHADOW;
+	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
+	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	svm_event_prepare(s);
+	assert_true(private.regs.rflags & RFLAGS_TF);
+	private.regs.dr6 |= DR6_BS;
+	block.exit_code = VMEXIT_EXCP0 + EXC_DB;
+	svm_event_complete(s);
+	assert_int_equal(private.regs.rflags, flags);
+	assert_false(private.regs.dr6 & DR6_BS);
+	assert_int_equal(block.exit_code, VMEXIT_IRET);
+
+	/* A guest that steps itself gets its trap; a breakpoint that was hit with ours is the guest's. */
+	private.regs.rflags |= RFLAGS_TF;
+	private.regs.dr6 |= DR6_BS;
+	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
+	assert_int_equal(block.exit_code, VMEXIT_EXCP0 + EXC_DB);
+	assert_true(private.regs.dr6 & DR6_BS);
+	private.regs.rflags = flags;
+	private.regs.dr6 |= 1;
+	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
+	assert_int_equal(block.exit_code, VMEXIT_EXCP0 + EXC_DB);
+}
+
 static void interrupts_need_if_and_no_shadow(void **state)
 {
 	struct svm_vcpu *s = fresh();
@@ -261,6 +292,7 @@ int main(void)
 		cmocka_unit_test(interrupted_delivery_is_repeated),
 		cmocka_unit_test(window_takes_the_place_of_the_offer),
 		cmocka_unit_test(nmi_is_blocked_until_its_iret_is_over),
+		cmocka_unit_test(nmi_waits_for_one_instruction_under_tf),
 		cmocka_unit_test(interrupts_need_if_and_no_shadow),
 	};
 
