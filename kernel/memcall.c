@@ -107,12 +107,3 @@ s64 sys_mem_create(struct object *obj, const struct sys_args *args)
 	}
 	return handle_install(d, &m->obj, R_ALL);
 }
-
-s64 sys_mem_slice(struct object *obj, const struct sys_args *args)
-{
-	struct domain *d = current_domain();
-	struct mem *m;
-	int r = mem_create_slice(container_of(obj, struct mem, obj), args->a[1], args->a[2], &d->quota, &m);
-
-	return r ? r : handle_install(d, &m->obj, R_ALL);
-}

@@ -18,7 +18,6 @@ static const struct sys_row sys_table[] = {
 	ROW(SYS_MAP, OBJ_NONE, 0, sys_map),
 	ROW(SYS_UNMAP, OBJ_NONE, 0, sys_unmap),
 	ROW(SYS_MEM_CREATE, OBJ_NONE, 0, sys_mem_create),
-	ROW(SYS_MEM_SLICE, OBJ_MEM, R_DUP, sys_mem_slice),
 	ROW(SYS_EVENT_CREATE, OBJ_NONE, 0, sys_event_create),
 	ROW(SYS_EVENT_SIGNAL, OBJ_EVENT, R_SIGNAL, sys_event_signal),
 	ROW(SYS_EVENT_WAIT, OBJ_EVENT, R_WAIT, sys_event_wait),

@@ -40,7 +40,6 @@ s64 sys_thread_set(struct object *obj, const struct sys_args *args);
 s64 sys_map(struct object *obj, const struct sys_args *args);
 s64 sys_unmap(struct object *obj, const struct sys_args *args);
 s64 sys_mem_create(struct object *obj, const struct sys_args *args);
-s64 sys_mem_slice(struct object *obj, const struct sys_args *args);
 s64 sys_event_create(struct object *obj, const struct sys_args *args);
 s64 sys_event_signal(struct object *obj, const struct sys_args *args);
 s64 sys_event_wait(struct object *obj, const struct sys_args *args);

@@ -14,10 +14,9 @@
 struct page {
 	hpa_t start;
 	u64 bytes;
-	u64 offset; /* in the object that owns the frames */
+	u64 offset; /* in the object */
 };
 
-static struct mem *owner_of(struct mem *m) { return m->parent ? m->parent : m; }
 static u64 blocks_of(const struct mem *m) { return ALIGN_UP(m->bytes, PAGE_2M) / PAGE_2M; }
 static u64 charge_of(const struct mem *m) { return m->bytes + blocks_of(m) * PAGE_SIZE; }
 
@@ -106,23 +105,6 @@ int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out)
 	return 0;
 }
 
-int mem_create_slice(struct mem *parent, u64 offset, u64 bytes, struct quota *q, struct mem **out)
-{
-	struct mem *m;
-
-	if (!bytes || !IS_ALIGNED(offset | bytes, PAGE_SIZE) || offset > parent->bytes ||
-	    bytes > parent->bytes - offset)
-		return -E_INVAL;
-	m = mem_new(q, bytes, parent->flags);
-	if (!m)
-		return -E_NOMEM;
-	m->offset = parent->offset + offset;
-	m->parent = owner_of(parent);
-	object_get(&m->parent->obj);
-	*out = m;
-	return 0;
-}
-
 /* A zeroed frame, counted. Under m->lock. */
 static bool frame_new(struct mem *m, u32 order, hpa_t *a)
 {
@@ -188,27 +170,19 @@ static int borrowed_page(struct mem *m, u64 at, struct page *out)
 
 int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_offset)
 {
-	struct mem *owner = owner_of(m);
-	u64 at = m->offset + offset;
 	struct page p;
 	int e;
 
 	if (offset >= m->bytes)
 		return -E_INVAL;
-	spin_lock(&owner->lock);
-	e = owner->borrowed ? borrowed_page(owner, at, &p) : populated_page(owner, at, &p);
-	spin_unlock(&owner->lock);
+	spin_lock(&m->lock);
+	e = m->borrowed ? borrowed_page(m, offset, &p) : populated_page(m, offset, &p);
+	spin_unlock(&m->lock);
 	if (e)
 		return e;
-	if (p.offset < m->offset || p.offset + p.bytes > m->offset + m->bytes) {
-		/* A slice begins or ends inside a larger page. */
-		u64 in_page = ALIGN_DOWN(at, PAGE_SIZE) - p.offset;
-
-		p = page_at(hpa_add(p.start, in_page), PAGE_SIZE, at);
-	}
 	*start = p.start;
 	*bytes = p.bytes;
-	*page_offset = p.offset - m->offset;
+	*page_offset = p.offset;
 	return 0;
 }
 
@@ -317,18 +291,15 @@ static bool free_frames(struct mem *m)
 
 bool mem_destroy_step(struct mem *m)
 {
-	struct mem *parent = m->parent;
 	struct quota *q = m->obj.quota;
 
 	ASSERT(list_empty(&m->mappings));
-	if (!parent && !free_frames(m))
+	if (!free_frames(m))
 		return false;
 	if (m->block) {
 		array_free(q, m->block, blocks_of(m));
 		quota_uncharge(q, charge_of(m));
 	}
 	object_free(&m->obj, m, sizeof(*m));
-	if (parent)
-		object_put(&parent->obj);
 	return true;
 }

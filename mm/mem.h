@@ -19,8 +19,6 @@ struct mem {
 	u32 flags;	    /* [I] enum mem_flags */
 	bool borrowed;	    /* [I] frames of a boot module: freed with the object, never populated */
 	hpa_t start;	    /* [I] of a borrowed run */
-	struct mem *parent; /* [I] slice of, itself no slice; holds a reference; frames are the parent's */
-	u64 offset;	    /* [I] in the parent */
 	u64 *block;	    /* [m] */
 	u64 populated;	    /* [m] bytes */
 	u64 destroyed;	    /* progress of mem_destroy_step: blocks, or pages of a borrowed run */
@@ -37,8 +35,6 @@ struct mem {
 int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out) __must_check;
 /* The frames of a boot module; bytes may end inside a page, whose rest is zeroed. Not charged. */
 int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out) __must_check;
-/* A part of parent, page-aligned, -E_INVAL beyond it. It keeps the frames alive when the parent is closed. */
-int mem_create_slice(struct mem *parent, u64 offset, u64 bytes, struct quota *q, struct mem **out) __must_check;
 
 /*
  * The frame run that holds offset, populating it if needed: *start and *bytes describe the largest

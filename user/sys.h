@@ -36,7 +36,6 @@ static inline s64 thread_set(handle_t t, enum thread_op op, u64 value) { return 
 static inline s64 mem_map(handle_t domain, handle_t mem, u64 va, u64 offset, u64 bytes, u32 prot) { return SYS6(SYS_MAP, domain, mem, va, offset, bytes, prot); }
 static inline s64 mem_unmap(handle_t domain, u64 va, u64 bytes) { return SYS3(SYS_UNMAP, domain, va, bytes); }
 static inline s64 mem_create(u64 bytes, u32 flags) { return SYS2(SYS_MEM_CREATE, bytes, flags); }
-static inline s64 mem_slice(handle_t mem, u64 offset, u64 bytes) { return SYS3(SYS_MEM_SLICE, mem, offset, bytes); }
 static inline s64 event_create(void) { return SYS0(SYS_EVENT_CREATE); }
 static inline s64 event_signal(handle_t e, u64 bits) { return SYS2(SYS_EVENT_SIGNAL, e, bits); }
 static inline s64 event_wait(handle_t e, u64 deadline) { return SYS2(SYS_EVENT_WAIT, e, deadline); }

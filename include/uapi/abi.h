@@ -84,7 +84,6 @@ enum sys_nr {
 	SYS_MAP,		/* (domain, memory, va, offset, size, enum prot) */
 	SYS_UNMAP,		/* (domain, va, size) */
 	SYS_MEM_CREATE,		/* (size, enum mem_flags) -> memory */
-	SYS_MEM_SLICE,		/* (memory, offset, size) -> memory */
 	SYS_EVENT_CREATE,	/* () -> event */
 	SYS_EVENT_SIGNAL,	/* (event, bits) */
 	SYS_EVENT_WAIT,		/* (event, deadline_ns) -> bits */

@@ -168,35 +168,6 @@ static void without_large_frames_small_ones_serve(void **state)
 	nothing_is_left();
 }
 
-static void a_slice_sees_the_parents_frames_only_inside(void **state)
-{
-	struct mem *m = make_mem(2 * PAGE_2M, MEM_GUEST), *s, *t;
-	u64 bytes, at;
-	hpa_t whole, part;
-
-	assert_int_equal(mem_create_slice(m, PAGE_SIZE, 2 * PAGE_2M, &quota, &s), -E_INVAL);
-	assert_int_equal(mem_create_slice(m, 1, PAGE_SIZE, &quota, &s), -E_INVAL);
-	assert_int_equal(mem_create_slice(m, PAGE_SIZE, PAGE_2M * 2 - PAGE_SIZE, &quota, &s), 0);
-	assert_int_equal(mem_frame(m, 0, &whole, &bytes, &at), 0);
-	assert_int_equal(mem_frame(s, 0, &part, &bytes, &at), 0);
-	assert_int_equal(part.v, whole.v + PAGE_SIZE);
-	assert_int_equal(bytes, PAGE_SIZE);
-	assert_int_equal(at, 0);
-	assert_int_equal(mem_frame(s, PAGE_2M, &part, &bytes, &at), 0);
-	assert_int_equal(bytes, PAGE_2M);
-	assert_int_equal(at, PAGE_2M - PAGE_SIZE);
-	assert_int_equal(mem_create_slice(s, PAGE_SIZE, PAGE_SIZE, &quota, &t), 0); /* of a slice */
-	assert_ptr_equal(t->parent, m);
-	assert_int_equal(mem_frame(t, 0, &part, &bytes, &at), 0);
-	assert_int_equal(part.v, whole.v + 2 * PAGE_SIZE);
-	assert_int_equal(m->obj.refs, 3);
-	destroy(t);
-	destroy(s);
-	assert_int_equal(m->obj.refs, 1);
-	destroy(m);
-	nothing_is_left();
-}
-
 static void bytes_written_are_read_back_across_pages(void **state)
 {
 	static u8 in[3 * PAGE_SIZE], out[3 * PAGE_SIZE];
@@ -485,7 +456,6 @@ int main(void)
 		T(creation_charges_all_and_populating_nothing_more),
 		T(guest_memory_takes_large_frames_where_whole_ones_fit),
 		T(without_large_frames_small_ones_serve),
-		T(a_slice_sees_the_parents_frames_only_inside),
 		T(bytes_written_are_read_back_across_pages),
 		T(a_boot_modules_frames_are_shown_and_then_freed),
 		T(bad_mappings_are_refused),
