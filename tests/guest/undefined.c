@@ -11,6 +11,11 @@ OPCODE(vmsave, "0x0f, 0x01, 0xdb")
 OPCODE(stgi, "0x0f, 0x01, 0xdc")
 OPCODE(clgi, "0x0f, 0x01, 0xdd")
 OPCODE(invlpga, "0x0f, 0x01, 0xdf")
+OPCODE(skinit, "0x0f, 0x01, 0xde")
+OPCODE(monitor, "0x0f, 0x01, 0xc8")
+OPCODE(mwait, "0x0f, 0x01, 0xc9")
+OPCODE(rdpmc, "0x0f, 0x33")
+OPCODE(rsm, "0x0f, 0xaa")
 OPCODE(vmxoff, "0x0f, 0x01, 0xc4")
 OPCODE(ud2, "0x0f, 0x0b")
 
@@ -20,12 +25,25 @@ static const struct {
 	bool always;
 } cases[] = {
 	{vmrun, "VMRUN", false}, {vmload, "VMLOAD", false},   {vmsave, "VMSAVE", false}, {stgi, "STGI", false},
-	{clgi, "CLGI", false},	 {invlpga, "INVLPGA", false}, {vmxoff, "VMXOFF", true},	 {ud2, "UD2", true},
+	{clgi, "CLGI", false},	 {invlpga, "INVLPGA", false}, {skinit, "SKINIT", false}, {monitor, "MONITOR", false},
+	{mwait, "MWAIT", false}, {rdpmc, "RDPMC", false},     {rsm, "RSM", true},	 {vmxoff, "VMXOFF", true},
+	{ud2, "UD2", true},
 };
+
+/* A hypercall is an instruction that exists; no call does. KVM_ENOSYS as Linux knows it. */
+static long vmmcall(void)
+{
+	long result = 1;
+
+	__asm__ volatile("vmmcall" : "+a"(result)::"memory");
+	return result;
+}
 
 void test_main(void)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
 		if (under_caisson || cases[i].always)
 			expect_trap(cases[i].name, try_call(cases[i].fn, (void *)0x100000), EXC_UD);
+	if (under_caisson)
+		expect_eq("VMMCALL: RAX", (u64)vmmcall(), (u64)-1000);
 }
