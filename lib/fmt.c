@@ -8,9 +8,8 @@ struct out {
 };
 
 struct spec {
-	bool left, zero, alt, plus;
-	int width, precision; /* precision -1 = not given */
-	u8 bytes;	      /* of the integer argument */
+	bool left, zero, alt, wide; /* flags '-', '0', '#'; an argument of 8 bytes */
+	int width, precision;	    /* precision -1 = not given */
 };
 
 static void put(struct out *o, char c)
@@ -20,154 +19,90 @@ static void put(struct out *o, char c)
 	o->len++;
 }
 
-static void pad(struct out *o, char c, int n)
-{
-	while (n-- > 0)
-		put(o, c);
-}
-
 static void put_text(struct out *o, const struct spec *s, const char *text, int n)
 {
-	if (!s->left)
-		pad(o, ' ', s->width - n);
+	for (int i = n; !s->left && i < s->width; i++)
+		put(o, ' ');
 	for (int i = 0; i < n; i++)
 		put(o, text[i]);
-	if (s->left)
-		pad(o, ' ', s->width - n);
+	for (int i = n; s->left && i < s->width; i++)
+		put(o, ' ');
 }
 
-static void put_number(struct out *o, const struct spec *s, u64 v, bool negative, char conv)
+static void put_number(struct out *o, const struct spec *s, u64 v, bool negative, u32 radix)
 {
-	const char *digits = conv == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-	u32 radix = conv == 'x' || conv == 'X' ? 16 : 10;
-	bool prefix = s->alt && radix == 16 && v;
-	char tmp[20];
-	int n = 0;
+	char tmp[64];
+	int at = sizeof(tmp), last, prefix = (negative ? 1 : 0) + (s->alt && v ? 2 : 0);
 
-	for (; v; v /= radix)
-		tmp[n++] = digits[v % radix];
-	int zeros = MAX(s->precision < 0 ? 1 : s->precision, n) - n;
-	int fixed = n + negative + (prefix ? 2 : 0);
-
-	if (s->zero && !s->left && s->precision < 0)
-		zeros = MAX(zeros, s->width - fixed);
-	if (!s->left)
-		pad(o, ' ', s->width - fixed - zeros);
+	for (u64 rest = v; rest || at == (int)sizeof(tmp); rest /= radix)
+		tmp[--at] = "0123456789abcdef"[rest % radix];
+	last = s->zero && !s->left ? (int)sizeof(tmp) - s->width + prefix : at;
+	while (at > MAX(last, prefix))
+		tmp[--at] = '0';
+	if (s->alt && v) {
+		tmp[--at] = 'x';
+		tmp[--at] = '0';
+	}
 	if (negative)
-		put(o, '-');
-	if (prefix) {
-		put(o, '0');
-		put(o, conv);
-	}
-	pad(o, '0', zeros);
-	for (int i = n; i-- > 0;)
-		put(o, tmp[i]);
-	if (s->left)
-		pad(o, ' ', s->width - fixed - zeros);
+		tmp[--at] = '-';
+	put_text(o, s, tmp + at, (int)sizeof(tmp) - at);
 }
 
-static int parse_count(const char **p, int from_list)
+static const char *parse_count(const char *p, int *n)
 {
-	int n = 0;
-
-	if (**p == '*') {
-		++*p;
-		return from_list;
-	}
-	for (; **p >= '0' && **p <= '9'; ++*p)
-		n = n < 10000 ? n * 10 + (**p - '0') : n;
-	return n;
-}
-
-static const char *parse_flags(const char *p, struct spec *s)
-{
-	for (;; p++)
-		switch (*p) {
-		case '-': s->left = true; break;
-		case '0': s->zero = true; break;
-		case '#': s->alt = true; break;
-		case '+': break;
-		default: return p;
-		}
-}
-
-static const char *parse_length(const char *p, struct spec *s)
-{
-	s->bytes = 4;
-	if (*p == 'h') {
-		s->bytes = p[1] == 'h' ? 1 : 2;
-		return p + (p[1] == 'h' ? 2 : 1);
-	}
-	if (*p == 'l' || *p == 'z') {
-		s->bytes = 8;
-		return p + (p[0] == 'l' && p[1] == 'l' ? 2 : 1);
-	}
+	for (*n = 0; *p >= '0' && *p <= '9'; p++)
+		*n = *n < 10000 ? *n * 10 + (*p - '0') : *n;
 	return p;
 }
 
-static void put_integer(struct out *o, const struct spec *s, u64 v, char conv)
+/* Flags, width, precision and length modifier; returns where the conversion stands. */
+static const char *parse_spec(const char *p, struct spec *s)
 {
-	u32 unused = 64 - s->bytes * 8u;
-	bool negative = false;
-
-	if (conv == 'd' || conv == 'i') {
-		s64 n = (s64)(v << unused) >> unused;
-
-		negative = n < 0;
-		v = negative ? 0 - (u64)n : (u64)n;
-	} else {
-		v = v << unused >> unused;
+	*s = (struct spec){.precision = -1};
+	for (; *p == '-' || *p == '0' || *p == '#'; p++) {
+		s->left |= *p == '-';
+		s->zero |= *p == '0';
+		s->alt |= *p == '#';
 	}
-	put_number(o, s, v, negative, conv);
-}
-
-static void put_string(struct out *o, const struct spec *s, const char *text)
-{
-	text = text ? text : "(null)";
-	put_text(o, s, text,
-		 (int)strnlen(text, s->precision < 0 ? INT32_MAX : (size_t)s->precision));
+	p = parse_count(p, &s->width);
+	if (*p == '.')
+		p = parse_count(p + 1, &s->precision);
+	for (; *p == 'l' || *p == 'z'; p++)
+		s->wide = true;
+	return p;
 }
 
 int fmt_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 {
 	struct out o = {buf, size, 0};
+	const char *text;
+	struct spec s;
+	s64 n;
+	char c;
 
 	for (; *fmt; fmt++) {
-		struct spec s = {.precision = -1};
-
 		if (*fmt != '%') {
 			put(&o, *fmt);
 			continue;
 		}
-		fmt = parse_flags(fmt + 1, &s);
-		s.width = parse_count(&fmt, *fmt == '*' ? va_arg(ap, int) : 0);
-		if (s.width < 0) {
-			s.left = true;
-			s.width = s.width < -10000 ? 10000 : -s.width;
-		}
-		if (*fmt == '.') {
-			fmt++;
-			s.precision = parse_count(&fmt, *fmt == '*' ? va_arg(ap, int) : 0);
-		}
-		fmt = parse_length(fmt, &s);
+		fmt = parse_spec(fmt + 1, &s);
 		switch (*fmt) {
-		case 'c': {
-			char c = (char)va_arg(ap, int);
-
+		case 'c':
+			c = (char)va_arg(ap, int);
 			put_text(&o, &s, &c, 1);
 			break;
-		}
 		case 's':
-			put_string(&o, &s, va_arg(ap, const char *));
+			text = va_arg(ap, const char *);
+			text = text ? text : "(null)";
+			put_text(&o, &s, text, (int)strnlen(text, s.precision < 0 ? INT32_MAX : (size_t)s.precision));
 			break;
-		case 'd': case 'i': case 'u': case 'x': case 'X':
-			put_integer(&o, &s,
-				    s.bytes == 8 ? va_arg(ap, u64) : va_arg(ap, unsigned int),
-				    *fmt);
+		case 'd':
+			n = s.wide ? va_arg(ap, s64) : va_arg(ap, int);
+			put_number(&o, &s, n < 0 ? 0 - (u64)n : (u64)n, n < 0, 10);
 			break;
-		case 'p':
-			s.alt = true;
-			put_number(&o, &s, (u64)(uintptr_t)va_arg(ap, void *), false, 'x');
+		case 'u': case 'x':
+			put_number(&o, &s, s.wide ? va_arg(ap, u64) : va_arg(ap, unsigned int), false,
+				   *fmt == 'x' ? 16 : 10);
 			break;
 		case '%':
 			put(&o, '%');
@@ -223,22 +158,18 @@ bool fmt_parse_u64(const char *s, const char **end, u64 *out)
 
 bool fmt_parse_size(const char *s, u64 *out)
 {
+	static const char units[] = "kmg";
+	const char *unit;
 	u32 shift = 0;
 	u64 v;
 
 	if (!fmt_parse_u64(s, &s, &v))
 		return false;
-	switch (*s | 0x20) {
-	case 'k': shift = 10; break;
-	case 'm': shift = 20; break;
-	case 'g': shift = 30; break;
-	}
-	if (shift) {
-		s++;
-		if (*s == 'i')
-			s++;
-		if (*s == 'B')
-			s++;
+	unit = *s ? strchr(units, *s | 0x20) : NULL;
+	if (unit) {
+		shift = 10 * (u32)(unit - units + 1);
+		s += s[1] == 'i' ? 2 : 1;
+		s += *s == 'B';
 	}
 	if (*s || v > ~0ull >> shift)
 		return false;

@@ -1,7 +1,7 @@
 /*
  * printf-style formatting without floating point.
- * Understands %c %s %d %i %u %x %X %p %%, flags 0 - +(ignored) #, width and precision (also *),
- * and the length modifiers hh h l ll z. %s with NULL prints "(null)".
+ * Understands %c %s %d %u %x %%, flags 0 - #, width (numbers: at most 60 with flag 0), the precision of %s,
+ * and the length modifiers l ll z. %s with NULL prints "(null)".
  */
 #pragma once
 

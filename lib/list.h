@@ -12,16 +12,16 @@ struct list {
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list *l) { return l->next == l; }
 
-static inline void list_insert_before(struct list *pos, struct list *n)
+/* As the last one of l; with a member for l: before that member. */
+static inline void list_push_back(struct list *l, struct list *n)
 {
-	n->prev = pos->prev;
-	n->next = pos;
-	pos->prev->next = n;
-	pos->prev = n;
+	n->prev = l->prev;
+	n->next = l;
+	l->prev->next = n;
+	l->prev = n;
 }
 
-static inline void list_push_back(struct list *l, struct list *n) { list_insert_before(l, n); }
-static inline void list_push_front(struct list *l, struct list *n) { list_insert_before(l->next, n); }
+static inline void list_push_front(struct list *l, struct list *n) { list_push_back(l->next, n); }
 
 /* Leaves n as an empty list of its own, so that a second removal does no harm. */
 static inline void list_del(struct list *n)
@@ -43,5 +43,3 @@ static inline struct list *list_pop_front(struct list *l)
 
 #define list_entry(p, type, member) container_of(p, type, member)
 #define list_for_each(pos, l) for (struct list *pos = (l)->next; pos != (l); pos = pos->next)
-#define list_for_each_safe(pos, tmp, l) \
-	for (struct list *pos = (l)->next, *tmp = pos->next; pos != (l); pos = tmp, tmp = pos->next)

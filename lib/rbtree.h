@@ -1,11 +1,14 @@
-/* Red-black tree; nodes live in the members, the order is the caller's. */
+/*
+ * Randomly balanced binary tree (a treap); nodes live in the members, the order is the caller's. Depth is
+ * logarithmic whatever the order of insertion, since nobody can foresee the ranks.
+ */
 #pragma once
 
 #include "lib/types.h"
 
 struct rb_node {
 	struct rb_node *left, *right, *parent;
-	bool red;
+	u64 rank; /* random; no child's is higher than its parent's */
 };
 
 struct rb_tree {
@@ -19,6 +22,5 @@ typedef bool (*rb_less_fn)(const struct rb_node *a, const struct rb_node *b);
 void rb_insert(struct rb_tree *t, struct rb_node *n, rb_less_fn less);
 void rb_erase(struct rb_tree *t, struct rb_node *n);
 struct rb_node *rb_next(const struct rb_node *n);
-struct rb_node *rb_prev(const struct rb_node *n);
 
 static inline struct rb_node *rb_first(const struct rb_tree *t) { return t->first; }
