@@ -9,25 +9,23 @@
 
 struct acpi_override { u8 source; u32 gsi; u16 flags; };
 struct acpi_ioapic { u8 id; hpa_t address; u32 gsi_base; };
-struct acpi_gas { u8 space, width, offset, access; u64 address; };
+struct acpi_gas { u8 space; u64 address; volatile void *mapped; }; /* address 0: not there */
 
 struct acpi_facts {
-	u32 cpus;		/* enabled local APICs, boot CPU first when known */
+	u32 cpus;		/* enabled local APICs, in the MADT's order; 0 without MADT */
 	u32 apic_id[MAX_CPUS];
 	u8 node[MAX_CPUS];	/* from SRAT; 0 without */
 	u32 cpus_dropped;	/* more than MAX_CPUS */
-	hpa_t lapic_address;
 	u32 ioapics;
 	struct acpi_ioapic ioapic[8];
 	u32 overrides;
 	struct acpi_override override[16];
-	bool has_8259;
 	hpa_t hpet;		/* 0 = none */
 	u16 pm_timer_port;	/* 0 = none */
 	bool pm_timer_32;
 	struct acpi_gas pm1a_control, pm1b_control, reset_register;
 	u8 reset_value;
-	bool reset_supported, hw_reduced;
+	bool hw_reduced;
 	struct acpi_gas sleep_control; /* hardware-reduced ACPI has this instead of PM1 */
 	u16 smi_command;	/* 0 = ACPI mode is on for ever */
 	u8 acpi_enable;		/* written to smi_command to turn it on */
@@ -40,7 +38,12 @@ struct acpi_facts {
 	u32 mem_ranges;
 	struct { u64 base, bytes; u8 node; } mem_range[64]; /* SRAT */
 	u32 tables;
-	struct { char signature[4]; hpa_t address; u32 length; } table[64]; /* checked: length and checksum */
+	struct {
+		char signature[4];
+		hpa_t address;
+		u32 length;
+		const u8 *data; /* mapped for good, read-only */
+	} table[64]; /* checked: length and checksum */
 };
 
 extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
@@ -48,7 +51,8 @@ extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
 /* Needs mmio_map. A machine without ACPI gets one CPU and legacy defaults, and a log line. */
 void acpi_init(const struct bootinfo *b);
 /*
- * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked.
+ * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked, in memory that
+ * nothing changes.
  * acpi_parse_table: dispatches by signature; false when no parser wants it. SRAT needs the MADT before it,
  * SLIT the SRAT.
  */
@@ -56,13 +60,13 @@ bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes);
 /* Is this the start of a sane RSDP? *root: the XSDT, or the RSDT with *entry_bytes 4. */
 bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes);
 bool acpi_checksum_ok(const u8 *table, u32 bytes);
-/* Moves the boot CPU to the front; adds it when the MADT has forgotten it. */
-void acpi_boot_cpu_first(struct acpi_facts *f, u32 apic_id);
 
 /* Copies bytes of a listed table; for SYSOP_ACPI_READ. Returns bytes copied. */
 u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 
 /* Writes SLP_TYP and SLP_EN; returns if the machine did not power off. */
 void acpi_poweroff(u8 slp_typa, u8 slp_typb);
+/* Maps the registers for both that lie in memory, so that a panic needs no mapping. Called by acpi_init. */
+void power_init(void);
 /* ACPI reset register, then 0xcf9, then the keyboard controller, then a triple fault. */
 void platform_reset(void) __attribute__((noreturn));

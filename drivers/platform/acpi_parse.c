@@ -32,31 +32,31 @@ bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes)
 	return r.rsdt_address != 0;
 }
 
-/*
- * The next entry of a MADT or SRAT, whose own length is checked against the table's end. One that is
- * shorter than its type needs is skipped by the callers with a line in the log.
- */
-static bool next_entry(const char *name, const u8 *table, u32 bytes, u32 *at, struct acpi_entry *e)
-{
-	if (bytes - *at < sizeof(*e))
-		return false;
-	memcpy(e, table + *at, sizeof(*e));
-	if (e->length >= sizeof(*e) && e->length <= bytes - *at) {
-		*at += e->length;
-		return true;
-	}
-	log_warn("acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest is skipped",
-		 name, e->type, *at, e->length, bytes - *at);
-	return false;
-}
+/* What to do with an entry of the MADT or SRAT, by its type. */
+struct entry_kind {
+	u8 need; /* bytes; 0 = entries of this type are skipped */
+	void (*add)(struct acpi_facts *f, const void *entry);
+};
 
-static bool entry_fits(const char *name, const struct acpi_entry *e, size_t need)
+/* Goes through the entries from `at` on. Each one's own length is checked against the table's end and its type. */
+static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes, u32 at,
+			  const struct entry_kind *kinds, u32 n)
 {
-	if (e->length >= need)
-		return true;
-	log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped", name, e->type, e->length,
-		 (u32)need);
-	return false;
+	while (bytes - at >= sizeof(struct acpi_entry)) {
+		const struct acpi_entry *e = (const struct acpi_entry *)(table + at);
+
+		if (e->length < sizeof(*e) || e->length > bytes - at) {
+			log_warn("acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest "
+				 "is skipped", name, e->type, at, e->length, bytes - at);
+			return;
+		}
+		if (e->type < n && e->length < kinds[e->type].need)
+			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped", name, e->type,
+				 e->length, kinds[e->type].need);
+		else if (e->type < n && kinds[e->type].need)
+			kinds[e->type].add(f, e);
+		at += e->length;
+	}
 }
 
 /* ---- MADT ---- */
@@ -74,104 +74,67 @@ static void add_cpu(struct acpi_facts *f, u32 apic_id, u32 flags)
 		f->cpus_dropped++;
 }
 
-static void add_ioapic(struct acpi_facts *f, const struct madt_ioapic *io)
+static void add_lapic(struct acpi_facts *f, const void *entry)
 {
-	if (!io->address || !IS_ALIGNED(io->address, 16u))
-		log_warn("acpi: MADT: I/O APIC %u has address 0x%x; skipped", io->id, io->address);
-	else if (f->ioapics >= ARRAY_SIZE(f->ioapic))
-		log_warn("acpi: MADT: I/O APIC %u is more than is supported; skipped", io->id);
+	const struct madt_lapic *l = entry;
+
+	add_cpu(f, l->apic_id, l->flags);
+}
+
+static void add_x2apic(struct acpi_facts *f, const void *entry)
+{
+	const struct madt_x2apic *x = entry;
+
+	add_cpu(f, x->apic_id, x->flags);
+}
+
+static void add_ioapic(struct acpi_facts *f, const void *entry)
+{
+	const struct madt_ioapic *io = entry;
+
+	if (!io->address || !IS_ALIGNED(io->address, 16u) || f->ioapics >= ARRAY_SIZE(f->ioapic))
+		log_warn("acpi: MADT: I/O APIC %u has address 0x%x, or is one too many; skipped", io->id,
+			 io->address);
 	else
 		f->ioapic[f->ioapics++] = (struct acpi_ioapic){io->id, hpa(io->address), io->gsi_base};
 }
 
-static void add_override(struct acpi_facts *f, const struct madt_override *o)
+static void add_override(struct acpi_facts *f, const void *entry)
 {
+	const struct madt_override *o = entry;
+
 	if (o->bus != 0 || o->source > 15 || f->overrides >= ARRAY_SIZE(f->override))
 		log_warn("acpi: MADT: override of bus %u interrupt %u; skipped", o->bus, o->source);
 	else
 		f->override[f->overrides++] = (struct acpi_override){o->source, o->gsi, o->flags};
 }
 
-static void parse_madt_entry(struct acpi_facts *f, const u8 *p, const struct acpi_entry *e)
-{
-	union {
-		struct madt_lapic lapic;
-		struct madt_ioapic ioapic;
-		struct madt_override override;
-		struct madt_lapic_address address;
-		struct madt_x2apic x2apic;
-	} u;
-	static const u8 need[] = {
-		[MADT_LAPIC] = sizeof(u.lapic),
-		[MADT_IOAPIC] = sizeof(u.ioapic),
-		[MADT_OVERRIDE] = sizeof(u.override),
-		[MADT_LAPIC_ADDRESS] = sizeof(u.address),
-		[MADT_X2APIC] = sizeof(u.x2apic),
-	};
-
-	if (e->type >= ARRAY_SIZE(need) || !need[e->type] || !entry_fits("MADT", e, need[e->type]))
-		return;
-	memcpy(&u, p, need[e->type]);
-	switch (e->type) {
-	case MADT_LAPIC:
-		add_cpu(f, u.lapic.apic_id, u.lapic.flags);
-		break;
-	case MADT_IOAPIC:
-		add_ioapic(f, &u.ioapic);
-		break;
-	case MADT_OVERRIDE:
-		add_override(f, &u.override);
-		break;
-	case MADT_LAPIC_ADDRESS:
-		f->lapic_address = hpa(u.address.address);
-		break;
-	case MADT_X2APIC:
-		add_cpu(f, u.x2apic.apic_id, u.x2apic.flags);
-		break;
-	}
-}
-
 static void parse_madt(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	struct acpi_madt m;
-	struct acpi_entry e;
-	u32 at = sizeof(m);
+	static const struct entry_kind kinds[] = {
+		[MADT_LAPIC] = {sizeof(struct madt_lapic), add_lapic},
+		[MADT_IOAPIC] = {sizeof(struct madt_ioapic), add_ioapic},
+		[MADT_OVERRIDE] = {sizeof(struct madt_override), add_override},
+		[MADT_X2APIC] = {sizeof(struct madt_x2apic), add_x2apic},
+	};
 
-	memcpy(&m, table, sizeof(m));
-	f->lapic_address = hpa(m.lapic_address);
-	f->has_8259 = m.flags & 1;
-	for (u32 start = at; next_entry("MADT", table, bytes, &at, &e); start = at)
-		parse_madt_entry(f, table + start, &e);
-}
-
-void acpi_boot_cpu_first(struct acpi_facts *f, u32 apic_id)
-{
-	u32 i = 0;
-
-	while (i < f->cpus && f->apic_id[i] != apic_id)
-		i++;
-	if (i == f->cpus && f->cpus)
-		log_warn("acpi: MADT: the boot CPU (APIC id %u) is not listed", apic_id);
-	if (i == f->cpus && f->cpus < MAX_CPUS)
-		f->cpus++;
-	for (i = MIN(i, MAX_CPUS - 1u); i > 0; i--)
-		f->apic_id[i] = f->apic_id[i - 1];
-	f->apic_id[0] = apic_id;
+	parse_entries(f, "MADT", table, bytes, sizeof(struct acpi_madt), kinds, ARRAY_SIZE(kinds));
 }
 
 /* ---- FADT ---- */
 
-static struct acpi_gas gas(const struct acpi_gas_layout *g)
-{
-	return (struct acpi_gas){g->space, g->bit_width, g->bit_offset, g->access_size, g->address};
-}
-
 /* The extended field when the table has it and it is filled in, else the old port. */
-static struct acpi_gas gas_or_port(const struct acpi_gas_layout *x, u32 port, u8 width)
+static struct acpi_gas gas(const struct acpi_gas_layout *x, u32 port)
 {
-	if (x->address)
-		return gas(x);
-	return (struct acpi_gas){ACPI_SPACE_IO, width, 0, 0, port};
+	struct acpi_gas g = {x->space, x->address, NULL};
+
+	if (!x->address)
+		g = (struct acpi_gas){ACPI_SPACE_IO, port, NULL};
+	if (g.space > ACPI_SPACE_IO || (g.space == ACPI_SPACE_IO && g.address > 0xfffc)) {
+		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space, g.address);
+		g.address = 0;
+	}
+	return g;
 }
 
 static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
@@ -182,10 +145,10 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 	memcpy(&t, table, MIN(bytes, (u32)sizeof(t)));
 	f->hw_reduced = t.flags & FADT_HW_REDUCED;
 	f->dsdt = hpa(t.x_dsdt ? t.x_dsdt : t.dsdt);
-	f->reset_supported = t.flags & FADT_RESET_REG_SUP && t.reset_reg.address;
-	f->reset_register = gas(&t.reset_reg);
+	if (t.flags & FADT_RESET_REG_SUP)
+		f->reset_register = gas(&t.reset_reg, 0);
 	f->reset_value = t.reset_value;
-	f->sleep_control = gas(&t.sleep_control);
+	f->sleep_control = gas(&t.sleep_control, 0);
 	if (f->hw_reduced)
 		return; /* then the fields of the fixed hardware mean nothing */
 	if (t.smi_cmd > 0xffff)
@@ -193,10 +156,10 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 	else
 		f->smi_command = (u16)t.smi_cmd;
 	f->acpi_enable = t.acpi_enable;
-	f->pm1a_control = gas_or_port(&t.x_pm1a_cnt, t.pm1a_cnt_blk, 16);
-	f->pm1b_control = gas_or_port(&t.x_pm1b_cnt, t.pm1b_cnt_blk, 16);
-	timer = gas_or_port(&t.x_pm_tmr, t.pm_tmr_blk, 32);
-	if (timer.address && (timer.space != ACPI_SPACE_IO || timer.address > 0xfffc))
+	f->pm1a_control = gas(&t.x_pm1a_cnt, t.pm1a_cnt_blk);
+	f->pm1b_control = gas(&t.x_pm1b_cnt, t.pm1b_cnt_blk);
+	timer = gas(&t.x_pm_tmr, t.pm_tmr_blk);
+	if (timer.address && timer.space != ACPI_SPACE_IO)
 		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space, timer.address);
 	else
 		f->pm_timer_port = (u16)timer.address;
@@ -207,33 +170,29 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 
 static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	struct acpi_hpet h;
+	const struct acpi_gas_layout *g = &((const struct acpi_hpet *)table)->address;
 
-	memcpy(&h, table, sizeof(h));
-	if (h.address.space != ACPI_SPACE_MEMORY || !h.address.address ||
-	    !IS_ALIGNED((u64)h.address.address, 8ull))
-		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", (u64)h.address.address,
-			 h.address.space);
-	else if (!f->hpet.v)
-		f->hpet = hpa(h.address.address);
+	if (g->space != ACPI_SPACE_MEMORY || !g->address || !IS_ALIGNED((u64)g->address, 8ull))
+		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", (u64)g->address, g->space);
+	else
+		f->hpet = hpa(g->address);
 }
 
 static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	struct mcfg_entry e;
+	const struct mcfg_entry *e = (const struct mcfg_entry *)(table + sizeof(struct acpi_mcfg));
 
-	for (u32 at = sizeof(struct acpi_mcfg); bytes - at >= sizeof(e); at += sizeof(e)) {
-		memcpy(&e, table + at, sizeof(e));
-		if (e.segment != 0)
+	for (u32 n = (bytes - (u32)sizeof(struct acpi_mcfg)) / (u32)sizeof(*e); n--; e++) {
+		if (e->segment != 0)
 			continue;
-		if (!e.base || !IS_ALIGNED(e.base, MiB(1)) || e.bus_first > e.bus_last) {
-			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e.bus_first, e.bus_last,
-				 (u64)e.base);
+		if (!e->base || !IS_ALIGNED(e->base, MiB(1)) || e->bus_first > e->bus_last) {
+			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e->bus_first, e->bus_last,
+				 (u64)e->base);
 			continue;
 		}
-		f->mcfg_base = hpa(e.base);
-		f->mcfg_bus_first = e.bus_first;
-		f->mcfg_bus_last = e.bus_last;
+		f->mcfg_base = hpa(e->base);
+		f->mcfg_bus_first = e->bus_first;
+		f->mcfg_bus_last = e->bus_last;
 		return;
 	}
 }
@@ -263,9 +222,29 @@ static void set_cpu_node(struct acpi_facts *f, u32 apic_id, u32 domain)
 			f->node[i] = node;
 }
 
-static void add_memory(struct acpi_facts *f, const struct srat_memory *m)
+static void add_cpu_node(struct acpi_facts *f, const void *entry)
 {
-	if (!m->length)
+	const struct srat_lapic *l = entry;
+
+	if (l->flags & SRAT_ENABLED)
+		set_cpu_node(f, l->apic_id,
+			     l->domain_low | (u32)l->domain_high[0] << 8 | (u32)l->domain_high[1] << 16 |
+				     (u32)l->domain_high[2] << 24);
+}
+
+static void add_x2apic_node(struct acpi_facts *f, const void *entry)
+{
+	const struct srat_x2apic *x = entry;
+
+	if (x->flags & SRAT_ENABLED)
+		set_cpu_node(f, x->apic_id, x->domain);
+}
+
+static void add_memory(struct acpi_facts *f, const void *entry)
+{
+	const struct srat_memory *m = entry;
+
+	if (!m->length || !(m->flags & SRAT_ENABLED))
 		return;
 	if (m->base + m->length < m->base || f->mem_ranges >= ARRAY_SIZE(f->mem_range)) {
 		log_warn("acpi: SRAT: memory 0x%lx + 0x%lx; skipped", (u64)m->base, (u64)m->length);
@@ -276,56 +255,30 @@ static void add_memory(struct acpi_facts *f, const struct srat_memory *m)
 	f->mem_range[f->mem_ranges++].node = node_of(f, m->domain);
 }
 
-static void parse_srat_entry(struct acpi_facts *f, const u8 *p, const struct acpi_entry *e)
-{
-	union {
-		struct srat_lapic lapic;
-		struct srat_memory memory;
-		struct srat_x2apic x2apic;
-	} u;
-	static const u8 need[] = {
-		[SRAT_LAPIC] = sizeof(u.lapic),
-		[SRAT_MEMORY] = sizeof(u.memory),
-		[SRAT_X2APIC] = sizeof(u.x2apic),
-	};
-
-	if (e->type >= ARRAY_SIZE(need) || !entry_fits("SRAT", e, need[e->type]))
-		return;
-	memcpy(&u, p, need[e->type]);
-	if (e->type == SRAT_LAPIC && u.lapic.flags & SRAT_ENABLED)
-		set_cpu_node(f, u.lapic.apic_id,
-			     u.lapic.domain_low | (u32)u.lapic.domain_high[0] << 8 |
-				     (u32)u.lapic.domain_high[1] << 16 | (u32)u.lapic.domain_high[2] << 24);
-	else if (e->type == SRAT_MEMORY && u.memory.flags & SRAT_ENABLED)
-		add_memory(f, &u.memory);
-	else if (e->type == SRAT_X2APIC && u.x2apic.flags & SRAT_ENABLED)
-		set_cpu_node(f, u.x2apic.apic_id, u.x2apic.domain);
-}
-
 static void parse_srat(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	struct acpi_entry e;
-	u32 at = sizeof(struct acpi_srat);
+	static const struct entry_kind kinds[] = {
+		[SRAT_LAPIC] = {sizeof(struct srat_lapic), add_cpu_node},
+		[SRAT_MEMORY] = {sizeof(struct srat_memory), add_memory},
+		[SRAT_X2APIC] = {sizeof(struct srat_x2apic), add_x2apic_node},
+	};
 
-	for (u32 start = at; next_entry("SRAT", table, bytes, &at, &e); start = at)
-		parse_srat_entry(f, table + start, &e);
+	parse_entries(f, "SRAT", table, bytes, sizeof(struct acpi_srat), kinds, ARRAY_SIZE(kinds));
 }
 
 static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	struct acpi_slit s;
-	u64 n;
+	const struct acpi_slit *s = (const struct acpi_slit *)table;
+	u64 n = s->localities;
 
-	memcpy(&s, table, sizeof(s));
-	n = s.localities;
-	if (n > 65535 || n * n > bytes - sizeof(s)) {
+	if (n > 65535 || n * n > bytes - sizeof(*s)) {
 		log_warn("acpi: SLIT: %lu localities do not fit %u bytes; ignored", n, bytes);
 		return;
 	}
 	for (u32 i = 0; i < f->nodes; i++)
 		for (u32 k = 0; k < f->nodes; k++)
 			if (f->domain[i] < n && f->domain[k] < n)
-				f->distance[i][k] = table[sizeof(s) + f->domain[i] * n + f->domain[k]];
+				f->distance[i][k] = table[sizeof(*s) + f->domain[i] * n + f->domain[k]];
 }
 
 static const struct {

@@ -30,7 +30,7 @@ struct acpi_gas_layout { /* generic address structure */
 	u64 address;
 } __packed;
 
-enum acpi_space { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1, ACPI_SPACE_PCI = 2 };
+enum acpi_space { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
 
 struct acpi_fadt {
 	struct acpi_header header;
@@ -78,7 +78,6 @@ enum madt_type {
 	MADT_LAPIC = 0,
 	MADT_IOAPIC = 1,
 	MADT_OVERRIDE = 2,
-	MADT_LAPIC_ADDRESS = 5,
 	MADT_X2APIC = 9,
 };
 #define MADT_CPU_ENABLED 1u
@@ -100,12 +99,6 @@ struct madt_override {
 	u8 bus, source;
 	u32 gsi;
 	u16 flags; /* MPS INTI flags: polarity bits 0-1, trigger mode bits 2-3 */
-} __packed;
-
-struct madt_lapic_address {
-	struct acpi_entry entry;
-	u16 reserved;
-	u64 address;
 } __packed;
 
 struct madt_x2apic {
@@ -186,7 +179,6 @@ static_assert(sizeof(struct acpi_madt) == 44, "MADT");
 static_assert(sizeof(struct madt_lapic) == 8, "MADT local APIC");
 static_assert(sizeof(struct madt_ioapic) == 12, "MADT I/O APIC");
 static_assert(sizeof(struct madt_override) == 10, "MADT interrupt source override");
-static_assert(sizeof(struct madt_lapic_address) == 12, "MADT local APIC address override");
 static_assert(sizeof(struct madt_x2apic) == 16, "MADT x2APIC");
 static_assert(sizeof(struct acpi_srat) == 48, "SRAT");
 static_assert(sizeof(struct srat_lapic) == 16, "SRAT local APIC");

@@ -7,9 +7,6 @@
 
 struct cpu_facts cpu_facts;
 
-#define FEATURE_CONTROL_LOCK 1u
-#define FEATURE_CONTROL_VMX 4u /* outside SMX */
-
 /* CPUID only up to the highest leaf that the CPU has; else zeros. */
 static struct cpuid leaf(const struct cpu_facts *f, u32 n)
 {
@@ -44,41 +41,31 @@ static void read_names(struct cpu_facts *f)
 		f->model |= r.eax >> 12 & 0xf0;
 	if (f->family == 15)
 		f->family += r.eax >> 20 & 0xff;
-	f->apic_id_initial = (u8)(r.ebx >> 24);
 }
 
 static void read_features(struct cpu_facts *f)
 {
-	struct cpuid l1 = leaf(f, 1), l6 = leaf(f, 6), l7 = leaf(f, 7);
+	struct cpuid l1 = leaf(f, 1), l7 = leaf(f, 7);
 	struct cpuid e1 = leaf(f, 0x80000001), e7 = leaf(f, 0x80000007), e8 = leaf(f, 0x80000008);
 
-	f->mwait = bit(l1.ecx, 3);
-	f->vmx = bit(l1.ecx, 5);
 	f->pcid = bit(l1.ecx, 17);
 	f->x2apic = bit(l1.ecx, 21);
 	f->tsc_deadline = bit(l1.ecx, 24);
 	f->xsave = bit(l1.ecx, 26);
 	f->hypervisor = bit(l1.ecx, 31);
-	f->mtrr = bit(l1.edx, 12);
 	f->pge = bit(l1.edx, 13);
-	f->pat = bit(l1.edx, 16);
-	f->arat = bit(l6.eax, 2);
 	f->fsgsbase = bit(l7.ebx, 0);
 	f->smep = bit(l7.ebx, 7);
-	f->invpcid = bit(l7.ebx, 10);
 	f->smap = bit(l7.ebx, 20);
 	f->umip = bit(l7.ecx, 2);
 	f->pku = bit(l7.ecx, 3);
-	f->la57 = bit(l7.ecx, 16);
 	f->svm = bit(e1.ecx, 2);
 	f->syscall = bit(e1.edx, 11);
 	f->nx = bit(e1.edx, 20);
 	f->page_1g = bit(e1.edx, 26);
 	f->rdtscp = bit(e1.edx, 27);
-	f->long_mode = bit(e1.edx, 29);
 	f->tsc_invariant = bit(e7.edx, 8);
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
-	f->virt_bits = e8.eax ? (u8)(e8.eax >> 8) : 48;
 }
 
 /* FXSAVE shows which MXCSR bits exist; 0 stands for the oldest set. SDM 1, "Checking MXCSR_MASK". */
@@ -110,7 +97,6 @@ static void read_xsave(struct cpu_facts *f)
 	r = cpuid(0xd, 0);
 	f->xcr0_supported = (u64)r.edx << 32 | r.eax;
 	f->xsave_size = r.ecx;
-	f->xsaveopt = bit(cpuid(0xd, 1).eax, 0);
 }
 
 static void read_svm(struct cpu_facts *f)
@@ -122,28 +108,13 @@ static void read_svm(struct cpu_facts *f)
 		return;
 	vm_cr = rdmsr(MSR_VM_CR);
 	f->svm_locked_off = vm_cr & VM_CR_SVMDIS && vm_cr & VM_CR_LOCK;
-	f->svm_revision = r.eax & 0xff;
 	f->svm_asids = r.ebx;
 	f->svm_npt = bit(r.edx, 0);
-	f->svm_lbrv = bit(r.edx, 1);
 	f->svm_nrip = bit(r.edx, 3);
-	f->svm_tsc_rate = bit(r.edx, 4);
 	f->svm_vmcb_clean = bit(r.edx, 5);
 	f->svm_flush_by_asid = bit(r.edx, 6);
 	f->svm_decode_assists = bit(r.edx, 7);
 	f->svm_pause_filter = bit(r.edx, 10);
-	f->svm_avic = bit(r.edx, 13);
-	f->svm_vgif = bit(r.edx, 16);
-}
-
-static void read_vmx(struct cpu_facts *f)
-{
-	u64 control;
-
-	if (!f->vmx)
-		return;
-	control = rdmsr(MSR_FEATURE_CONTROL);
-	f->vmx_locked_off = control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX);
 }
 
 void facts_read(struct cpu_facts *f)
@@ -154,5 +125,4 @@ void facts_read(struct cpu_facts *f)
 	f->mxcsr_mask = read_mxcsr_mask();
 	read_xsave(f);
 	read_svm(f);
-	read_vmx(f);
 }

@@ -11,11 +11,10 @@ struct cpu_facts {
 	char brand[49];
 	u32 family, model, stepping;
 	u32 max_leaf, max_ext_leaf;
-	u8 phys_bits, virt_bits;
-	u8 apic_id_initial;
+	u8 phys_bits;
 
-	bool long_mode, nx, page_1g, smep, smap, umip, pcid, invpcid, fsgsbase, pge, pat, mtrr;
-	bool x2apic, tsc_deadline, arat, xsave, xsaveopt, pku, la57, mwait, rdtscp, syscall;
+	bool nx, page_1g, smep, smap, umip, pcid, fsgsbase, pge;
+	bool x2apic, tsc_deadline, xsave, pku, rdtscp, syscall;
 	bool tsc_invariant, hypervisor;
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 xsave_size;	    /* bytes for all of xcr0_supported, standard format */
@@ -23,12 +22,8 @@ struct cpu_facts {
 
 	/* AMD-V: leaf 0x8000000A, VM_CR */
 	bool svm, svm_locked_off;
-	u32 svm_revision, svm_asids;
-	bool svm_npt, svm_nrip, svm_decode_assists, svm_flush_by_asid, svm_vmcb_clean, svm_vgif, svm_avic,
-		svm_pause_filter, svm_lbrv, svm_tsc_rate;
-
-	/* VT-x */
-	bool vmx, vmx_locked_off;
+	u32 svm_asids;
+	bool svm_npt, svm_nrip, svm_decode_assists, svm_flush_by_asid, svm_vmcb_clean, svm_pause_filter;
 };
 
 extern struct cpu_facts cpu_facts; /* of the boot CPU; [I] after facts_read */
