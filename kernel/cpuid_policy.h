@@ -27,7 +27,7 @@ struct cpuid_row {
 	u8 dynamic;	 /* enum cpuid_dynamic */
 	bool subleaves;	 /* the next row may be the same leaf's next sub-leaf */
 	struct cpuid r;
-};
+} __aligned(32); /* found by a shift, on every exit */
 
 /* [I] after cpuid_policy_build */
 struct cpuid_policy {

@@ -1,7 +1,9 @@
 #include "kernel/guest_walk.h"
 
 #include "arch/cpu.h"
+#include "hv/up.h"
 #include "hv/vendor.h"
+#include "kernel/vcpu_run.h"
 #include "kernel/vm.h"
 #include "lib/string.h"
 #include "mm/window.h"
@@ -56,6 +58,7 @@ enum insn_mode guest_insn_mode(const struct hv_mode *m)
 void guest_walk_reset(struct vcpu *v)
 {
 	memset(v->walk.frame, 0xff, sizeof(v->walk.frame));
+	v->walk.shown = NULL;
 }
 
 void guest_walk_unload(struct vcpu *v)
@@ -74,6 +77,7 @@ static inline const u8 *window(struct vcpu *v, u32 w, u64 a)
 	if (unlikely(c->frame[w] != (a & ~(PAGE_SIZE - 1)))) {
 		if (c->frame[w] != ~0ull)
 			window_unmap(WINDOW_GUEST_WALK + w);
+		c->shown = NULL;
 		c->frame[w] = a & ~(PAGE_SIZE - 1);
 		c->va[w] = window_map(WINDOW_GUEST_WALK + w, hpa(c->frame[w]));
 	}
@@ -94,6 +98,26 @@ static bool unchanged(struct vcpu *v, const struct walk_entry *e)
 		if ((read_entry(v, i, e->pte_hpa[i], e->wide) ^ e->pte[i]) & ~ENTRY_AD)
 			return false;
 	return true;
+}
+
+static inline bool shown_unchanged(const struct walk_entry *e)
+{
+	for (u32 i = 0; i < e->levels; i++)
+		if ((__atomic_load_n(e->at[i], __ATOMIC_RELAXED) ^ e->pte[i]) & ~ENTRY_AD)
+			return false;
+	return true;
+}
+
+/* The page of an entry whose tables are in the windows. */
+static const u8 *show(struct vcpu *v, struct walk_entry *e)
+{
+	struct walk_cache *c = &v->walk;
+	const u8 *page = window(v, CODE_WINDOW, e->hpa);
+
+	for (u32 i = 0; i < e->levels; i++)
+		e->at[i] = (const u64 *)(c->va[i] + (e->pte_hpa[i] & (PAGE_SIZE - 1)));
+	c->shown = e->wide || !e->levels ? e : NULL;
+	return page;
 }
 
 /* Bits of a 4 MiB page's entry that are address bits 39:32. SDM 3, "32-Bit Paging". */
@@ -137,18 +161,25 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, struc
 	return true;
 }
 
-/* The code page at a linear address; NULL when it is not mapped. */
-static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+/* The key of a translation is in the entry: the page, and all that the guest's walk depends on but its tables. */
+static inline bool matches(const struct vcpu *v, const struct walk_entry *e, const struct hv_mode *m, u64 linear)
 {
-	u64 page = linear & ~(PAGE_SIZE - 1), epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+	return e->page == (linear | (PAGE_SIZE - 1)) && e->cr3 == m->cr3 && e->mode == walk_mode(m) &&
+	       e->epoch == __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+}
+
+static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+{
+	u64 page = linear & ~(PAGE_SIZE - 1);
 	struct walk_entry *e = &v->walk.entry[linear >> PAGE_SHIFT & (WALK_ENTRIES - 1)];
 	enum walk_mode mode = walk_mode(m);
 	hpa_t at;
 
-	if (likely(e->page == (page | 1) && e->cr3 == m->cr3 && e->mode == mode && e->epoch == epoch) &&
-	    unchanged(v, e))
-		return window(v, CODE_WINDOW, e->hpa);
+	if (matches(v, e, m, linear) && unchanged(v, e))
+		return show(v, e);
+	v->walk.shown = NULL;
 	e->page = 0;
+	e->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
 	if (mode == WALK_NONE) {
 		if (!vm_gpa_to_hpa(v->vm, gpa(page), &at))
 			return NULL;
@@ -159,9 +190,18 @@ static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	}
 	e->cr3 = m->cr3;
 	e->mode = mode;
-	e->epoch = epoch;
-	e->page = page | 1;
-	return window(v, CODE_WINDOW, e->hpa);
+	e->page = page | (PAGE_SIZE - 1);
+	return show(v, e);
+}
+
+/* The code page at a linear address; NULL when it is not mapped. */
+static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+{
+	const struct walk_entry *e = v->walk.shown;
+
+	if (likely(e && matches(v, e, m, linear) && shown_unchanged(e)))
+		return v->walk.va[CODE_WINDOW];
+	return find_page(v, m, linear);
 }
 
 u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
@@ -229,27 +269,49 @@ bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 
 }
 
 /* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
-static const struct { u8 bytes[2], length; } plain[HV_EXITS] = {
-	[HV_EXIT_CPUID] = {{0x0f, 0xa2}, 2}, [HV_EXIT_MSR_READ] = {{0x0f, 0x32}, 2},
-	[HV_EXIT_MSR_WRITE] = {{0x0f, 0x30}, 2}, [HV_EXIT_HLT] = {{0xf4, 0}, 1},
+static const struct { u16 bytes, mask; u8 length; } plain[HV_EXITS] = {
+	[HV_EXIT_CPUID] = {0xa20f, 0xffff, 2}, [HV_EXIT_MSR_READ] = {0x320f, 0xffff, 2},
+	[HV_EXIT_MSR_WRITE] = {0x300f, 0xffff, 2}, [HV_EXIT_HLT] = {0xf4, 0xff, 1},
 };
 
-u32 up_insn_length(struct vcpu *v)
+static u32 plain_length(struct vcpu *v, u32 reason)
 {
-	u32 length = plain[v->exit.reason].length;
-	const u8 *want = plain[v->exit.reason].bytes, *page;
-	struct insn insn;
 	struct hv_mode m;
+	const u8 *page;
 	gva_t linear;
 	u64 offset;
+	u16 bytes;
 
-	if (likely(length)) {
-		hv_ops->read_mode(v, &m);
-		linear = guest_rip_linear(&m, v->priv->regs.rip);
-		offset = linear.v & (PAGE_SIZE - 1);
-		page = offset + length <= PAGE_SIZE ? code_page(v, &m, linear.v) : NULL;
-		if (page && page[offset] == want[0] && (length == 1 || page[offset + 1] == want[1]))
-			return length;
-	}
-	return guest_decode(v, &insn) ? insn.length : 0;
+	hv_ops->read_mode(v, &m);
+	linear = guest_rip_linear(&m, v->priv->regs.rip);
+	offset = linear.v & (PAGE_SIZE - 1);
+	if (unlikely(offset > PAGE_SIZE - sizeof(bytes)))
+		return 0;
+	page = code_page(v, &m, linear.v);
+	if (unlikely(!page))
+		return 0;
+	__builtin_memcpy(&bytes, page + offset, sizeof(bytes));
+	return (bytes ^ plain[reason].bytes) & plain[reason].mask ? 0 : plain[reason].length;
+}
+
+static __attribute__((noinline)) u32 decoded_length(struct vcpu *v)
+{
+	struct insn insn;
+
+	if (guest_decode(v, &insn))
+		return insn.length;
+	/* Another vCPU changes code or tables under it: the guest runs the instruction again and faults itself. */
+	if (vm_log_once(v->vm, LOG_KEY_LENGTH))
+		log_info("vm %u: instruction at rip %#lx could not be read (exit %u); it is run again", v->vm->id,
+			 v->priv->regs.rip, v->exit.reason);
+	return 0;
+}
+
+u32 vcpu_insn_length(struct vcpu *v)
+{
+	u32 length = v->exit.insn_len;
+
+	if (!length && plain[v->exit.reason].length)
+		length = plain_length(v, v->exit.reason);
+	return likely(length) ? length : decoded_length(v);
 }

@@ -13,9 +13,6 @@
 
 #define KVM_ENOSYS (-1000)
 
-/* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
-enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
-
 /* ---- Helpers ---- */
 
 void vcpu_fault(struct vcpu *v, u8 vector)
@@ -36,20 +33,6 @@ void vcpu_skip(struct vcpu *v, u32 length)
 	}
 }
 
-u32 vcpu_insn_length(struct vcpu *v)
-{
-	u32 length = v->exit.insn_len;
-
-	if (length)
-		return length;
-	length = up_insn_length(v);
-	/* Another vCPU changes code or tables under it: the guest runs the instruction again and faults itself. */
-	if (unlikely(!length) && vm_log_once(v->vm, LOG_KEY_LENGTH))
-		log_info("vm %u: instruction at rip %#lx could not be read (exit %u); it is run again", v->vm->id,
-			 v->priv->regs.rip, v->exit.reason);
-	return length;
-}
-
 enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
 {
 	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
@@ -62,27 +45,39 @@ enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
 
 /* ---- Instructions ---- */
 
+static void set_cpuid(u64 *gpr, const struct cpuid *r)
+{
+	gpr[GPR_RAX] = r->eax;
+	gpr[GPR_RBX] = r->ebx;
+	gpr[GPR_RCX] = r->ecx;
+	gpr[GPR_RDX] = r->edx;
+}
+
+/* Leaves that depend on the vCPU or its state, and unknown ones. */
+static __attribute__((noinline)) void answer_cpuid(struct vcpu *v, u64 *gpr)
+{
+	struct hv_mode m;
+	struct cpuid r;
+
+	hv_ops->read_mode(v, &m);
+	cpuid_policy_answer(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX], v->index, v->xcr0,
+			    m.cr4 & CR4_OSXSAVE, &r);
+	set_cpuid(gpr, &r);
+}
+
 static enum vcpu_step exit_cpuid(struct vcpu *v)
 {
 	u64 *gpr = v->priv->regs.gpr;
-	u32 leaf = (u32)gpr[GPR_RAX], subleaf = (u32)gpr[GPR_RCX];
-	const struct cpuid_row *row = cpuid_policy_find(&cpuid_policy, leaf, subleaf);
+	const struct cpuid_row *row;
 	u32 length = vcpu_insn_length(v);
-	struct cpuid r;
-	struct hv_mode m;
 
 	if (unlikely(!length))
 		return STEP_CONTINUE;
-	if (likely(row && !row->dynamic)) {
-		r = row->r;
-	} else {
-		hv_ops->read_mode(v, &m);
-		cpuid_policy_answer(&cpuid_policy, leaf, subleaf, v->index, v->xcr0, m.cr4 & CR4_OSXSAVE, &r);
-	}
-	gpr[GPR_RAX] = r.eax;
-	gpr[GPR_RBX] = r.ebx;
-	gpr[GPR_RCX] = r.ecx;
-	gpr[GPR_RDX] = r.edx;
+	row = cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
+	if (likely(row && !row->dynamic))
+		set_cpuid(gpr, &row->r);
+	else
+		answer_cpuid(v, gpr);
 	vcpu_skip(v, length);
 	return STEP_CONTINUE;
 }

@@ -17,7 +17,10 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 void vcpu_fault(struct vcpu *v, u8 vector);
 /* Steps over an instruction that was carried out; raises the single-step trap that is due behind it. */
 void vcpu_skip(struct vcpu *v, u32 length);
-/* Length of the instruction that caused the exit; 0: it can't be read now, run it again. */
+/*
+ * Length of the instruction that caused the exit: the CPU's word, else it is read through the guest's page
+ * tables (kernel/guest_walk.c). 0: it can't be read now, run it again.
+ */
 u32 vcpu_insn_length(struct vcpu *v);
 
 /* Fills the run page; STEP_USER. */
@@ -36,6 +39,9 @@ void vcpu_release(struct vcpu *v);
 /* State after INIT, and the start by SIPI (kernel/vcpu_state.c). */
 void vcpu_state_init(struct vcpu *v);
 void vcpu_state_sipi(struct vcpu *v, u8 vector);
+
+/* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
+enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
 
 /* True the first time for a key and VM: for messages that a guest can cause at will. */
 bool vm_log_once(struct vm *vm, u32 key);

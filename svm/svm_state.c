@@ -290,10 +290,7 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 
 	*m = (struct hv_mode){
 		.cr0 = b->cr0, .cr3 = b->cr3, .cr4 = b->cr4, .efer = b->efer & ~(u64)EFER_SVME,
-		.rflags = v->priv->regs.rflags,
-		.cs_base = b->cs.base, .ss_base = b->ss.base,
-		.cs_attr = b->cs.attrib, .ss_attr = b->ss.attrib,
-		.cpl = b->cpl,
+		.cs_base = b->cs.base, .cs_attr = b->cs.attrib, .cpl = b->cpl,
 	};
 }
 

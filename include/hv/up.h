@@ -55,13 +55,6 @@ static inline void up_spin_wait(void) {}
 void up_spin_wait(void);
 #endif
 
-/* ---- Vendor back-ends ---- */
-/*
- * Length of the instruction at the guest's rip, for CPUs that give none: fetched through the guest's page
- * tables. 0 = can't be fetched or decoded; then the back-end's caller injects #UD or #PF as noted in exit.
- */
-u32 up_insn_length(struct vcpu *v);
-
 /* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
 bool fpu_xcr0_valid(u64 xcr0);		      /* may a guest have this XCR0? */
 void fpu_load(struct vcpu *v);		      /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */

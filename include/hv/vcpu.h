@@ -61,9 +61,9 @@ struct vcpu_private {
 
 /* What delivery knows about the guest's execution mode; filled by ops->read_mode when needed. */
 struct hv_mode {
-	u64 cr0, cr3, cr4, efer, rflags;
-	u64 cs_base, ss_base;
-	u16 cs_attr, ss_attr; /* enum as in uapi/run.h */
+	u64 cr0, cr3, cr4, efer;
+	u64 cs_base;
+	u16 cs_attr; /* enum as in uapi/run.h */
 	u8 cpl;
 };
 

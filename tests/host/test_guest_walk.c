@@ -46,7 +46,6 @@ void log_line(enum log_level level, const char *fmt, ...) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) {}
 void vcpu_fault(struct vcpu *v, u8 vector) {}
 void vcpu_skip(struct vcpu *v, u32 length) {}
-u32 vcpu_insn_length(struct vcpu *v) { return 3; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }
 
 static struct hv_mode mode;
@@ -95,7 +94,7 @@ static void long_mode(u64 a, u64 b)
 static u32 length_at(u64 rip)
 {
 	private.regs.rip = rip;
-	return up_insn_length(&vcpu);
+	return vcpu_insn_length(&vcpu);
 }
 
 static void long_mode_plain_prefixed_and_crossing(void **state)
