@@ -14,6 +14,14 @@ static void finish_call(struct thread *client, s64 result)
 	thread_wake(client);
 }
 
+static void wake_server(struct channel *c)
+{
+	struct list *n = list_pop_front(&c->servers);
+
+	if (n)
+		thread_wake(list_entry(n, struct thread, wait_link));
+}
+
 static void revoke(struct object *o)
 {
 	struct channel *c = container_of(o, struct channel, obj);
@@ -28,8 +36,8 @@ static void revoke(struct object *o)
 		client->peer->peer = NULL;
 		finish_call(client, -E_DEAD);
 	}
-	while ((n = list_pop_front(&c->servers)))
-		thread_wake(list_entry(n, struct thread, wait_link));
+	while (!list_empty(&c->servers))
+		wake_server(c);
 	spin_unlock(&c->lock);
 }
 
@@ -78,14 +86,21 @@ void channel_thread_ended(struct thread *t)
 	object_put(&c->obj);
 }
 
+/* The caller of a channel that is gone has been told; its server is free for another. */
+static void drop_revoked(struct thread *t)
+{
+	if (t->channel && t->channel->obj.dead)
+		channel_thread_ended(t);
+}
+
 s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 {
 	struct channel *c = container_of(obj, struct channel, obj);
 	struct thread *t = thread_current();
-	struct list *server;
 
 	if (!t->msg || args->a[1] > MSG_WORDS)
 		return -E_INVAL;
+	drop_revoked(t);
 	if (t->channel) /* a server must answer before it calls */
 		return -E_STATE;
 	object_get(obj);
@@ -95,9 +110,7 @@ s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 	t->ipc_result = obj->dead ? -E_DEAD : IPC_PENDING;
 	if (!obj->dead) {
 		list_push_back(&c->callers, &t->wait_link);
-		server = list_pop_front(&c->servers);
-		if (server)
-			thread_wake(list_entry(server, struct thread, wait_link));
+		wake_server(c);
 	}
 	spin_unlock(&c->lock);
 	if (obj->dead)
@@ -162,6 +175,7 @@ s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 
 	if (!t->msg || args->a[1] > MSG_WORDS)
 		return -E_INVAL;
+	drop_revoked(t);
 	if (t->channel && t->channel != c)
 		return -E_STATE;
 	object_get(obj);
@@ -175,16 +189,14 @@ s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 		if (!got && !obj->dead)
 			list_push_back(&c->servers, &t->wait_link);
 		spin_unlock(&c->lock);
-		if (got || obj->dead) {
-			thread_block_cancel();
-			r = got ? 0 : -E_DEAD;
-			break;
-		}
-		r = thread_block(args->a[2]);
-	} while (r == 0);
+		r = got ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[2]);
+	} while (!got && !r);
+	thread_block_cancel();
 	if (r) {
 		spin_lock(&c->lock);
 		list_del(&t->wait_link);
+		if (!list_empty(&c->callers)) /* perhaps it was woken for one */
+			wake_server(c);
 		spin_unlock(&c->lock);
 	}
 	object_put(obj);

@@ -18,7 +18,8 @@ static void fields_init(struct domain *d, const char *name)
 {
 	str_copy(d->name, name, sizeof(d->name));
 	list_init(&d->threads);
-	list_init(&d->reap_link);
+	list_init(&d->children);
+	list_init(&d->sibling);
 	d->handle_top = 1; /* handle index 0 names nothing */
 	d->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
 }
@@ -26,9 +27,21 @@ static void fields_init(struct domain *d, const char *name)
 void domain_init(void)
 {
 	fields_init(&kernel_domain, "kernel");
-	list_init(&kernel_domain.obj.port_link);
 	kernel_kinfo = kmem_pages_alloc(NULL, 0);
 	ASSERT(kernel_kinfo);
+}
+
+/* False when the parent is ending: nothing would end the child. */
+static bool join_parent(struct domain *parent, struct domain *d)
+{
+	bool ok;
+
+	spin_lock(&parent->lock);
+	ok = !parent->dying;
+	if (ok)
+		list_push_back(&parent->children, &d->sibling);
+	spin_unlock(&parent->lock);
+	return ok;
 }
 
 int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
@@ -48,6 +61,10 @@ int domain_create(struct domain *parent, u64 quota_bytes, const char *name, stru
 	if (aspace_map_kernel_page(&d->aspace, KINFO_VA, kernel_kinfo, PROT_R))
 		goto no_kinfo;
 	object_init(&d->obj, OBJ_DOMAIN, q);
+	if (parent && !join_parent(parent, d)) {
+		object_put(&d->obj);
+		return -E_DEAD;
+	}
 	*out = d;
 	return 0;
 
@@ -64,7 +81,6 @@ no_struct:
 /* The last thread is gone, or there never was one. */
 static void ended(struct domain *d)
 {
-	__atomic_store_n(&d->dying, true, __ATOMIC_SEQ_CST);
 	d->ended = true;
 	object_notify(&d->obj, d->status);
 	reaper_add_domain(d);
@@ -75,11 +91,10 @@ void domain_kill(struct domain *d, u32 status)
 	bool empty;
 
 	spin_lock(&d->lock);
-	if (!d->status_set) {
-		d->status_set = true;
+	empty = !d->dying && !d->thread_count;
+	if (!d->dying)
 		d->status = status;
-	}
-	empty = !__atomic_exchange_n(&d->dying, true, __ATOMIC_SEQ_CST) && d->thread_count == 0;
+	__atomic_store_n(&d->dying, true, __ATOMIC_SEQ_CST);
 	list_for_each(n, &d->threads)
 		thread_end(list_entry(n, struct thread, domain_link));
 	if (d->vm)
@@ -89,10 +104,38 @@ void domain_kill(struct domain *d, u32 status)
 		ended(d);
 }
 
-void domain_thread_ended(struct domain *d)
+void domain_thread_ended(struct thread *t)
 {
-	if (__atomic_sub_fetch(&d->thread_count, 1, __ATOMIC_ACQ_REL) == 0)
+	struct domain *d = t->domain;
+	bool last;
+
+	spin_lock(&d->lock);
+	list_del(&t->domain_link);
+	last = --d->thread_count == 0;
+	if (last)
+		d->dying = true;
+	spin_unlock(&d->lock);
+	if (last)
 		ended(d);
+}
+
+bool domain_kill_child(struct domain *d)
+{
+	struct domain *child = NULL;
+	struct list *n;
+
+	spin_lock(&d->lock);
+	n = list_pop_front(&d->children);
+	if (n) {
+		child = list_entry(n, struct domain, sibling);
+		object_get(&child->obj);
+	}
+	spin_unlock(&d->lock);
+	if (!child)
+		return true;
+	domain_kill(child, DOMAIN_STATUS_REVOKED);
+	object_put(&child->obj);
+	return false;
 }
 
 static void revoke(struct object *o)
@@ -104,9 +147,13 @@ static bool destroy_step(struct object *o)
 {
 	struct domain *d = container_of(o, struct domain, obj);
 	struct quota *q = o->quota;
+	struct domain *parent = q ? container_of(q, struct domain, quota) : d;
 
 	if (!aspace_destroy_step(&d->aspace))
 		return false;
+	spin_lock(&parent->lock);
+	list_del(&d->sibling);
+	spin_unlock(&parent->lock);
 	for (u32 i = 0; i < ARRAY_SIZE(d->chunk); i++)
 		if (d->chunk[i])
 			kmem_free(&d->quota, d->chunk[i], HANDLE_CHUNK * sizeof(struct handle_slot));

@@ -162,7 +162,7 @@ trap_paranoid:
 
 %macro  STUB 1
         align   16
-%if %1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21
+%if %1 == 8 || (%1 >= 10 && %1 <= 14) || %1 == 17 || %1 == 21 || %1 == 29 || %1 == 30
         nop                                     ; the CPU pushed an error code
 %else
         push    0
@@ -189,7 +189,7 @@ global  trap_stubs_end
 trap_stubs_end:
 
 ; ---- Thread switch ------------------------------------------------------------------------------------
-; void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3)
+; void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first)
 ; Stacks are mapped in their domain's private slot only: nothing touches one between the two moves.
 global  switch_stack
 switch_stack:
@@ -205,6 +205,8 @@ switch_stack:
         mov     cr3, rdx
 .same_space:
         mov     rsp, rsi
+        test    cl, cl
+        jnz     .first
         pop     r15
         pop     r14
         pop     r13
@@ -212,22 +214,7 @@ switch_stack:
         pop     rbp
         pop     rbx
         ret
-
-; void switch_first(u64 *save_rsp, u64 stack_top, u64 next_cr3): as above, into a thread that never ran.
-global  switch_first
-switch_first:
-        push    rbx
-        push    rbp
-        push    r12
-        push    r13
-        push    r14
-        push    r15
-        mov     [rdi], rsp
-        test    rdx, rdx
-        jz      .same_space
-        mov     cr3, rdx
-.same_space:
-        mov     rsp, rsi
+.first:                                         ; a thread that never ran
         xor     ebp, ebp
         call    thread_first_run
         ud2

@@ -26,11 +26,22 @@ static void timer_fired(struct timer *t)
 	event_signal(container_of(t, struct event, timer), EVENT_TIMER_BIT);
 }
 
+/* Two calls at once must not put the timer into two trees. */
+static void set_timer(struct event *e, u64 deadline)
+{
+	spin_lock(&e->timer_lock);
+	if (deadline)
+		timer_arm(&e->timer, deadline);
+	else
+		timer_cancel(&e->timer);
+	spin_unlock(&e->timer_lock);
+}
+
 static void revoke(struct object *o)
 {
 	struct event *e = container_of(o, struct event, obj);
 
-	timer_cancel(&e->timer);
+	set_timer(e, 0);
 	spin_lock(&e->lock);
 	wake_all(&e->waiters);
 	spin_unlock(&e->lock);
@@ -38,7 +49,7 @@ static void revoke(struct object *o)
 
 static bool destroy_step(struct object *o)
 {
-	timer_cancel(&container_of(o, struct event, obj)->timer);
+	set_timer(container_of(o, struct event, obj), 0); /* armed while it was revoked */
 	object_free(o, container_of(o, struct event, obj), sizeof(struct event));
 	return true;
 }
@@ -101,26 +112,19 @@ s64 sys_event_wait(struct object *obj, const struct sys_args *args)
 	do {
 		thread_block_prepare();
 		bits = take_or_wait(e, t);
-		if (bits || obj->dead) {
-			thread_block_cancel();
-			r = bits ? 0 : -E_DEAD;
-			break;
+		if (!bits) {
+			r = obj->dead ? -E_DEAD : thread_block(args->a[1]);
+			bits = take_and_leave(e, t);
 		}
-		r = thread_block(args->a[1]);
-		bits = take_and_leave(e, t);
-	} while (!bits && r == 0);
+	} while (!bits && !r);
+	thread_block_cancel();
 	object_put(obj);
 	return bits ? (s64)bits : r;
 }
 
 s64 sys_timer_set(struct object *obj, const struct sys_args *args)
 {
-	struct event *e = container_of(obj, struct event, obj);
-
-	if (args->a[1])
-		timer_arm(&e->timer, args->a[1]);
-	else
-		timer_cancel(&e->timer);
+	set_timer(container_of(obj, struct event, obj), args->a[1]);
 	return 0;
 }
 

@@ -10,12 +10,15 @@ struct event {
 	u64 bits;		/* [a] */
 	struct list waiters;	/* [e] struct thread.wait_link */
 	struct timer timer;	/* timer_set */
+	spinlock_t timer_lock;	/* of arming and disarming; outside all others */
 };
 
 /* [p] under lock. Order: an event's or channel's lock is never taken inside. */
 struct port {
 	struct object obj;
 	spinlock_t lock;
+	u32 bindings;		/* [p] */
+	struct list bound;	/* [p] struct object.port_bound */
 	struct list pending;	/* [p] struct object.port_link */
 	struct list waiters;	/* [p] struct thread.wait_link */
 };
@@ -32,6 +35,7 @@ struct channel {
 extern const struct object_ops event_object_ops, port_object_ops, channel_object_ops;
 
 void event_signal(struct event *e, u64 bits); /* any context with interrupts off */
-void port_unbind(struct object *o);	      /* its pending packet is dropped */
+/* Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds one meanwhile. */
+void port_unbind(struct object *o);
 /* A thread that ends leaves no caller waiting for its reply. */
 void channel_thread_ended(struct thread *t);

@@ -28,6 +28,7 @@ void object_init(struct object *o, enum obj_type type, struct quota *q)
 	o->dead = false;
 	o->quota = q;
 	list_init(&o->reap);
+	list_init(&o->port_bound);
 	list_init(&o->port_link);
 	if (q)
 		object_get(&quota_domain(q)->obj);
@@ -44,21 +45,21 @@ void object_free(struct object *o, void *structure, size_t bytes)
 
 void object_get(struct object *o)
 {
-	u32 before = __atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
-
-	ASSERT(before > 0);
+	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
 }
 
+/* The last reference is held until the object is revoked and unbound. */
 void object_put(struct object *o)
 {
-	u32 before = __atomic_fetch_sub(&o->refs, 1, __ATOMIC_ACQ_REL);
+	u32 refs = __atomic_load_n(&o->refs, __ATOMIC_RELAXED);
 
-	ASSERT(before > 0);
-	if (before > 1)
-		return;
+	ASSERT(refs > 0);
+	while (refs > 1)
+		if (__atomic_compare_exchange_n(&o->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return;
 	object_revoke(o);
 	port_unbind(o);
-	reaper_add(o);
+	reaper_put(o);
 }
 
 void object_revoke(struct object *o)

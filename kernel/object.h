@@ -10,7 +10,7 @@ struct object_ops {
 	const char *name;
 	/*
 	 * Makes the object useless and wakes whoever waits in it; runs once, at revocation or when the last
-	 * handle is closed, interrupts off, no lock held. Bounded.
+	 * handle is closed, interrupts off, no lock held, with a reference. May be a preemption point.
 	 */
 	void (*revoke)(struct object *o);
 	/*
@@ -26,8 +26,9 @@ extern const struct object_ops *const object_ops[OBJ_TYPES];
 void object_init(struct object *o, enum obj_type type, struct quota *q);
 /* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
 void object_free(struct object *o, void *structure, size_t bytes);
+/* A reference; also on an object just looked up whose last one goes at this moment: then it stays, but dead. */
 void object_get(struct object *o);
-/* Drops a reference; the last one revokes the object and hands it to the reaper. */
+/* Drops a reference; the last one revokes the object and hands it to the reaper. May be a preemption point. */
 void object_put(struct object *o);
 /* Marks it dead and calls ops->revoke, once. */
 void object_revoke(struct object *o);

@@ -4,7 +4,8 @@
 #include "mm/kmem.h"
 #include "mm/ucopy.h"
 
-#define WAIT_MAX 16 /* packets a call returns at most */
+#define WAIT_MAX 16	  /* packets a call returns at most */
+#define BINDINGS_MAX 512u /* so that a call that looks at all of them is bounded */
 
 static void port_wake_one(struct port *p)
 {
@@ -30,17 +31,25 @@ void object_notify(struct object *o, u64 bits)
 	spin_unlock(&p->lock);
 }
 
+/* p->lock is held. Who has read o->port before finds it changed, or p at least still there: for an epoch. */
+static void unbind(struct port *p, struct object *o)
+{
+	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
+	list_del(&o->port_bound);
+	list_del(&o->port_link);
+	p->bindings--;
+}
+
 void port_unbind(struct object *o)
 {
-	struct port *p = o->port;
+	struct port *p = __atomic_load_n(&o->port, __ATOMIC_ACQUIRE);
 
 	if (!p)
 		return;
 	spin_lock(&p->lock);
-	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
-	list_del(&o->port_link);
+	if (o->port == p)
+		unbind(p, o);
 	spin_unlock(&p->lock);
-	object_put(&p->obj); /* freed an epoch later: object_notify above may still hold the pointer */
 }
 
 static void revoke(struct object *o)
@@ -48,6 +57,8 @@ static void revoke(struct object *o)
 	struct port *p = container_of(o, struct port, obj);
 
 	spin_lock(&p->lock);
+	while (!list_empty(&p->bound))
+		unbind(p, list_entry(p->bound.next, struct object, port_bound));
 	while (!list_empty(&p->waiters))
 		port_wake_one(p);
 	spin_unlock(&p->lock);
@@ -68,6 +79,7 @@ s64 sys_port_create(struct object *obj, const struct sys_args *args)
 
 	if (!p)
 		return -E_NOMEM;
+	list_init(&p->bound);
 	list_init(&p->pending);
 	list_init(&p->waiters);
 	object_init(&p->obj, OBJ_PORT, &d->quota);
@@ -87,28 +99,43 @@ static bool already_pending(const struct object *o)
 	}
 }
 
+static s64 bind(struct port *p, struct object *o, u64 key)
+{
+	struct port *none = NULL;
+	s64 r = 0;
+
+	spin_lock(&p->lock);
+	if (p->obj.dead)
+		r = -E_DEAD;
+	else if (p->bindings == BINDINGS_MAX)
+		r = -E_NOMEM;
+	else if (!__atomic_compare_exchange_n(&o->port, &none, p, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		r = -E_EXIST;
+	if (!r) {
+		o->port_key = key;
+		o->port_bits = 0;
+		p->bindings++;
+		list_push_back(&p->bound, &o->port_bound);
+	}
+	spin_unlock(&p->lock);
+	return r;
+}
+
 s64 sys_port_bind(struct object *obj, const struct sys_args *args)
 {
-	struct port *p = container_of(obj, struct port, obj), *none = NULL;
 	struct object *o;
-	int r = handle_lookup((handle_t)args->a[1], OBJ_NONE, R_WAIT, &o);
+	s64 r = handle_lookup((handle_t)args->a[1], OBJ_NONE, R_WAIT, &o);
 
 	if (r)
 		return r;
 	if (o->type != OBJ_EVENT && o->type != OBJ_DOMAIN && o->type != OBJ_SYSTEM)
 		return -E_TYPE;
-	object_get(&p->obj);
-	spin_lock(&p->lock);
-	if (__atomic_compare_exchange_n(&o->port, &none, p, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		o->port_key = args->a[2];
-	spin_unlock(&p->lock);
-	if (none) {
-		object_put(&p->obj);
-		return -E_EXIST;
-	}
-	if (already_pending(o))
+	object_get(o);
+	r = bind(container_of(obj, struct port, obj), o, args->a[2]);
+	if (!r && already_pending(o))
 		object_notify(o, o->type == OBJ_DOMAIN ? container_of(o, struct domain, obj)->status : 0);
-	return 0;
+	object_put(o);
+	return r;
 }
 
 /* Takes pending packets; enters the thread among the waiters when there is none. */
@@ -137,10 +164,13 @@ static u32 take_packets(struct port *p, struct port_packet *out, u32 max, struct
 	return n;
 }
 
+/* It may have been woken for a packet that it leaves to another. */
 static void leave(struct port *p, struct thread *t)
 {
 	spin_lock(&p->lock);
 	list_del(&t->wait_link);
+	if (!list_empty(&p->pending))
+		port_wake_one(p);
 	spin_unlock(&p->lock);
 }
 
@@ -158,13 +188,9 @@ s64 sys_port_wait(struct object *obj, const struct sys_args *args)
 	do {
 		thread_block_prepare();
 		n = take_packets(p, packet, (u32)max, thread_current());
-		if (n || obj->dead) {
-			thread_block_cancel();
-			r = n ? 0 : -E_DEAD;
-			break;
-		}
-		r = thread_block(args->a[3]);
-	} while (r == 0);
+		r = n ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[3]);
+	} while (!n && !r);
+	thread_block_cancel();
 	if (r)
 		leave(p, thread_current());
 	object_put(obj);

@@ -5,12 +5,14 @@
 #include "kernel/smp.h"
 #include "kernel/thread.h"
 
+#define BATCH 256
+
 static struct {
 	spinlock_t lock;
-	struct list objects;	/* struct object.reap, refs 0 */
-	struct list domains;	/* struct domain.reap_link, still referenced */
+	struct list objects;	/* struct object.reap: refs reached 0 */
+	struct list domains;	/* struct object.reap, still referenced */
 	struct thread *thread;
-} reaper = {.objects = LIST_INIT(reaper.objects), .domains = LIST_INIT(reaper.domains)};
+} reaper = { /* its lock protects the batches below too */.objects = LIST_INIT(reaper.objects), .domains = LIST_INIT(reaper.domains)};
 
 static void wake(void)
 {
@@ -18,10 +20,13 @@ static void wake(void)
 		thread_wake(reaper.thread);
 }
 
-void reaper_add(struct object *o)
+void reaper_put(struct object *o)
 {
 	spin_lock(&reaper.lock);
-	list_push_back(&reaper.objects, &o->reap);
+	if (!__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL)) {
+		list_del(&o->reap); /* off a batch whose epoch began earlier */
+		list_push_back(&reaper.objects, &o->reap);
+	}
 	spin_unlock(&reaper.lock);
 	wake();
 }
@@ -30,30 +35,45 @@ void reaper_add_domain(struct domain *d)
 {
 	object_get(&d->obj);
 	spin_lock(&reaper.lock);
-	list_push_back(&reaper.domains, &d->reap_link);
+	list_push_back(&reaper.domains, &d->obj.reap);
 	spin_unlock(&reaper.lock);
 	wake();
 }
 
-/* Moves everything queued so far to a private list: one epoch serves them all. */
+/* Moves what is queued to a batch: one epoch serves it all. */
 static void take(struct list *from, struct list *to)
 {
 	struct list *n;
 
 	spin_lock(&reaper.lock);
-	while ((n = list_pop_front(from)))
+	for (u32 i = 0; i < BATCH && (n = list_pop_front(from)); i++)
 		list_push_back(to, n);
 	spin_unlock(&reaper.lock);
 }
 
-static void free_objects(struct list *batch)
+/* *held: someone took a reference meanwhile; it comes again when that is dropped. */
+static struct object *next(struct list *batch, bool *held)
 {
+	struct object *o = NULL;
 	struct list *n;
 
-	while ((n = list_pop_front(batch))) {
-		struct object *o = list_entry(n, struct object, reap);
+	spin_lock(&reaper.lock);
+	n = list_pop_front(batch);
+	if (n) {
+		o = list_entry(n, struct object, reap);
+		*held = __atomic_load_n(&o->refs, __ATOMIC_ACQUIRE) != 0;
+	}
+	spin_unlock(&reaper.lock);
+	return o;
+}
 
-		while (!object_ops[o->type]->destroy_step(o))
+static void free_objects(struct list *batch)
+{
+	struct object *o;
+	bool held;
+
+	while ((o = next(batch, &held))) {
+		while (!held && !object_ops[o->type]->destroy_step(o))
 			preempt_point();
 		preempt_point();
 	}
@@ -61,12 +81,13 @@ static void free_objects(struct list *batch)
 
 static void take_down_domains(struct list *batch)
 {
-	struct list *n;
+	struct object *o;
+	bool held;
 
-	while ((n = list_pop_front(batch))) {
-		struct domain *d = list_entry(n, struct domain, reap_link);
+	while ((o = next(batch, &held))) {
+		struct domain *d = container_of(o, struct domain, obj);
 
-		while (!domain_close_handles_step(d) || !aspace_clear_step(&d->aspace))
+		while (!domain_kill_child(d) || !domain_close_handles_step(d) || !aspace_clear_step(&d->aspace))
 			preempt_point();
 		object_put(&d->obj);
 		preempt_point();

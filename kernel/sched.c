@@ -4,6 +4,7 @@
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
 #include "kernel/domain.h"
+#include "kernel/ipc.h"
 #include "kernel/smp.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu.h"
@@ -21,8 +22,8 @@ struct run_queue {
 
 static struct run_queue queues[MAX_CPUS];
 
-void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3);
-void switch_first(u64 *save_rsp, u64 stack_top, u64 next_cr3);
+/* first: next never ran, next_rsp is the top of its stack. next_cr3 0: the same. */
+void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first);
 
 static bool vruntime_less(const struct rb_node *a, const struct rb_node *b)
 {
@@ -57,7 +58,6 @@ static void charge(struct thread *t, u64 now)
 
 	t->run_start = now;
 	t->vruntime += ran * WEIGHT_DEFAULT / t->weight;
-	t->run_ns += ran;
 	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
 }
 
@@ -68,9 +68,18 @@ static void slice_over(struct timer *timer)
 
 /* ---- Choice ---- */
 
-static bool may_steal(const struct thread *t, u32 cpu)
+static bool may_run_on(const struct thread *t, u32 cpu) { return t->affinity >> cpu & 1; }
+
+static bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
+
+/* What it has run more than others in the old queue is what it has run more in the new one. Old queue locked. */
+static void set_cpu(struct thread *t, u32 cpu)
 {
-	return (t->affinity >> cpu & 1) && (!t->vcpu || t->vcpu->cpu < 0);
+	u64 lead = t->vruntime - MIN(t->vruntime, queues[t->cpu].min_vruntime);
+
+	if (cpu != t->cpu)
+		t->vruntime = queues[cpu].min_vruntime + lead;
+	t->cpu = cpu;
 }
 
 static struct thread *steal_from(struct run_queue *victim, u32 cpu)
@@ -78,9 +87,9 @@ static struct thread *steal_from(struct run_queue *victim, u32 cpu)
 	for (struct rb_node *n = rb_first(&victim->tree); n; n = rb_next(n)) {
 		struct thread *t = container_of(n, struct thread, run_node);
 
-		if (may_steal(t, cpu)) {
+		if (may_run_on(t, cpu) && !is_loaded(t)) {
 			dequeue(victim, t);
-			t->vruntime -= MIN(t->vruntime, victim->min_vruntime);
+			set_cpu(t, cpu);
 			return t;
 		}
 	}
@@ -88,7 +97,7 @@ static struct thread *steal_from(struct run_queue *victim, u32 cpu)
 }
 
 /* Own lock held; others are only tried, so no order between queues is needed. */
-static struct thread *steal(struct run_queue *q)
+static struct thread *steal(void)
 {
 	u32 me = this_cpu()->id;
 
@@ -99,10 +108,6 @@ static struct thread *steal(struct run_queue *q)
 		if (!victim->queued || !spin_trylock(&victim->lock))
 			continue;
 		t = steal_from(victim, me);
-		if (t) {
-			t->cpu = me;
-			t->vruntime += q->min_vruntime;
-		}
 		spin_unlock(&victim->lock);
 		if (t)
 			return t;
@@ -116,13 +121,81 @@ static struct thread *choose(struct run_queue *q)
 	struct thread *t;
 
 	if (!n) {
-		t = steal(q);
+		t = steal();
 		return t ? t : this_cpu()->idle;
 	}
 	t = container_of(n, struct thread, run_node);
 	dequeue(q, t);
 	q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
 	return t;
+}
+
+/* ---- Placing ---- */
+
+static u32 least_loaded(const struct thread *t)
+{
+	u32 best = t->cpu, best_load = ~0u;
+
+	for (u32 cpu = 0; cpu < cpu_count; cpu++) {
+		u32 load = queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
+
+		if (may_run_on(t, cpu) && cpus[cpu]->up && load < best_load) {
+			best = cpu;
+			best_load = load;
+		}
+	}
+	return best;
+}
+
+static void ask_resched(u32 cpu)
+{
+	__atomic_store_n(&cpus[cpu]->resched, 1, __ATOMIC_SEQ_CST);
+	if (cpu != this_cpu()->id)
+		smp_ipi(cpu, IPI_RESCHED);
+}
+
+static bool cpu_is_idle(u32 cpu)
+{
+	struct cpu *c = cpus[cpu];
+
+	return c->up && c->current == c->idle && !queues[cpu].queued && !c->resched;
+}
+
+/* Where a woken thread goes: its own CPU, unless that is busy and an idle one is allowed. */
+static u32 place(const struct thread *t)
+{
+	if (may_run_on(t, t->cpu) && (cpu_is_idle(t->cpu) || is_loaded(t)))
+		return t->cpu;
+	for (u32 cpu = 0; cpu < cpu_count; cpu++)
+		if (may_run_on(t, cpu) && cpu_is_idle(cpu))
+			return cpu;
+	return may_run_on(t, t->cpu) ? t->cpu : least_loaded(t);
+}
+
+/* On its way to another queue: nobody else moves it before make_runnable. The lock of t->cpu's queue is held. */
+static void take_off(struct thread *t, u32 cpu)
+{
+	t->state = THREAD_WAKING;
+	set_cpu(t, cpu);
+}
+
+/* Puts a thread that was taken off into its CPU's queue. No queue's lock is held. */
+static void make_runnable(struct thread *t)
+{
+	u32 cpu = t->cpu;
+	struct run_queue *q = &queues[cpu];
+	bool ask;
+
+	spin_lock(&q->lock);
+	t->state = THREAD_RUNNABLE;
+	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
+	enqueue(q, t);
+	ask = cpus[cpu]->current == cpus[cpu]->idle || t->vruntime < cpus[cpu]->current->vruntime;
+	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
+		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
+	spin_unlock(&q->lock);
+	if (ask || cpu != this_cpu()->id)
+		ask_resched(cpu);
 }
 
 /* ---- Switch ---- */
@@ -132,17 +205,15 @@ static void switch_finish(void)
 {
 	struct run_queue *q = my_queue();
 	struct thread *prev = q->prev;
-	bool exited = prev->state == THREAD_EXITED;
+	u32 state = prev->state;
 
 	q->prev = NULL;
 	spin_unlock(&q->lock);
-	if (exited) {
-		struct domain *d = prev->domain;
-
-		object_get(&d->obj);
+	if (state == THREAD_WAKING)
+		make_runnable(prev);
+	if (state == THREAD_EXITED) {
+		domain_thread_ended(prev);
 		object_put(&prev->obj);
-		domain_thread_ended(d);
-		object_put(&d->obj);
 	}
 }
 
@@ -174,8 +245,7 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	struct cpu *c = this_cpu();
 	struct thread *prev = c->current;
 	struct aspace *as = space_of(next);
-	u64 cr3 = 0;
-	bool first = !next->saved_rsp;
+	u64 cr3 = 0, rsp = next->saved_rsp;
 
 	vcpu_sched_out(next);
 	if (as != c->aspace) {
@@ -185,10 +255,7 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	c->current = next;
 	cpu_set_kstack(next->kstack_top);
 	q->prev = prev;
-	if (first)
-		switch_first(&prev->saved_rsp, next->kstack_top, cr3);
-	else
-		switch_stack(&prev->saved_rsp, next->saved_rsp, cr3);
+	switch_stack(&prev->saved_rsp, rsp ? rsp : next->kstack_top, cr3, !rsp);
 	switch_finish();
 }
 
@@ -202,8 +269,10 @@ static void schedule(struct run_queue *q)
 	c->resched = 0;
 	if (prev != c->idle) {
 		charge(prev, now);
-		if (prev->state == THREAD_RUNNABLE)
+		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id))
 			enqueue(q, prev);
+		else if (prev->state == THREAD_RUNNABLE)
+			take_off(prev, least_loaded(prev)); /* goes there when it is off its stack */
 	}
 	next = choose(q);
 	next->run_start = now;
@@ -290,73 +359,30 @@ int thread_block(u64 deadline)
 	return t->timed_out ? -E_TIMEOUT : 0;
 }
 
-static void ask_resched(u32 cpu)
+static void wake(struct thread *t, bool interrupt)
 {
-	__atomic_store_n(&cpus[cpu]->resched, 1, __ATOMIC_SEQ_CST);
-	if (cpu != this_cpu()->id)
-		smp_ipi(cpu, IPI_RESCHED);
-}
+	struct run_queue *q = lock_queue_of(t);
+	bool blocked = t->state == THREAD_BLOCKED;
 
-static bool cpu_is_idle(u32 cpu)
-{
-	struct cpu *c = cpus[cpu];
-
-	return c->up && c->current == c->idle && !queues[cpu].queued && !c->resched;
-}
-
-/* Where a woken thread goes: its own CPU, unless that is busy and an idle one is allowed. */
-static u32 place(const struct thread *t)
-{
-	if (cpu_is_idle(t->cpu) || (t->vcpu && t->vcpu->cpu >= 0))
-		return t->cpu;
-	for (u32 cpu = 0; cpu < cpu_count; cpu++)
-		if ((t->affinity >> cpu & 1) && cpu_is_idle(cpu))
-			return cpu;
-	return t->cpu;
-}
-
-/* Puts a thread that is off every queue into the queue of `cpu`. t->cpu's lock is not held. */
-static void make_runnable(struct thread *t, u32 cpu)
-{
-	struct run_queue *q = &queues[cpu];
-	bool ask;
-
-	spin_lock(&q->lock);
-	t->cpu = cpu;
-	t->state = THREAD_RUNNABLE;
-	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
-	enqueue(q, t);
-	ask = cpus[cpu]->current == cpus[cpu]->idle || t->vruntime < cpus[cpu]->current->vruntime;
-	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
-		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
+	if (t->state == THREAD_BLOCKING)
+		t->state = THREAD_RUNNABLE;
+	if (blocked)
+		take_off(t, place(t));
+	else if (interrupt && cpus[t->cpu]->current == t)
+		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
-	if (ask || cpu != this_cpu()->id)
-		ask_resched(cpu);
+	if (blocked)
+		make_runnable(t);
 }
 
 void thread_wake(struct thread *t)
 {
-	struct run_queue *q = lock_queue_of(t);
-	u32 cpu;
-
-	if (t->state == THREAD_BLOCKING)
-		t->state = THREAD_RUNNABLE;
-	if (t->state != THREAD_BLOCKED) {
-		spin_unlock(&q->lock);
-		return;
-	}
-	/* Nobody else wakes it from here on; t->cpu stays its own until make_runnable. */
-	t->state = THREAD_WAKING;
-	cpu = place(t);
-	spin_unlock(&q->lock);
-	make_runnable(t, cpu);
+	wake(t, false);
 }
 
 void thread_interrupt(struct thread *t)
 {
-	thread_wake(t);
-	if (t->state == THREAD_RUNNABLE && cpus[t->cpu]->current == t)
-		ask_resched(t->cpu);
+	wake(t, true);
 }
 
 void thread_end(struct thread *t)
@@ -365,51 +391,59 @@ void thread_end(struct thread *t)
 	sched_start(t);
 }
 
-static u32 least_loaded(const struct thread *t)
-{
-	u32 best = t->cpu, best_load = ~0u;
-
-	for (u32 cpu = 0; cpu < cpu_count; cpu++) {
-		u32 load = queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
-
-		if ((t->affinity >> cpu & 1) && cpus[cpu]->up && load < best_load) {
-			best = cpu;
-			best_load = load;
-		}
-	}
-	return best;
-}
-
 void sched_start(struct thread *t)
 {
 	struct run_queue *q = lock_queue_of(t);
 	bool start = t->state == THREAD_STOPPED;
 
 	if (start)
-		t->state = THREAD_WAKING;
+		take_off(t, least_loaded(t));
 	spin_unlock(&q->lock);
 	if (start)
-		make_runnable(t, least_loaded(t));
+		make_runnable(t);
 }
 
-static void leave_as(enum thread_state state)
+void sched_set_affinity(struct thread *t, u64 mask)
 {
+	struct run_queue *q = lock_queue_of(t);
+	bool move;
+
+	t->affinity = mask;
+	move = t->queued && !may_run_on(t, t->cpu);
+	if (move) {
+		dequeue(q, t);
+		take_off(t, least_loaded(t));
+	} else if (cpus[t->cpu]->current == t) {
+		ask_resched(t->cpu);
+	}
+	spin_unlock(&q->lock);
+	if (move)
+		make_runnable(t);
+}
+
+/* Under the lock it is certain whether sched_start, by THREAD_START or for its end, comes before or after. */
+void thread_stop_here(void)
+{
+	struct thread *t = thread_current();
 	struct run_queue *q = my_queue();
 
 	spin_lock(&q->lock);
-	thread_current()->state = state;
-	schedule(q);
-}
-
-void thread_stop_here(void)
-{
-	leave_as(THREAD_STOPPED);
+	if (t->stop && !thread_must_end()) {
+		t->state = THREAD_STOPPED;
+		schedule(q);
+	} else {
+		spin_unlock(&q->lock);
+	}
 }
 
 void thread_exit(void)
 {
-	thread_ending(thread_current());
-	leave_as(THREAD_EXITED);
+	struct run_queue *q = my_queue();
+
+	channel_thread_ended(thread_current());
+	spin_lock(&q->lock);
+	thread_current()->state = THREAD_EXITED;
+	schedule(q);
 	__builtin_unreachable();
 }
 

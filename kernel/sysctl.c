@@ -24,6 +24,7 @@ const struct object_ops system_object_ops = {.name = "system"};
 
 void sysctl_init(void)
 {
+	list_init(&system_object.port_bound);
 	list_init(&system_object.port_link);
 	list_init(&system_object.reap);
 }

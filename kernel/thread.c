@@ -48,21 +48,22 @@ struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *
 	return t;
 }
 
-/* False when the domain is already ending. */
-static bool join_domain(struct domain *d, struct thread *t)
+static int join_domain(struct domain *d, struct thread *t)
 {
-	bool ok;
+	int r = 0;
 
 	spin_lock(&d->lock);
-	ok = !d->dying;
-	if (ok) {
-		__atomic_fetch_add(&d->thread_count, 1, __ATOMIC_RELAXED);
+	if (d->dying)
+		r = -E_DEAD;
+	else if (d->thread_count == DOMAIN_THREADS)
+		r = -E_NOMEM;
+	if (!r) {
+		d->thread_count++;
 		list_push_back(&d->threads, &t->domain_link);
-		object_get(&d->obj);
-		object_get(&t->obj); /* the running thread's own reference, dropped after its last switch */
+		object_get(&t->obj); /* the thread's own reference, dropped after its last switch */
 	}
 	spin_unlock(&d->lock);
-	return ok;
+	return r;
 }
 
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
@@ -87,12 +88,13 @@ int thread_create(struct domain *d, const struct thread_args *a, struct thread *
 			goto no_map;
 	}
 	object_init(&t->obj, OBJ_THREAD, &d->quota);
-	if (!join_domain(d, t)) {
+	r = join_domain(d, t);
+	if (r) {
+		t->state = THREAD_EXITED; /* it never runs */
 		object_put(&t->obj);
-		return -E_DEAD;
 	}
 	*out = t;
-	return 0;
+	return r;
 
 no_map:
 	kmem_pages_free(&d->quota, t->msg, 0);
@@ -105,24 +107,20 @@ no_stack:
 
 bool thread_must_leave(void)
 {
-	struct thread *t = thread_current();
-
-	return t->domain->dying || t->stop || t->obj.dead;
+	return thread_must_end() || thread_current()->stop;
 }
 
-void thread_ending(struct thread *t)
+bool thread_must_end(void)
 {
-	channel_thread_ended(t);
-	spin_lock(&t->domain->lock);
-	list_del(&t->domain_link);
-	spin_unlock(&t->domain->lock);
+	struct thread *t = thread_current();
+
+	return t->domain->dying || t->obj.dead;
 }
 
 static bool destroy_step(struct object *o)
 {
 	struct thread *t = container_of(o, struct thread, obj);
 	struct domain *d = t->domain;
-	bool joined = t->state == THREAD_EXITED;
 
 	if (t->msg) {
 		aspace_unmap_kernel_page(&d->aspace, t->start.msg_va);
@@ -130,8 +128,6 @@ static bool destroy_step(struct object *o)
 	}
 	kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
 	object_free(o, t, sizeof(*t));
-	if (joined)
-		object_put(&d->obj);
 	return true;
 }
 
@@ -176,8 +172,8 @@ static int set_affinity(struct thread *t, u64 mask)
 		up |= cpus[i]->up ? BIT(i) : 0;
 	if (!(mask & up))
 		return -E_INVAL;
-	t->affinity = mask & up;
-	return 0; /* holds from the next wake-up or balancing on */
+	sched_set_affinity(t, mask & up);
+	return 0;
 }
 
 s64 sys_thread_set(struct object *obj, const struct sys_args *args)

@@ -31,16 +31,15 @@ struct trap_frame {
 /* [I] immutable, [r] under the run queue's lock, [a] atomic, [t] the thread's own */
 struct thread {
 	struct object obj;
-	struct domain *domain;	/* [I] holds a reference */
+	struct domain *domain;	/* [I] kept by the quota that the thread is charged to */
 	struct list domain_link; /* domain->lock */
 	u32 id;			/* [I] */
 	u32 state;		/* [a] enum thread_state */
-	u32 cpu;		/* [r] where it runs or ran last */
+	u32 cpu;		/* [r] where it runs, ran last, or will run; changed under the old queue's lock */
 	u32 weight;		/* [r] 1..10000 */
 	u64 affinity;		/* [r] mask of CPUs */
 	u64 vruntime;		/* [r] weighted ns */
 	u64 run_start;		/* [t] clock when it was put on the CPU */
-	u64 run_ns;		/* [t] */
 	struct rb_node run_node; /* [r] */
 	bool queued;		/* [r] */
 	bool stop;		/* [a] thread_set STOP: stop at the next return to user */
@@ -85,7 +84,9 @@ void thread_block_cancel(void);
 int thread_block(u64 deadline);
 void thread_wake(struct thread *t);
 
-/* The thread must go back to its return path soon: its domain dies or it was told to stop. */
+/* Its domain dies or it was revoked: it does not return to ring 3. */
+bool thread_must_end(void);
+/* The thread must go back to its return path soon: it has to end or to stop. */
 bool thread_must_leave(void);
 
 /*
@@ -93,8 +94,6 @@ bool thread_must_leave(void);
  * objects used afterwards need a reference.
  */
 void preempt_point(void);
-/* Leaves the domain's list and whatever it is part of; called by thread_exit on the thread itself. */
-void thread_ending(struct thread *t);
 void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* entry.asm */
 /* Is a preemption (resched) pending on this CPU? Cheap; for loops that enter guests. */
 static inline bool preempt_pending(void) { return this_cpu()->resched != 0; }

@@ -32,10 +32,7 @@ static void program(struct timer_base *b)
 	if (first == c->timer_armed)
 		return;
 	c->timer_armed = first;
-	if (n)
-		lapic_timer_set(clock_to_tsc(first));
-	else
-		lapic_timer_stop();
+	lapic_timer_set(n ? clock_to_tsc(first) : ~0ull);
 }
 
 static void remove(struct timer_base *b, struct timer *t)
@@ -73,7 +70,7 @@ void timer_cancel(struct timer *t)
 	/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
 	if (t->cpu != this_cpu()->id)
 		while (__atomic_load_n(&b->running, __ATOMIC_ACQUIRE) == t)
-			cpu_relax();
+			up_spin_wait(); /* fn may wait for a lock whose holder waits for a flush here */
 }
 
 void up_timer_interrupt(void)
@@ -82,8 +79,7 @@ void up_timer_interrupt(void)
 	u64 now = clock_ns();
 
 	spin_lock(&b->lock);
-	/* A clock other than the TSC needs lapic_timer_stop's heartbeat, so that no wrap goes unseen. */
-	this_cpu()->timer_armed = clock_is_tsc() ? ~0ull : 0;
+	this_cpu()->timer_armed = 0; /* also without a timer it is set again, for the heartbeat */
 	for (u32 i = 0; i < TIMERS_PER_INTERRUPT; i++) {
 		struct rb_node *n = rb_first(&b->tree);
 		struct timer *t = n ? container_of(n, struct timer, node) : NULL;

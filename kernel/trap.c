@@ -103,6 +103,7 @@ void trap_nmi_stack(struct trap_frame *f)
 		__asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
 		f->rflags &= ~(u64)RFLAGS_TF;
 		domain_kill(current_domain(), DOMAIN_STATUS_FAULT);
+		smp_ipi(this_cpu()->id, IPI_RESCHED); /* taken in ring 3, on the thread's stack: it ends there */
 		return;
 	}
 	panic_trap(f, exception_text(f->vector));
@@ -111,11 +112,9 @@ void trap_nmi_stack(struct trap_frame *f)
 void return_to_user(void)
 {
 	while (return_work_pending()) {
-		struct thread *t = thread_current();
-
-		if (t->domain->dying || t->obj.dead)
+		if (thread_must_end())
 			thread_exit();
-		if (t->stop)
+		if (thread_current()->stop)
 			thread_stop_here();
 		else
 			preempt_point();
