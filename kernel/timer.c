@@ -70,7 +70,7 @@ void timer_cancel(struct timer *t)
 	/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
 	if (t->cpu != this_cpu()->id)
 		while (__atomic_load_n(&b->running, __ATOMIC_ACQUIRE) == t)
-			up_spin_wait(); /* fn may wait for a lock whose holder waits for a flush here */
+			cpu_relax();
 }
 
 void up_timer_interrupt(void)
@@ -79,7 +79,7 @@ void up_timer_interrupt(void)
 	u64 now = clock_ns();
 
 	spin_lock(&b->lock);
-	this_cpu()->timer_armed = 0; /* also without a timer it is set again, for the heartbeat */
+	this_cpu()->timer_armed = 0; /* so that it is set again, without any timer too */
 	for (u32 i = 0; i < TIMERS_PER_INTERRUPT; i++) {
 		struct rb_node *n = rb_first(&b->tree);
 		struct timer *t = n ? container_of(n, struct timer, node) : NULL;

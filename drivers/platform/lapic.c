@@ -33,11 +33,15 @@
 #define SIPI_WAIT_NS 200000
 #define STEADY_ROUNDS 64
 #define STEADY_CHANGES 4 /* on the way into the loop */
+#define HEARTBEATS 1     /* per second, at least: no wrap of the clock's counter goes unseen */
+#define LOSSY_HEARTBEATS 100
+#define LOSSY_MIN_COUNT 20000 /* 20 us */
 
 /* [I] after lapic_timer_calibrate */
 static struct {
 	bool x2apic;
 	bool deadline;	   /* the timer compares with the TSC */
+	bool lossy;	   /* a CPU that runs guests may lose an interrupt, see lapic_init_boot */
 	volatile u8 *regs; /* xAPIC */
 	u64 timer_mult;	   /* timer ticks per TSC tick, 32.32 */
 } lapic;
@@ -77,12 +81,9 @@ static void mask_8259s(void)
  */
 static bool counts_instructions(void)
 {
-	struct cpuid r = cpu_facts.hypervisor ? cpuid(0x40000000, 0) : (struct cpuid){0};
 	u64 last = rdtsc(), last_step = 0;
 	u32 changes = 0;
 
-	if (memcmp(&r.ebx, "TCGTCGTCGTCG", sizeof(r) - sizeof(r.eax)))
-		return false;
 	for (u32 i = 0; i < STEADY_ROUNDS; i++) { /* no branch but the loop's: every round is as long */
 		u64 now = rdtsc(), step = now - last;
 
@@ -93,13 +94,27 @@ static bool counts_instructions(void)
 	return changes <= STEADY_CHANGES;
 }
 
+static bool is_tcg(void)
+{
+	struct cpuid r = cpu_facts.hypervisor ? cpuid(0x40000000, 0) : (struct cpuid){0};
+
+	return !memcmp(&r.ebx, "TCGTCGTCGTCG", sizeof(r) - sizeof(r.eax));
+}
+
+/*
+ * In QEMU 10's TCG, VMRUN and #VMEXIT change the word of pending interrupts without a lock, and undo what another
+ * thread of QEMU sets there meanwhile. The interrupt stays in IRR, and the local APIC's next one brings it too: the
+ * timer is periodic there, so that a next one always comes. With -icount one thread does both.
+ */
 void lapic_init_boot(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
+	bool tcg = is_tcg(), icount = tcg && counts_instructions();
 
+	lapic.lossy = tcg && !icount;
 	mask_8259s();
 	/* Firmware that has switched x2APIC mode on is followed: there is no way back but through "disabled". */
-	lapic.x2apic = cpu_facts.x2apic && (base & APIC_BASE_X2APIC || !counts_instructions());
+	lapic.x2apic = cpu_facts.x2apic && (base & APIC_BASE_X2APIC || !icount);
 	if (!lapic.x2apic) {
 		lapic.regs = mmio_map(hpa(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE)), PAGE_SIZE,
 				      PT_R | PT_W | PT_UNCACHED);
@@ -123,7 +138,7 @@ static void end_old_interrupts(void)
 	}
 }
 
-/* One-shot, unmasked, not armed. */
+/* Unmasked, set to the heartbeat. */
 static void timer_prepare(void)
 {
 	if (lapic.deadline) {
@@ -132,9 +147,9 @@ static void timer_prepare(void)
 		__asm__ volatile("mfence" : : : "memory");
 	} else {
 		write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
-		write_reg(APIC_LVT_TIMER, VECTOR_TIMER);
+		write_reg(APIC_LVT_TIMER, (lapic.lossy ? APIC_LVT_TIMER_PERIODIC : 0) | VECTOR_TIMER);
 	}
-	lapic_timer_stop();
+	lapic_timer_set(~0ull);
 }
 
 void lapic_init_cpu(void)
@@ -262,25 +277,15 @@ void lapic_timer_calibrate(void)
 
 void lapic_timer_set(u64 tsc)
 {
-	u64 now, count;
+	u64 now = rdtsc(), count;
 
+	tsc = MIN(tsc, now + clock_tsc_hz() / (lapic.lossy ? LOSSY_HEARTBEATS : HEARTBEATS));
 	if (lapic.deadline) {
 		wrmsr(MSR_TSC_DEADLINE, tsc ? tsc : 1); /* 0 disarms */
 		return;
 	}
-	now = rdtsc();
 	count = tsc > now ? (u64)((unsigned __int128)(tsc - now) * lapic.timer_mult >> 32) + 1 : 1;
-	write_reg(APIC_TIMER_INIT, (u32)MIN(count, 0xffffffffull)); /* a far one fires early and is set again */
-}
-
-void lapic_timer_stop(void)
-{
-	if (!clock_is_tsc()) { /* the clock's counter may wrap unseen while a CPU sleeps for long */
-		lapic_timer_set(rdtsc() + clock_tsc_hz());
-		return;
-	}
-	if (lapic.deadline)
-		wrmsr(MSR_TSC_DEADLINE, 0);
-	else
-		write_reg(APIC_TIMER_INIT, 0);
+	if (lapic.lossy)
+		count = MAX(count, LOSSY_MIN_COUNT);
+	write_reg(APIC_TIMER_INIT, (u32)MIN(count, 0xffffffffull));
 }

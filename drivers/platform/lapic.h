@@ -20,9 +20,8 @@ void lapic_nmi_others(void); /* for panic */
 void lapic_init_sipi(u32 apic_id, u32 trampoline_page); /* INIT, then two SIPIs with the delays of the MP specification */
 void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */
 bool lapic_x2apic(void);
-/* One-shot timer; tsc: deadline on this CPU's TSC. TSC-deadline mode where offered, else counted. */
+/* tsc: deadline on this CPU's TSC, ~0 for none. The interrupt may come earlier, too: whoever takes it sets the next. */
 void lapic_timer_set(u64 tsc);
-void lapic_timer_stop(void);
 void lapic_timer_calibrate(void); /* after clock_init */
 
 void ioapic_init(void); /* masks every pin */
