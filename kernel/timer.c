@@ -70,7 +70,7 @@ void timer_cancel(struct timer *t)
 	/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
 	if (t->cpu != this_cpu()->id)
 		while (__atomic_load_n(&b->running, __ATOMIC_ACQUIRE) == t)
-			cpu_relax();
+			up_spin_wait(); /* fn may wait for a lock whose holder waits for a flush here */
 }
 
 void up_timer_interrupt(void)
