@@ -119,6 +119,7 @@ static void start_virtualization(void)
 static void start_cpus(void)
 {
 	smp_start(boot_options.maxcpus ? boot_options.maxcpus : MAX_CPUS);
+	slow_start();
 	kernel_kinfo->cpus = cpu_count;
 	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0; /* a CPU out of step makes the clock fall back */
 }

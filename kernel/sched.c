@@ -251,6 +251,7 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	if (as != c->aspace) {
 		aspace_activate(as);
 		cr3 = aspace_cr3(as);
+		SLOW_OP(); /* loaded by the switch of stacks */
 	}
 	c->current = next;
 	cpu_set_kstack(next->kstack_top);

@@ -17,9 +17,11 @@ class TestError(Exception):
     """A test's failure, in one line."""
 
 
-def mkimage(output, args="", modules=(), definitions=()):
+def mkimage(output, args="", modules=(), definitions=(), kernel=None):
     """Composes an image. modules: (name, path); definitions: (file name, text), written beside the image."""
     command = [os.path.join(ROOT, "tools/mkimage"), "-o", output, "--args", args]
+    if kernel:
+        command += ["--kernel", kernel]
     for name, path in modules:
         command += ["--module", f"{name}={path}"]
     folder = output + ".vms"

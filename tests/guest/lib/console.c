@@ -139,8 +139,12 @@ void fill(void *to, u8 value, ulong n)
 		*t++ = value;
 }
 
-static bool has_word(const char *text, const char *word)
+static const char *command_line = "";
+
+bool command_line_has(const char *word)
 {
+	const char *text = command_line;
+
 	while (*text) {
 		const char *w = word;
 
@@ -167,7 +171,9 @@ void guest_start(void)
 		end_machine(1);
 	}
 	memory_end = 0x100000 + (mbi->flags & MBI_MEMORY ? (ulong)mbi->mem_upper * 1024 : 0);
-	under_caisson = mbi->flags & MBI_CMDLINE && has_word((const char *)(ulong)mbi->cmdline, "caisson");
+	if (mbi->flags & MBI_CMDLINE)
+		command_line = (const char *)(ulong)mbi->cmdline;
+	under_caisson = command_line_has("caisson");
 	trap_init();
 	test_main();
 	pass_now();

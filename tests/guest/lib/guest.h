@@ -21,6 +21,7 @@ typedef _Bool bool;
 extern const char test_name[];
 void test_main(void);
 
+bool command_line_has(const char *word);
 extern bool under_caisson;   /* the word "caisson" is on the command line */
 extern ulong memory_end;     /* end of the RAM above 1 MiB */
 
