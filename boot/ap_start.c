@@ -4,7 +4,6 @@
 #include "arch/msr.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
-#include "hv/bootinfo.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "lib/string.h"
@@ -34,7 +33,7 @@ static void prepare_tables(void)
 /* Copies the trampoline into its frame, which the kernel maps writable and never executable. */
 static bool trampoline_install(void)
 {
-	hpa_t frame = bootinfo.trampoline;
+	hpa_t frame = mm_trampoline;
 	u32 size = (u32)(trampoline_end - trampoline_start);
 	u8 *p;
 
@@ -66,7 +65,7 @@ bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns)
 	params->kernel_cr3 = aspace_cr3(&kernel_aspace);
 	params->stack_top = stack_top;
 	params->cpu = c;
-	lapic_init_sipi(c->apic_id, (u32)(bootinfo.trampoline.v >> PAGE_SHIFT));
+	lapic_init_sipi(c->apic_id, (u32)(mm_trampoline.v >> PAGE_SHIFT));
 	deadline = clock_ns() + timeout_ns;
 	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE) && clock_ns() < deadline) {
 		clock_sync_poll();

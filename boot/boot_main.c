@@ -23,6 +23,5 @@ void boot_main(u64 info, u64 image, u64 entry_tsc)
 	__builtin_memcpy(&bytes, p, sizeof(bytes));
 	bytes = MIN(bytes, (u32)INFO_MAX);
 	mb2_parse(p, (u32)MIN((u64)bytes, GiB(4) - info), b);
-	b->trampoline = boot_find_trampoline(b);
 	kernel_main();
 }

@@ -1,10 +1,9 @@
 #include "boot/multiboot2.h"
 
-#include "boot/regions.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 
-#define LOW_MEMORY_END 0xa0000
+#define ADDRESS_END BIT(52)
 
 /* A position in the information; size is what total_size says, checked against the bytes given. */
 struct cursor {
@@ -80,7 +79,10 @@ static void parse_module(const u8 *body, u32 size, struct bootinfo *out)
 	out->modules++;
 }
 
-/* First pass (available = true) adds usable RAM, the second takes everything else away again. */
+/*
+ * First pass (available = true) adds usable RAM, page-aligned inwards, the second takes everything else away again,
+ * aligned outwards. A usable range that wraps is left out.
+ */
 static void parse_memory_map(const u8 *body, u32 size, bool available, struct bootinfo *out)
 {
 	struct mb2_memory_map tag;
@@ -97,10 +99,12 @@ static void parse_memory_map(const u8 *body, u32 size, bool available, struct bo
 	}
 	for (u32 at = sizeof(tag); size - at >= tag.entry_size; at += tag.entry_size) {
 		memcpy(&e, body + at, sizeof(e));
-		if (available && e.type == MB2_MEMORY_AVAILABLE)
-			regions_add(out, e.base_addr, e.length);
+		u64 start = MIN(e.base_addr, ADDRESS_END), end = start + MIN(e.length, ADDRESS_END - start);
+
+		if (available && e.type == MB2_MEMORY_AVAILABLE && e.base_addr + e.length == end)
+			ranges_add(&out->ram, ALIGN_UP(start, PAGE_SIZE), ALIGN_DOWN(end, PAGE_SIZE));
 		else if (!available && e.type != MB2_MEMORY_AVAILABLE)
-			regions_subtract(out, e.base_addr, e.length);
+			ranges_remove(&out->ram, ALIGN_DOWN(start, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE));
 	}
 }
 
@@ -144,21 +148,18 @@ static void parse_tag(const struct mb2_tag *tag, const u8 *body, struct bootinfo
 /* Modules become memory objects: each must lie in RAM, apart from the image and from each other. */
 static void check_modules(struct bootinfo *out)
 {
+	static struct ranges left;
+
+	left = out->ram;
+	ranges_remove(&left, out->kernel_start.v, out->kernel_start.v + out->kernel_bytes);
 	for (u32 i = 0; i < out->modules; i++) {
 		const struct boot_module *m = &out->module[i];
 		u64 start = m->start.v, end = start + ALIGN_UP(m->bytes, PAGE_SIZE);
 
-		if (start == end)
-			continue;
-		if (!regions_contain(out, start, end - start))
-			refuse(out, "multiboot2: module '%s' does not lie in usable memory", m->name);
-		if (start < out->kernel_start.v + out->kernel_bytes && end > out->kernel_start.v)
-			refuse(out, "multiboot2: module '%s' overlaps the kernel", m->name);
-		for (u32 k = 0; k < i; k++)
-			if (start < out->module[k].start.v + out->module[k].bytes &&
-			    end > out->module[k].start.v)
-				refuse(out, "multiboot2: modules '%s' and '%s' overlap", out->module[k].name,
-				       m->name);
+		if (!ranges_contain(&left, start, end))
+			refuse(out, "multiboot2: module '%s' does not lie in usable memory, or overlaps the kernel or "
+				    "another module", m->name);
+		ranges_remove(&left, start, end);
 	}
 }
 
@@ -178,27 +179,11 @@ void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out)
 
 	while (next_tag(&c, &tag, &body, out))
 		parse_tag(&tag, body, out);
-	regions_merge(out);
 	for (c.at = sizeof(head); next_tag(&c, &tag, &body, out);)
 		if (tag.type == MB2_TAG_MEMORY_MAP)
 			parse_memory_map(body, tag.size, false, out);
-	regions_subtract(out, 0, PAGE_SIZE); /* the firmware's vectors, and 0 is no address of a frame */
-	regions_align(out);
-	if (!out->regions)
+	ranges_remove(&out->ram, 0, PAGE_SIZE); /* the firmware's vectors, and 0 is no address of a frame */
+	if (!out->ram.count)
 		refuse(out, "multiboot2: the memory map names no usable memory");
 	check_modules(out);
-}
-
-hpa_t boot_find_trampoline(const struct bootinfo *b)
-{
-	for (u64 page = LOW_MEMORY_END - PAGE_SIZE; page >= PAGE_SIZE; page -= PAGE_SIZE) {
-		bool free = regions_contain(b, page, PAGE_SIZE);
-
-		for (u32 i = 0; i < b->modules && free; i++)
-			free = page + PAGE_SIZE <= b->module[i].start.v ||
-			       page >= b->module[i].start.v + b->module[i].bytes;
-		if (free)
-			return hpa(page);
-	}
-	return hpa(0);
 }

@@ -57,6 +57,3 @@ static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entr
  * Everything is checked; what can't be used sets out->error. Pure.
  */
 void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out);
-
-/* The highest free page below 640 KiB, for the trampoline of the other CPUs; 0 = none. Pure. */
-hpa_t boot_find_trampoline(const struct bootinfo *b);

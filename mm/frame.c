@@ -21,56 +21,25 @@ static u64 table_areas[BITMAP_WORDS(GIB_AREAS)]; /* [I] 1 GiB areas that have ta
 
 struct frame *frame_table(void) { return frames.table; }
 
-static void map_table(u64 va, u64 a, u64 bytes, u32 prot)
-{
-	if (pt_map(kernel_pt(), va, hpa(a), bytes, prot | PT_GLOBAL))
-		panic("mm: no memory for the frame table");
-}
-
-/* A page of table for each 2 MiB with RAM; holes share one page of zeros, that is, of reserved frames. */
-static void build_partial_area(u64 area, u64 zeros)
-{
-	for (u64 a = area; a < area + PAGE_1G; a += PAGE_2M) {
-		u64 va = FRAMES_BASE + a / PAGE_2M * PAGE_SIZE, page;
-
-		if (early_covers(a, a + PAGE_2M) == COVER_NONE) {
-			map_table(va, zeros, PAGE_SIZE, PT_R);
-			continue;
-		}
-		if (!early_carve(PAGE_SIZE, PAGE_SIZE, ~0ull, &page))
-			panic("mm: too little RAM for the frame table");
-		map_table(va, page, PAGE_SIZE, PT_R | PT_W);
-		memset((void *)va, 0, PAGE_SIZE);
-	}
-}
-
+/* Each 1 GiB area with any RAM gets 2 MiB of table; all zeros, that is, reserved frames where no RAM is. */
 static void build_table(void)
 {
-	u64 end = early_ram_end();
-	void *zeros = kmem_pages_alloc(NULL, 0);
-
-	for (u64 a = 0; a < end; a += PAGE_1G) {
-		enum early_cover cover = early_covers(a, a + PAGE_1G);
+	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G) {
 		u64 va = FRAMES_BASE + a / PAGE_2M * PAGE_SIZE, block;
 
-		if (cover == COVER_NONE)
+		if (!ranges_touch(&early_ram, a, a + PAGE_1G))
 			continue;
-		bitmap_set(table_areas, (u32)(a / PAGE_1G));
 		kmem_prepare_area(a);
-		if (cover == COVER_ALL && early_carve(PAGE_2M, PAGE_2M, ~0ull, &block)) {
-			map_table(va, block, PAGE_2M, PT_R | PT_W);
-			memset((void *)va, 0, PAGE_2M);
-		} else {
-			build_partial_area(a, kva_to_hpa(zeros).v);
-		}
+		if (!early_carve(PAGE_2M, PAGE_2M, ~0ull, &block) ||
+		    pt_map(kernel_pt(), va, hpa(block), PAGE_2M, PT_R | PT_W | PT_GLOBAL))
+			panic("mm: too little RAM for the frame table");
+		memset((void *)va, 0, PAGE_2M);
+		bitmap_set(table_areas, (u32)(a / PAGE_1G));
 	}
 }
 
 void frame_init(const struct bootinfo *b)
 {
-	const struct early_run *run;
-	u32 runs;
-
 	frames.table = (struct frame *)FRAMES_BASE;
 	build_table();
 	for (u32 i = 0; i < b->modules; i++) {
@@ -81,9 +50,11 @@ void frame_init(const struct bootinfo *b)
 		owner_bytes[FRAME_GUEST] += pages * PAGE_SIZE;
 	}
 	owner_bytes[FRAME_KERNEL] = kmem_adopt(frames.table);
-	run = early_free_runs(&runs);
-	for (u32 i = 0; i < runs; i++)
-		buddy_add_run(&frames, run[i].start / PAGE_SIZE, (run[i].end - run[i].start) / PAGE_SIZE);
+	for (u32 i = 0; i < early_free.count; i++) {
+		struct range r = early_free.r[i];
+
+		buddy_add_run(&frames, r.start / PAGE_SIZE, (r.end - r.start) / PAGE_SIZE);
+	}
 	total_bytes = frames.free_frames * PAGE_SIZE + owner_bytes[FRAME_GUEST] + owner_bytes[FRAME_KERNEL];
 }
 

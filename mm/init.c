@@ -8,9 +8,12 @@
 #include "mm/mm.h"
 #include "mm/window.h"
 
+#define LOW_MEMORY_END 0xa0000
+
 extern char _text_start[], _text_end[], _rodata_start[], _rodata_end[], _data_start[], _bss_end[];
 
 struct aspace kernel_aspace;
+hpa_t mm_trampoline;
 static u64 image_offset; /* [I] physical minus virtual address of the image */
 
 struct pt *kernel_pt(void) { return &kernel_aspace.pt; }
@@ -35,11 +38,9 @@ static void make_top_level(u64 va)
 
 static void build_tables(void)
 {
-	u64 ram_end = early_ram_end();
-
 	if (pt_init(kernel_pt(), &pt_host_format, NULL))
 		panic("mm: no memory for the kernel's tables");
-	for (u64 a = 0; a < ram_end; a += BIT(39))
+	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += BIT(39))
 		make_top_level(DIRECT_BASE + a);
 	make_top_level(FRAMES_BASE);
 	make_top_level(MMIO_BASE);
@@ -68,6 +69,10 @@ void mm_init(const struct bootinfo *b, u64 mem_limit)
 {
 	image_offset = b->kernel_start.v - KERNEL_BASE;
 	early_init(b, mem_limit);
+	if (early_ram.dropped || early_free.dropped)
+		log_warn("mm: the memory map has too many ranges; some RAM is not used");
+	if (!early_carve(PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_END, &mm_trampoline.v))
+		mm_trampoline.v = 0;
 	build_tables();
 	switch_tables();
 	if (window_cpu_init(this_cpu()))

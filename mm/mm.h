@@ -15,6 +15,9 @@ extern struct aspace kernel_aspace;
  */
 void mm_init(const struct bootinfo *b, u64 mem_limit);
 
+/* A frame below 640 KiB for the start of the other CPUs; 0 = none. [I] after mm_init */
+extern hpa_t mm_trampoline;
+
 /*
  * Walks the kernel half of the tables that this CPU has loaded and logs as errors: mappings that are writable and
  * executable or open to ring 3, and frames of programs and guests, private frames outside the private slot, and free

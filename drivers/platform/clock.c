@@ -36,8 +36,8 @@ static struct {
 	u64 ref_mult;	 /* ns per tick of the reference, 32.32 */
 	u64 unix_s;	 /* wall time at ns 0 */
 	spinlock_t lock;
-	u64 ref_last;	 /* [l] */
-	u64 ref_ns, ref_fraction; /* [l] at ref_last; ns and 2^-32 ns */
+	u64 ref_last, ref_ticks; /* [l] the counter as last read; ticks since it became the clock */
+	u64 ref_base;	 /* ns when it became the clock */
 } clk;
 
 /* An AP asks the boot CPU for its TSC: request is raised, then reply follows with tsc filled in. [a] */
@@ -73,25 +73,18 @@ static u64 rdtsc_ordered(void)
 /* The reference as clock. Bounded also when a CPU was stopped with the lock held: then time stands still. */
 static u64 ref_clock_ns(void)
 {
-	u64 delta, low;
+	u64 ticks, now;
 
 	for (u32 i = 0; !spin_trylock(&clk.lock); i++) {
 		if (i == REF_SPINS)
-			return __atomic_load_n(&clk.ref_ns, __ATOMIC_RELAXED);
+			return clk.ref_base + mul_32_32(__atomic_load_n(&clk.ref_ticks, __ATOMIC_RELAXED), clk.ref_mult);
 		cpu_relax();
 	}
-	u64 now = clk.ref.read() & clk.ref.mask;
-
-	delta = (now - clk.ref_last) & clk.ref.mask;
+	now = clk.ref.read() & clk.ref.mask;
+	ticks = clk.ref_ticks += (now - clk.ref_last) & clk.ref.mask;
 	clk.ref_last = now;
-	low = (delta & 0xffffffff) * (clk.ref_mult & 0xffffffff);
-	u64 sum = clk.ref_fraction + (low & 0xffffffff);
-	clk.ref_fraction = sum & 0xffffffff;
-	clk.ref_ns += mul_32_32(delta, clk.ref_mult) + (sum >> 32);
-	u64 ns = clk.ref_ns;
-
 	spin_unlock(&clk.lock);
-	return ns;
+	return clk.ref_base + mul_32_32(ticks, clk.ref_mult);
 }
 
 u64 clock_ns(void)
@@ -109,20 +102,6 @@ u64 clock_to_tsc(u64 ns)
 	if (ns >= now)
 		return tsc + mul_32_32(MIN(ns - now, NS_FAR), clk.tsc_mult) + 1;
 	return tsc - mul_32_32(now - ns, clk.tsc_mult);
-}
-
-u64 clock_from_tsc(u64 tsc)
-{
-	u64 now, now_tsc, back;
-
-	if (likely(clk.source == SOURCE_TSC))
-		return tsc > clk.base ? mul_32_32(tsc - clk.base, clk.mult) : 0;
-	now = clock_ns();
-	now_tsc = rdtsc();
-	if (tsc >= now_tsc)
-		return now + mul_32_32(tsc - now_tsc, clk.mult);
-	back = mul_32_32(now_tsc - tsc, clk.mult);
-	return back < now ? now - back : 0;
 }
 
 const char *clock_name(void)
@@ -223,14 +202,14 @@ static u64 hz_from_cpuid(void)
 /* now_tsc: a TSC value of the boot CPU of this moment. */
 static void fall_back(u64 now_tsc, const char *why)
 {
-	if (!clk.ref_found || !clk.ref.clock) {
+	if (!clk.ref_found) {
 		log_error("clock: %s, but there is no other clock: it is used", why);
 		return;
 	}
 	spin_lock(&clk.lock);
 	clk.ref_mult = ratio_32_32(NS_PER_S, clk.ref.hz);
 	clk.ref_last = clk.ref.read() & clk.ref.mask;
-	clk.ref_ns = mul_32_32(now_tsc - clk.base, clk.mult);
+	clk.ref_base = mul_32_32(now_tsc - clk.base, clk.mult);
 	spin_unlock(&clk.lock);
 	__atomic_store_n(&clk.source, SOURCE_REF, __ATOMIC_RELEASE);
 	log_warn("clock: %s; %s is used", why, clk.ref.name);

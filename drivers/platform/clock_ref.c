@@ -17,13 +17,6 @@
 #define HPET_LEGACY 2ull
 
 #define PM_TIMER_HZ 3579545
-#define PIT_HZ 1193182
-#define PIT_COUNTER2 0x42
-#define PIT_MODE 0x43
-#define PIT_GATE 0x61	      /* bit 0: gate of counter 2; bit 1: speaker */
-#define PIT_MODE_COUNT 0xb4   /* counter 2, both bytes, mode 2: counts down round and round */
-#define PIT_MODE_LATCH 0x80
-
 #define SEEN_COUNTING 100000u /* reads */
 
 static volatile u8 *hpet;
@@ -52,7 +45,7 @@ static bool hpet_init(struct clock_ref *r)
 
 	*config = (*config & ~HPET_LEGACY) | HPET_RUN;
 	*r = (struct clock_ref){"hpet", 1000000000000000ull / period, low & HPET_64_BIT ? ~0ull : 0xffffffff,
-				true, hpet_read};
+				hpet_read};
 	return true;
 }
 
@@ -63,29 +56,9 @@ static u64 pm_timer_read(void)
 
 static bool pm_timer_init(struct clock_ref *r)
 {
-	*r = (struct clock_ref){"pm-timer", PM_TIMER_HZ, acpi_facts.pm_timer_32 ? 0xffffffff : 0xffffff, true,
+	*r = (struct clock_ref){"pm-timer", PM_TIMER_HZ, acpi_facts.pm_timer_32 ? 0xffffffff : 0xffffff,
 				pm_timer_read};
 	return acpi_facts.pm_timer_port != 0;
-}
-
-static u64 pit_read(void)
-{
-	u32 v;
-
-	outb(PIT_MODE, PIT_MODE_LATCH);
-	v = inb(PIT_COUNTER2);
-	v |= (u32)inb(PIT_COUNTER2) << 8;
-	return 0xffff - v; /* it counts down */
-}
-
-static bool pit_init(struct clock_ref *r)
-{
-	outb(PIT_GATE, (u8)((inb(PIT_GATE) & ~2u) | 1));
-	outb(PIT_MODE, PIT_MODE_COUNT);
-	outb(PIT_COUNTER2, 0);
-	outb(PIT_COUNTER2, 0); /* 0 stands for 65536 */
-	*r = (struct clock_ref){"pit", PIT_HZ, 0xffff, false, pit_read};
-	return true;
 }
 
 static bool counts(const struct clock_ref *r)
@@ -101,7 +74,7 @@ static bool counts(const struct clock_ref *r)
 
 bool clock_ref_find(struct clock_ref *out)
 {
-	static bool (*const init[])(struct clock_ref *r) = {hpet_init, pm_timer_init, pit_init};
+	static bool (*const init[])(struct clock_ref *r) = {hpet_init, pm_timer_init};
 
 	for (u32 i = 0; i < ARRAY_SIZE(init); i++)
 		if (init[i](out) && counts(out))

@@ -1,4 +1,4 @@
-/* Counters of known frequency: HPET, ACPI PM timer, PIT. For calibration, and as clocks where the TSC is none. */
+/* Counters of known frequency: HPET, ACPI PM timer. For calibration, and as clocks where the TSC is none. */
 #pragma once
 
 #include "lib/types.h"
@@ -7,7 +7,6 @@ struct clock_ref {
 	const char *name;
 	u64 hz;
 	u64 mask;	    /* the counter wraps after this value */
-	bool clock;	    /* wraps rarely enough to serve as the clock */
 	u64 (*read)(void);
 };
 

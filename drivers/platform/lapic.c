@@ -61,18 +61,17 @@ static void write_reg(enum apic_reg r, u32 v)
 		*(volatile u32 *)(lapic.regs + r) = v;
 }
 
+/* Remapped first, since a spurious interrupt ignores the mask. */
 static void mask_8259s(void)
 {
-	outb(PIC1_COMMAND, PIC_ICW1);
-	outb(PIC2_COMMAND, PIC_ICW1);
-	outb(PIC1_DATA, PIC1_VECTOR);
-	outb(PIC2_DATA, PIC2_VECTOR);
-	outb(PIC1_DATA, 1 << 2); /* the second one hangs on input 2 */
-	outb(PIC2_DATA, 2);
-	outb(PIC1_DATA, PIC_ICW4);
-	outb(PIC2_DATA, PIC_ICW4);
-	outb(PIC1_DATA, 0xff);
-	outb(PIC2_DATA, 0xff);
+	static const struct { u8 port, value; } writes[] = {
+		{PIC1_COMMAND, PIC_ICW1}, {PIC1_DATA, PIC1_VECTOR}, {PIC1_DATA, 1 << 2}, {PIC1_DATA, PIC_ICW4},
+		{PIC2_COMMAND, PIC_ICW1}, {PIC2_DATA, PIC2_VECTOR}, {PIC2_DATA, 2}, {PIC2_DATA, PIC_ICW4},
+		{PIC1_DATA, 0xff}, {PIC2_DATA, 0xff},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(writes); i++)
+		outb(writes[i].port, writes[i].value);
 }
 
 /*
@@ -166,12 +165,8 @@ void lapic_init_cpu(void)
 	write_reg(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
 	write_reg(APIC_LVT_LINT0, APIC_LVT_MASKED);
 	write_reg(APIC_LVT_LINT1, APIC_DM_NMI << APIC_DM_SHIFT);
-	if (max_lvt >= 4)
-		write_reg(APIC_LVT_PMC, APIC_LVT_MASKED);
-	if (max_lvt >= 5)
-		write_reg(APIC_LVT_THERMAL, APIC_LVT_MASKED);
-	if (max_lvt >= 6)
-		write_reg(APIC_LVT_CMCI, APIC_LVT_MASKED);
+	for (u32 i = 4; i <= MIN(max_lvt, 6u); i++)
+		write_reg((enum apic_reg[]){APIC_LVT_PMC, APIC_LVT_THERMAL, APIC_LVT_CMCI}[i - 4], APIC_LVT_MASKED);
 	write_reg(APIC_ESR, 0);
 	write_reg(APIC_LVT_ERROR, VECTOR_ERROR);
 	end_old_interrupts();
@@ -241,11 +236,6 @@ void lapic_init_sipi(u32 apic_id, u32 trampoline_page)
 	send(apic_id, sipi);
 	wait_ns(SIPI_WAIT_NS);
 	send(apic_id, sipi);
-}
-
-bool lapic_x2apic(void)
-{
-	return lapic.x2apic;
 }
 
 /* ---- Timer ---- */

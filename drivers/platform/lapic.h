@@ -19,7 +19,6 @@ void lapic_ipi(u32 apic_id, u8 vector);
 void lapic_nmi_others(void); /* for panic */
 void lapic_init_sipi(u32 apic_id, u32 trampoline_page); /* INIT, then two SIPIs with the delays of the MP specification */
 void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */
-bool lapic_x2apic(void);
 /* tsc: deadline on this CPU's TSC, ~0 for none. The interrupt may come earlier, too: whoever takes it sets the next. */
 void lapic_timer_set(u64 tsc);
 void lapic_timer_calibrate(void); /* after clock_init */

@@ -98,13 +98,10 @@ static void drain_polled(void)
 	}
 }
 
-static void tx_start(void)
+/* By interrupt: fills an empty transmitter, and wants its interrupt as long as the ring holds something. */
+static void tx_continue(void)
 {
-	if (!uart.by_irq) {
-		drain_polled();
-		return;
-	}
-	if (!(uart.ier & IER_TX) && reg_read(UART_LSR) & LSR_TX_EMPTY)
+	if (reg_read(UART_LSR) & LSR_TX_EMPTY)
 		fill_fifo();
 	set_ier(uart.tx_tail != uart.tx_head ? IER_RX | IER_TX : IER_RX);
 }
@@ -144,9 +141,7 @@ void uart_interrupt(void)
 	/* The line is edge-triggered: it must fall before the next interrupt can come, so all causes go. */
 	for (; uart.by_irq && round < IRQ_ROUNDS && !(reg_read(UART_IIR) & IIR_NONE); round++) {
 		input |= receive();
-		if (reg_read(UART_LSR) & LSR_TX_EMPTY)
-			fill_fifo();
-		set_ier(uart.tx_tail != uart.tx_head ? IER_RX | IER_TX : IER_RX);
+		tx_continue();
 		reg_read(UART_MSR);
 	}
 	if (round == IRQ_ROUNDS) { /* still busy: make a new edge */
@@ -169,14 +164,13 @@ u32 uart_write_some(const char *s, u32 n)
 	if (!uart.present)
 		return n;
 	spin_lock(&uart.lock);
-	while (taken < n) {
-		u32 room = (u32)TX_RING - (uart.tx_head - uart.tx_tail), part = MIN(room, n - taken);
-
-		if (!part)
-			break;
-		for (u32 i = 0; i < part; i++)
+	while (taken < n && uart.tx_head - uart.tx_tail < TX_RING) {
+		while (taken < n && uart.tx_head - uart.tx_tail < TX_RING)
 			uart.tx[uart.tx_head++ % TX_RING] = s[taken++];
-		tx_start();
+		if (!uart.by_irq)
+			drain_polled();
+		else if (!(uart.ier & IER_TX))
+			tx_continue();
 	}
 	if (taken < n)
 		uart.tx_wanted = true;

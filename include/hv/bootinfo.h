@@ -1,17 +1,11 @@
 /* What every boot path fills in before kernel_main; nothing later looks at the boot protocol. */
 #pragma once
 
-#include "lib/types.h"
+#include "lib/ranges.h"
 
-#define BOOT_MAX_REGIONS 256
 #define BOOT_MAX_MODULES 64
 #define BOOT_CMDLINE 1024
 #define BOOT_MODULE_NAME 64
-
-struct boot_region { /* usable RAM, page-aligned inwards, sorted, no overlap */
-	hpa_t start;
-	u64 bytes;
-};
 
 struct boot_module {
 	hpa_t start; /* page-aligned */
@@ -23,15 +17,12 @@ struct bootinfo {
 	u64 entry_tsc;	   /* at the first instruction of ours */
 	hpa_t kernel_start; /* where the image was loaded, 2 MiB-aligned */
 	u64 kernel_bytes;   /* with bss, rounded up to 2 MiB */
-	hpa_t trampoline;   /* a reserved frame below 1 MiB for the APs, or 0 */
-	hpa_t rsdp;	    /* 0 = not given: search */
 	u8 rsdp_copy[36];   /* the loader's copy when it gives one: rsdp_bytes > 0 */
 	u32 rsdp_bytes;
-	u32 regions, modules;
-	u32 regions_dropped; /* more than BOOT_MAX_REGIONS, or malformed */
+	u32 modules;
 	char loader[32];    /* "GRUB 2.06", for the log */
 	char cmdline[BOOT_CMDLINE];
-	struct boot_region region[BOOT_MAX_REGIONS];
+	struct ranges ram;  /* usable, page-aligned inwards */
 	struct boot_module module[BOOT_MAX_MODULES];
 	char error[128];    /* not empty: refuse with this text (broken memory map, cmdline too long, ...) */
 };

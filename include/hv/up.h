@@ -26,7 +26,6 @@ void panic(const char *fmt, ...) __noreturn __printf(1, 2);
 /* Nanoseconds since boot, the one clock. */
 u64 clock_ns(void);
 u64 clock_to_tsc(u64 ns);	/* clock value -> this CPU's TSC */
-u64 clock_from_tsc(u64 tsc);
 
 /* ---- mm: flushes ---- */
 /* Every CPU in the mask drops its TLB entries of the address space (all of them) before this returns. */

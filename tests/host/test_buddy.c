@@ -1,4 +1,4 @@
-// SOURCES: mm/buddy.c mm/early.c
+// SOURCES: mm/buddy.c mm/early.c lib/ranges.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,25 +152,23 @@ static struct bootinfo boot;
 
 static u64 free_total(void)
 {
-	const struct early_run *run;
 	u64 sum = 0;
-	u32 n;
 
-	run = early_free_runs(&n);
-	for (u32 i = 0; i < n; i++)
-		sum += run[i].end - run[i].start;
+	for (u32 i = 0; i < early_free.count; i++)
+		sum += early_free.r[i].end - early_free.r[i].start;
 	return sum;
 }
+
+static u64 ram_end(void) { return early_ram.r[early_ram.count - 1].end; }
 
 static void make_boot(void)
 {
 	memset(&boot, 0, sizeof(boot));
 	boot.kernel_start = hpa(MiB(2));
 	boot.kernel_bytes = MiB(2);
-	boot.trampoline = hpa(0x8000);
-	boot.region[boot.regions++] = (struct boot_region){hpa(0), 0x9f000};
-	boot.region[boot.regions++] = (struct boot_region){hpa(MiB(1)), MiB(255)};
-	boot.region[boot.regions++] = (struct boot_region){hpa(GiB(4)), GiB(6)};
+	ranges_add(&boot.ram, PAGE_SIZE, 0x9f000);
+	ranges_add(&boot.ram, GiB(4), GiB(10));
+	ranges_add(&boot.ram, MiB(1), MiB(256));
 	boot.module[boot.modules++] = (struct boot_module){.start = hpa(MiB(16)), .bytes = MiB(3) + 5};
 }
 
@@ -178,24 +176,25 @@ static void what_is_in_use_is_not_free(void **state)
 {
 	make_boot();
 	early_init(&boot, 0);
-	/* Page 0, trampoline, image, module. */
-	assert_int_equal(free_total(), 0x9f000 + MiB(255) + GiB(6) - PAGE_SIZE * 2 - MiB(2) - MiB(3) - PAGE_SIZE);
-	assert_int_equal(early_ram_end(), GiB(10));
-	assert_int_equal(early_covers(GiB(5), GiB(6)), COVER_ALL);
-	assert_int_equal(early_covers(0, GiB(1)), COVER_SOME);
-	assert_int_equal(early_covers(GiB(2), GiB(3)), COVER_NONE);
+	/* Image, module. */
+	assert_int_equal(free_total(), 0x9e000 + MiB(255) + GiB(6) - MiB(2) - MiB(3) - PAGE_SIZE);
+	assert_int_equal(ram_end(), GiB(10));
+	assert_true(ranges_touch(&early_ram, GiB(5), GiB(6)));
+	assert_true(ranges_touch(&early_ram, MiB(255), GiB(1)));
+	assert_false(ranges_touch(&early_ram, MiB(256), GiB(4)));
+	assert_true(ranges_contain(&early_ram, MiB(1), MiB(256)));
 }
 
 static void mem_limits_the_amount_of_ram(void **state)
 {
 	make_boot();
 	early_init(&boot, MiB(512));
-	assert_int_equal(early_ram_end(), GiB(4) + MiB(512) - MiB(255) - 0x9f000);
+	assert_int_equal(ram_end(), GiB(4) + MiB(512) - MiB(255) - 0x9e000);
 	make_boot();
 	boot.module[0].start = hpa(GiB(7));
 	early_init(&boot, MiB(64));
-	assert_int_equal(early_ram_end(), GiB(7) + MiB(3) + PAGE_SIZE); /* modules stay covered */
-	assert_int_equal(free_total(), MiB(64) - 2 * PAGE_SIZE - MiB(2));
+	assert_int_equal(ram_end(), GiB(7) + MiB(3) + PAGE_SIZE); /* modules stay covered */
+	assert_int_equal(free_total(), MiB(64) - MiB(2));
 }
 
 static void carving_takes_the_highest_fitting_place(void **state)
@@ -213,7 +212,22 @@ static void carving_takes_the_highest_fitting_place(void **state)
 	assert_int_equal(a, GiB(10) - 2 * PAGE_2M);
 	assert_false(early_carve(GiB(7), PAGE_SIZE, ~0ull, &a));
 	assert_false(early_carve(PAGE_2M, PAGE_2M, MiB(2), &a));
-	assert_int_equal(free_total(), before - 2 * PAGE_2M - PAGE_SIZE);
+	assert_true(early_carve(PAGE_SIZE, PAGE_SIZE, 0xa0000, &a)); /* the trampoline's frame */
+	assert_int_equal(a, 0x9e000);
+	assert_int_equal(free_total(), before - 2 * PAGE_2M - 2 * PAGE_SIZE);
+}
+
+static void carving_low_memory_avoids_modules(void **state)
+{
+	u64 a;
+
+	make_boot();
+	boot.module[boot.modules++] = (struct boot_module){.start = hpa(0x90000), .bytes = 0xf000};
+	early_init(&boot, 0);
+	assert_true(early_carve(PAGE_SIZE, PAGE_SIZE, 0xa0000, &a));
+	assert_int_equal(a, 0x8f000);
+	ranges_remove(&early_free, 0, 0xa0000);
+	assert_false(early_carve(PAGE_SIZE, PAGE_SIZE, 0xa0000, &a));
 }
 
 int main(void)
@@ -227,6 +241,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_use_is_not_free),
 		cmocka_unit_test(mem_limits_the_amount_of_ram),
 		cmocka_unit_test(carving_takes_the_highest_fitting_place),
+		cmocka_unit_test(carving_low_memory_avoids_modules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

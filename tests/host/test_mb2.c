@@ -1,4 +1,4 @@
-// SOURCES: boot/multiboot2.c boot/regions.c lib/fmt.c lib/str_copy.c
+// SOURCES: boot/multiboot2.c lib/ranges.c lib/fmt.c lib/str_copy.c
 /* The multiboot2 information: what a good one yields, and that a broken one is refused and never read past its end. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,13 +121,12 @@ static void a_good_one_is_read_whole(void **state)
 	assert_string_equal(b.module[0].name, "init");
 	assert_int_equal(b.module[0].start.v, 0x1000000);
 	assert_int_equal(b.module[0].bytes, 0x1234);
-	assert_int_equal(b.regions, 3);
-	assert_int_equal(b.region[0].start.v, 0x1000); /* never page 0 */
-	assert_int_equal(b.region[0].bytes, 0x9e000);  /* the page that the EBDA begins in is out */
-	assert_int_equal(b.region[1].start.v, 0x100000);
-	assert_int_equal(b.region[1].bytes, 0x7ee0000);
-	assert_int_equal(b.region[2].start.v, 0x100000000);
-	assert_int_equal(boot_find_trampoline(&b).v, 0x9e000);
+	assert_int_equal(b.ram.count, 3);
+	assert_int_equal(b.ram.r[0].start, 0x1000); /* never page 0 */
+	assert_int_equal(b.ram.r[0].end, 0x9f000);  /* the page that the EBDA begins in is out */
+	assert_int_equal(b.ram.r[1].start, 0x100000);
+	assert_int_equal(b.ram.r[1].end, 0x7fe0000);
+	assert_int_equal(b.ram.r[2].start, 0x100000000);
 }
 
 static void the_new_rsdp_wins_in_either_order(void **state)
@@ -162,10 +161,10 @@ static void reserved_wins_over_available(void **state)
 	end_tag();
 	parse();
 	assert_string_equal(b.error, "");
-	assert_int_equal(b.regions, 2);
-	assert_int_equal(b.region[0].bytes, 0x200000);
-	assert_int_equal(b.region[1].start.v, 0x301000);
-	assert_int_equal(b.region[1].bytes, 0x480000 - 0x301000);
+	assert_int_equal(b.ram.count, 2);
+	assert_int_equal(b.ram.r[0].end, 0x300000);
+	assert_int_equal(b.ram.r[1].start, 0x301000);
+	assert_int_equal(b.ram.r[1].end, 0x480000);
 }
 
 static void unknown_tags_are_skipped(void **state)
@@ -178,16 +177,21 @@ static void unknown_tags_are_skipped(void **state)
 	assert_string_equal(b.error, "");
 }
 
-static void the_trampoline_avoids_modules(void **state)
+static void usable_ranges_are_aligned_inwards_others_outwards(void **state)
 {
-	good();
-	tag_module(0x90000, 0x9f000, "low");
+	static const struct mb2_memory_entry e[] = {
+		{0x100001, 0x3fff, 1, 0}, {0x200001, 0xffe, 1, 0}, {~0ull - 0xfff, 0x2000, 1, 0}, {0x102fff, 1, 2, 0},
+	};
+
+	begin();
+	tag_map(24, e, ARRAY_SIZE(e));
 	end_tag();
 	parse();
-	assert_string_equal(b.error, "");
-	assert_int_equal(boot_find_trampoline(&b).v, 0x8f000);
-	memset(&b, 0, sizeof(b));
-	assert_int_equal(boot_find_trampoline(&b).v, 0);
+	assert_int_equal(b.ram.count, 2);
+	assert_int_equal(b.ram.r[0].start, 0x101000);
+	assert_int_equal(b.ram.r[0].end, 0x102000);
+	assert_int_equal(b.ram.r[1].start, 0x103000);
+	assert_int_equal(b.ram.r[1].end, 0x104000);
 }
 
 static void bad_modules_are_refused(void **state)
@@ -200,8 +204,8 @@ static void bad_modules_are_refused(void **state)
 		{0x1001000, 0x1000000, "b", "'b' ends before it starts"},
 		{0x8000000, 0x8001000, "c", "'c' does not lie in usable memory"},
 		{0x7fdf000, 0x7fe0001, "d", "'d' does not lie in usable memory"},
-		{0x3ff000, 0x400000, "e", "'e' overlaps the kernel"},
-		{0x1003000 - 1 - 0xfff, 0x1003000, "f", "overlap"},
+		{0x3ff000, 0x400000, "e", "'e' does not lie in usable memory, or overlaps"},
+		{0x1003000 - 1 - 0xfff, 0x1003000, "f", "'f' does not lie in usable memory, or overlaps"},
 		{0x2000000, 0x2001000, "0123456789012345678901234567890123456789012345678901234567890123",
 		 "longer than 63"},
 		{0xfffff000, 0xffffffff, "g", "'g' does not lie in usable memory"},
@@ -316,8 +320,8 @@ static void every_truncation_and_random_damage_is_survived(void **state)
 			buf[8 + rand() % (size - 8)] = (u8)rand();
 		used = size;
 		parse();
-		for (u32 i = 0; i < b.regions; i++)
-			assert_true(IS_ALIGNED(b.region[i].start.v | b.region[i].bytes, PAGE_SIZE));
+		for (u32 i = 0; i < b.ram.count; i++)
+			assert_true(IS_ALIGNED(b.ram.r[i].start | b.ram.r[i].end, PAGE_SIZE));
 		assert_true(b.modules <= BOOT_MAX_MODULES);
 	}
 }
@@ -329,7 +333,7 @@ int main(void)
 		cmocka_unit_test(the_new_rsdp_wins_in_either_order),
 		cmocka_unit_test(reserved_wins_over_available),
 		cmocka_unit_test(unknown_tags_are_skipped),
-		cmocka_unit_test(the_trampoline_avoids_modules),
+		cmocka_unit_test(usable_ranges_are_aligned_inwards_others_outwards),
 		cmocka_unit_test(bad_modules_are_refused),
 		cmocka_unit_test(bad_text_is_refused_or_replaced),
 		cmocka_unit_test(broken_tags_are_refused),

@@ -1,0 +1,56 @@
+#include "lib/ranges.h"
+
+/* [start, end) overlaps nothing in the list. */
+static void insert(struct ranges *l, u64 start, u64 end)
+{
+	u32 i;
+
+	if (start >= end)
+		return;
+	if (l->count == RANGES_MAX) {
+		l->dropped++;
+		return;
+	}
+	for (i = l->count++; i && l->r[i - 1].start > start; i--)
+		l->r[i] = l->r[i - 1];
+	l->r[i] = (struct range){start, end};
+}
+
+void ranges_remove(struct ranges *l, u64 start, u64 end)
+{
+	for (u32 i = 0; i < l->count && start < end;) {
+		struct range r = l->r[i];
+
+		if (r.end <= start || end <= r.start) {
+			i++;
+			continue;
+		}
+		l->count--;
+		for (u32 k = i; k < l->count; k++)
+			l->r[k] = l->r[k + 1];
+		insert(l, r.start, start);
+		insert(l, end, r.end);
+	}
+}
+
+void ranges_add(struct ranges *l, u64 start, u64 end)
+{
+	ranges_remove(l, start, end);
+	insert(l, start, end);
+}
+
+bool ranges_contain(const struct ranges *l, u64 start, u64 end)
+{
+	for (u32 i = 0; i < l->count; i++)
+		if (l->r[i].start <= start && start < l->r[i].end)
+			start = l->r[i].end;
+	return start >= end;
+}
+
+bool ranges_touch(const struct ranges *l, u64 start, u64 end)
+{
+	for (u32 i = 0; i < l->count; i++)
+		if (l->r[i].start < end && start < l->r[i].end)
+			return true;
+	return false;
+}
