@@ -58,7 +58,7 @@ enum insn_mode guest_insn_mode(const struct hv_mode *m)
 void guest_walk_reset(struct vcpu *v)
 {
 	memset(v->walk.frame, 0xff, sizeof(v->walk.frame));
-	v->walk.shown = NULL;
+	v->walk.page = 0;
 }
 
 void guest_walk_unload(struct vcpu *v)
@@ -70,54 +70,29 @@ void guest_walk_unload(struct vcpu *v)
 }
 
 /* The window of a level shows one frame until another is needed. */
-static inline const u8 *window(struct vcpu *v, u32 w, u64 a)
+static const u8 *window(struct vcpu *v, u32 w, u64 a)
 {
 	struct walk_cache *c = &v->walk;
+	u64 frame = a & ~(PAGE_SIZE - 1);
 
-	if (unlikely(c->frame[w] != (a & ~(PAGE_SIZE - 1)))) {
+	if (c->frame[w] != frame) {
 		if (c->frame[w] != ~0ull)
 			window_unmap(WINDOW_GUEST_WALK + w);
-		c->shown = NULL;
-		c->frame[w] = a & ~(PAGE_SIZE - 1);
-		c->va[w] = window_map(WINDOW_GUEST_WALK + w, hpa(c->frame[w]));
+		c->frame[w] = frame;
+		c->va[w] = window_map(WINDOW_GUEST_WALK + w, hpa(frame));
 	}
 	return c->va[w] + (a & (PAGE_SIZE - 1));
 }
 
-static inline u64 read_entry(struct vcpu *v, u32 level, u64 a, bool wide)
+static u64 read_entry(struct vcpu *v, u32 i, u64 a, bool wide)
 {
-	const u8 *p = window(v, level, a);
+	const u8 *p = window(v, i, a);
+	u64 entry = wide ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) :
+			   __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
 
-	return wide ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) :
-		      __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
-}
-
-static bool unchanged(struct vcpu *v, const struct walk_entry *e)
-{
-	for (u32 i = 0; i < e->levels; i++)
-		if ((read_entry(v, i, e->pte_hpa[i], e->wide) ^ e->pte[i]) & ~ENTRY_AD)
-			return false;
-	return true;
-}
-
-static inline bool shown_unchanged(const struct walk_entry *e)
-{
-	for (u32 i = 0; i < e->levels; i++)
-		if ((__atomic_load_n(e->at[i], __ATOMIC_RELAXED) ^ e->pte[i]) & ~ENTRY_AD)
-			return false;
-	return true;
-}
-
-/* The page of an entry whose tables are in the windows. */
-static const u8 *show(struct vcpu *v, struct walk_entry *e)
-{
-	struct walk_cache *c = &v->walk;
-	const u8 *page = window(v, CODE_WINDOW, e->hpa);
-
-	for (u32 i = 0; i < e->levels; i++)
-		e->at[i] = (const u64 *)(c->va[i] + (e->pte_hpa[i] & (PAGE_SIZE - 1)));
-	c->shown = e->wide || !e->levels ? e : NULL;
-	return page;
+	v->walk.at[i] = (const u64 *)p;
+	v->walk.entry[i] = entry;
+	return entry;
 }
 
 /* Bits of a 4 MiB page's entry that are address bits 39:32. SDM 3, "32-Bit Paging". */
@@ -128,24 +103,21 @@ static u64 large_base(u64 entry, bool wide, u64 size)
 	return (entry & 0xffc00000ull) | (entry >> 13 & 0xff) << 32;
 }
 
-static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, struct walk_entry *e)
+/* Fills the cache's rows of tables; *out = the frame's guest-physical address. */
+static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *out)
 {
 	const struct walk_format *f = &formats[mode];
 	u32 bits = f->wide ? 9 : 10;
 	u64 table = cr3 & f->root, entry, size;
 	hpa_t at;
 
-	e->levels = 0;
-	e->wide = f->wide;
 	for (u32 level = f->levels; level-- > 0;) {
 		u32 shift = PAGE_SHIFT + level * bits;
 		u64 index = linear >> shift & (BIT(level + 1u == f->levels ? f->top_bits : bits) - 1);
 
 		if (!vm_gpa_to_hpa(v->vm, gpa(table + index * (f->wide ? 8 : 4)), &at))
 			return false;
-		entry = read_entry(v, e->levels, at.v, f->wide);
-		e->pte_hpa[e->levels] = at.v;
-		e->pte[e->levels++] = entry;
+		entry = read_entry(v, v->walk.levels++, at.v, f->wide);
 		if (!(entry & ENTRY_P))
 			return false;
 		size = BIT(shift);
@@ -155,53 +127,51 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, struc
 		}
 		table = entry & (f->wide ? ADDRESS : 0xfffff000ull);
 	}
-	if (!vm_gpa_to_hpa(v->vm, gpa(table), &at))
-		return false;
-	e->hpa = at.v;
+	*out = table;
 	return true;
 }
 
-/* The key of a translation is in the entry: the page, and all that the guest's walk depends on but its tables. */
-static inline bool matches(const struct vcpu *v, const struct walk_entry *e, const struct hv_mode *m, u64 linear)
+/*
+ * The page that was found last is good as long as all that the walk depended on is the same, its table entries
+ * included. What else is in the windows then still belongs to it.
+ */
+static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 linear)
 {
-	return e->page == (linear | (PAGE_SIZE - 1)) && e->cr3 == m->cr3 && e->mode == walk_mode(m) &&
-	       e->epoch == __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+	const struct walk_cache *c = &v->walk;
+
+	if (c->page != (linear | (PAGE_SIZE - 1)) || c->cr3 != m->cr3 || c->mode != walk_mode(m) ||
+	    c->epoch != __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE))
+		return false;
+	for (u32 i = 0; i < c->levels; i++)
+		if ((__atomic_load_n(c->at[i], __ATOMIC_RELAXED) ^ c->entry[i]) & ~ENTRY_AD)
+			return false;
+	return true;
 }
 
-static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+static const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 {
-	u64 page = linear & ~(PAGE_SIZE - 1);
-	struct walk_entry *e = &v->walk.entry[linear >> PAGE_SHIFT & (WALK_ENTRIES - 1)];
+	struct walk_cache *c = &v->walk;
 	enum walk_mode mode = walk_mode(m);
+	u64 page = linear & ~(PAGE_SIZE - 1);
 	hpa_t at;
 
-	if (matches(v, e, m, linear) && unchanged(v, e))
-		return show(v, e);
-	v->walk.shown = NULL;
-	e->page = 0;
-	e->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
-	if (mode == WALK_NONE) {
-		if (!vm_gpa_to_hpa(v->vm, gpa(page), &at))
-			return NULL;
-		e->levels = 0;
-		e->hpa = at.v;
-	} else if (!walk(v, mode, m->cr3, page, e)) {
+	c->page = 0;
+	c->levels = 0;
+	c->cr3 = m->cr3;
+	c->mode = mode;
+	c->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) || !vm_gpa_to_hpa(v->vm, gpa(page), &at))
 		return NULL;
-	}
-	e->cr3 = m->cr3;
-	e->mode = mode;
-	e->page = page | (PAGE_SIZE - 1);
-	return show(v, e);
+	(void)window(v, CODE_WINDOW, at.v);
+	if (mode != WALK_32) /* its entries of 4 bytes are read anew each time */
+		c->page = linear | (PAGE_SIZE - 1);
+	return c->va[CODE_WINDOW];
 }
 
 /* The code page at a linear address; NULL when it is not mapped. */
 static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 {
-	const struct walk_entry *e = v->walk.shown;
-
-	if (likely(e && matches(v, e, m, linear) && shown_unchanged(e)))
-		return v->walk.va[CODE_WINDOW];
-	return find_page(v, m, linear);
+	return likely(same_page(v, m, linear)) ? v->walk.va[CODE_WINDOW] : find_page(v, m, linear);
 }
 
 u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
