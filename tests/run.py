@@ -24,10 +24,10 @@ TAIL_LINES = 25
 
 
 class Job:
-    """One run that decides one or several tests."""
+    """One run that decides one or several tests, on one machine of the table."""
 
-    def __init__(self, tests, run, log):
-        self.tests, self.run, self.log = tests, run, log
+    def __init__(self, tests, machine, run, log):
+        self.tests, self.machine, self.run, self.log = tests, machine, run, log
 
 
 def log_path(name):
@@ -55,15 +55,15 @@ def run_logged(command, log, limit):
 
 def run_host(name):
     log = log_path("host/" + name)
-    run_logged(["make", "--no-print-directory", f"build/host/test_{name}"], log, 300)
-    run_logged([f"build/host/test_{name}"], log, 300)
+    run_logged(["make", "--no-print-directory", f"B={BUILD}", f"{BUILD}/host/test_{name}"], log, 600)
+    run_logged([f"{BUILD}/host/test_{name}"], log, 600)
 
 
 def run_pc(name):
     """A tiny guest on QEMU's own PC: the test of the test."""
     guest = f"{BUILD}/guests/{name}.elf"
-    with Machine(pc_options(guest), log_path("pc/" + name), 60) as m:
-        status = m.wait_end()
+    with Machine(pc_options(guest), log_path("pc/" + name), 120) as m:
+        status = m.wait_end(110)
         expected = 0 if name in table.RESETTING else table.GUEST_STATUS.get(name, 0) * 2 + 1
         check_guest(name, m.output(), status, expected, "QEMU")
 
@@ -86,9 +86,9 @@ def run_guests(label, names):
     log = log_path(label)
     image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), scenes.CI_ARGS,
                            scenes.tiny(*names), [guest_vm(n) for n in names])
-    with Machine(caisson_options(image, table.MACHINES["q35"]), log, 120) as m:
+    with Machine(caisson_options(image, table.MACHINES[table.GUEST_MACHINE]), log, 240) as m:
         try:
-            m.wait_end(110)
+            m.wait_end(220)
             ended = None
         except TestError as error:
             ended = str(error)
@@ -106,7 +106,7 @@ def run_guests(label, names):
 
 
 def run_boot(name, machine, scene, limit):
-    options = table.MACHINES[machine] if machine else []
+    options = table.MACHINES[machine]
     getattr(scenes, scene)(scenes.Scene(name, options, limit))
 
 
@@ -117,20 +117,20 @@ def all_jobs(wanted):
     jobs = []
     for name, machine, scene, limit in table.BOOTS:
         if wanted("boot/" + name):
-            jobs.append(Job(["boot/" + name],
+            jobs.append(Job(["boot/" + name], machine,
                             lambda n=name, m=machine, s=scene, l=limit: run_boot(n, m, s, l), log_path("boot/" + name)))
     guests = names_in("tests/guest", "", ".c")
     chosen = [g for g in guests if wanted("guest/" + g)]
     for number, start in enumerate(range(0, len(chosen), table.GUESTS_PER_BOOT)):
         part = chosen[start:start + table.GUESTS_PER_BOOT]
         label = f"guest/boot{number}" if len(part) > 1 else "guest/" + part[0]
-        jobs.append(Job(["guest/" + g for g in part], lambda p=part, l=label: run_guests(l, p), log_path(label)))
+        jobs.append(Job(["guest/" + g for g in part], table.GUEST_MACHINE, lambda p=part, l=label: run_guests(l, p), log_path(label)))
     for name in guests:
         if wanted("pc/" + name):
-            jobs.append(Job(["pc/" + name], lambda n=name: run_pc(n), log_path("pc/" + name)))
+            jobs.append(Job(["pc/" + name], "pc", lambda n=name: run_pc(n), log_path("pc/" + name)))
     for name in names_in("tests/host", "test_", ".c"):
         if wanted("host/" + name):
-            jobs.append(Job(["host/" + name], lambda n=name: run_host(n), log_path("host/" + name)))
+            jobs.append(Job(["host/" + name], "host", lambda n=name: run_host(n), log_path("host/" + name)))
     return jobs
 
 
@@ -196,12 +196,13 @@ def execute(job, report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="only print the tests' names")
+    parser.add_argument("--list", action="store_true", help="only print the tests and their machines")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
     if options.list:
-        print("\n".join(everything()))
+        for job in all_jobs(lambda _: True):
+            print("\n".join(f"{test:<28} {job.machine}" for test in job.tests))
         return 0
     os.makedirs(OUT, exist_ok=True)
     jobs = all_jobs(selector(options.name))

@@ -47,11 +47,11 @@ class Scene:
 
 
 def to_shell(m):
-    m.expect(r"guest: ready", 120)
-    m.expect(r"# $", 20)
+    m.expect(r"guest: ready", 240)
+    m.expect(r"# $", 60)
 
 
-def command(m, text, expected, seconds=30):
+def command(m, text, expected, seconds=60):
     """A command at Caisson's prompt: its output must match; ends at the next prompt."""
     m.send(text + "\r")
     match = m.expect(expected, seconds)
@@ -61,7 +61,7 @@ def command(m, text, expected, seconds=30):
 
 def escape(m):
     m.send(ESCAPE_KEY)
-    m.expect(PROMPT, 20)
+    m.expect(PROMPT, 60)
 
 
 def expect_status(m, *lines):
@@ -77,18 +77,18 @@ def linux_shell(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", console="attach", memory="512M")]) as m:
         to_shell(m)
         m.send("echo $((6 * 7))-works\r")
-        m.expect(r"^42-works", 20)
+        m.expect(r"^42-works", 60)
         m.send("uname -sr\r")
-        m.expect(r"^Linux \d", 20)
+        m.expect(r"^Linux \d", 60)
         m.send("dmesg | grep -i 'hypervisor detected'\r")
-        m.expect(r"Hypervisor detected: KVM", 20)
+        m.expect(r"Hypervisor detected: KVM", 60)
         m.send("dmesg | grep -i x2apic | head -n 3; echo end-of-$((1 + 1))\r")
-        m.expect(r"x2apic", 20)
-        m.expect(r"end-of-2", 20)
+        m.expect(r"x2apic", 60)
+        m.expect(r"end-of-2", 60)
         m.send("grep MemTotal /proc/meminfo\r")
-        m.expect(r"MemTotal: +(4[5-9]|5[01])\d{4} kB", 20)
+        m.expect(r"MemTotal: +(4[5-9]|5[01])\d{4} kB", 60)
         m.send("sleep 1; echo slept-$((40 + 2))\r")
-        m.expect(r"slept-42", 20)
+        m.expect(r"slept-42", 60)
         m.send("poweroff -f\r")
         m.expect_exit(0)
         expect_status(m, "vm linux: status 0 (power-off)")
@@ -96,33 +96,33 @@ def linux_shell(scene):
 
 def linux_status(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "status42", console="attach")]) as m:
-        m.expect_exit(42, 120)
+        m.expect_exit(42, 220)
         expect_status(m, "vm linux: status 42")
 
 
 def linux_smoke(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
-        m.expect(r"PASS smoke", 120)
+        m.expect(r"PASS smoke", 300)
         m.expect_exit(0)
 
 
 def linux_smoke_small(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="128M")]) as m:
-        m.expect(r"PASS smoke", 120)
+        m.expect(r"PASS smoke", 300)
         m.expect_exit(0)
 
 
 def three_linux(scene):
     vms = [linux(f"linux{i}", "smoke") for i in range(3)]
     with scene.start(CI_ARGS, definitions=vms) as m:
-        m.expect_exit(0, 280)
+        m.expect_exit(0, 580)
         expect_status(m, *(f"vm linux{i}: status 0" for i in range(3)))
 
 
 def crash_beside_linux(scene):
     vms = [linux("linux", "smoke"), ("crash.vm", definition("crash", "triple-fault", memory="16M"))]
     with scene.start(CI_ARGS, LINUX + tiny("triple-fault"), vms) as m:
-        m.expect_exit(121, 150)
+        m.expect_exit(121, 300)
         expect_status(m, "vm crash: status 121 (triple fault)", "vm linux: status 0")
 
 
@@ -145,7 +145,7 @@ def definition_errors(scene):
     """Each error names file, line and what was expected; the good VM starts all the same."""
     vms = [("good.vm", definition("good", "pass", memory="16M"))] + [(f, text) for f, text, _ in BAD_DEFINITIONS]
     with scene.start(CI_ARGS, [("pass", f"{BUILD}/guests/port-widths.elf")], vms) as m:
-        m.wait_end(90)
+        m.wait_end(200)
         text = m.output()
         for file, _, expected in BAD_DEFINITIONS:
             if expected not in text:
@@ -157,7 +157,7 @@ def boot_options(scene):
     """Unknown options and bad values are reported; the machine starts."""
     with scene.start(CI_ARGS + " colour=blue maxcpus=many loglevel=info", tiny("cpuid"),
                      [("cpuid.vm", definition("cpuid", "cpuid", memory="16M"))]) as m:
-        m.wait_end(90)
+        m.wait_end(200)
         for word in ("colour", "maxcpus=many"):
             if not any(word in line and "option" in line for line in m.output().split("\n")):
                 raise TestError(f"boot option {word} was not reported")
@@ -166,10 +166,10 @@ def boot_options(scene):
 def no_vm(scene):
     """Without definitions: the prompt, and `poweroff` ends the machine."""
     with scene.start("", ()) as m:
-        m.expect(PROMPT, 50)
+        m.expect(PROMPT, 110)
         command(m, "hostinfo", r"Virtualization: svm")
         m.send("poweroff\r")
-        if m.wait_end(20) != 0:
+        if m.wait_end(60) != 0:
             raise TestError("QEMU's status is not 0 after power-off")
 
 
@@ -188,14 +188,14 @@ def console(scene):
         command(m, "nonsense", r"error: ")
         command(m, "loglevel", r"loglevel \d")
         m.send("console linux\r")
-        m.expect(r"onnected|\^\]", 20)
+        m.expect(r"onnected|\^\]", 60)
         m.send("\r")
-        m.expect(r"# $", 20)
+        m.expect(r"# $", 60)
         m.send("echo back-$((1 + 1))\r")
-        m.expect(r"^back-2", 20)
+        m.expect(r"^back-2", 60)
         escape(m)
         m.send("poweroff\r")
-        if m.wait_end(20) != 0:
+        if m.wait_end(60) != 0:
             raise TestError("QEMU's status is not 0 after power-off")
 
 
@@ -205,7 +205,7 @@ def shutdown(scene):
         to_shell(m)
         escape(m)
         m.send("shutdown linux\r")
-        m.expect_exit(0, 60)
+        m.expect_exit(0, 180)
         expect_status(m, "vm linux: status 0 (power-off)")
 
 
@@ -224,7 +224,7 @@ def destroy(scene):
             m.send("console linux\r")
             to_shell(m)
             m.send("dd if=/dev/zero of=/dev/null bs=1M &\r")
-            m.expect(r"# $", 20)
+            m.expect(r"# $", 60)
             escape(m)
             command(m, "destroy linux", r"vm linux destroyed")
             command(m, "list --all", r"linux +shut off")
@@ -235,7 +235,7 @@ def destroy(scene):
         if lost > 1024:
             raise TestError(f"{lost} KiB did not come back after three starts")
         m.send("poweroff\r")
-        m.wait_end(20)
+        m.wait_end(60)
 
 
 def restart_manager(scene):
@@ -243,7 +243,7 @@ def restart_manager(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", console="attach")]) as m:
         to_shell(m)
         m.send("i=0; while :; do i=$((i + 1)); echo $i > /tmp/count; done &\r")
-        m.expect(r"# $", 20)
+        m.expect(r"# $", 60)
         for _ in range(3):
             escape(m)
             m.send("restart-manager\r")
@@ -252,11 +252,11 @@ def restart_manager(scene):
             m.send("\r")
             if m.expect(r"hv> $|# $", 20)[0].startswith("hv"):
                 m.send("console linux\r")
-                m.expect(r"onnected|\^\]", 20)
+                m.expect(r"onnected|\^\]", 60)
                 m.send("\r")
-                m.expect(r"# $", 20)
+                m.expect(r"# $", 60)
         m.send("until [ 0$(cat /tmp/count) -gt 100 ]; do :; done; echo counting-$((1 + 1))\r")
-        m.expect(r"^counting-2", 20)
+        m.expect(r"^counting-2", 60)
         m.send("poweroff -f\r")
         m.expect_exit(0)
 
@@ -265,7 +265,7 @@ def on_exit_restart(scene):
     """on_exit = restart:2 starts a VM twice more; then its last status counts."""
     vms = [("again.vm", definition("again", "reset-kbc", memory="16M", on_exit="restart:2"))]
     with scene.start(CI_ARGS, tiny("reset-kbc"), vms) as m:
-        m.expect_exit(120, 60)
+        m.expect_exit(120, 200)
         expect_status(m, "vm again: status 120 (reset)")
 
 
@@ -276,18 +276,18 @@ def live_tables(scene):
         escape(m)
         command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
         m.send("destroy other\r")
-        m.expect(PROMPT, 20)
+        m.expect(PROMPT, 60)
         command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
         m.send("poweroff\r")
-        m.wait_end(20)
+        m.wait_end(60)
 
 
 def reboot(scene):
     """`reboot` resets the machine: with -no-reboot QEMU ends."""
     with scene.start("", ()) as m:
-        m.expect(PROMPT, 50)
+        m.expect(PROMPT, 110)
         m.send("reboot\r")
-        if m.wait_end(20) != 0:
+        if m.wait_end(60) != 0:
             raise TestError("QEMU's status is not 0 after a reset")
 
 
