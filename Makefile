@@ -5,6 +5,8 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 B      := build
+# Tools and tests ask here for the build folder.
+export CAISSON_BUILD := $(abspath $(B))
 CC     ?= gcc
 ifeq ($(origin CC),default)
 CC     := gcc

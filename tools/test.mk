@@ -12,7 +12,7 @@ test-parts: kernel programs guests guest check-deps
 
 bench: ## figures under -icount: bench NAME VALUE UNIT goal GOAL
 	@tools/setup
-	@$(MAKE) --no-print-directory -j2 kernel programs guests
+	@$(MAKE) --no-print-directory -j2 kernel programs guests guest
 	@tests/bench/run.py
 
 tcb: $(B)/kernel.elf ## lines of code in ring 0, per folder

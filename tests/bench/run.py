@@ -118,8 +118,8 @@ def bench_memory():
 
 
 def bench_start():
-    """Kernel entry to the first guest instruction, VM started by autostart, two CPUs and 4 GiB."""
-    with machine("start", 2, "4G", "", scenes.tiny("idle"), [definition("idle", "idle")]) as m:
+    """Kernel entry to the first instruction of Linux, its VM started by autostart, two CPUs and 4 GiB."""
+    with machine("start", 2, "4G", "", scenes.LINUX, [scenes.linux("linux", memory="512M")]) as m:
         m.expect(r"vm: first guest instruction after", 200)
         m.send("\r")
         m.expect(scenes.PROMPT, 200)
