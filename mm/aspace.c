@@ -103,22 +103,20 @@ static int insert(struct aspace *as, struct mapping *m)
 	return 0;
 }
 
-int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot)
+/* Enters a copy of *row: a mapping of an object, or of a kernel page. */
+static int add(struct aspace *as, const struct mapping *row, const void *page)
 {
-	struct mapping *map;
+	struct mapping *map = kmem_alloc(as->quota, sizeof(*map));
 	int e;
 
-	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
-	    bytes > m->bytes - offset || !prot_valid(prot))
-		return -E_INVAL;
-	map = kmem_alloc(as->quota, sizeof(*map));
 	if (!map)
 		return -E_NOMEM;
-	*map = (struct mapping){.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = prot};
+	*map = *row;
 	spin_lock(&as->lock);
 	e = insert(as, map);
 	if (!e) {
-		e = mem_attach(m, map);
+		e = page ? pt_map(&as->pt, map->va, kva_to_hpa(page), PAGE_SIZE, map->prot | PT_USER)
+			 : mem_attach(map->mem, map);
 		if (e)
 			rb_erase(&as->mappings, &map->node);
 	}
@@ -126,6 +124,25 @@ int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, 
 	if (e)
 		kmem_free(as->quota, map, sizeof(*map));
 	return e;
+}
+
+int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot)
+{
+	struct mapping row = {.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = prot};
+
+	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
+	    bytes > m->bytes - offset || !prot_valid(prot))
+		return -E_INVAL;
+	return add(as, &row, NULL);
+}
+
+int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot)
+{
+	struct mapping row = {.as = as, .va = va, .bytes = PAGE_SIZE, .prot = prot};
+
+	if (!user_range(va, PAGE_SIZE) || !prot_valid(prot) || prot & PROT_X)
+		return -E_INVAL;
+	return add(as, &row, page);
 }
 
 /* Takes a mapping out of tables, tree and object; true when a flush is due. Under as->lock. */
@@ -142,14 +159,21 @@ static bool take_out(struct aspace *as, struct mapping *m)
 	return was_present;
 }
 
-/* After the flush, with no lock held. */
-static void release(struct quota *q, struct mapping *m)
+/* The end of every removal, with no lock held: a flush if one is due, then what the mappings held goes. */
+static void release(struct aspace *as, struct list *removed, bool due)
 {
-	struct mem *mem = m->mem;
+	struct list *l;
 
-	kmem_free(q, m, sizeof(*m));
-	if (mem)
-		object_put(&mem->obj);
+	if (due)
+		flush(as);
+	while ((l = list_pop_front(removed))) {
+		struct mapping *map = list_entry(l, struct mapping, mem_link);
+		struct mem *mem = map->mem;
+
+		kmem_free(as->quota, map, sizeof(*map));
+		if (mem)
+			object_put(&mem->obj);
+	}
 }
 
 /* First mapping that reaches into [va, va + bytes). */
@@ -165,17 +189,17 @@ static struct mapping *first_in(struct aspace *as, u64 va, u64 bytes)
 	return m && m->va < va + bytes ? m : NULL;
 }
 
-int aspace_unmap(struct aspace *as, u64 va, u64 bytes)
+/* Removes all mappings in the range, of objects or of kernel pages; one of the other kind is an error. */
+static int unmap(struct aspace *as, u64 va, u64 bytes, bool kernel_pages)
 {
-	struct list removed = LIST_INIT(removed), *l;
-	struct quota *q = as->quota;
+	struct list removed = LIST_INIT(removed);
 	bool due = false;
 
 	if (!user_range(va, bytes))
 		return -E_INVAL;
 	spin_lock(&as->lock);
 	for (struct mapping *m = first_in(as, va, bytes); m && m->va < va + bytes; m = next_mapping(m))
-		if (m->va < va || m->va + m->bytes > va + bytes || !m->mem) {
+		if (m->va < va || m->va + m->bytes > va + bytes || !m->mem != kernel_pages) {
 			spin_unlock(&as->lock);
 			return -E_INVAL;
 		}
@@ -184,12 +208,12 @@ int aspace_unmap(struct aspace *as, u64 va, u64 bytes)
 		list_push_back(&removed, &m->mem_link);
 	}
 	spin_unlock(&as->lock);
-	if (due)
-		flush(as);
-	while ((l = list_pop_front(&removed)))
-		release(q, list_entry(l, struct mapping, mem_link));
+	release(as, &removed, due);
 	return 0;
 }
+
+int aspace_unmap(struct aspace *as, u64 va, u64 bytes) { return unmap(as, va, bytes, false); }
+void aspace_unmap_kernel_page(struct aspace *as, u64 va) { (void)unmap(as, va, PAGE_SIZE, true); }
 
 static bool permits(u32 prot, u32 pf_error)
 {
@@ -222,49 +246,6 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 	ok = m && va - m->va < m->bytes && m->mem && permits(m->prot, pf_error) && fill(as, m, va);
 	spin_unlock(&as->lock);
 	return ok;
-}
-
-int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot)
-{
-	struct mapping *map;
-	int e;
-
-	if (!user_range(va, PAGE_SIZE) || !prot_valid(prot) || prot & PROT_X)
-		return -E_INVAL;
-	map = kmem_alloc(as->quota, sizeof(*map));
-	if (!map)
-		return -E_NOMEM;
-	*map = (struct mapping){.as = as, .va = va, .bytes = PAGE_SIZE, .prot = prot};
-	spin_lock(&as->lock);
-	e = insert(as, map);
-	if (!e) {
-		e = pt_map(&as->pt, va, kva_to_hpa(page), PAGE_SIZE, prot | PT_USER);
-		if (e)
-			rb_erase(&as->mappings, &map->node);
-	}
-	spin_unlock(&as->lock);
-	if (e)
-		kmem_free(as->quota, map, sizeof(*map));
-	return e;
-}
-
-void aspace_unmap_kernel_page(struct aspace *as, u64 va)
-{
-	struct quota *q = as->quota;
-	struct mapping *m;
-	bool due = false;
-
-	spin_lock(&as->lock);
-	m = at_or_before(as, va);
-	if (m && m->va == va && !m->mem)
-		due = take_out(as, m);
-	else
-		m = NULL;
-	spin_unlock(&as->lock);
-	if (due)
-		flush(as);
-	if (m)
-		release(q, m);
 }
 
 /*
@@ -311,7 +292,7 @@ void mem_unmap_all(struct mem *m)
 
 bool aspace_clear_step(struct aspace *as)
 {
-	struct list removed = LIST_INIT(removed), *l;
+	struct list removed = LIST_INIT(removed);
 	struct rb_node *n = NULL;
 	bool due = false;
 
@@ -322,10 +303,7 @@ bool aspace_clear_step(struct aspace *as)
 		list_push_back(&removed, &to_mapping(n)->mem_link);
 	}
 	spin_unlock(&as->lock);
-	if (due)
-		flush(as);
-	while ((l = list_pop_front(&removed)))
-		release(as->quota, list_entry(l, struct mapping, mem_link));
+	release(as, &removed, due);
 	return !n;
 }
 

@@ -227,7 +227,7 @@ void *kmem_alloc(struct quota *q, size_t size)
 	u32 class = class_of(size);
 	void *p;
 
-	ASSERT(size && size <= KiB(64));
+	ASSERT(size && size <= PAGE_2M);
 	if (size > SLAB_MAX)
 		return kmem_pages_alloc(q, order_of(size));
 	if (!quota_charge(q, 1u << (class + SLAB_MIN_SHIFT)))
@@ -246,7 +246,7 @@ void kmem_free(struct quota *q, void *p, size_t size)
 {
 	u32 class = class_of(size);
 
-	ASSERT(size && size <= KiB(64));
+	ASSERT(size && size <= PAGE_2M);
 	if (size > SLAB_MAX) {
 		kmem_pages_free(q, p, order_of(size));
 		return;

@@ -11,7 +11,7 @@
 void *kmem_pages_alloc(struct quota *q, u32 order) __must_check;
 void kmem_pages_free(struct quota *q, void *p, u32 order);
 
-/* Any size up to 64 KiB; rounded up to a power of two or a page multiple when charged. Zeroed, 16-byte aligned (64 from 64 on). */
+/* Any size up to 2 MiB; rounded up to a power of two or a page multiple when charged. Zeroed, 16-byte aligned (64 from 64 on). */
 void *kmem_alloc(struct quota *q, size_t size) __must_check;
 void kmem_free(struct quota *q, void *p, size_t size);
 

@@ -10,54 +10,8 @@
 #define BLOCK_2M 1ull /* bit 0 of mem.block[]: the rest is the address of a 2 MiB frame */
 #define DESTROY_STEP 512
 
-/* A naturally aligned page of the object. */
-struct page {
-	hpa_t start;
-	u64 bytes;
-	u64 offset; /* in the object */
-};
-
 static u64 blocks_of(const struct mem *m) { return ALIGN_UP(m->bytes, PAGE_2M) / PAGE_2M; }
 static u64 charge_of(const struct mem *m) { return m->bytes + blocks_of(m) * PAGE_SIZE; }
-
-static u32 array_order(u64 bytes)
-{
-	u32 order = 0;
-
-	while (PAGE_SIZE << order < bytes)
-		order++;
-	return order;
-}
-
-static u64 *array_new(struct quota *q, u64 entries)
-{
-	u64 bytes = entries * sizeof(u64);
-
-	return bytes <= KiB(64) ? kmem_alloc(q, bytes) : kmem_pages_alloc(q, array_order(bytes));
-}
-
-static void array_free(struct quota *q, u64 *array, u64 entries)
-{
-	u64 bytes = entries * sizeof(u64);
-
-	if (bytes <= KiB(64))
-		kmem_free(q, array, bytes);
-	else
-		kmem_pages_free(q, array, array_order(bytes));
-}
-
-static struct mem *mem_new(struct quota *q, u64 bytes, u32 flags)
-{
-	struct mem *m = kmem_alloc(q, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	object_init(&m->obj, OBJ_MEM, q);
-	m->bytes = bytes;
-	m->flags = flags;
-	list_init(&m->mappings);
-	return m;
-}
 
 int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out)
 {
@@ -66,12 +20,16 @@ int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out)
 	if (!bytes || !IS_ALIGNED(bytes, PAGE_SIZE) || bytes > MEM_BYTES_MAX ||
 	    flags & ~(u32)(MEM_POPULATE | MEM_GUEST))
 		return -E_INVAL;
-	m = mem_new(q, bytes, flags);
+	m = kmem_alloc(q, sizeof(*m));
 	if (!m)
 		return -E_NOMEM;
+	object_init(&m->obj, OBJ_MEM, q);
+	m->bytes = bytes;
+	m->flags = flags;
+	list_init(&m->mappings);
 	if (!quota_charge(q, charge_of(m)))
 		goto no_quota;
-	m->block = array_new(q, blocks_of(m));
+	m->block = kmem_alloc(q, blocks_of(m) * sizeof(u64));
 	if (!m->block)
 		goto no_array;
 	*out = m;
@@ -84,25 +42,36 @@ no_quota:
 	return -E_NOMEM;
 }
 
+/* Where the address of the 4 KiB frame at an offset stands. NULL: no memory for its table. */
+static u64 *small_entry(struct mem *m, u64 offset)
+{
+	u64 *block = &m->block[offset / PAGE_2M];
+
+	if (!*block)
+		*block = (u64)kmem_pages_alloc(NULL, 0); /* charged with the object */
+	return *block ? (u64 *)*block + offset % PAGE_2M / PAGE_SIZE : NULL;
+}
+
 int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out)
 {
-	u64 used = bytes % PAGE_SIZE;
-	struct mem *m;
+	u64 used = bytes % PAGE_SIZE, *entry;
+	int e;
 
-	if (!bytes || !IS_ALIGNED(start.v, PAGE_SIZE))
+	if (!IS_ALIGNED(start.v, PAGE_SIZE))
 		return -E_INVAL;
-	m = mem_new(NULL, ALIGN_UP(bytes, PAGE_SIZE), 0);
-	if (!m)
-		return -E_NOMEM;
-	m->borrowed = true;
-	m->start = start;
-	m->populated = m->bytes;
-	if (used) {
+	e = mem_create(ALIGN_UP(bytes, PAGE_SIZE), 0, NULL, out);
+	for (u64 at = 0; !e && at < (*out)->bytes; at += PAGE_SIZE) {
+		entry = small_entry(*out, at);
+		if (!entry)
+			return -E_NOMEM;
+		*entry = start.v + at;
+		(*out)->populated += PAGE_SIZE;
+	}
+	if (!e && used) {
 		memset(window_map(WINDOW_A, hpa_add(start, bytes)), 0, PAGE_SIZE - used);
 		window_unmap(WINDOW_A);
 	}
-	*out = m;
-	return 0;
+	return e;
 }
 
 /* A zeroed frame, counted. Under m->lock. */
@@ -116,74 +85,26 @@ static bool frame_new(struct mem *m, u32 order, hpa_t *a)
 	return true;
 }
 
-static struct page page_at(hpa_t start, u64 bytes, u64 at)
-{
-	return (struct page){start, bytes, ALIGN_DOWN(at, bytes)};
-}
-
-static int small_page(struct mem *m, u64 at, struct page *out)
-{
-	u64 *block = &m->block[at / PAGE_2M], *entry;
-	hpa_t a;
-
-	if (!*block) {
-		void *table = kmem_pages_alloc(NULL, 0); /* charged with the object */
-
-		if (!table)
-			return -E_NOMEM;
-		*block = (u64)table;
-	}
-	entry = (u64 *)*block + at % PAGE_2M / PAGE_SIZE;
-	if (!*entry) {
-		if (!frame_new(m, ORDER_4K, &a))
-			return -E_NOMEM;
-		*entry = a.v;
-	}
-	*out = page_at(hpa(*entry), PAGE_SIZE, at);
-	return 0;
-}
-
-static int populated_page(struct mem *m, u64 at, struct page *out)
-{
-	u64 *block = &m->block[at / PAGE_2M];
-	hpa_t a;
-
-	if (!*block && m->flags & MEM_GUEST && ALIGN_DOWN(at, PAGE_2M) + PAGE_2M <= m->bytes &&
-	    frame_new(m, ORDER_2M, &a))
-		*block = a.v | BLOCK_2M;
-	if (!(*block & BLOCK_2M))
-		return small_page(m, at, out);
-	*out = page_at(hpa(*block & ~BLOCK_2M), PAGE_2M, at);
-	return 0;
-}
-
-static int borrowed_page(struct mem *m, u64 at, struct page *out)
-{
-	u64 first = ALIGN_DOWN(at, PAGE_2M);
-
-	if (IS_ALIGNED(m->start.v, PAGE_2M) && first + PAGE_2M <= m->bytes)
-		*out = page_at(hpa_add(m->start, first), PAGE_2M, at);
-	else
-		*out = page_at(hpa_add(m->start, ALIGN_DOWN(at, PAGE_SIZE)), PAGE_SIZE, at);
-	return 0;
-}
-
 int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_offset)
 {
-	struct page p;
-	int e;
+	u64 *block = &m->block[offset / PAGE_2M], *entry = block;
 
 	if (offset >= m->bytes)
 		return -E_INVAL;
 	spin_lock(&m->lock);
-	e = m->borrowed ? borrowed_page(m, offset, &p) : populated_page(m, offset, &p);
+	if (!*block && m->flags & MEM_GUEST && ALIGN_DOWN(offset, PAGE_2M) + PAGE_2M <= m->bytes &&
+	    frame_new(m, ORDER_2M, start))
+		*block = start->v | BLOCK_2M;
+	*bytes = *block & BLOCK_2M ? PAGE_2M : PAGE_SIZE;
+	if (!(*block & BLOCK_2M)) {
+		entry = small_entry(m, offset);
+		if (entry && !*entry && frame_new(m, ORDER_4K, start))
+			*entry = start->v;
+	}
+	*start = hpa(entry ? *entry & ~BLOCK_2M : 0);
 	spin_unlock(&m->lock);
-	if (e)
-		return e;
-	*start = p.start;
-	*bytes = p.bytes;
-	*page_offset = p.offset;
-	return 0;
+	*page_offset = ALIGN_DOWN(offset, *bytes);
+	return start->v ? 0 : -E_NOMEM;
 }
 
 int mem_populate_step(struct mem *m, u64 *offset)
@@ -202,35 +123,27 @@ int mem_populate_step(struct mem *m, u64 *offset)
 	return 0;
 }
 
-static int copy_range(struct mem *m, u64 offset, u8 *out, const u8 *in, u64 n)
+int mem_write(struct mem *m, u64 offset, const void *src, u64 n)
 {
+	const u8 *from = src;
+
 	if (offset > m->bytes || n > m->bytes - offset)
 		return -E_INVAL;
 	while (n) {
 		u64 part = MIN(n, PAGE_SIZE - offset % PAGE_SIZE), bytes, page_offset;
 		hpa_t start;
 		int e = mem_frame(m, offset, &start, &bytes, &page_offset);
-		void *at;
 
 		if (e)
 			return e;
-		at = window_map(WINDOW_A, hpa_add(start, offset - page_offset));
-		if (in) {
-			memcpy(at, in, part);
-			in += part;
-		} else {
-			memcpy(out, at, part);
-			out += part;
-		}
+		memcpy(window_map(WINDOW_A, hpa_add(start, offset - page_offset)), from, part);
 		window_unmap(WINDOW_A);
+		from += part;
 		offset += part;
 		n -= part;
 	}
 	return 0;
 }
-
-int mem_write(struct mem *m, u64 offset, const void *src, u64 n) { return copy_range(m, offset, NULL, src, n); }
-int mem_read(struct mem *m, u64 offset, void *dst, u64 n) { return copy_range(m, offset, dst, NULL, n); }
 
 int mem_attach(struct mem *m, struct mapping *map)
 {
@@ -274,32 +187,17 @@ static u32 free_block(struct mem *m, u64 block, u32 budget)
 	return 0;
 }
 
-/* True when all are free. */
-static bool free_frames(struct mem *m)
+bool mem_destroy_step(struct mem *m)
 {
 	u32 budget = DESTROY_STEP;
 
-	if (m->borrowed) {
-		for (; budget && m->destroyed < m->bytes / PAGE_SIZE; budget--)
-			frame_free(hpa_add(m->start, m->destroyed++ * PAGE_SIZE), ORDER_4K);
-		return m->destroyed == m->bytes / PAGE_SIZE;
-	}
+	ASSERT(list_empty(&m->mappings));
 	while (budget && m->destroyed < blocks_of(m))
 		budget = free_block(m, m->block[m->destroyed++], budget);
-	return m->destroyed == blocks_of(m);
-}
-
-bool mem_destroy_step(struct mem *m)
-{
-	struct quota *q = m->obj.quota;
-
-	ASSERT(list_empty(&m->mappings));
-	if (!free_frames(m))
+	if (m->destroyed < blocks_of(m))
 		return false;
-	if (m->block) {
-		array_free(q, m->block, blocks_of(m));
-		quota_uncharge(q, charge_of(m));
-	}
+	kmem_free(m->obj.quota, m->block, blocks_of(m) * sizeof(u64));
+	quota_uncharge(m->obj.quota, charge_of(m));
 	object_free(&m->obj, m, sizeof(*m));
 	return true;
 }

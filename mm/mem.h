@@ -17,11 +17,9 @@ struct mem {
 	spinlock_t lock;
 	u64 bytes;	    /* [I] page-aligned */
 	u32 flags;	    /* [I] enum mem_flags */
-	bool borrowed;	    /* [I] frames of a boot module: freed with the object, never populated */
-	hpa_t start;	    /* [I] of a borrowed run */
 	u64 *block;	    /* [m] */
 	u64 populated;	    /* [m] bytes */
-	u64 destroyed;	    /* progress of mem_destroy_step: blocks, or pages of a borrowed run */
+	u64 destroyed;	    /* progress of mem_destroy_step: blocks */
 	struct list mappings; /* [m] struct mapping.mem_link and VM slots: who maps it */
 };
 
@@ -33,7 +31,10 @@ struct mem {
  * caller's to carry out, with mem_populate_step.
  */
 int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out) __must_check;
-/* The frames of a boot module; bytes may end inside a page, whose rest is zeroed. Not charged. */
+/*
+ * An object that owns the frames of a boot module; bytes may end inside a page, whose rest is zeroed. Not charged.
+ * -E_NOMEM leaves an object that nobody can use: the start has failed.
+ */
 int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out) __must_check;
 
 /*
@@ -46,9 +47,8 @@ int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_off
 /* Populates at most 2 MiB from *offset on and moves it; done when it is m->bytes. -E_NOMEM. */
 int mem_populate_step(struct mem *m, u64 *offset) __must_check;
 
-/* Copies kernel bytes in or out through the window; populates. For the loading of init and for tests. */
+/* Copies kernel bytes in through the window; populates. For the loading of init. */
 int mem_write(struct mem *m, u64 offset, const void *src, u64 n) __must_check;
-int mem_read(struct mem *m, u64 offset, void *dst, u64 n) __must_check;
 
 struct mapping;
 /* Enters a mapping (an address space's or a VM slot's) into the object's list, with a reference. -E_DEAD. */

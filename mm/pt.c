@@ -150,35 +150,23 @@ static int split(struct pt *pt, u64 *e, u32 level)
 	return 0;
 }
 
-/* keep: protection that may stay; 0 removes the leaves. */
-static int reduce(struct pt *pt, u64 va, u64 bytes, u32 keep, bool *flush)
+int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush)
 {
-	const u32 access = PT_R | PT_W | PT_X;
-
 	ASSERT(IS_ALIGNED(va | bytes, PAGE_SIZE));
+	*flush = false;
 	while (bytes) {
 		u32 level = 1;
 		u64 *e = pt_walk(pt, va, &level, false);
-		u64 in_page = va & (page_bytes(level) - 1), old = *e, new = 0;
-		u64 n = MIN(bytes, page_bytes(level) - in_page);
+		u64 n = MIN(bytes, page_bytes(level) - (va & (page_bytes(level) - 1)));
 
-		if (is_present(pt, old)) {
+		if (is_present(pt, *e)) {
+			*flush = true;
 			if (n < page_bytes(level)) {
 				if (split(pt, e, level))
 					return -E_NOMEM;
-				*flush = true;
 				continue;
 			}
-			if (keep) {
-				u32 prot = pt->fmt->decode(old) & (keep | ~access);
-
-				new = leaf_entry(pt, leaf_address(pt, old, level), prot, level) |
-				      (old & (pt->fmt->accessed | pt->fmt->dirty));
-			}
-			if (new != old) {
-				entry_set(e, new);
-				*flush = true;
-			}
+			entry_set(e, 0);
 		}
 		va += n;
 		bytes -= n;
@@ -186,47 +174,25 @@ static int reduce(struct pt *pt, u64 va, u64 bytes, u32 keep, bool *flush)
 	return 0;
 }
 
-int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush)
-{
-	*flush = false;
-	return reduce(pt, va, bytes, 0, flush);
-}
-
-int pt_protect(struct pt *pt, u64 va, u64 bytes, u32 prot, bool *flush)
-{
-	*flush = false;
-	return reduce(pt, va, bytes, prot, flush);
-}
-
 bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
 {
 	u32 level = 1;
 	u64 *e = pt_walk(pt, va, &level, false), v = __atomic_load_n(e, __ATOMIC_RELAXED);
 
-	if (!is_present(pt, v))
-		return false;
-	*out = (struct pt_leaf){
-		.start = hpa(leaf_address(pt, v, level)),
-		.bytes = page_bytes(level),
-		.prot = pt->fmt->decode(v),
-		.entry = e,
-	};
-	return true;
+	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level), pt->fmt->decode(v), e};
+	return is_present(pt, v);
 }
 
 void pt_for_each(const struct pt *pt, u64 va, u64 end, bool (*fn)(u64 va, const struct pt_leaf *l, void *arg),
 		 void *arg)
 {
-	while (va < end) {
-		u32 level = 1;
-		u64 *e = pt_walk(pt, va, &level, false), v = *e;
-		u64 start = ALIGN_DOWN(va, page_bytes(level));
-		struct pt_leaf leaf = {hpa(leaf_address(pt, v, level)), page_bytes(level), pt->fmt->decode(v), e};
+	struct pt_leaf l;
 
-		if (is_present(pt, v) && !fn(start, &leaf, arg))
-			return;
-		va = start + page_bytes(level);
-		if (!va)
+	for (u64 start; va < end; va = start + l.bytes) {
+		bool present = pt_lookup(pt, va, &l);
+
+		start = ALIGN_DOWN(va, l.bytes);
+		if ((present && !fn(start, &l, arg)) || !(start + l.bytes))
 			return;
 	}
 }

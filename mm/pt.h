@@ -51,8 +51,6 @@ bool pt_destroy_step(struct pt *pt, u64 va_end);
 int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot) __must_check;
 /* Removes leaves in the range, splitting larger ones at its ends (-E_NOMEM then). *flush is set when one was present. Frees no frames; empty tables stay until pt_destroy_step or reuse. */
 int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush) __must_check;
-/* Reduces permissions of present leaves in the range. */
-int pt_protect(struct pt *pt, u64 va, u64 bytes, u32 prot, bool *flush) __must_check;
 
 struct pt_leaf {
 	hpa_t start;	/* of the page */
@@ -60,7 +58,7 @@ struct pt_leaf {
 	u32 prot;
 	u64 *entry;
 };
-/* The leaf that maps va; false when there is none. */
+/* The leaf that maps va; false when there is none: then only bytes says how far that reaches around va. */
 bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out);
 
 /* Calls fn for every present leaf in [va, end); for checks and tests. Stops when fn returns false. */

@@ -126,24 +126,6 @@ static void unmapping_a_part_splits_the_page(void **state)
 	destroy(&pt);
 }
 
-static void protecting_never_adds_rights(void **state)
-{
-	struct pt pt = fresh(&pt_host_format);
-	struct pt_leaf l;
-	bool flush;
-
-	assert_int_equal(pt_map(&pt, 0, hpa(GiB(4)), PAGE_2M, PT_R | PT_W | PT_USER), 0);
-	assert_int_equal(pt_protect(&pt, PAGE_SIZE, PAGE_SIZE, PT_R | PT_X, &flush), 0);
-	assert_true(flush);
-	assert_true(pt_lookup(&pt, PAGE_SIZE, &l));
-	assert_int_equal(l.prot, PT_R | PT_USER);
-	assert_true(pt_lookup(&pt, 0, &l));
-	assert_int_equal(l.prot, PT_R | PT_W | PT_USER);
-	assert_int_equal(pt_protect(&pt, PAGE_SIZE, PAGE_SIZE, PT_R | PT_W, &flush), 0);
-	assert_false(flush);
-	destroy(&pt);
-}
-
 static void running_out_of_memory_is_an_error_and_leaks_nothing(void **state)
 {
 	for (long left = 0; left < 4; left++) {
@@ -263,11 +245,6 @@ static void random_round(struct pt *pt)
 		assert_int_equal(flush, present);
 		memset(&model[page], 0, n * sizeof(model[0]));
 		break;
-	case 3:
-		assert_int_equal(pt_protect(pt, page * PAGE_SIZE, n * PAGE_SIZE, PT_R, &flush), 0);
-		for (u64 i = 0; i < n; i++)
-			model[page + i].prot &= PT_R;
-		break;
 	}
 }
 
@@ -301,7 +278,6 @@ int main(void)
 		cmocka_unit_test(equal_leaves_are_accepted_and_others_refused),
 		cmocka_unit_test(usage_bits_do_not_make_a_leaf_different),
 		cmocka_unit_test(unmapping_a_part_splits_the_page),
-		cmocka_unit_test(protecting_never_adds_rights),
 		cmocka_unit_test(running_out_of_memory_is_an_error_and_leaks_nothing),
 		cmocka_unit_test(the_quota_bounds_the_tables),
 		cmocka_unit_test(freeing_tables_is_done_in_bounded_steps),
