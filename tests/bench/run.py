@@ -14,10 +14,10 @@ from boot import scenes  # noqa: E402
 from machine import BUILD, COMMON, ROOT, Machine, TestError, mkimage  # noqa: E402
 
 OUT = os.path.join(BUILD, "bench")
-# name -> goal in instructions; "-" = none set
+# name -> goal in instructions; those from rdmsr on are the SMP release's, not this one's
 EXIT_GOALS = {
-    "cpuid": 700, "port-monitor": 1800, "pm-timer": 1800, "rdmsr": "-", "wrmsr": "-", "eoi": "-",
-    "self-ipi-x2apic": "-", "self-ipi-xapic-hlt": "-",
+    "cpuid": 700, "port-monitor": 1800, "pm-timer": 1800, "rdmsr": 400, "wrmsr": 400, "eoi": 400,
+    "self-ipi-x2apic": 1200, "self-ipi-xapic-hlt": 2000,
 }
 ROUNDS = 1000  # of tests/bench/exits.c
 START_GOAL = 150_000_000
