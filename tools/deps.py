@@ -19,11 +19,13 @@ def dependencies(folder):
 
 
 def read(path):
-    """One dependency file. Rules without prerequisites (-MP) are left out."""
+    """One dependency file. Rules without prerequisites (-MP) are left out, and so is what a deleted source left."""
     with open(path, encoding="utf-8") as f:
         text = f.read().replace("\\\n", " ")
     target, _, rest = text.split("\n", 1)[0].partition(":")
     sources = [os.path.normpath(s) for s in rest.split()]
+    if not sources or not inside(sources[0]):
+        return target.strip(), []
     return target.strip(), [s for s in sources if inside(s)]
 
 
