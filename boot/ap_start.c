@@ -37,7 +37,7 @@ static bool trampoline_install(void)
 	u32 size = (u32)(trampoline_end - trampoline_start);
 	u8 *p;
 
-	ASSERT(size + 64 <= PAGE_SIZE); /* with its little stack */
+	ASSERT(size <= PAGE_SIZE);
 	if (!frame.v) {
 		log_error("smp: no free page below 640 KiB: the other CPUs can't be started");
 		return false;
@@ -47,9 +47,10 @@ static bool trampoline_install(void)
 		return false;
 	memcpy(p, trampoline_start, size);
 	params = (struct ap_params *)(p + (trampoline_params - trampoline_start));
+	params->gdt_limit = (u16)(trampoline_params - trampoline_gdt - 1);
 	params->gdt_base = (u32)(frame.v + (u64)(trampoline_gdt - trampoline_start));
-	params->entry32 = (u32)(frame.v + (u64)(trampoline_32 - trampoline_start));
-	params->entry64 = (u32)(frame.v + (u64)(trampoline_64 - trampoline_start));
+	params->entry32 = (struct far_pointer){(u32)(frame.v + (u64)(trampoline_32 - trampoline_start)), 0x08};
+	params->entry64 = (struct far_pointer){(u32)(frame.v + (u64)(trampoline_64 - trampoline_start)), 0x10};
 	params->boot_cr3 = (u32)image_to_hpa(boot_pml4).v;
 	params->efer = EFER_LME | (rdmsr(MSR_EFER) & EFER_NXE);
 	prepare_tables();

@@ -101,16 +101,6 @@ boot_entry:	cli
 
 ; Long mode there? edi = EFER to load. Else refuses.
 check_cpu:	mov	esi, IMG(msg_cpu)
-		pushfd
-		pop	eax
-		mov	ecx, eax
-		xor	eax, 1 << 21		; a CPU with CPUID can toggle EFLAGS.ID
-		push	eax
-		popfd
-		pushfd
-		pop	eax
-		cmp	eax, ecx
-		je	refuse
 		mov	eax, 0x80000000
 		cpuid
 		cmp	eax, 0x80000001
@@ -190,15 +180,7 @@ enter64:	mov	edi, edi
 		or	rdx, rcx
 		mov	rax, upper
 		jmp	rax
-upper:		lgdt	[rel gdt_pointer64]
-		mov	eax, 0x10
-		mov	ds, eax
-		mov	es, eax
-		mov	ss, eax
-		xor	eax, eax
-		mov	fs, eax
-		mov	gs, eax
-		mov	rsp, boot_stack_top
+upper:		mov	rsp, boot_stack_top	; the kernel's own GDT comes first of all in C
 		xor	ebp, ebp		; ends the backtrace
 		mov	rax, boot_main
 		call	rax
@@ -213,12 +195,9 @@ section .data
 align 8
 gdt:		dq 0
 		dq 0x00af9b000000ffff		; 0x08: 64-bit code
-		dq 0x00cf93000000ffff		; 0x10: data
 gdt_end:
 gdt_pointer32:	dw gdt_end - gdt - 1
 		dd 0				; physical, filled in above
-gdt_pointer64:	dw gdt_end - gdt - 1
-		dq gdt
 
 section .bss.page_tables nobits alloc write noexec align=4096
 boot_pml4:	resb 4096

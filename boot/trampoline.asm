@@ -23,21 +23,11 @@ trampoline_start:
 		xor	ebx, ebx
 		mov	bx, ax
 		shl	ebx, 4			; ebx = physical address of this page
-		mov	edi, [PARAM(AP_GDT_BASE)]
-		lidt	[AT(no_idt)]
-		sub	sp, sp
-		mov	ss, ax
-		mov	sp, AT(trampoline_end) + 64	; the GDT pointer is built on a stack in this page
-		push	edi
-		push	word gdt_end - trampoline_gdt - 1
-		mov	bp, sp
-		o32 lgdt [bp]
+		o32 lgdt [PARAM(AP_GDT_LIMIT)]
 		mov	eax, cr0
 		or	al, 1
 		mov	cr0, eax
-		push	dword 0x08
-		push	dword [PARAM(AP_ENTRY32)]
-		o32 retf
+		o32 jmp far [PARAM(AP_ENTRY32)]
 
 bits 32
 trampoline_32:	mov	eax, 0x18
@@ -53,10 +43,7 @@ trampoline_32:	mov	eax, 0x18
 		wrmsr
 		mov	eax, CR0_BOOT
 		mov	cr0, eax
-		lea	esp, [ebx + AT(trampoline_end) + 64]
-		push	dword 0x10
-		push	dword [ebx + PARAM(AP_ENTRY64)]
-		retf
+		jmp	far [ebx + PARAM(AP_ENTRY64)]
 
 bits 64
 trampoline_64:	mov	ebx, ebx
@@ -68,9 +55,6 @@ trampoline_gdt:	dq 0
 		dq 0x00cf9b000000ffff		; 0x08: 32-bit code
 		dq 0x00af9b000000ffff		; 0x10: 64-bit code
 		dq 0x00cf93000000ffff		; 0x18: data
-gdt_end:
-no_idt:		dw 0
-		dd 0
 align 8
 trampoline_params:
 		times AP_PARAMS_SIZE db 0
@@ -82,12 +66,6 @@ ap_start_image:	mov	rdi, [rbx + PARAM(AP_CPU)]
 		mov	rsp, [rbx + PARAM(AP_STACK_TOP)]
 		mov	rax, [rbx + PARAM(AP_KERNEL_CR3)]
 		mov	cr3, rax
-		xor	eax, eax
-		mov	ds, eax
-		mov	es, eax
-		mov	ss, eax
-		mov	fs, eax
-		mov	gs, eax
 		xor	ebp, ebp		; ends the backtrace
 		push	rbp			; as after a call
 		mov	rax, ap_main

@@ -18,7 +18,7 @@ void offsets_kernel(void)
 	OFFSET(TRAP_CS, trap_frame, cs);
 	DEFINE(SYS_CALLS, SYS_CALLS);
 	OFFSET(VCPU_REGS_GPR, vcpu_regs, gpr);
-	OFFSET(AP_GDT_BASE, ap_params, gdt_base);
+	OFFSET(AP_GDT_LIMIT, ap_params, gdt_limit);
 	OFFSET(AP_ENTRY32, ap_params, entry32);
 	OFFSET(AP_ENTRY64, ap_params, entry64);
 	OFFSET(AP_BOOT_CR3, ap_params, boot_cr3);

@@ -19,8 +19,6 @@ static u64 owner_bytes[FRAME_GUEST + 1];					  /* under lock */
 static u64 total_bytes;
 static u64 table_areas[BITMAP_WORDS(GIB_AREAS)]; /* [I] 1 GiB areas that have table entries */
 
-struct frame *frame_table(void) { return frames.table; }
-
 /* Each 1 GiB area with any RAM gets 2 MiB of table; all zeros, that is, reserved frames where no RAM is. */
 static void build_table(void)
 {

@@ -9,7 +9,6 @@
 
 #define ORDER_4K 0
 #define ORDER_2M 9
-#define ORDER_1G 18
 #define ORDER_MAX 18
 
 enum frame_owner {

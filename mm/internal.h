@@ -6,7 +6,6 @@
 
 /* The shared kernel tables: everything above DIRECT_BASE but the private slot. */
 struct pt *kernel_pt(void);
-struct frame *frame_table(void);
 
 /* ---- kmem.c, during mm_init ---- */
 /* Maps the first block, from which the tables themselves come, at DIRECT_BASE. */

@@ -32,7 +32,6 @@ static_assert(sizeof(struct slab) == 64, "objects of 64 bytes and more are align
 static spinlock_t lock;
 static struct buddy heap = {.max_order = ORDER_2M, .free_owner = FRAME_KERNEL}; /* under lock */
 static struct list partial[SLAB_CLASSES];					/* under lock */
-static u64 blocks;								/* [a] */
 static u64 direct; /* [I] 0 = the identity map */
 
 static struct {
@@ -43,7 +42,6 @@ static struct {
 
 hpa_t kva_to_hpa(const void *p) { return hpa((u64)p - direct); }
 void *hpa_to_kva(hpa_t a) { return (void *)(a.v + direct); }
-u64 kmem_bytes(void) { return __atomic_load_n(&blocks, __ATOMIC_RELAXED) * PAGE_2M; }
 
 void kmem_use_direct(void) { direct = DIRECT_BASE; }
 
@@ -64,7 +62,6 @@ static void map_block(u64 a)
 	ASSERT(entry && level == 2 && !(*entry & pt_host_format.present));
 	__atomic_store_n(entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
 			 __ATOMIC_RELEASE);
-	__atomic_fetch_add(&blocks, 1, __ATOMIC_RELAXED);
 }
 
 /* Before the switch of tables, the first block's own mapping is made by mm_init. */
@@ -102,7 +99,7 @@ u64 kmem_adopt(struct frame *table)
 	heap.table = table;
 	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used, PAGES_2M - early.used);
 	spin_unlock(&lock);
-	return kmem_bytes();
+	return early.count * PAGE_2M;
 }
 
 static bool grow(void)

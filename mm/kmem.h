@@ -21,5 +21,3 @@ void *hpa_to_kva(hpa_t a);
 
 /* For the kernel image (linked at KERNEL_BASE). */
 hpa_t image_to_hpa(const void *p);
-
-u64 kmem_bytes(void); /* heap blocks taken from the frame allocator */

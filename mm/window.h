@@ -8,7 +8,6 @@ struct cpu;
 
 enum window {
 	WINDOW_A,
-	WINDOW_B,
 	WINDOW_ZERO,	   /* of window_zero */
 	WINDOW_GUEST_WALK, /* from here on: held while a vCPU is loaded */
 	WINDOWS = 8

@@ -41,7 +41,6 @@ enum apic_reg {
 enum apic_delivery { /* ICR, LVT and MSI data bits 8-10 */
 	APIC_DM_FIXED = 0,
 	APIC_DM_LOWEST = 1,
-	APIC_DM_SMI = 2,
 	APIC_DM_NMI = 4,
 	APIC_DM_INIT = 5,
 	APIC_DM_STARTUP = 6,

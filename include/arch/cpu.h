@@ -32,7 +32,6 @@ enum cr4 {
 	CR4_UMIP = 1u << 11,
 	CR4_LA57 = 1u << 12,
 	CR4_VMXE = 1u << 13,
-	CR4_SMXE = 1u << 14,
 	CR4_FSGSBASE = 1u << 16,
 	CR4_PCIDE = 1u << 17,
 	CR4_OSXSAVE = 1u << 18,
@@ -66,7 +65,6 @@ enum rflags {
 	RFLAGS_RF = 1u << 16,
 	RFLAGS_VM = 1u << 17,
 	RFLAGS_AC = 1u << 18,
-	RFLAGS_ID = 1u << 21,
 };
 
 enum dr6 { DR6_HITS = 0xf /* B0-B3 */, DR6_BD = 1u << 13, DR6_BS = 1u << 14 };

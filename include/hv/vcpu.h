@@ -70,7 +70,6 @@ struct hv_mode {
 enum vcpu_kick_bits {
 	KICK_USER = 1,	  /* vcpu_kick: return to the monitor */
 	KICK_IRQ = 2,	  /* look at pending interrupts */
-	KICK_NPT = 4,	  /* flush the nested TLB */
 	KICK_STOP = 8,	  /* the VM or the domain is going away */
 	KICK_RESET = 16,  /* INIT or SIPI arrived */
 };

@@ -12,10 +12,8 @@ enum vmcb_intercept_exc { /* 008h: one bit a vector */
 enum vmcb_intercept1 { /* 00Ch */
 	INTERCEPT_INTR = 1u << 0,
 	INTERCEPT_NMI = 1u << 1,
-	INTERCEPT_SMI = 1u << 2,
 	INTERCEPT_INIT = 1u << 3,
 	INTERCEPT_VINTR = 1u << 4,
-	INTERCEPT_CR0_SEL = 1u << 5,
 	INTERCEPT_RDPMC = 1u << 15,
 	INTERCEPT_CPUID = 1u << 18,
 	INTERCEPT_RSM = 1u << 19,
@@ -52,7 +50,6 @@ enum vmcb_tlb_control { /* 05Ch */
 };
 
 enum vmcb_int_ctl { /* 060h */
-	V_TPR_MASK = 0xff,
 	V_IRQ = 1u << 8,
 	V_INTR_PRIO_SHIFT = 16,
 	V_IGN_TPR = 1u << 20,
@@ -69,7 +66,6 @@ enum vmcb_int_ctl { /* 060h */
 
 enum vmcb_clean { /* 0C0h: 1 = the field is as the CPU knows it */
 	CLEAN_I = 1u << 0,    /* intercepts, TSC offset, pause filter */
-	CLEAN_IOPM = 1u << 1, /* IOPM_BASE, MSRPM_BASE */
 	CLEAN_ASID = 1u << 2,
 	CLEAN_TPR = 1u << 3,  /* 060h */
 	CLEAN_NP = 1u << 4,   /* N_CR3, G_PAT */
@@ -96,10 +92,8 @@ enum vmexit {
 	VMEXIT_EXCP31 = 0x5f,
 	VMEXIT_INTR = 0x60,
 	VMEXIT_NMI = 0x61,
-	VMEXIT_SMI = 0x62,
 	VMEXIT_INIT = 0x63,
 	VMEXIT_VINTR = 0x64,
-	VMEXIT_CR0_SEL_WRITE = 0x65,
 	VMEXIT_RDPMC = 0x6f,
 	VMEXIT_CPUID = 0x72,
 	VMEXIT_RSM = 0x73,
@@ -114,13 +108,9 @@ enum vmexit {
 	VMEXIT_VMRUN = 0x80,
 	VMEXIT_VMMCALL = 0x81,
 	VMEXIT_VMLOAD = 0x82,
-	VMEXIT_VMSAVE = 0x83,
-	VMEXIT_STGI = 0x84,
-	VMEXIT_CLGI = 0x85,
 	VMEXIT_SKINIT = 0x86,
 	VMEXIT_WBINVD = 0x89,
 	VMEXIT_MONITOR = 0x8a,
-	VMEXIT_MWAIT = 0x8b,
 	VMEXIT_MWAIT_ARMED = 0x8c,
 	VMEXIT_XSETBV = 0x8d,
 	VMEXIT_RDPRU = 0x8e,
@@ -210,27 +200,13 @@ struct vmcb {
 
 static_assert(sizeof(struct vmcb_seg) == 16, "VMCB segment");
 static_assert(sizeof(struct vmcb) == 4096, "VMCB");
-static_assert(offsetof(struct vmcb, intercept1) == 0x00c, "VMCB");
-static_assert(offsetof(struct vmcb, iopm_base) == 0x040, "VMCB");
-static_assert(offsetof(struct vmcb, asid) == 0x058, "VMCB");
 static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
 static_assert(offsetof(struct vmcb, exit_code) == 0x070, "VMCB");
-static_assert(offsetof(struct vmcb, exit_int_info) == 0x088, "VMCB");
 static_assert(offsetof(struct vmcb, event_inj) == 0x0a8, "VMCB");
 static_assert(offsetof(struct vmcb, nested_cr3) == 0x0b0, "VMCB");
-static_assert(offsetof(struct vmcb, clean) == 0x0c0, "VMCB");
-static_assert(offsetof(struct vmcb, next_rip) == 0x0c8, "VMCB");
 static_assert(offsetof(struct vmcb, insn_bytes) == 0x0d1, "VMCB");
 static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
-static_assert(offsetof(struct vmcb, gdtr) == 0x460, "VMCB");
 static_assert(offsetof(struct vmcb, tr) == 0x490, "VMCB");
 static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
-static_assert(offsetof(struct vmcb, efer) == 0x4d0, "VMCB");
-static_assert(offsetof(struct vmcb, cr4) == 0x548, "VMCB");
-static_assert(offsetof(struct vmcb, dr7) == 0x560, "VMCB");
-static_assert(offsetof(struct vmcb, rip) == 0x578, "VMCB");
 static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
-static_assert(offsetof(struct vmcb, rax) == 0x5f8, "VMCB");
-static_assert(offsetof(struct vmcb, kernel_gs_base) == 0x620, "VMCB");
-static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB");
 static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
