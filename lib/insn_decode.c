@@ -186,36 +186,6 @@ static void decode_modrm(struct cursor *c, enum insn_mode mode, struct insn *out
 		decode_mem_32(c, mode, out);
 }
 
-/* VEX (C4, C5), EVEX (62) and XOP (8F): payload, opcode, ModRM, immediate. */
-static bool decode_vex(struct cursor *c, enum insn_mode mode, u8 lead, struct insn *out)
-{
-	u32 payload = lead == 0xc5 ? 1 : lead == 0x62 ? 3 : 2;
-	u8 first = peek(c), map = lead == 0xc5 ? 1 : first & (lead == 0x62 ? 7 : 0x1f);
-
-	u8 top = lead == 0x8f ? 10 : lead == 0x62 ? 6 : 3;
-
-	if (out->prefixes & ~INSN_P_ADDRSIZE || out->rex || map < 1 || map > top ||
-	    (lead == 0x62 && (map == 4 || first & 8)))
-		return false;
-	for (u32 i = 0; i < payload; i++) {
-		u8 b = (u8)take(c, 1);
-
-		if (lead == 0x62 && i == 1 && !(b & 4))
-			return false;
-	}
-	out->prefixes |= INSN_P_VEX;
-	out->opcode = (u8)take(c, 1);
-	if (map != 1 || out->opcode != 0x77)
-		decode_modrm(c, mode, out);
-	if (map == 1 && !(map_0f[out->opcode] & M) && (out->opcode != 0x77 || lead == 0x62))
-		return false;
-	if (map == 10)
-		take(c, 4);
-	else if (map == 3 || map == 8 || (map == 1 && map_0f[out->opcode] == MB))
-		take(c, 1);
-	return !c->over;
-}
-
 static void decode_imm(struct cursor *c, u8 form, struct insn *out)
 {
 	u32 z = out->op_size == 2 ? 2 : 4;
@@ -307,6 +277,14 @@ static bool decode_opcode(struct cursor *c, enum insn_mode mode, u8 b, struct in
 	return (*form & JZ) != JZ || mode != INSN_MODE_64 || !(out->prefixes & INSN_P_OPSIZE);
 }
 
+/* VEX (C4, C5), EVEX (62) and XOP (8F). Outside 64-bit mode the first three are LES, LDS, BOUND if they name memory. */
+static bool is_vector(u8 b, u8 next, enum insn_mode mode)
+{
+	if (b == 0xc4 || b == 0xc5 || b == 0x62)
+		return mode == INSN_MODE_64 || next >> 6 == 3;
+	return b == 0x8f && next & 0x18;
+}
+
 bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
 {
 	struct cursor c = {bytes, n < INSN_MAX ? n : INSN_MAX, 0, false};
@@ -321,23 +299,13 @@ bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
 	if (out->rex & 8)
 		out->op_size = 8;
 
-	bool vex = b == 0xc4 || b == 0xc5 || b == 0x62; /* LES, LDS, BOUND if it names memory */
-
-	if ((vex && (mode == INSN_MODE_64 || peek(&c) >> 6 == 3)) ||
-	    (b == 0x8f && peek(&c) & 0x18)) {
-		if (!decode_vex(&c, mode, b, out))
-			return false;
-	} else {
-		if (!decode_opcode(&c, mode, b, out, &form))
-			return false;
-		if (form & M)
-			decode_modrm(&c, mode, out);
-		if ((b == 0xf6 || b == 0xf7) && !(out->modrm & 0x30)) /* TEST */
-			form |= b == 0xf6 ? I8 : IZ;
-		decode_imm(&c, form, out);
-		if (!classify(out))
-			return false;
-	}
+	if (is_vector(b, peek(&c), mode) || !decode_opcode(&c, mode, b, out, &form))
+		return false;
+	if (form & M)
+		decode_modrm(&c, mode, out);
+	if ((b == 0xf6 || b == 0xf7) && !(out->modrm & 0x30)) /* TEST */
+		form |= b == 0xf6 ? I8 : IZ;
+	decode_imm(&c, form, out);
 	out->length = (u8)c.pos;
-	return !c.over;
+	return classify(out) && !c.over;
 }

@@ -27,7 +27,6 @@ enum insn_extend { INSN_EXTEND_NONE, INSN_EXTEND_ZERO, INSN_EXTEND_SIGN };
 
 enum insn_prefix {
 	INSN_P_LOCK = 1, INSN_P_REPNE = 2, INSN_P_REP = 4, INSN_P_OPSIZE = 8, INSN_P_ADDRSIZE = 16,
-	INSN_P_VEX = 32, /* VEX, EVEX or XOP: legacy meanings of map and opcode don't hold */
 };
 
 enum insn_map { INSN_MAP_1, INSN_MAP_0F, INSN_MAP_0F38, INSN_MAP_0F3A };
@@ -61,6 +60,6 @@ struct insn {
 
 /*
  * Decodes the instruction at bytes[0..n) (at most 15 are looked at). False: not an instruction that this
- * decoder knows, or it needs more than n bytes; *out is then undefined.
+ * decoder knows (VEX, EVEX and XOP forms are none: no CPU asks for their length), or it needs more than n bytes; *out is then undefined.
  */
 bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out);

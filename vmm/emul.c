@@ -464,8 +464,6 @@ static enum emul_result execute(struct emul *e)
 	const struct insn *in = &e->insn;
 	emul_fn fn = NULL;
 
-	if (in->prefixes & INSN_P_VEX)
-		return emul_unsupported(e, "vector instruction");
 	if (in->map == INSN_MAP_1)
 		fn = map_1[in->opcode];
 	else if (in->map == INSN_MAP_0F)
