@@ -138,7 +138,7 @@ static s64 hostinfo(u64 user, u64 n)
 	if (n != sizeof(i))
 		return -E_INVAL;
 	memset(&i, 0, sizeof(i));
-	i.cpus = acpi_facts.cpus;
+	i.cpus = MAX(acpi_facts.cpus, 1u);
 	i.cpus_up = cpu_count;
 	i.mem_total = frame_total();
 	i.mem_free = frame_free_bytes();
