@@ -72,6 +72,8 @@ PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
+TEST_PROGRAMS := stress
+stress_SRC  := tests/ring3/stress.c
 
 $(B)/ring3/%.o: %.c
 	@mkdir -p $(@D)
@@ -99,9 +101,9 @@ $(B)/programs/$(1): $(B)/$(1).elf
 	@mkdir -p $$(@D)
 	$(OBJCOPY) -O binary $$< $$@
 endef
-$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+$(foreach p,$(PROGRAMS) $(TEST_PROGRAMS),$(eval $(call program,$(p))))
 
-programs: $(B)/programs.cpio ## init and the archive of the other ring-3 programs
+programs: $(B)/programs.cpio $(TEST_PROGRAMS:%=$(B)/programs/%) ## init and the archive of the other ring-3 programs
 $(B)/programs.cpio: $(PROGRAMS:%=$(B)/programs/%)
 	cd $(B)/programs && printf '%s\n' $(filter-out init,$(PROGRAMS)) | cpio --quiet -o -H newc -R 0:0 > ../programs.cpio
 

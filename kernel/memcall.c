@@ -5,7 +5,8 @@
 
 static void revoke(struct object *o)
 {
-	mem_unmap_all(container_of(o, struct mem, obj));
+	while (!mem_unmap_step(container_of(o, struct mem, obj)))
+		preempt_point();
 }
 
 static bool destroy_step(struct object *o)

@@ -67,12 +67,12 @@ void smp_quiesce(void)
 {
 	u64 seq = __atomic_add_fetch(&quiesce_request, 1, __ATOMIC_SEQ_CST);
 
+	/* This CPU too: the thread may go on elsewhere at any preemption point. */
 	for (u32 i = 0; i < cpu_count; i++)
-		if (cpus[i]->up && cpus[i] != this_cpu())
+		if (cpus[i]->up)
 			smp_ipi(i, IPI_QUIESCE);
 	for (u32 i = 0; i < cpu_count; i++)
-		while (cpus[i]->up && cpus[i] != this_cpu() &&
-		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
+		while (cpus[i]->up && __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
 			preempt_point();
 }
 

@@ -42,14 +42,14 @@ static void vm_revoke(struct object *o)
 		d->vm = NULL;
 	spin_unlock(&d->lock);
 	vcpu_stop_all(vm);
+	/* Before the epoch: who finds the VM through an object's list must not find it freed. */
+	vm_slots_drop(vm);
 }
 
 static bool vm_destroy_step(struct object *o)
 {
 	struct vm *vm = vm_of(o);
 
-	if (!vm_slots_drop_step(vm))
-		return false;
 	if (vm->npt.root && !pt_destroy_step(&vm->npt, NPT_END))
 		return false;
 	hv_ops->vm_fini(vm);

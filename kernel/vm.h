@@ -15,7 +15,7 @@ enum vm_fault {
 /* A nested page fault: fills in the page from the slot, the largest that fits. */
 enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write);
 
-/* Drops every slot; for the destruction of the VM, whose vCPUs are gone. At most one slot a call; true when done. */
-bool vm_slots_drop_step(struct vm *vm);
+/* Drops every slot, when the VM was revoked: none is added any more, and no vCPU enters the guest. */
+void vm_slots_drop(struct vm *vm);
 /* Nested entries were removed: returns when no vCPU runs with a nested TLB from before. */
 void vm_npt_flush(struct vm *vm);

@@ -189,18 +189,18 @@ static void remove_slot(struct vm *vm, struct vm_slot_entry *s)
 	spin_lock(&vm->slot_lock);
 }
 
-bool vm_slots_drop_step(struct vm *vm)
+void vm_slots_drop(struct vm *vm)
 {
-	struct mem *mem = NULL;
+	for (u32 i = 0; i < VM_SLOTS; i++) {
+		struct mem *mem = NULL;
 
-	spin_lock(&vm->slot_lock);
-	for (u32 i = 0; i < VM_SLOTS && !mem; i++)
+		spin_lock(&vm->slot_lock);
 		if (vm->slot[i].mem)
 			mem = detach(&vm->slot[i]);
-	spin_unlock(&vm->slot_lock);
-	if (mem)
-		object_put(&mem->obj);
-	return !mem;
+		spin_unlock(&vm->slot_lock);
+		if (mem)
+			object_put(&mem->obj);
+	}
 }
 
 /* ---- vm_slot_set ---- */
@@ -224,7 +224,7 @@ static bool overlaps(const struct vm *vm, u32 except, const struct vm_slot *n)
 	return false;
 }
 
-/* False: the object was revoked meanwhile. A revocation that comes later finds the entry in the list. */
+/* False: the object or the VM was revoked meanwhile. A revocation that comes later finds the entry. */
 static bool attach(struct vm *vm, struct vm_slot_entry *s, const struct vm_slot *n, struct mem *m)
 {
 	bool dead;
@@ -236,7 +236,7 @@ static bool attach(struct vm *vm, struct vm_slot_entry *s, const struct vm_slot 
 	s->link = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
 	s->link.prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);
 	spin_lock(&m->lock);
-	dead = __atomic_load_n(&m->obj.dead, __ATOMIC_SEQ_CST);
+	dead = __atomic_load_n(&m->obj.dead, __ATOMIC_SEQ_CST) || __atomic_load_n(&vm->obj.dead, __ATOMIC_SEQ_CST);
 	if (!dead)
 		list_push_back(&m->mappings, &s->link.mem_link);
 	spin_unlock(&m->lock);

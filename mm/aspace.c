@@ -41,9 +41,14 @@ void aspace_switch(struct aspace *as)
 	write_cr3(aspace_cr3(as));
 }
 
+u64 aspace_active(struct aspace *as)
+{
+	return __atomic_fetch_or(&as->active, 0, __ATOMIC_SEQ_CST);
+}
+
 static void flush(struct aspace *as)
 {
-	u64 mask = __atomic_load_n(&as->active, __ATOMIC_SEQ_CST);
+	u64 mask = aspace_active(as);
 
 	if (mask)
 		up_tlb_flush(as, mask);
@@ -270,7 +275,7 @@ static void unmap_first(struct mem *m)
 		return;
 	}
 	spin_unlock(&m->lock);
-	active = take_out(as, map) ? __atomic_load_n(&as->active, __ATOMIC_SEQ_CST) : 0;
+	active = take_out(as, map) ? aspace_active(as) : 0;
 	kmem_free(as->quota, map, sizeof(*map));
 	spin_unlock(&as->lock);
 	/* From here on `as` is there only if it was active: then it outlives this stay in the kernel. */
@@ -279,15 +284,17 @@ static void unmap_first(struct mem *m)
 	object_put(&m->obj);
 }
 
-void mem_unmap_all(struct mem *m)
+bool mem_unmap_step(struct mem *m)
 {
-	for (;;) {
-		spin_lock(&m->lock);
-		if (list_empty(&m->mappings))
-			break;
+	bool done;
+
+	spin_lock(&m->lock);
+	done = list_empty(&m->mappings);
+	if (done)
+		spin_unlock(&m->lock);
+	else
 		unmap_first(m);
-	}
-	spin_unlock(&m->lock);
+	return done;
 }
 
 bool aspace_clear_step(struct aspace *as)

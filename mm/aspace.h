@@ -50,6 +50,8 @@ bool aspace_destroy_step(struct aspace *as);
  */
 void aspace_switch(struct aspace *as);
 u64 aspace_cr3(const struct aspace *as);
+/* CPUs that may hold entries of it: asked after its tables were changed, which a CPU that loads it now sees. */
+u64 aspace_active(struct aspace *as);
 /*
  * Before this CPU loads the CR3 of next, without leaving the kernel in between: keeps the masks. That the old space's
  * bit goes a moment early is safe: this CPU touches no user address before the load, and an address space is destroyed
@@ -67,8 +69,11 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) __must_check;
 void aspace_unmap_kernel_page(struct aspace *as, u64 va);
 
-/* The object is dead already, so that none is added. Every mapping of it, in address spaces and VM slots, is gone and flushed on return. */
-void mem_unmap_all(struct mem *m);
+/*
+ * The object is dead already, so that none is added. Removes one mapping of it, from an address space or a VM's slots;
+ * true when none is left, flushed everywhere.
+ */
+bool mem_unmap_step(struct mem *m);
 
 /* ---- Private slot ---- */
 

@@ -76,7 +76,7 @@ void kpriv_free(struct aspace *as, void *p, u32 pages)
 	if (pt_unmap(&as->pt, va, pages * PAGE_SIZE, &flush))
 		ASSERT(!"a page of 4 KiB is not split");
 	spin_unlock(&as->lock);
-	active = __atomic_load_n(&as->active, __ATOMIC_SEQ_CST);
+	active = aspace_active(as);
 	if (active)
 		up_tlb_flush(as, active);
 	for (u32 i = 0; i < pages; i++)

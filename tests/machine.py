@@ -17,11 +17,13 @@ class TestError(Exception):
     """A test's failure, in one line."""
 
 
-def mkimage(output, args="", modules=(), definitions=(), kernel=None):
+def mkimage(output, args="", modules=(), definitions=(), kernel=None, init=None):
     """Composes an image. modules: (name, path); definitions: (file name, text), written beside the image."""
     command = [os.path.join(ROOT, "tools/mkimage"), "-o", output, "--args", args]
     if kernel:
         command += ["--kernel", kernel]
+    if init:
+        command += ["--init", init]
     for name, path in modules:
         command += ["--module", f"{name}={path}"]
     folder = output + ".vms"

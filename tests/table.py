@@ -54,4 +54,5 @@ BOOTS = [
     ("reboot", "svm-qemu", "reboot", 240),
     ("image-size", "host", "image_size", 120),
     ("image-errors", "host", "image_errors", 120),
+    ("ring3-stress", "svm-qemu", "ring3_stress", 600),
 ]

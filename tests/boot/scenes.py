@@ -318,3 +318,16 @@ def image_errors(scene):
                            capture_output=True, text=True, check=False)
         if r.returncode != 1 or expected not in r.stderr:
             raise TestError(f"{' '.join(arguments)}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")
+
+
+# ---- Programs against the kernel ----
+
+def ring3_stress(scene):
+    """Random system calls from several domains; then quotas and memory are what they were."""
+    image = mkimage(scene.base + ".iso", "exitport=0xf4 loglevel=error", init=f"{BUILD}/programs/stress")
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect(r"^stress: seed=\d+", 60)
+        m.expect_exit(0, scene.limit)
+        expect_status(m, "stress: PASS")
+        if " error: " in m.output():
+            raise TestError("the kernel logged an error")
