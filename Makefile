@@ -15,7 +15,15 @@ NASM   := nasm
 LD     := ld
 OBJCOPY := objcopy
 DEBUG  ?= 0
+V      ?= 0
 BENCH_BUILD ?= 0
+
+# A line a file; V=1 shows the commands.
+ifeq ($(V),1)
+say =
+else
+say = @printf '  %-8s %s\n' $(1) $(2);
+endif
 
 WARN   := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
 COMMON := -std=gnu11 -O2 -g -I. -Iinclude -ffreestanding -fno-strict-aliasing -fno-stack-protector \
@@ -45,25 +53,25 @@ R0_OBJ  := $(R0_SRC:%.c=$(B)/ring0/%.o) $(R0_ASM:%.asm=$(B)/ring0/%.asm.o)
 
 $(B)/ring0/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(R0_CFLAGS) -c $< -o $@
+	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -c $< -o $@
 
 # Structure offsets for assembly: kernel/offsets.c compiled to assembly text, its markers turned into %defines.
 $(B)/ring0/offsets.inc: kernel/offsets.c
 	@mkdir -p $(@D)
-	$(CC) $(R0_CFLAGS) -MT $@ -S $< -o $(@:.inc=.s)
-	sed -nE 's/.*->([A-Z0-9_]+) \$$?(-?[0-9]+).*/%define \1 \2/p' $(@:.inc=.s) > $@
+	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -MT $@ -S $< -o $(@:.inc=.s)
+	@sed -nE 's/.*->([A-Z0-9_]+) \$$?(-?[0-9]+).*/%define \1 \2/p' $(@:.inc=.s) > $@
 
 $(B)/ring0/%.asm.o: %.asm $(B)/ring0/offsets.inc
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. -MD $(@:.o=.d) -MP $< -o $@
+	$(call say,NASM,$@) $(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. -MD $(@:.o=.d) -MP $< -o $@
 
 # Linked twice: the second time with the symbol table for backtraces, made from the first.
 kernel: $(B)/kernel.elf ## the ring-0 ELF
 $(B)/kernel.elf: $(R0_OBJ) linker.ld tools/symtab.py
-	$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) -o $@.1
-	python3 tools/symtab.py $@.1 > $(B)/ring0/symtab.c
-	$(CC) $(R0_CFLAGS) -c $(B)/ring0/symtab.c -o $(B)/ring0/symtab.o
-	$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) $(B)/ring0/symtab.o -o $@
+	$(call say,LD,$@) $(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) -o $@.1
+	@python3 tools/symtab.py $@.1 > $(B)/ring0/symtab.c
+	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -c $(B)/ring0/symtab.c -o $(B)/ring0/symtab.o
+	$(call say,LD,$@) $(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --build-id=none -T linker.ld $(R0_OBJ) $(B)/ring0/symtab.o -o $@
 
 # ---- Ring 3: one flat image a program ----
 R3_LIB_SRC := $(filter-out lib/insn_decode.c,$(wildcard lib/*.c)) $(wildcard user/*.c)
@@ -77,11 +85,11 @@ stress_SRC  := tests/ring3/stress.c
 
 $(B)/ring3/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(R3_CFLAGS) -c $< -o $@
+	$(call say,CC,$@) $(CC) $(R3_CFLAGS) -c $< -o $@
 
 $(B)/ring3/%.asm.o: %.asm
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -F dwarf -I. $< -o $@
+	$(call say,NASM,$@) $(NASM) -f elf64 -g -F dwarf -I. $< -o $@
 
 # ACPI tables of the guest platform: ASL through iasl, AML into C arrays.
 VMM_ACPI := $(patsubst vmm/acpi/%.asl,$(B)/ring3/vmm/acpi/%.o,$(wildcard vmm/acpi/*.asl))
@@ -96,16 +104,16 @@ ifeq ($(1),vmm)
 vmm_OBJ += $$(VMM_ACPI) $(B)/ring3/lib/insn_decode.o
 endif
 $(B)/$(1).elf: $$($(1)_OBJ) user/program.ld
-	$(LD) -nostdlib --gc-sections -z max-page-size=0x1000 -z noexecstack --build-id=none -T user/program.ld $$($(1)_OBJ) -o $$@
+	$$(call say,LD,$$@) $(LD) -nostdlib --gc-sections -z max-page-size=0x1000 -z noexecstack --build-id=none -T user/program.ld $$($(1)_OBJ) -o $$@
 $(B)/programs/$(1): $(B)/$(1).elf
 	@mkdir -p $$(@D)
-	$(OBJCOPY) -O binary $$< $$@
+	$$(call say,OBJCOPY,$$@) $(OBJCOPY) -O binary $$< $$@
 endef
 $(foreach p,$(PROGRAMS) $(TEST_PROGRAMS),$(eval $(call program,$(p))))
 
 programs: $(B)/programs.cpio $(TEST_PROGRAMS:%=$(B)/programs/%) ## init and the archive of the other ring-3 programs
 $(B)/programs.cpio: $(PROGRAMS:%=$(B)/programs/%)
-	cd $(B)/programs && printf '%s\n' $(filter-out init,$(PROGRAMS)) | cpio --quiet -o -H newc -R 0:0 > ../programs.cpio
+	@cd $(B)/programs && printf '%s\n' $(filter-out init,$(PROGRAMS)) | cpio --quiet -o -H newc -R 0:0 > ../programs.cpio
 
 # ---- Host unit tests: tests/host/test_NAME.c, whose first lines name what it is linked with:
 #      // SOURCES: mm/pt.c lib/rbtree.c      // LIBS: -lZydis
@@ -115,7 +123,7 @@ HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,u
 host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
 $(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
 	@mkdir -p $(@D)
-	$(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
+	$(call say,CC,$@) $(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
 
 clean: ## removes build/
 	rm -rf $(B)
