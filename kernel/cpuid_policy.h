@@ -1,11 +1,11 @@
 /*
  * What CPUID tells guests: an allow list. A feature that is not listed is masked, and so is one that needs
- * handling that we don't have (AMX, CET, XSAVES, MPX, SGX, LA57, nested virtualization, MWAIT).
+ * handling that we don't have (AVX-512, AMX, CET, XSAVES, MPX, SGX, LA57, nested virtualization, MWAIT).
  */
 #pragma once
 
 #include "hv/facts.h"
-#include "hv/vcpu.h"
+#include "hv/vendor.h"
 #include "hv/x86.h"
 
 #define CPUID_ROWS 64
@@ -18,8 +18,7 @@ enum cpuid_dynamic {
 	CPUID_STATIC,
 	CPUID_FEATURES,	 /* leaf 1: APIC id, OSXSAVE */
 	CPUID_TOPOLOGY,	 /* leaf 0xB: x2APIC id */
-	CPUID_XSAVE_STD, /* leaf 0xD.0: ebx = size for the current XCR0 */
-	CPUID_XSAVE_COMPACT, /* leaf 0xD.1: the same in compacted form */
+	CPUID_XSAVE,	 /* leaf 0xD.0 and 0xD.1: ebx = size for the current XCR0 */
 };
 
 struct cpuid_row {
@@ -32,20 +31,16 @@ struct cpuid_row {
 /* [I] after cpuid_policy_build */
 struct cpuid_policy {
 	u32 rows;
-	struct cpuid_row row[CPUID_ROWS]; /* sorted */
+	struct cpuid_row row[CPUID_ROWS]; /* sub-leaves of a leaf in order */
 	u8 first[3][CPUID_GROUP];	  /* row number + 1 of a leaf's first row; 0 = none */
-	u64 xcr0;			  /* bits that a guest may set; 0 = no XSAVE */
-	u64 cr4;			  /* bits that a guest may set */
-	u64 efer;
+	u32 xsave_bytes;		  /* with all components */
 };
 
 typedef struct cpuid (*cpuid_fn)(u32 leaf, u32 subleaf);
 
 /* Pure: everything comes from f and host(). */
-void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_facts *f, cpuid_fn host);
-
-/* What an XSAVE area takes for the components of xcr0. */
-u32 cpuid_xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact);
+void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const struct cpu_facts *f,
+			cpuid_fn host);
 
 /* The row that answers, or NULL: zeros. */
 const struct cpuid_row *cpuid_policy_find(const struct cpuid_policy *p, u32 leaf, u32 subleaf);

@@ -8,14 +8,11 @@
 #include "hv/up.h"
 #include "hv/vcpu.h"
 
-/* What a guest may enable: x87, SSE, AVX, AVX-512 and PKRU, as far as the CPU has them. */
-u64 fpu_xcr0_allowed(const struct cpu_facts *f);
-
 /*
  * vcpu_get and vcpu_set of the FPU group: FPU_STATE_BYTES in the standard XSAVE format. The area may be
  * hostile: fpu_set takes a copy of it that no XRSTOR refuses. Interrupts off; if v is loaded, it is on
- * this CPU. fpu_set: -E_INVAL for components that the guest can't have; then nothing changes.
+ * this CPU. fpu_state_valid: it has no components that the guest can't have; before fpu_set.
  */
-#define FPU_STATE_BYTES 2696u
 void fpu_get(struct vcpu *v, u8 *area);
-int fpu_set(struct vcpu *v, const u8 *area) __must_check;
+bool fpu_state_valid(const u8 *area);
+void fpu_set(struct vcpu *v, const u8 *area);

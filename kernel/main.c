@@ -108,7 +108,7 @@ static void start_virtualization(void)
 		log_warn("virt: this machine cannot run VMs: %s", why);
 		return;
 	}
-	if (svm_ops.init(&cpu_facts) || svm_ops.cpu_enable(this_cpu())) {
+	if (svm_ops.cpu_enable(this_cpu())) {
 		log_error("virt: %s cannot be switched on; no VM can run", svm_ops.name);
 		return;
 	}

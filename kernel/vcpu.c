@@ -128,7 +128,7 @@ static void take_reset(struct vcpu *v)
 	u32 sipi;
 
 	if (__atomic_exchange_n(&l->init, 0, __ATOMIC_ACQ_REL))
-		vcpu_state_init(v);
+		vcpu_state_init(v, true);
 	sipi = __atomic_exchange_n(&l->sipi_vector, 0, __ATOMIC_ACQ_REL);
 	if (sipi && v->activity == VCPU_WAIT_SIPI)
 		vcpu_state_sipi(v, (u8)sipi);
@@ -399,8 +399,10 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	r = vlapic_init(v);
 	if (!r)
 		r = hv_ops->vcpu_init(v);
-	if (!r)
-		r = aspace_map_kernel_page(&d->aspace, run_va, v->run, PROT_R | PROT_W);
+	if (r)
+		return r;
+	vcpu_state_init(v, false);
+	r = aspace_map_kernel_page(&d->aspace, run_va, v->run, PROT_R | PROT_W);
 	if (!r)
 		v->run_va = run_va;
 	return r;
@@ -427,11 +429,10 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	object_get(&vm->obj);
 	v->vm = vm;
 	v->index = (u32)index;
-	v->cpu = v->ext_vector = -1;
+	v->cpu = -1;
 	v->tsc_offset = -vm->tsc_base;
 	v->misc_enable = 1;	   /* fast strings */
 	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
-	v->activity = index ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
 	__atomic_fetch_add(&vm->vcpus, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&vm->owner->vcpu_count, 1, __ATOMIC_RELAXED);
 	r = vcpu_init(v, args->a[2]);

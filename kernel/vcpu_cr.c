@@ -3,14 +3,12 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/cpuid_policy.h"
 #include "kernel/guest_walk.h"
 #include "kernel/vcpu_run.h"
 
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define DR_ALL 0xffffffffull
 #define DR7_GD (1ull << 13)
-#define XCR0_AVX512 0xe0ull
 
 static bool code_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
 
@@ -50,13 +48,6 @@ bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value)
 	return true;
 }
 
-bool xcr0_check(u64 allowed, u64 value)
-{
-	if (value & ~allowed || !(value & 1) || ((value & 4) && !(value & 2)))
-		return false;
-	return !(value & XCR0_AVX512) || ((value & XCR0_AVX512) == XCR0_AVX512 && (value & 4));
-}
-
 /* ---- EFER ---- */
 
 u64 vcpu_efer_read(struct vcpu *v)
@@ -72,7 +63,7 @@ bool vcpu_efer_write(struct vcpu *v, u64 value)
 	struct hv_mode m;
 
 	hv_ops->read_mode(v, &m);
-	if (!efer_check(&m, cpuid_policy.efer, &value))
+	if (!efer_check(&m, guest_bits.efer, &value))
 		return false;
 	hv_ops->set_cr(v, CR_EFER, value);
 	return true;
@@ -92,7 +83,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 	case 3:
 		break;
 	case 4:
-		if (!cr4_check(m, cpuid_policy.cr4, value))
+		if (!cr4_check(m, guest_bits.cr4, value))
 			return false;
 		break;
 	case 8:
@@ -277,7 +268,7 @@ void vcpu_exit_xsetbv(struct vcpu *v)
 		vcpu_fault(v, EXC_UD);
 		return;
 	}
-	if (m.cpl || (u32)gpr[GPR_RCX] || !xcr0_check(cpuid_policy.xcr0, value)) {
+	if (m.cpl || (u32)gpr[GPR_RCX] || !fpu_xcr0_valid(value)) {
 		vcpu_fault(v, EXC_GP);
 		return;
 	}

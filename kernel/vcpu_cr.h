@@ -7,7 +7,6 @@
 bool cr0_check(const struct hv_mode *m, u64 *value);
 bool cr4_check(const struct hv_mode *m, u64 allowed, u64 value);
 bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value);
-bool xcr0_check(u64 allowed, u64 value);
 
 /* IA32_EFER as the guest's RDMSR and WRMSR see it; write: false = #GP. */
 u64 vcpu_efer_read(struct vcpu *v);

@@ -36,7 +36,7 @@ void vcpu_skip(struct vcpu *v, u32 length)
 enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
 {
 	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
-	hv_ops->dump(v);
+	vcpu_dump(v);
 	v->broken = true;
 	v->run->exit = RUN_EXIT_INTERNAL;
 	v->run->internal.code = code;
@@ -299,8 +299,6 @@ static enum vcpu_step exit_exception(struct vcpu *v)
 	const struct hv_exit *x = &v->exit;
 	u32 event = HV_EVENT_VALID | HV_EVENT_EXCEPTION | x->exception.vector;
 
-	if (x->exception.vector == EXC_PF)
-		v->priv->regs.cr2 = x->exception.address;
 	hv_ops->inject(v, event | (x->exception.has_error ? HV_EVENT_ERROR : 0), x->exception.error);
 	return STEP_CONTINUE;
 }

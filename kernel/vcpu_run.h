@@ -23,6 +23,9 @@ void vcpu_skip(struct vcpu *v, u32 length);
  */
 u32 vcpu_insn_length(struct vcpu *v);
 
+/* All state to the log, as notice lines. */
+void vcpu_dump(struct vcpu *v);
+
 /* Fills the run page; STEP_USER. */
 enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why);
 
@@ -36,8 +39,8 @@ void vcpu_load(struct vcpu *v);
 int vcpu_claim(struct vcpu *v) __must_check;
 void vcpu_release(struct vcpu *v);
 
-/* State after INIT, and the start by SIPI (kernel/vcpu_state.c). */
-void vcpu_state_init(struct vcpu *v);
+/* State after reset or INIT, and the start by SIPI (kernel/vcpu_state.c). */
+void vcpu_state_init(struct vcpu *v, bool init);
 void vcpu_state_sipi(struct vcpu *v, u8 vector);
 
 /* Keys of messages that are logged once a VM; MSR numbers are the other keys. */

@@ -12,7 +12,6 @@
 #include "mm/ucopy.h"
 
 #define GROUPS_VENDOR (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
-#define FPU_XSTATE_BV 512
 #define HEAD_BYTES offsetof(struct vcpu_state, fpu)
 
 static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }
@@ -68,14 +67,11 @@ s64 sys_vcpu_get(struct object *obj, const struct sys_args *args)
 /* What the back-end does not check. */
 static bool valid(const struct vcpu_state *s)
 {
-	u64 bv, allowed = cpu_facts.xsave ? fpu_xcr0_allowed(&cpu_facts) : 3;
-
 	if ((s->groups & STATE_EVENT) && s->event.activity > VCPU_WAIT_SIPI)
 		return false;
 	if ((s->groups & STATE_CR) && s->cr8 > 15)
 		return false;
-	memcpy(&bv, s->fpu + FPU_XSTATE_BV, sizeof(bv));
-	if ((s->groups & STATE_FPU) && bv & ~allowed)
+	if ((s->groups & STATE_FPU) && !fpu_state_valid(s->fpu))
 		return false;
 	return !(s->groups & STATE_APIC) || vlapic_state_valid(s);
 }
@@ -105,7 +101,9 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 		v->activity = s->event.activity;
 		v->nmi_pending = s->event.nmi_pending;
 	}
-	return groups & STATE_FPU ? fpu_set(v, s->fpu) : 0;
+	if (groups & STATE_FPU)
+		fpu_set(v, s->fpu);
+	return 0;
 }
 
 s64 sys_vcpu_set(struct object *obj, const struct sys_args *args)
@@ -139,19 +137,22 @@ static void real_mode_segments(struct vcpu_state *s)
 	s->gdtr = s->idtr = (struct table_state){0, 0xffff, 0};
 }
 
-void vcpu_state_init(struct vcpu *v)
+void vcpu_state_init(struct vcpu *v, bool init)
 {
 	struct vcpu_state *s = v->scratch;
 	u32 groups = STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT;
+	u64 cr0 = CR0_CD | CR0_NW;
 	int r;
 
 	hv_ops->get_state(v, s, groups);
+	if (init)
+		cr0 &= s->cr0;
 	memset(s->gpr, 0, sizeof(s->gpr));
 	s->gpr[GPR_RDX] = 0x600;
 	s->rip = 0xfff0;
 	s->rflags = RFLAGS_FIXED;
 	real_mode_segments(s);
-	s->cr0 = CR0_ET | (s->cr0 & (CR0_CD | CR0_NW));
+	s->cr0 = CR0_ET | cr0;
 	s->cr2 = s->cr3 = s->cr4 = s->cr8 = s->efer = 0;
 	memset(s->dr, 0, sizeof(s->dr));
 	s->dr6 = 0xffff0ff0;
@@ -159,7 +160,7 @@ void vcpu_state_init(struct vcpu *v)
 	memset(&s->event, 0, sizeof(s->event));
 	r = hv_ops->set_state(v, s, groups);
 	ASSERT(!r);
-	vlapic_reset(v, true);
+	vlapic_reset(v, init);
 	v->nmi_pending = false;
 	v->ext_vector = -1;
 	v->activity = v->apic_base & APIC_BASE_BSP ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
@@ -177,4 +178,40 @@ void vcpu_state_sipi(struct vcpu *v, u8 vector)
 	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG);
 	ASSERT(!r);
 	v->activity = VCPU_RUNNABLE;
+}
+
+/* ---- Dump ---- */
+
+/* Runs of 8-byte fields of struct vcpu_state. */
+static const char *const general_names[] = {
+	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+	"rip", "rflags",
+};
+static const char *const control_names[] = {
+	"cr0", "cr2", "cr3", "cr4", "cr8", "efer", "xcr0", "dr0", "dr1", "dr2", "dr3", "dr6", "dr7",
+	"star", "lstar", "cstar", "sfmask", "kernel_gs", "sysenter_cs", "sysenter_esp", "sysenter_eip", "pat",
+};
+static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
+static_assert(offsetof(struct vcpu_state, msr.pat) - offsetof(struct vcpu_state, cr0) ==
+	      (ARRAY_SIZE(control_names) - 1) * sizeof(u64), "a name for each field");
+
+static void dump_fields(const u64 *field, const char *const *name, u32 n)
+{
+	for (u32 i = 0; i < n; i += 2)
+		log_notice("vcpu:   %-12s %016lx  %-12s %016lx", name[i], field[i], name[i + 1], field[i + 1]);
+}
+
+void vcpu_dump(struct vcpu *v)
+{
+	struct vcpu_state *s = v->scratch;
+
+	hv_ops->get_state(v, s, GROUPS_VENDOR);
+	dump_fields(s->gpr, general_names, ARRAY_SIZE(general_names));
+	dump_fields(&s->cr0, control_names, ARRAY_SIZE(control_names));
+	for (u32 i = 0; i < SEGS; i++)
+		log_notice("vcpu:   %-4s %04x attr %03x limit %08x base %016lx", segment_names[i], s->seg[i].selector,
+			   s->seg[i].attr, s->seg[i].limit, s->seg[i].base);
+	log_notice("vcpu:   gdtr %016lx %04x  idtr %016lx %04x", s->gdtr.base, s->gdtr.limit, s->idtr.base,
+		   s->idtr.limit);
+	hv_ops->dump(v);
 }

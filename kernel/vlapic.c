@@ -400,7 +400,6 @@ int vlapic_init(struct vcpu *v)
 
 	if (r)
 		return r;
-	v->lapic.id = v->index;
 	vlapic_reset(v, false);
 	return 0;
 }

@@ -13,13 +13,14 @@
 
 #define NPT_END (1ull << 48)
 
+struct guest_bits guest_bits;
 static u32 vm_ids; /* [a] */
 
 static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
 
 void vm_start(void)
 {
-	cpuid_policy_build(&cpuid_policy, &cpu_facts, cpuid);
+	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
 }
 
 bool vm_log_once(struct vm *vm, u32 key)
@@ -52,8 +53,7 @@ static bool vm_destroy_step(struct object *o)
 
 	if (vm->npt.root && !pt_destroy_step(&vm->npt, NPT_END))
 		return false;
-	hv_ops->vm_fini(vm);
-	object_free(o, vm, hv_ops->vm_size);
+	object_free(o, vm, sizeof(*vm));
 	return true;
 }
 
@@ -68,8 +68,6 @@ static int vm_init(struct vm *vm)
 	struct domain *d = vm->owner;
 	int r = pt_init(&vm->npt, hv_ops->nested_format, vm->obj.quota);
 
-	if (!r)
-		r = hv_ops->vm_init(vm);
 	if (r)
 		return r;
 	spin_lock(&d->lock);
@@ -91,7 +89,7 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 		return -E_NODEV;
 	if (d->vm)
 		return -E_EXIST;
-	vm = kmem_alloc(&d->quota, hv_ops->vm_size);
+	vm = kmem_alloc(&d->quota, sizeof(*vm));
 	if (!vm)
 		return -E_NOMEM;
 	object_init(&vm->obj, OBJ_VM, &d->quota);

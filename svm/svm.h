@@ -6,17 +6,6 @@
 #include "hw/vmcb.h"
 #include "mm/aspace.h"
 
-/* Optional features in use; [I] after svm_init. */
-struct svm_caps {
-	bool nrip, decode_assists, flush_by_asid, vmcb_clean, pause_filter;
-	u32 max_asid;	  /* ASIDs 1..max_asid */
-	u64 cr4_mask;	  /* bits that a guest may set */
-	u64 efer_mask;
-	u8 phys_bits;
-	bool xsave, rdtscp;
-};
-extern struct svm_caps svm_caps;
-
 /* Per CPU, by its id; owned by that CPU. */
 struct svm_cpu {
 	u64 asid_generation; /* vCPUs with an older one take a new ASID */
@@ -27,12 +16,6 @@ struct svm_cpu {
 	u64 host_tsc_aux;
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];
-
-struct svm_vm {
-	struct vm vm;
-	u8 *msrpm; /* [I] 8 KiB */
-	hpa_t msrpm_hpa;
-};
 
 enum svm_nmi {
 	SVM_NMI_OPEN,
@@ -60,29 +43,37 @@ struct svm_vcpu {
 	u64 tsc_aux;	      /* [v] while not loaded */
 };
 
-static inline struct svm_vm *to_svm_vm(struct vm *vm) { return container_of(vm, struct svm_vm, vm); }
 static inline struct svm_vcpu *to_svm(struct vcpu *v) { return container_of(v, struct svm_vcpu, vcpu); }
+
+/* 1..svm_max_asid() are for guests. */
+static inline u32 svm_max_asid(void) { return cpu_facts.svm_asids - 1; }
 
 /* Fields of this group were changed: the CPU must read them again. */
 static inline void svm_dirty(struct svm_vcpu *s, enum vmcb_clean group) { s->vmcb->clean &= ~(u32)group; }
 
+static inline void svm_intercept(struct svm_vcpu *s, enum vmexit code, bool on)
+{
+	u32 *word = &s->vmcb->intercept[code / 32], bit = 1u << code % 32;
+
+	*word = on ? *word | bit : *word & ~bit;
+	svm_dirty(s, CLEAN_I);
+}
+
 /* ---- svm_caps.c ---- */
 bool svm_probe(const struct cpu_facts *f, const char **why);
-int svm_init(const struct cpu_facts *f);
 void svm_features(char *buf, size_t size);
 int svm_cpu_enable(struct cpu *c);
-void svm_cpu_disable(struct cpu *c);
 
 /* ---- svm_bitmap.c ---- */
-void svm_bitmap_init(void);	    /* the I/O bitmap, shared by all VMs */
-hpa_t svm_iopm(void);
-void svm_msrpm_init(u8 *msrpm);	    /* denies all but what the world switch keeps apart */
-void svm_msrpm_pass(u8 *msrpm, u32 msr, bool read, bool write); /* no effect outside the bitmap's ranges */
-#define SVM_MSRPM_ORDER 1
+void svm_bitmap_init(void);
+hpa_t svm_iopm(void);	/* shared by all VMs: every port leaves the guest */
+hpa_t svm_msrpm(void);	/* the same: all but what the world switch keeps apart */
 
 /* ---- svm_exit.c ---- */
-/* Decodes the exit in the control block; pure. */
-void svm_exit_decode(const struct vmcb *b, const struct svm_caps *caps, struct hv_exit *x);
+/* Decodes the exit in the control block. */
+void svm_exit_decode(const struct vmcb *b, struct hv_exit *x);
+/* Intercepts all that svm_exit_decode knows, but what is asked for in passing. */
+void svm_intercepts_init(struct vmcb *b);
 
 /* ---- svm_inject.c ---- */
 void svm_offer_irq(struct vcpu *v, u8 vector);
@@ -100,7 +91,6 @@ bool svm_event_complete(struct svm_vcpu *s);
 void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);
 
 /* ---- svm_state.c ---- */
-void svm_reset(struct svm_vcpu *s);
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
 int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void svm_read_mode(struct vcpu *v, struct hv_mode *m);
@@ -108,8 +98,8 @@ void svm_set_cr(struct vcpu *v, u32 cr, u64 value);
 void svm_skip_insn(struct vcpu *v, u32 length);
 
 /* ---- svm_audit.c ---- */
-/* NULL = VMRUN accepts it; else "field: rule". Pure. */
-const char *svm_audit_vmcb(const struct vmcb *b, const struct svm_caps *caps);
+/* NULL = VMRUN accepts it; else "field: rule". */
+const char *svm_audit_vmcb(const struct vmcb *b);
 const char *svm_audit(struct vcpu *v);
 
 /* ---- svm_dump.c ---- */

@@ -4,74 +4,48 @@
  */
 #include "svm/svm.h"
 
-#define RULE(name, condition)                                                    \
-	static bool name(const struct vmcb *b, const struct svm_caps *caps) { return condition; }
-
-static bool paging(const struct vmcb *b) { return b->cr0 & CR0_PG; }
-
-static u64 beyond_phys(const struct svm_caps *caps) { return ~((1ull << caps->phys_bits) - 1); }
-
-static bool event_bad(const struct vmcb *b, const struct svm_caps *caps)
+const char *svm_audit_vmcb(const struct vmcb *b)
 {
-	return (b->event_inj & HV_EVENT_VALID) && !svm_event_valid(b->event_inj);
-}
+	u64 beyond = ~(BIT(cpu_facts.phys_bits) - 1); /* the physical address width */
+	bool paging = b->cr0 & CR0_PG, lme = b->efer & EFER_LME, lma = b->efer & EFER_LMA;
+	bool lme_and_pae = lme && paging && (b->cr4 & CR4_PAE);
+	const struct {
+		bool broken;
+		const char *rule;
+	} rules[] = {
+		{!(b->efer & EFER_SVME), "EFER: SVME is clear"},
+		{b->efer & ~(guest_bits.efer | EFER_SVME), "EFER: a reserved bit is set"},
+		{(b->cr0 & CR0_NW) && !(b->cr0 & CR0_CD), "CR0: NW without CD"},
+		{b->cr0 >> 32, "CR0: bits 63:32 are not zero"},
+		{paging && !(b->cr0 & CR0_PE), "CR0: PG without PE"},
+		{b->cr3 & beyond, "CR3: a bit beyond the physical address width is set"},
+		{b->cr4 & ~guest_bits.cr4, "CR4: a reserved bit is set"},
+		{lme && paging && !(b->cr4 & CR4_PAE), "CR4: PAE is clear in long mode"},
+		{(b->cr4 & CR4_PCIDE) && !lma, "CR4: PCIDE outside long mode"},
+		{lma != (lme && paging), "EFER: LMA is not LME and CR0.PG"},
+		{lme_and_pae && (b->cs.attrib & SEG_ATTR_L) && (b->cs.attrib & SEG_ATTR_DB),
+		 "CS: L and D are both set"},
+		{b->cpl > 3, "CPL: above 3"},
+		{b->dr6 >> 32, "DR6: bits 63:32 are not zero"},
+		{b->dr7 >> 32, "DR7: bits 63:32 are not zero"},
+		{(b->event_inj & HV_EVENT_VALID) && !svm_event_valid(b->event_inj),
+		 "EVENTINJ: a type or vector that can't be injected"},
+		{!(b->intercept[VMEXIT_VMRUN / 32] & BIT(VMEXIT_VMRUN % 32)),
+		 "intercepts: VMRUN is not intercepted"},
+		{!b->asid, "ASID: zero"},
+		{b->asid > svm_max_asid(), "ASID: above the CPU's number"},
+		{(b->msrpm_base & 0xfff) || ((b->msrpm_base + 0x1fff) & beyond),
+		 "MSRPM_BASE: unaligned or beyond the physical address width"},
+		{(b->iopm_base & 0xfff) || ((b->iopm_base + 0x2fff) & beyond),
+		 "IOPM_BASE: unaligned or beyond the physical address width"},
+		{!(b->nested_ctl & NESTED_NP_ENABLE), "NP_ENABLE: nested paging is off"},
+		{(b->nested_cr3 & 0xfff) || (b->nested_cr3 & beyond),
+		 "N_CR3: unaligned or beyond the physical address width"},
+	};
 
-RULE(svme_clear, !(b->efer & EFER_SVME))
-RULE(efer_reserved, b->efer & ~(caps->efer_mask | EFER_SVME))
-RULE(nw_without_cd, (b->cr0 & CR0_NW) && !(b->cr0 & CR0_CD))
-RULE(cr0_high, b->cr0 >> 32)
-RULE(pg_without_pe, paging(b) && !(b->cr0 & CR0_PE))
-RULE(cr3_bad, b->cr3 & beyond_phys(caps))
-RULE(cr4_reserved, b->cr4 & ~caps->cr4_mask)
-RULE(dr6_high, b->dr6 >> 32)
-RULE(dr7_high, b->dr7 >> 32)
-RULE(long_without_pae, (b->efer & EFER_LME) && paging(b) && !(b->cr4 & CR4_PAE))
-RULE(lma_wrong, !(b->efer & EFER_LMA) != !((b->efer & EFER_LME) && paging(b)))
-RULE(cs_l_and_d, (b->efer & EFER_LME) && paging(b) && (b->cr4 & CR4_PAE) && (b->cs.attrib & SEG_ATTR_L) &&
-			 (b->cs.attrib & SEG_ATTR_DB))
-RULE(pcide_without_long, (b->cr4 & CR4_PCIDE) && !(b->efer & EFER_LMA))
-RULE(vmrun_passed, !(b->intercept2 & INTERCEPT_VMRUN))
-RULE(asid_zero, !b->asid)
-RULE(asid_high, b->asid > caps->max_asid)
-RULE(msrpm_bad, (b->msrpm_base & 0xfff) || ((b->msrpm_base + 0x1fff) & beyond_phys(caps)))
-RULE(iopm_bad, (b->iopm_base & 0xfff) || ((b->iopm_base + 0x2fff) & beyond_phys(caps)))
-RULE(np_off, !(b->nested_ctl & NESTED_NP_ENABLE))
-RULE(nested_cr3_bad, (b->nested_cr3 & 0xfff) || (b->nested_cr3 & beyond_phys(caps)))
-RULE(cpl_bad, b->cpl > 3)
-
-static const struct {
-	const char *text;
-	bool (*broken)(const struct vmcb *b, const struct svm_caps *caps);
-} rules[] = {
-	{"EFER: SVME is clear", svme_clear},
-	{"EFER: a reserved bit is set", efer_reserved},
-	{"CR0: NW without CD", nw_without_cd},
-	{"CR0: bits 63:32 are not zero", cr0_high},
-	{"CR0: PG without PE", pg_without_pe},
-	{"CR3: a bit beyond the physical address width is set", cr3_bad},
-	{"CR4: a reserved bit is set", cr4_reserved},
-	{"CR4: PAE is clear in long mode", long_without_pae},
-	{"CR4: PCIDE outside long mode", pcide_without_long},
-	{"EFER: LMA is not LME and CR0.PG", lma_wrong},
-	{"CS: L and D are both set", cs_l_and_d},
-	{"CPL: above 3", cpl_bad},
-	{"DR6: bits 63:32 are not zero", dr6_high},
-	{"DR7: bits 63:32 are not zero", dr7_high},
-	{"EVENTINJ: a type or vector that can't be injected", event_bad},
-	{"intercepts: VMRUN is not intercepted", vmrun_passed},
-	{"ASID: zero", asid_zero},
-	{"ASID: above the CPU's number", asid_high},
-	{"MSRPM_BASE: unaligned or beyond the physical address width", msrpm_bad},
-	{"IOPM_BASE: unaligned or beyond the physical address width", iopm_bad},
-	{"NP_ENABLE: nested paging is off", np_off},
-	{"N_CR3: unaligned or beyond the physical address width", nested_cr3_bad},
-};
-
-const char *svm_audit_vmcb(const struct vmcb *b, const struct svm_caps *caps)
-{
 	for (u32 i = 0; i < ARRAY_SIZE(rules); i++)
-		if (rules[i].broken(b, caps))
-			return rules[i].text;
+		if (rules[i].broken)
+			return rules[i].rule;
 	return NULL;
 }
 
@@ -82,5 +56,5 @@ const char *svm_audit(struct vcpu *v)
 
 	if (!s->vmcb->asid)
 		s->vmcb->asid = 1;
-	return svm_audit_vmcb(s->vmcb, &svm_caps);
+	return svm_audit_vmcb(s->vmcb);
 }

@@ -13,11 +13,7 @@ void svm_offer_irq(struct vcpu *v, u8 vector) { to_svm(v)->offered = vector; }
 void svm_nmi_block(struct svm_vcpu *s, bool blocked)
 {
 	s->nmi = blocked ? SVM_NMI_BLOCKED : SVM_NMI_OPEN;
-	if (blocked)
-		s->vmcb->intercept1 |= INTERCEPT_IRET;
-	else
-		s->vmcb->intercept1 &= ~(u32)INTERCEPT_IRET;
-	svm_dirty(s, CLEAN_I);
+	svm_intercept(s, VMEXIT_IRET, blocked);
 }
 
 static void event_set(struct svm_vcpu *s, u32 event, u32 error)
@@ -65,11 +61,7 @@ void svm_want_window(struct vcpu *v, u32 event, bool on)
 	if (s->irq_window == on)
 		return;
 	s->irq_window = on;
-	if (on)
-		s->vmcb->intercept1 |= INTERCEPT_VINTR;
-	else
-		s->vmcb->intercept1 &= ~(u32)INTERCEPT_VINTR;
-	svm_dirty(s, CLEAN_I);
+	svm_intercept(s, VMEXIT_VINTR, on);
 }
 
 bool svm_event_valid(u32 event)
@@ -161,7 +153,7 @@ static bool requeue(struct svm_vcpu *s, u32 event)
 	offered = s->offer_active && (event & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
 		  (event & EVENT_VECTOR_MASK) == s->offered && event != s->injected;
 	/* An intercepted exception takes its place; an interrupt stays offered. */
-	if (code >= VMEXIT_EXCP0 && code <= VMEXIT_EXCP31 && code != VMEXIT_EXCP18) {
+	if (code == VMEXIT_EXCP0 + EXC_DB || code == VMEXIT_EXCP0 + EXC_AC) {
 		if (offered)
 			s->offer_active = false;
 		return false;

@@ -18,7 +18,6 @@
 #define DR6_DEFINED 0xe00full
 #define DR7_FIXED 0x400ull
 #define DR7_DEFINED 0xffff23ffull
-#define PAT_RESET 0x0007040600070406ull
 #define SEG_ATTR_DEFINED 0xfffu
 
 /* Changes that the guest expects to drop translations, and VMRUN does not. */
@@ -47,28 +46,37 @@ static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
 
 static bool canonical(u64 a) { return canonicalize(a) == a; }
 
-/* ---- Reset ---- */
+/* Fields of 8 bytes that are alike on both sides. */
+static const struct {
+	u32 group; /* enum state_group */
+	u16 state, block;
+	bool address; /* canonical */
+} fields[] = {
+#define FIELD(group, name, member) \
+	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), false}
+#define ADDRESS(group, name, member) \
+	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), true}
+	FIELD(STATE_CR, cr0, cr0),
+	FIELD(STATE_CR, cr3, cr3),
+	FIELD(STATE_CR, cr4, cr4),
+	FIELD(STATE_CR, efer, efer),
+	FIELD(STATE_DR, dr7, dr7),
+	ADDRESS(STATE_SEG, gdtr.base, gdtr.base),
+	ADDRESS(STATE_SEG, idtr.base, idtr.base),
+	FIELD(STATE_MSR, msr.star, star),
+	ADDRESS(STATE_MSR, msr.lstar, lstar),
+	ADDRESS(STATE_MSR, msr.cstar, cstar),
+	FIELD(STATE_MSR, msr.sfmask, sfmask),
+	ADDRESS(STATE_MSR, msr.kernel_gs_base, kernel_gs_base),
+	FIELD(STATE_MSR, msr.sysenter_cs, sysenter_cs),
+	ADDRESS(STATE_MSR, msr.sysenter_esp, sysenter_esp),
+	ADDRESS(STATE_MSR, msr.sysenter_eip, sysenter_eip),
+	FIELD(STATE_MSR, msr.pat, g_pat),
+};
 
-void svm_reset(struct svm_vcpu *s)
-{
-	struct vmcb *b = s->vmcb;
-	struct vcpu_regs *r = &s->vcpu.priv->regs;
+static u64 *state_field(const struct vcpu_state *st, u32 i) { return (u64 *)((u8 *)st + fields[i].state); }
 
-	memset(r, 0, sizeof(*r));
-	for (u32 i = 0; i < SEGS; i++)
-		*seg_of(b, i) = (struct vmcb_seg){.attrib = 0x93, .limit = 0xffff};
-	b->cs = (struct vmcb_seg){.selector = 0xf000, .attrib = 0x9b, .limit = 0xffff, .base = 0xffff0000};
-	b->ldtr.attrib = 0x82;
-	b->tr.attrib = 0x8b;
-	b->gdtr.limit = b->idtr.limit = 0xffff;
-	b->cr0 = CR0_CD | CR0_NW | CR0_ET;
-	b->efer = EFER_SVME;
-	b->dr6 = r->dr6 = DR6_FIXED;
-	b->dr7 = DR7_FIXED;
-	b->g_pat = PAT_RESET;
-	r->rip = 0xfff0;
-	r->rflags = RFLAGS_FIXED;
-}
+static u64 *block_field(const struct vmcb *b, u32 i) { return (u64 *)((u8 *)b + fields[i].block); }
 
 /* ---- Out ---- */
 
@@ -84,36 +92,8 @@ static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
 	}
 	/* The CPU keeps the privilege level apart; SS.DPL may be stale. */
 	st->seg[SEG_SS].attr = (u16)((b->ss.attrib & ~0x60u) | (u32)(b->cpl & 3) << 5);
-	st->gdtr = (struct table_state){canonicalize(b->gdtr.base), (u16)b->gdtr.limit, 0};
-	st->idtr = (struct table_state){canonicalize(b->idtr.base), (u16)b->idtr.limit, 0};
-}
-
-static void get_control(struct svm_vcpu *s, struct vcpu_state *st)
-{
-	st->cr0 = s->vmcb->cr0;
-	st->cr2 = s->vcpu.priv->regs.cr2;
-	st->cr3 = s->vmcb->cr3;
-	st->cr4 = s->vmcb->cr4;
-	st->cr8 = s->vcpu.cr8;
-	st->efer = s->vmcb->efer & ~(u64)EFER_SVME;
-	st->xcr0 = s->vcpu.xcr0;
-}
-
-static void get_msrs(struct svm_vcpu *s, struct vcpu_state *st)
-{
-	const struct vmcb *b = s->vmcb;
-
-	st->msr.star = b->star;
-	st->msr.lstar = canonicalize(b->lstar);
-	st->msr.cstar = canonicalize(b->cstar);
-	st->msr.sfmask = b->sfmask;
-	st->msr.kernel_gs_base = canonicalize(b->kernel_gs_base);
-	st->msr.sysenter_cs = b->sysenter_cs;
-	st->msr.sysenter_esp = canonicalize(b->sysenter_esp);
-	st->msr.sysenter_eip = canonicalize(b->sysenter_eip);
-	st->msr.pat = b->g_pat;
-	st->msr.tsc = rdtsc() + b->tsc_offset;
-	st->msr.tsc_aux = svm_caps.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
+	st->gdtr.limit = b->gdtr.limit;
+	st->idtr.limit = b->idtr.limit;
 }
 
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
@@ -121,6 +101,12 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	struct svm_vcpu *s = to_svm(v);
 	const struct vcpu_regs *r = &v->priv->regs;
 
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
+		u64 value = *block_field(s->vmcb, i);
+
+		if (groups & fields[i].group)
+			*state_field(st, i) = fields[i].address ? canonicalize(value) : value;
+	}
 	if (groups & STATE_GPR) {
 		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
 		st->rip = r->rip;
@@ -128,15 +114,18 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_SEG)
 		get_segments(s, st);
-	if (groups & STATE_CR)
-		get_control(s, st);
+	if (groups & STATE_CR) {
+		st->efer &= ~(u64)EFER_SVME;
+		st->cr2 = r->cr2;
+		st->cr8 = v->cr8;
+		st->xcr0 = v->xcr0;
+	}
 	if (groups & STATE_DR) {
 		memcpy(st->dr, r->dr, sizeof(st->dr));
 		st->dr6 = r->dr6;
-		st->dr7 = s->vmcb->dr7;
 	}
 	if (groups & STATE_MSR)
-		get_msrs(s, st);
+		st->msr.tsc_aux = cpu_facts.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
 	if (groups & STATE_EVENT) {
 		st->event.nmi_blocked = s->nmi != SVM_NMI_OPEN;
 		st->event.sti_blocked = s->vmcb->int_state & INT_STATE_SHADOW;
@@ -152,8 +141,7 @@ static bool segments_valid(const struct vcpu_state *st)
 	for (u32 i = 0; i < SEGS; i++)
 		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
 			return false;
-	return canonical(st->gdtr.base) && canonical(st->idtr.base) && st->gdtr.limit <= 0xffff &&
-	       st->idtr.limit <= 0xffff;
+	return st->gdtr.limit <= 0xffff && st->idtr.limit <= 0xffff;
 }
 
 static bool control_valid(const struct vcpu_state *st)
@@ -163,9 +151,9 @@ static bool control_valid(const struct vcpu_state *st)
 	if ((st->cr0 & ~(u64)CR0_DEFINED) || (paging && !(st->cr0 & CR0_PE)) ||
 	    ((st->cr0 & CR0_NW) && !(st->cr0 & CR0_CD)))
 		return false;
-	if ((st->cr4 & ~svm_caps.cr4_mask) || st->cr3 >> svm_caps.phys_bits || st->cr8 > 15)
+	if ((st->cr4 & ~guest_bits.cr4) || st->cr3 >> cpu_facts.phys_bits || st->cr8 > 15)
 		return false;
-	if ((st->efer & ~svm_caps.efer_mask) || lma != (lme && paging) || (lma && !(st->cr4 & CR4_PAE)))
+	if ((st->efer & ~guest_bits.efer) || lma != (lme && paging) || (lma && !(st->cr4 & CR4_PAE)))
 		return false;
 	if ((st->cr4 & CR4_PCIDE) && !lma)
 		return false;
@@ -185,16 +173,16 @@ static bool pat_valid(u64 pat)
 
 static bool state_valid(const struct vcpu_state *st, u32 groups)
 {
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if ((groups & fields[i].group) && fields[i].address && !canonical(*state_field(st, i)))
+			return false;
 	if ((groups & STATE_SEG) && !segments_valid(st))
 		return false;
 	if ((groups & STATE_CR) && !control_valid(st))
 		return false;
 	if ((groups & STATE_DR) && ((st->dr6 | st->dr7) >> 32))
 		return false;
-	if ((groups & STATE_MSR) &&
-	    (!pat_valid(st->msr.pat) || !canonical(st->msr.lstar) || !canonical(st->msr.cstar) ||
-	     !canonical(st->msr.kernel_gs_base) || !canonical(st->msr.sysenter_esp) ||
-	     !canonical(st->msr.sysenter_eip) || st->msr.tsc_aux >> 32))
+	if ((groups & STATE_MSR) && (!pat_valid(st->msr.pat) || st->msr.tsc_aux >> 32))
 		return false;
 	return !(groups & STATE_EVENT) || !st->event.injecting || svm_event_valid(st->event.injecting);
 }
@@ -207,42 +195,20 @@ static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
 		*seg_of(b, i) = (struct vmcb_seg){st->seg[i].selector, st->seg[i].attr, st->seg[i].limit,
 						  st->seg[i].base};
 	b->cpl = st->seg[SEG_SS].attr >> 5 & 3;
-	b->gdtr = (struct vmcb_seg){.limit = st->gdtr.limit, .base = st->gdtr.base};
-	b->idtr = (struct vmcb_seg){.limit = st->idtr.limit, .base = st->idtr.base};
-	svm_dirty(s, CLEAN_SEG | CLEAN_DT);
+	b->gdtr.limit = st->gdtr.limit;
+	b->idtr.limit = st->idtr.limit;
 }
 
 static void set_control(struct svm_vcpu *s, const struct vcpu_state *st)
 {
 	struct vmcb *b = s->vmcb;
 
-	b->cr0 = st->cr0 | CR0_ET;
-	b->cr3 = st->cr3;
-	b->cr4 = st->cr4;
-	b->efer = st->efer | EFER_SVME;
+	b->cr0 |= CR0_ET;
+	b->efer |= EFER_SVME;
 	s->vcpu.priv->regs.cr2 = st->cr2;
 	s->vcpu.cr8 = st->cr8;
 	fpu_set_xcr0(&s->vcpu, st->xcr0);
 	s->flush = true;
-	svm_dirty(s, CLEAN_CR);
-}
-
-static void set_msrs(struct svm_vcpu *s, const struct vcpu_state *st)
-{
-	struct vmcb *b = s->vmcb;
-
-	b->star = st->msr.star;
-	b->lstar = st->msr.lstar;
-	b->cstar = st->msr.cstar;
-	b->sfmask = st->msr.sfmask;
-	b->kernel_gs_base = st->msr.kernel_gs_base;
-	b->sysenter_cs = st->msr.sysenter_cs;
-	b->sysenter_esp = st->msr.sysenter_esp;
-	b->sysenter_eip = st->msr.sysenter_eip;
-	b->g_pat = st->msr.pat;
-	if (svm_caps.rdtscp)
-		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
-	svm_dirty(s, CLEAN_NP);
 }
 
 static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
@@ -260,6 +226,10 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 
 	if (!state_valid(st, groups))
 		return -E_INVAL;
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if (groups & fields[i].group)
+			*block_field(s->vmcb, i) = *state_field(st, i);
+	s->vmcb->clean = 0;
 	if (groups & STATE_GPR) {
 		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
 		r->rip = st->rip;
@@ -273,10 +243,9 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 		memcpy(r->dr, st->dr, sizeof(r->dr));
 		r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
 		s->vmcb->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
-		svm_dirty(s, CLEAN_DR);
 	}
-	if (groups & STATE_MSR)
-		set_msrs(s, st);
+	if ((groups & STATE_MSR) && cpu_facts.rdtscp)
+		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
 	if (groups & STATE_EVENT)
 		set_events(s, st);
 	return 0;
@@ -320,12 +289,12 @@ void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 		b->cr3 = value & CR3_DEFINED;
 		break;
 	case 4:
-		value &= svm_caps.cr4_mask;
+		value &= guest_bits.cr4;
 		s->flush |= ((b->cr4 ^ value) & CR4_FLUSH) != 0;
 		b->cr4 = value;
 		break;
 	case CR_EFER:
-		efer = (value & svm_caps.efer_mask) | EFER_SVME;
+		efer = (value & guest_bits.efer) | EFER_SVME;
 		break;
 	default:
 		ASSERT(!"a control register that the back-end holds");

@@ -17,12 +17,12 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 	if (s->asid_generation && s->asid_generation == c->asid_generation) {
 		if (!flush)
 			return;
-		if (svm_caps.flush_by_asid) {
+		if (cpu_facts.svm_flush_by_asid) {
 			b->tlb_control = TLB_FLUSH_ASID;
 			return;
 		}
 	}
-	if (c->next_asid > svm_caps.max_asid) {
+	if (c->next_asid > svm_max_asid()) {
 		c->next_asid = 1;
 		c->asid_generation++;
 		b->tlb_control = TLB_FLUSH_ALL;

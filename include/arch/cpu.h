@@ -50,6 +50,12 @@ enum efer {
 	EFER_FFXSR = 1u << 14,
 };
 
+enum xcr0 { /* Intel SDM 1, "XSAVE-Supported Features and State-Component Bitmaps" */
+	XCR0_X87 = 1u << 0,
+	XCR0_SSE = 1u << 1,
+	XCR0_AVX = 1u << 2,
+};
+
 enum rflags {
 	RFLAGS_CF = 1u << 0,
 	RFLAGS_FIXED = 1u << 1,

@@ -41,13 +41,13 @@ struct hv_exit {
 	u8 insn_bytes;	/* valid bytes in insn[]: decode assists */
 	u8 insn[15];
 	union {
-		struct { u8 vector; bool has_error; u32 error; u64 address; } exception;
-		struct { u16 port; u8 size; bool in, string, rep; } io;
+		struct { u8 vector; bool has_error; u32 error; } exception;
+		struct { u16 port; u8 size; bool in, string; } io;
 		struct { u8 cr; u8 op; u8 gpr; u16 lmsw; } cr;	/* op: enum hv_cr_op; UNKNOWN: decode it */
 		struct { u8 dr; bool write; u8 gpr; bool decoded; } dr;
 		struct {
 			gpa_t gpa;
-			bool write, fetch, present; /* present: a permission fault */
+			bool write, fetch;
 			bool table_walk;	    /* while the guest's own tables were walked */
 		} npf;
 		struct { u64 raw, info1, info2; } unknown;

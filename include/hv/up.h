@@ -59,7 +59,6 @@ bool fpu_xcr0_valid(u64 xcr0);		      /* may a guest have this XCR0? */
 void fpu_load(struct vcpu *v);		      /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
 void fpu_unload(struct vcpu *v);	      /* at vcpu_unload: back into v->priv->fpu */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
-u32 fpu_area_bytes(void);		      /* size of vcpu_private.fpu */
 void fpu_init_area(struct vcpu *v);	      /* reset state */
 
 /* ---- drivers/platform ---- */

@@ -56,7 +56,7 @@ struct vcpu_regs {
 
 struct vcpu_private {
 	struct vcpu_regs regs;
-	u8 fpu[] __aligned(64); /* cpu_facts.xsave_size bytes */
+	u8 fpu[FPU_STATE_BYTES] __aligned(64);
 };
 
 /* What delivery knows about the guest's execution mode; filled by ops->read_mode when needed. */

@@ -12,20 +12,16 @@ struct cpu;
 
 struct hv_ops {
 	const char *name;	/* "svm", "vmx" */
-	size_t vm_size, vcpu_size; /* of the structures that embed struct vm, struct vcpu first */
+	size_t vcpu_size;	/* of the structure that embeds struct vcpu first */
 	const struct pt_format *nested_format;
 
 	/* True when usable; else *why says why not, in one line for a person. Pure function of the facts. */
 	bool (*probe)(const struct cpu_facts *f, const char **why);
-	/* Once, before any CPU is enabled: decides which optional features are used. -E_NOMEM. */
-	int (*init)(const struct cpu_facts *f);
 	void (*features)(char *buf, size_t size); /* names of the optional features in use */
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
-	void (*cpu_disable)(struct cpu *c);
 
-	int (*vm_init)(struct vm *vm);	/* bitmaps etc.; vm->npt exists. -E_NOMEM */
-	void (*vm_fini)(struct vm *vm);
-	int (*vcpu_init)(struct vcpu *v);	/* reset state (Intel SDM 3, "Processor State After Reset"). -E_NOMEM */
+	/* What set_state then makes the state after reset of; vm->npt exists. -E_NOMEM */
+	int (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_fini)(struct vcpu *v);	/* any CPU; the vCPU is loaded nowhere */
 	void (*vcpu_load)(struct vcpu *v);	/* makes v current on this CPU: host state, ASID */
 	void (*vcpu_unload)(struct vcpu *v);
@@ -58,15 +54,20 @@ struct hv_ops {
 
 	void (*skip_insn)(struct vcpu *v, u32 length); /* rip += length, clears the interrupt shadow */
 	void (*set_tsc)(struct vcpu *v, u64 offset);   /* guest TSC = host TSC + offset */
-	void (*msr_pass)(struct vm *vm, u32 msr, bool read, bool write); /* without an exit; only at vm_init time */
-	void (*npt_flush)(struct vm *vm); /* entries were removed: every vCPU flushes before its next entry */
 
 	/* Checks the guest state against the manual. NULL = good; else the name of the field and the rule. */
 	const char *(*audit)(struct vcpu *v);
-	void (*dump)(struct vcpu *v); /* all state to the log, as notice lines */
+	void (*dump)(struct vcpu *v); /* the vendor's own fields to the log, as notice lines */
 };
 
 #define CR_EFER 0x100u
+
+/* What guests may set in CR4, EFER, XCR0: it goes with what CPUID tells them. [I] before the first VM. */
+struct guest_bits {
+	u64 cr4, efer;
+	u64 xcr0; /* 1: no XSAVE */
+};
+extern struct guest_bits guest_bits;
 
 /* Events: bits 0-7 vector, 8-10 type, 11 error code valid, 31 valid: the layout of both vendors. */
 enum hv_event {

@@ -24,7 +24,6 @@ static inline u64 read_cr2(void) { u64 v; __asm__ volatile("mov %%cr2, %0" : "=r
 static inline u64 read_cr3(void) { u64 v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
 static inline u64 read_cr4(void) { u64 v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
 static inline void write_cr0(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
-static inline void write_cr2(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr2" : : "r"(v) : "memory"); }
 static inline void write_cr3(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
 static inline void write_cr4(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
 static inline void invlpg(u64 va) { SLOW_OP(); __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
@@ -57,7 +56,6 @@ static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a
 static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }
 
 static inline void cpu_relax(void) { __asm__ volatile("pause" : : : "memory"); }
-static inline void irq_enable(void) { __asm__ volatile("sti" : : : "memory"); }
 static inline void irq_disable(void) { __asm__ volatile("cli" : : : "memory"); }
 static inline void stac(void) { __asm__ volatile("stac" : : : "memory"); }
 static inline void clac(void) { __asm__ volatile("clac" : : : "memory"); }

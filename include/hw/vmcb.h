@@ -3,46 +3,6 @@
 
 #include "lib/types.h"
 
-enum vmcb_intercept_exc { /* 008h: one bit a vector */
-	INTERCEPT_EXC_DB = 1u << 1,
-	INTERCEPT_EXC_AC = 1u << 17,
-	INTERCEPT_EXC_MC = 1u << 18,
-};
-
-enum vmcb_intercept1 { /* 00Ch */
-	INTERCEPT_INTR = 1u << 0,
-	INTERCEPT_NMI = 1u << 1,
-	INTERCEPT_INIT = 1u << 3,
-	INTERCEPT_VINTR = 1u << 4,
-	INTERCEPT_RDPMC = 1u << 15,
-	INTERCEPT_CPUID = 1u << 18,
-	INTERCEPT_RSM = 1u << 19,
-	INTERCEPT_IRET = 1u << 20,
-	INTERCEPT_INVD = 1u << 22,
-	INTERCEPT_PAUSE = 1u << 23,
-	INTERCEPT_HLT = 1u << 24,
-	INTERCEPT_INVLPGA = 1u << 26,
-	INTERCEPT_IOIO = 1u << 27,
-	INTERCEPT_MSR = 1u << 28,
-	INTERCEPT_SHUTDOWN = 1u << 31,
-};
-
-enum vmcb_intercept2 { /* 010h */
-	INTERCEPT_VMRUN = 1u << 0,
-	INTERCEPT_VMMCALL = 1u << 1,
-	INTERCEPT_VMLOAD = 1u << 2,
-	INTERCEPT_VMSAVE = 1u << 3,
-	INTERCEPT_STGI = 1u << 4,
-	INTERCEPT_CLGI = 1u << 5,
-	INTERCEPT_SKINIT = 1u << 6,
-	INTERCEPT_WBINVD = 1u << 9,
-	INTERCEPT_MONITOR = 1u << 10,
-	INTERCEPT_MWAIT = 1u << 11,
-	INTERCEPT_MWAIT_ARMED = 1u << 12,
-	INTERCEPT_XSETBV = 1u << 13,
-	INTERCEPT_RDPRU = 1u << 14,
-};
-
 enum vmcb_tlb_control { /* 05Ch */
 	TLB_NOTHING = 0,
 	TLB_FLUSH_ALL = 1,
@@ -77,19 +37,17 @@ enum vmcb_clean { /* 0C0h: 1 = the field is as the CPU knows it */
 	CLEAN_ALL = (1u << 10) - 1,
 };
 
-/* AMD APM 2, Appendix C "SVM Intercept Exit Codes". */
+/*
+ * AMD APM 2, Appendix C "SVM Intercept Exit Codes". Below VMEXIT_LOW_CODES they are also the numbers of the
+ * intercept bits, counted from the start of the control block.
+ */
 enum vmexit {
-	VMEXIT_CR0_READ = 0x00,
-	VMEXIT_CR15_READ = 0x0f,
 	VMEXIT_CR0_WRITE = 0x10,
-	VMEXIT_CR15_WRITE = 0x1f,
+	VMEXIT_CR4_WRITE = 0x14,
 	VMEXIT_DR0_READ = 0x20,
-	VMEXIT_DR15_READ = 0x2f,
 	VMEXIT_DR0_WRITE = 0x30,
 	VMEXIT_DR15_WRITE = 0x3f,
-	VMEXIT_EXCP0 = 0x40,
-	VMEXIT_EXCP18 = 0x52, /* #MC */
-	VMEXIT_EXCP31 = 0x5f,
+	VMEXIT_EXCP0 = 0x40, /* and the vector */
 	VMEXIT_INTR = 0x60,
 	VMEXIT_NMI = 0x61,
 	VMEXIT_INIT = 0x63,
@@ -124,7 +82,6 @@ enum vmexit {
 enum ioio_info {
 	IOIO_IN = 1u << 0,
 	IOIO_STR = 1u << 2,
-	IOIO_REP = 1u << 3,
 	IOIO_SIZE_SHIFT = 4, /* SZ8, SZ16, SZ32: the size in bytes */
 	IOIO_PORT_SHIFT = 16,
 };
@@ -136,6 +93,8 @@ enum ioio_info {
 #define CR_INFO_MOV (1ull << 63)
 #define CR_INFO_GPR 0xfull
 
+#define VMCB_CONTROL_BYTES 0xe0 /* that are in use */
+
 struct vmcb_seg {
 	u16 selector;
 	u16 attrib; /* as in uapi/run.h */
@@ -145,10 +104,7 @@ struct vmcb_seg {
 
 struct vmcb {
 	/* Control area */
-	u16 intercept_cr_read, intercept_cr_write;     /* 000h */
-	u16 intercept_dr_read, intercept_dr_write;     /* 004h */
-	u32 intercept_exc;			       /* 008h */
-	u32 intercept1, intercept2, intercept3;	       /* 00Ch */
+	u32 intercept[6];			       /* 000h: one bit an exit code */
 	u8 reserved_018[0x3c - 0x18];
 	u16 pause_filter_threshold, pause_filter_count; /* 03Ch */
 	u64 iopm_base;				       /* 040h */

@@ -95,6 +95,8 @@ struct table_state {
 	u32 reserved;
 };
 
+#define FPU_STATE_BYTES 2696
+
 enum vcpu_activity { VCPU_RUNNABLE, VCPU_HALTED, VCPU_WAIT_SIPI };
 
 struct vcpu_state {
@@ -116,10 +118,12 @@ struct vcpu_state {
 		u32 reg[64];	/* register at offset n * 16 of the APIC page */
 	} apic;
 	struct {
-		u32 activity;	   /* enum vcpu_activity */
+		u32 activity;	   /* #define FPU_STATE_BYTES 2696
+
+enum vcpu_activity */
 		u8 nmi_pending, nmi_blocked, sti_blocked, reserved;
 		u32 injecting;	   /* event being delivered: bit 31 valid, 11 error code, 8-10 type, 0-7 vector */
 		u32 injecting_error;
 	} event;
-	u8 fpu[2696] __aligned(64);
+	u8 fpu[FPU_STATE_BYTES] __aligned(64);
 };

@@ -36,6 +36,7 @@ static struct cpu_facts facts(void)
 }
 
 static struct cpuid_policy policy;
+static struct guest_bits bits;
 
 static struct cpuid ask(u32 leaf, u32 subleaf)
 {
@@ -45,7 +46,7 @@ static struct cpuid ask(u32 leaf, u32 subleaf)
 	return r;
 }
 
-static void build(const struct cpu_facts *f, cpuid_fn host) { cpuid_policy_build(&policy, f, host); }
+static void build(const struct cpu_facts *f, cpuid_fn host) { cpuid_policy_build(&policy, &bits, f, host); }
 
 static int setup(void **state)
 {
@@ -71,7 +72,8 @@ static void masks_what_needs_handling(void **state)
 		{1, 0, 2, 2, "DTES64"}, {1, 0, 2, 3, "MONITOR"}, {1, 0, 2, 5, "VMX"}, {1, 0, 2, 6, "SMX"},
 		{1, 0, 2, 24, "TSC deadline"}, {1, 0, 2, 15, "PDCM"}, {1, 0, 3, 21, "DS"}, {7, 0, 1, 2, "SGX"},
 		{7, 0, 1, 14, "MPX"}, {7, 0, 1, 4, "HLE"}, {7, 0, 1, 1, "TSC_ADJUST"}, {7, 0, 2, 3, "PKU"},
-		{7, 0, 2, 7, "CET"}, {7, 0, 2, 16, "LA57"}, {7, 0, 3, 24, "AMX"}, {7, 0, 3, 26, "SPEC_CTRL"},
+		{7, 0, 2, 7, "CET"}, {7, 0, 1, 16, "AVX512F"}, {7, 0, 2, 1, "AVX512VBMI"},
+		{7, 0, 2, 16, "LA57"}, {7, 0, 3, 24, "AMX"}, {7, 0, 3, 26, "SPEC_CTRL"},
 		{0xd, 1, 0, 3, "XSAVES"}, {0x80000001, 0, 2, 2, "SVM"}, {0x80000001, 0, 2, 22, "TOPOEXT"},
 		{0x80000001, 0, 2, 9, "OSVW"}, {0x80000008, 0, 1, 12, "IBPB"},
 	};
@@ -103,27 +105,36 @@ static void xsave_sizes_follow_xcr0(void **state)
 {
 	struct cpuid r;
 
-	assert_int_equal(policy.xcr0, 0xe7);
+	assert_int_equal(bits.xcr0, 7);
 	assert_int_equal(ask(0xd, 0).ebx, 832); /* x87, SSE, AVX */
-	assert_int_equal(ask(0xd, 0).ecx, 2688);
+	assert_int_equal(ask(0xd, 0).ecx, 832);
 	assert_int_equal(ask(0xd, 1).ebx, 832);
 	cpuid_policy_answer(&policy, 0xd, 0, 0, 3, true, &r);
 	assert_int_equal(r.ebx, 576);
-	cpuid_policy_answer(&policy, 0xd, 1, 0, 0xe3, true, &r);
-	assert_int_equal(r.ebx, 576 + 64 + 512 + 1024);
+	cpuid_policy_answer(&policy, 0xd, 1, 0, 1, true, &r);
+	assert_int_equal(r.ebx, 576);
 	assert_int_equal(ask(0xd, 2).eax, 256);
-	assert_int_equal(ask(0xd, 9).eax, 0);
+	assert_int_equal(ask(0xd, 5).eax | ask(0xd, 9).eax, 0);
 }
 
-static void avx512_needs_room_in_the_state(void **state)
+static void what_a_feature_needs_goes_with_it(void **state)
 {
 	struct cpu_facts f = facts();
 
-	f.xsave_size = 8192;
+	assert_true(ask(7, 0).ebx >> 5 & 1);  /* AVX2 */
+	assert_true(ask(7, 0).ebx >> 10 & 1); /* INVPCID */
+	assert_true(ask(0x80000001, 0).edx >> 27 & 1);
+	f.xcr0_supported = 3;
+	f.pcid = f.rdtscp = false;
 	build(&f, host_all);
-	assert_int_equal(policy.xcr0, 7);
-	assert_false(ask(7, 0).ebx >> 16 & 1);
-	assert_true(ask(7, 0).ebx >> 5 & 1);
+	assert_int_equal(bits.xcr0, 3);
+	assert_true(ask(1, 0).ecx >> 26 & 1);
+	assert_false(ask(1, 0).ecx >> 28 & 1);
+	assert_false(ask(7, 0).ebx >> 5 & 1);
+	assert_false(ask(7, 0).ebx >> 10 & 1);
+	assert_false(ask(0x80000001, 0).ecx >> 16 & 1);
+	assert_false(ask(0x80000001, 0).edx >> 27 & 1);
+	assert_int_equal(ask(0xd, 0).ecx, 576);
 }
 
 static void no_xsave_takes_avx_with_it(void **state)
@@ -132,12 +143,12 @@ static void no_xsave_takes_avx_with_it(void **state)
 
 	f.xsave = false;
 	build(&f, host_all);
-	assert_int_equal(policy.xcr0, 0);
+	assert_int_equal(bits.xcr0, 1);
 	assert_int_equal(ask(0, 0).eax, 0xb);
 	assert_false(ask(1, 0).ecx >> 26 & 1);
 	assert_false(ask(1, 0).ecx >> 28 & 1);
 	assert_false(ask(7, 0).ebx >> 5 & 1);
-	assert_false(policy.cr4 & CR4_OSXSAVE);
+	assert_false(bits.cr4 & CR4_OSXSAVE);
 }
 
 static void invariant_tsc_only_if_the_host_has_it(void **state)
@@ -177,8 +188,8 @@ static void a_bare_machine_works(void **state)
 	build(&f, host_nothing);
 	assert_int_equal(ask(7, 0).ebx, 0);
 	assert_int_equal(ask(0x80000000, 0).eax, 0x80000001);
-	assert_false(policy.efer & EFER_NXE);
-	assert_false(policy.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57 | CR4_VMXE));
+	assert_false(bits.efer & EFER_NXE);
+	assert_false(bits.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57 | CR4_VMXE));
 }
 
 int main(void)
@@ -188,7 +199,7 @@ int main(void)
 		cmocka_unit_test_setup(masks_what_needs_handling, setup),
 		cmocka_unit_test_setup(leaf_1_is_made_for_the_vcpu, setup),
 		cmocka_unit_test_setup(xsave_sizes_follow_xcr0, setup),
-		cmocka_unit_test_setup(avx512_needs_room_in_the_state, setup),
+		cmocka_unit_test_setup(what_a_feature_needs_goes_with_it, setup),
 		cmocka_unit_test_setup(no_xsave_takes_avx_with_it, setup),
 		cmocka_unit_test_setup(invariant_tsc_only_if_the_host_has_it, setup),
 		cmocka_unit_test_setup(topology_ends_and_echoes, setup),

@@ -8,13 +8,14 @@
 
 #include "svm/svm.h"
 
-struct svm_caps svm_caps = {.max_asid = 15, .phys_bits = 40, .efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
-			    .cr4_mask = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE};
+struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40};
+struct guest_bits guest_bits = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+				.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE};
 
 static struct vmcb good(void)
 {
 	return (struct vmcb){
-		.intercept2 = INTERCEPT_VMRUN, .asid = 1, .nested_ctl = NESTED_NP_ENABLE, .nested_cr3 = 0x5000,
+		.intercept[4] = 1, .asid = 1, .nested_ctl = NESTED_NP_ENABLE, .nested_cr3 = 0x5000,
 		.msrpm_base = 0x10000, .iopm_base = 0x20000, .cr0 = CR0_PE | CR0_PG | CR0_ET, .cr4 = CR4_PAE,
 		.cr3 = 0x7000, .efer = EFER_SVME | EFER_LME | EFER_LMA, .cs = {.attrib = 0x29b},
 		.dr6 = 0xffff0ff0, .dr7 = 0x400,
@@ -47,7 +48,7 @@ static const struct {
 	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 2),
 	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 32),
 	BAD("EVENTINJ", event_inj, HV_EVENT_VALID | 1u << 12),
-	BAD("intercepts", intercept2, 0),
+	BAD("intercepts", intercept[4], 0),
 	BAD("ASID", asid, 0),
 	BAD("ASID", asid, 16),
 	BAD("MSRPM_BASE", msrpm_base, 0x10010),
@@ -61,13 +62,13 @@ static void good_state_passes(void **state)
 {
 	struct vmcb b = good();
 
-	assert_null(svm_audit_vmcb(&b, &svm_caps));
+	assert_null(svm_audit_vmcb(&b));
 	b.cr0 = CR0_CD | CR0_NW | CR0_ET; /* reset */
 	b.efer = EFER_SVME;
 	b.cr4 = 0;
-	assert_null(svm_audit_vmcb(&b, &svm_caps));
+	assert_null(svm_audit_vmcb(&b));
 	b.efer = EFER_SVME | EFER_LME; /* before paging */
-	assert_null(svm_audit_vmcb(&b, &svm_caps));
+	assert_null(svm_audit_vmcb(&b));
 }
 
 static void bad_state_names_its_field(void **state)
@@ -77,7 +78,7 @@ static void bad_state_names_its_field(void **state)
 		const char *got;
 
 		memcpy((u8 *)&b + bad[i].offset, &bad[i].value, bad[i].bytes);
-		got = svm_audit_vmcb(&b, &svm_caps);
+		got = svm_audit_vmcb(&b);
 		if (!got || strncmp(got, bad[i].field, strlen(bad[i].field)) || got[strlen(bad[i].field)] != ':')
 			fail_msg("case %u: expected %s, got %s", i, bad[i].field, got ? got : "no complaint");
 	}

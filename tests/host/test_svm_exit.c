@@ -8,7 +8,14 @@
 
 #include "svm/svm.h"
 
-static const struct svm_caps plain, assisted = {.nrip = true, .decode_assists = true};
+struct cpu_facts cpu_facts;
+static const struct cpu_facts plain, assisted = {.svm_nrip = true, .svm_decode_assists = true};
+
+static void decode(const struct vmcb *b, const struct cpu_facts *facts, struct hv_exit *x)
+{
+	cpu_facts = *facts;
+	svm_exit_decode(b, x);
+}
 
 static void codes_have_their_reasons(void **state)
 {
@@ -16,9 +23,9 @@ static void codes_have_their_reasons(void **state)
 		u64 code;
 		enum hv_exit_reason reason;
 	} cases[] = {
-		{VMEXIT_INTR, HV_EXIT_EXTINT}, {VMEXIT_NMI, HV_EXIT_NMI}, {VMEXIT_EXCP18, HV_EXIT_MC},
+		{VMEXIT_INTR, HV_EXIT_EXTINT}, {VMEXIT_NMI, HV_EXIT_NMI}, {VMEXIT_EXCP0 + 18, HV_EXIT_MC},
 		{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION}, {VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
-		{VMEXIT_EXCP31, HV_EXIT_EXCEPTION},
+		{VMEXIT_EXCP0 + 14, HV_EXIT_UNKNOWN}, {VMEXIT_CR0_WRITE + 3, HV_EXIT_UNKNOWN},
 		{VMEXIT_CPUID, HV_EXIT_CPUID}, {VMEXIT_HLT, HV_EXIT_HLT}, {VMEXIT_PAUSE, HV_EXIT_PAUSE},
 		{VMEXIT_IOIO, HV_EXIT_IO}, {VMEXIT_MSR, HV_EXIT_MSR_READ}, {VMEXIT_CR0_WRITE, HV_EXIT_CR},
 		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR}, {VMEXIT_DR0_READ, HV_EXIT_DR}, {VMEXIT_DR15_WRITE, HV_EXIT_DR},
@@ -29,7 +36,7 @@ static void codes_have_their_reasons(void **state)
 		{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED}, {VMEXIT_RSM, HV_EXIT_UNDEFINED},
 		{VMEXIT_INVD, HV_EXIT_WBINVD}, {VMEXIT_WBINVD, HV_EXIT_WBINVD}, {VMEXIT_INIT, HV_EXIT_INIT},
 		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY}, {VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
-		{VMEXIT_CR0_READ, HV_EXIT_UNKNOWN}, {0x7d, HV_EXIT_UNKNOWN}, {0x8f, HV_EXIT_UNKNOWN},
+		{0, HV_EXIT_UNKNOWN}, {0x7d, HV_EXIT_UNKNOWN}, {0x8f, HV_EXIT_UNKNOWN},
 		{0x401, HV_EXIT_UNKNOWN}, {1ull << 63, HV_EXIT_UNKNOWN},
 	};
 
@@ -37,7 +44,7 @@ static void codes_have_their_reasons(void **state)
 		struct vmcb b = {.exit_code = cases[i].code, .rip = 0x1000, .next_rip = 0x1003};
 		struct hv_exit x = {0};
 
-		svm_exit_decode(&b, &plain, &x);
+		decode(&b, &plain, &x);
 		if (x.reason != cases[i].reason)
 			fail_msg("code %#llx: expected %d, got %d", (unsigned long long)cases[i].code,
 				 cases[i].reason, x.reason);
@@ -46,19 +53,38 @@ static void codes_have_their_reasons(void **state)
 	}
 }
 
+static bool intercepted(const struct vmcb *b, u32 code) { return b->intercept[code / 32] >> code % 32 & 1; }
+
+/* The offsets and bits of APM 2, Appendix B. */
+static void all_that_is_decoded_is_intercepted(void **state)
+{
+	struct vmcb b = {0};
+
+	svm_intercepts_init(&b);
+	assert_int_equal(b.intercept[0], 1u << 16 | 1u << 20);		  /* writes of CR0 and CR4 */
+	assert_int_equal(b.intercept[1], ~0u);				  /* DR */
+	assert_int_equal(b.intercept[2], 1u << 1 | 1u << 17 | 1u << 18); /* #DB #AC #MC */
+	/* INTR NMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR SHUTDOWN; VINTR, IRET, PAUSE when asked */
+	assert_int_equal(b.intercept[3], 1u << 0 | 1u << 1 | 1u << 3 | 1u << 15 | 1u << 18 | 1u << 19 | 1u << 22 |
+					 1u << 24 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31);
+	/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT WBINVD MONITOR MWAIT MWAIT_ARMED XSETBV RDPRU; not RDTSCP ICEBP */
+	assert_int_equal(b.intercept[4], 0x7e7f);
+	assert_int_equal(b.intercept[5], 0);
+}
+
 static void next_rip_gives_the_length_where_it_makes_sense(void **state)
 {
 	struct vmcb b = {.exit_code = VMEXIT_CPUID, .rip = 0x1000, .next_rip = 0x1003};
 	struct hv_exit x = {0};
 
-	svm_exit_decode(&b, &assisted, &x);
+	decode(&b, &assisted, &x);
 	assert_int_equal(x.insn_len, 3);
 	b.next_rip = 0;
-	svm_exit_decode(&b, &assisted, &x);
+	decode(&b, &assisted, &x);
 	assert_int_equal(x.insn_len, 0);
 	b.next_rip = 0x1003;
 	b.exit_code = VMEXIT_INTR;
-	svm_exit_decode(&b, &assisted, &x);
+	decode(&b, &assisted, &x);
 	assert_int_equal(x.insn_len, 0);
 }
 
@@ -68,16 +94,16 @@ static void port_exits_decode(void **state)
 			 .exit_info1 = 0x3f8ull << 16 | 1u << 4 | IOIO_IN};
 	struct hv_exit x = {0};
 
-	svm_exit_decode(&b, &plain, &x);
+	decode(&b, &plain, &x);
 	assert_int_equal(x.io.port, 0x3f8);
 	assert_int_equal(x.io.size, 1);
-	assert_true(x.io.in && !x.io.string && !x.io.rep);
+	assert_true(x.io.in && !x.io.string);
 	assert_int_equal(x.insn_len, 2);
-	b.exit_info1 = 0xffffull << 16 | 4u << 4 | IOIO_STR | IOIO_REP;
-	svm_exit_decode(&b, &plain, &x);
+	b.exit_info1 = 0xffffull << 16 | 4u << 4 | IOIO_STR | 1u << 3;
+	decode(&b, &plain, &x);
 	assert_int_equal(x.io.port, 0xffff);
 	assert_int_equal(x.io.size, 4);
-	assert_true(!x.io.in && x.io.string && x.io.rep);
+	assert_true(!x.io.in && x.io.string);
 }
 
 static void nested_faults_decode(void **state)
@@ -86,13 +112,13 @@ static void nested_faults_decode(void **state)
 			 .exit_info2 = 0xfee00300, .insn_count = 15, .insn_bytes = {0x89, 0x05}};
 	struct hv_exit x = {0};
 
-	svm_exit_decode(&b, &plain, &x);
+	decode(&b, &plain, &x);
 	assert_int_equal(x.npf.gpa.v, 0xfee00300);
-	assert_true(x.npf.write && !x.npf.fetch && !x.npf.present && !x.npf.table_walk);
+	assert_true(x.npf.write && !x.npf.fetch && !x.npf.table_walk);
 	assert_int_equal(x.insn_bytes, 0);
 	b.exit_info1 = PF_PRESENT | NPF_TABLE_WALK;
-	svm_exit_decode(&b, &assisted, &x);
-	assert_true(!x.npf.write && x.npf.present && x.npf.table_walk);
+	decode(&b, &assisted, &x);
+	assert_true(!x.npf.write && x.npf.table_walk);
 	assert_int_equal(x.insn_bytes, 15);
 	assert_int_equal(x.insn[0], 0x89);
 }
@@ -102,14 +128,14 @@ static void register_exits_decode_with_assists_only(void **state)
 	struct vmcb b = {.exit_code = VMEXIT_CR0_WRITE + 4, .exit_info1 = CR_INFO_MOV | 9};
 	struct hv_exit x = {0};
 
-	svm_exit_decode(&b, &plain, &x);
+	decode(&b, &plain, &x);
 	assert_int_equal(x.cr.op, CR_OP_UNKNOWN);
-	svm_exit_decode(&b, &assisted, &x);
+	decode(&b, &assisted, &x);
 	assert_int_equal(x.cr.op, CR_OP_WRITE);
 	assert_int_equal(x.cr.cr, 4);
 	assert_int_equal(x.cr.gpr, 9);
 	b.exit_code = VMEXIT_DR0_WRITE + 7;
-	svm_exit_decode(&b, &assisted, &x);
+	decode(&b, &assisted, &x);
 	assert_true(x.dr.write && x.dr.decoded);
 	assert_int_equal(x.dr.dr, 7);
 }
@@ -181,7 +207,7 @@ static void interrupted_delivery_is_repeated(void **state)
 		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0x31},
 		{"#AC replaces the event, the interrupt stays offered", VMEXIT_EXCP0 + 17, true, HV_EVENT_VALID | 0x31,
 		 0, false, 0, 0x31},
-		{"a machine check does not", VMEXIT_EXCP18, true, HV_EVENT_VALID | 0x31, 0, true,
+		{"a machine check does not", VMEXIT_EXCP0 + 18, true, HV_EVENT_VALID | 0x31, 0, true,
 		 HV_EVENT_VALID | 0x31, 0},
 	};
 
@@ -207,12 +233,12 @@ static void window_takes_the_place_of_the_offer(void **state)
 	svm_offer_irq(&s->vcpu, 0x31);
 	svm_want_window(&s->vcpu, HV_EVENT_IRQ, true);
 	assert_false(run(s, VMEXIT_VINTR, false, 0));
-	assert_true(block.intercept1 & INTERCEPT_VINTR);
+	assert_true(intercepted(&block, VMEXIT_VINTR));
 	assert_true(block.int_ctl & V_IGN_TPR);
 	assert_int_equal(s->offered, 0x31);
 	svm_want_window(&s->vcpu, HV_EVENT_IRQ, false);
 	assert_true(run(s, VMEXIT_HLT, true, 0));
-	assert_false(block.intercept1 & INTERCEPT_VINTR);
+	assert_false(intercepted(&block, VMEXIT_VINTR));
 }
 
 static void nmi_is_blocked_until_its_iret_is_over(void **state)
@@ -225,9 +251,9 @@ static void nmi_is_blocked_until_its_iret_is_over(void **state)
 	block.rip = 0x2000;
 	run(s, VMEXIT_INTR, false, 0);
 	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
-	assert_true(block.intercept1 & INTERCEPT_IRET);
+	assert_true(intercepted(&block, VMEXIT_IRET));
 	run(s, VMEXIT_IRET, false, 0);
-	assert_false(block.intercept1 & INTERCEPT_IRET);
+	assert_false(intercepted(&block, VMEXIT_IRET));
 	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
 	run(s, VMEXIT_INTR, false, 0); /* the IRET has not run yet */
 	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
@@ -284,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(codes_have_their_reasons),
+		cmocka_unit_test(all_that_is_decoded_is_intercepted),
 		cmocka_unit_test(next_rip_gives_the_length_where_it_makes_sense),
 		cmocka_unit_test(port_exits_decode),
 		cmocka_unit_test(nested_faults_decode),

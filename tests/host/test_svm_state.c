@@ -1,4 +1,4 @@
-// SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
+// SOURCES: kernel/vcpu_state.c svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
 /* State groups: what is set is got, a bad value changes nothing, and control registers stay safe for the host. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,18 +7,41 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/msr.h"
 #include "hv/up.h"
+#include "kernel/fpu.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+#include "mm/ucopy.h"
 #include "svm/svm.h"
 
 #define GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
 
-struct svm_caps svm_caps = {.max_asid = 15, .phys_bits = 40, .cr4_mask = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
-			    .efer_mask = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
+struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40};
+struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
+				.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 
+static const struct hv_ops ops = {.get_state = svm_get_state, .set_state = svm_set_state};
+const struct hv_ops *hv_ops = &ops;
+u32 cpu_count;
+void log_line(enum log_level level, const char *fmt, ...) {}
+bool fpu_state_valid(const u8 *area) { return true; }
+void fpu_set(struct vcpu *v, const u8 *area) {}
+void fpu_get(struct vcpu *v, u8 *area) {}
+int ucopy_in(void *to, u64 from, size_t n) { return -E_FAULT; }
+int ucopy_out(u64 to, const void *from, size_t n) { return -E_FAULT; }
+int vcpu_claim(struct vcpu *v) { return -E_BUSY; }
+void vcpu_release(struct vcpu *v) {}
+void vlapic_reset(struct vcpu *v, bool init) { v->apic_base = APIC_BASE_BSP; }
+void vlapic_get_state(struct vcpu *v, struct vcpu_state *s) {}
+bool vlapic_state_valid(const struct vcpu_state *s) { return true; }
+void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) {}
+
+static struct vcpu_state scratch;
 static struct vmcb block;
 static struct vcpu_private private;
 static struct svm_vcpu vcpu;
@@ -29,9 +52,12 @@ static struct vcpu *fresh(void)
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
 	vcpu.vcpu.xcr0 = 1;
-	block.intercept2 = INTERCEPT_VMRUN;
+	block.intercept[4] = 1;
 	block.nested_ctl = NESTED_NP_ENABLE;
-	svm_reset(&vcpu);
+	block.efer = EFER_SVME;
+	block.g_pat = 0x0007040600070406;
+	vcpu.vcpu.scratch = &scratch;
+	vcpu_state_init(&vcpu.vcpu, false);
 	return &vcpu.vcpu;
 }
 
@@ -61,6 +87,8 @@ static void reset_state_is_that_of_the_manual(void **state)
 	struct vcpu_state st = {0};
 
 	svm_get_state(v, &st, GROUPS);
+	assert_int_equal(vcpu.vcpu.activity, VCPU_RUNNABLE);
+	assert_int_equal(st.gpr[GPR_RDX], 0x600);
 	assert_int_equal(st.cr0, 0x60000010);
 	assert_int_equal(st.efer, 0);
 	assert_int_equal(st.rip, 0xfff0);
@@ -162,8 +190,8 @@ static void no_value_of_set_cr_reaches_the_host(void **state)
 		svm_set_cr(v, crs[i], ~0ull);
 		assert_true(block.efer & EFER_SVME);
 		assert_int_equal(block.cr0 >> 32, 0);
-		assert_int_equal(block.cr4 & ~svm_caps.cr4_mask, 0);
-		assert_int_equal(block.efer & ~(svm_caps.efer_mask | EFER_SVME), 0);
+		assert_int_equal(block.cr4 & ~guest_bits.cr4, 0);
+		assert_int_equal(block.efer & ~(guest_bits.efer | EFER_SVME), 0);
 	}
 }
 

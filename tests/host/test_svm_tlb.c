@@ -8,21 +8,21 @@
 
 #include "svm/svm.h"
 
-struct svm_caps svm_caps;
+struct cpu_facts cpu_facts;
 
 static struct vmcb block[3];
-static struct svm_vm vm;
+static struct vm vm;
 static struct svm_vcpu vcpu[3];
 static struct svm_cpu cpu[2];
 
 static void fresh(u32 asids, bool by_asid)
 {
-	svm_caps = (struct svm_caps){.max_asid = asids, .flush_by_asid = by_asid};
-	vm = (struct svm_vm){0};
+	cpu_facts = (struct cpu_facts){.svm_asids = asids + 1, .svm_flush_by_asid = by_asid};
+	vm = (struct vm){0};
 	for (u32 i = 0; i < ARRAY_SIZE(vcpu); i++) {
 		block[i] = (struct vmcb){0};
 		vcpu[i] = (struct svm_vcpu){.vmcb = &block[i], .last_cpu = -1};
-		vcpu[i].vcpu.vm = &vm.vm;
+		vcpu[i].vcpu.vm = &vm;
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(cpu); i++)
 		cpu[i] = (struct svm_cpu){.next_asid = asids + 1};
@@ -41,7 +41,7 @@ static void enter(u32 v, u32 c)
 {
 	load(v, c);
 	svm_tlb_prepare(&vcpu[v], &cpu[c]);
-	assert_in_range(block[v].asid, 1, svm_caps.max_asid);
+	assert_in_range(block[v].asid, 1, svm_max_asid());
 }
 
 static void first_entry_on_a_cpu_flushes_all(void **state)
@@ -65,7 +65,7 @@ static void removed_entries_are_flushed_once(void **state)
 		enter(0, 0);
 		enter(0, 0);
 		before = block[0].asid;
-		vm.vm.npt_epoch++;
+		vm.npt_epoch++;
 		enter(0, 0);
 		if (by_asid)
 			assert_true(block[0].asid == before && block[0].tlb_control == TLB_FLUSH_ASID);
