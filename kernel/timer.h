@@ -1,16 +1,7 @@
 /* Timers: a tree per CPU over the local APIC's one-shot timer. */
 #pragma once
 
-#include "lib/rbtree.h"
-#include "lib/types.h"
-
-struct timer {
-	struct rb_node node;
-	u64 deadline;	/* ns since boot */
-	u32 cpu;	/* where it is queued */
-	bool armed;
-	void (*fn)(struct timer *t); /* interrupts off, on the CPU that armed it; may arm it again */
-};
+#include "hv/timer.h"
 
 /*
  * Arms on this CPU, replacing an earlier deadline. A deadline in the past fires at once (by interrupt). No two CPUs arm

@@ -365,7 +365,7 @@ static bool vcpu_destroy_step(struct object *o)
 	/* A dead vCPU is dropped at the epoch's interrupt; until then it can't be freed. */
 	if (__atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE) >= 0)
 		return false;
-	vlapic_fini(v);
+	vlapic_timer_stop(v);
 	if (v->run_va)
 		aspace_unmap_kernel_page(&d->aspace, v->run_va);
 	hv_ops->vcpu_fini(v);
@@ -396,9 +396,7 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	if (!v->run || !v->scratch)
 		return -E_NOMEM;
 	v->run->version = UAPI_VERSION;
-	r = vlapic_init(v);
-	if (!r)
-		r = hv_ops->vcpu_init(v);
+	r = hv_ops->vcpu_init(v);
 	if (r)
 		return r;
 	vcpu_state_init(v, false);

@@ -5,6 +5,7 @@
 #include "hv/vendor.h"
 #include "kernel/guest_walk.h"
 #include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
 
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define DR_ALL 0xffffffffull
@@ -90,7 +91,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 		if (value & ~15ull)
 			return false;
 		v->cr8 = value;
-		v->lapic.tpr = (u32)value << 4;
+		vlapic_cr8_sync(v);
 		return true;
 	default:
 		return false;

@@ -86,9 +86,7 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 	r = hv_ops->set_state(v, s, groups & GROUPS_VENDOR);
 	if (r)
 		return r;
-	if ((groups & STATE_CR) && v->lapic.tpr >> 4 != s->cr8)
-		v->lapic.tpr = (u32)s->cr8 << 4;
-	v->cr8 = v->lapic.tpr >> 4;
+	vlapic_cr8_sync(v);
 	if (groups & STATE_MSR) {
 		v->tsc_offset = s->msr.tsc - rdtsc() - this_cpu()->tsc_offset;
 		hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);

@@ -4,8 +4,10 @@
 #include "arch/msr.h"
 #include "hv/facts.h"
 
-#define REG(offset) ((offset) >> 4)
-#define REGS 0x40
+#define REG VLAPIC_REG
+#define REGS VLAPIC_REGS
+
+#define DFR_FIXED 0x0fffffffu
 
 enum { R = 1, W = 2 };
 
@@ -85,24 +87,24 @@ u8 vlapic_pending(struct vcpu *v)
 	const struct vlapic *l = &v->lapic;
 	u8 irr;
 
-	if (!vlapic_enabled(v) || !vlapic_software_enabled(v))
+	if (!vlapic_software_enabled(v))
 		return 0;
 	irr = highest(l->irr);
 	return irr && irr >> 4 > highest(l->isr) >> 4 ? irr : 0;
 }
 
-static u32 ppr(const struct vlapic *l)
+static u32 ppr(struct vcpu *v)
 {
-	u32 isr = highest(l->isr);
+	u32 isr = highest(v->lapic.isr), tpr = *vlapic_reg(v, APIC_TPR);
 
-	return l->tpr >> 4 >= isr >> 4 ? l->tpr & 0xff : isr & 0xf0;
+	return tpr >> 4 >= isr >> 4 ? tpr : isr & 0xf0;
 }
 
 bool vlapic_deliverable(struct vcpu *v)
 {
 	u8 vector = vlapic_pending(v);
 
-	return vector && vector >> 4 > ppr(&v->lapic) >> 4;
+	return vector && vector >> 4 > ppr(v) >> 4;
 }
 
 void vlapic_taken(struct vcpu *v, u8 vector)
@@ -114,7 +116,7 @@ void vlapic_taken(struct vcpu *v, u8 vector)
 
 bool vlapic_extint_pending(const struct vcpu *v)
 {
-	u32 lint0 = v->lapic.lvt[LVT_LINT0];
+	u32 lint0 = v->lapic.reg[REG(APIC_LVT_LINT0)];
 
 	if (!__atomic_load_n(&v->lapic.extint, __ATOMIC_RELAXED))
 		return false;
@@ -136,14 +138,14 @@ static void eoi(struct vcpu *v)
 
 /* ---- Errors and local vectors ---- */
 
-void vlapic_lvt_deliver(struct vcpu *v, u32 lvt)
+void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt)
 {
-	u32 entry = __atomic_load_n(&v->lapic.lvt[lvt], __ATOMIC_RELAXED);
+	u32 entry = __atomic_load_n(vlapic_reg(v, lvt), __ATOMIC_RELAXED);
 	u8 vector = entry & 0xff;
 	/* The timer and error entries have no delivery mode: always fixed. */
-	u32 mode = lvt == LVT_TIMER || lvt == LVT_ERROR ? APIC_DM_FIXED : entry >> 8 & 7;
+	u32 mode = lvt == APIC_LVT_TIMER || lvt == APIC_LVT_ERROR ? APIC_DM_FIXED : entry >> 8 & 7;
 
-	if (entry & APIC_LVT_MASKED || !vlapic_enabled(v) || !vlapic_software_enabled(v))
+	if (entry & APIC_LVT_MASKED || !vlapic_software_enabled(v))
 		return;
 	if (mode == APIC_DM_NMI) {
 		__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
@@ -158,7 +160,7 @@ void vlapic_error(struct vcpu *v, u32 bits)
 	if (v->lapic.esr_pending & bits)
 		return;
 	v->lapic.esr_pending |= bits;
-	vlapic_lvt_deliver(v, LVT_ERROR);
+	vlapic_lvt_deliver(v, APIC_LVT_ERROR);
 }
 
 /* ---- Registers ---- */
@@ -167,22 +169,15 @@ u32 vlapic_ldr(const struct vcpu *v)
 {
 	u32 id = v->index;
 
-	return vlapic_x2apic(v) ? id >> 4 << 16 | 1u << (id & 15) : v->lapic.ldr;
+	return vlapic_x2apic(v) ? id >> 4 << 16 | 1u << (id & 15) : v->lapic.reg[REG(APIC_LDR)];
 }
 
-static s32 lvt_index(u32 offset)
-{
-	return offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR ?
-		       (s32)(LVT_TIMER + ((offset - APIC_LVT_TIMER) >> 4)) : -1;
-}
+static bool is_lvt(u32 offset) { return offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR; }
 
 static u32 reg_read(struct vcpu *v, u32 offset)
 {
 	struct vlapic *l = &v->lapic;
-	s32 lvt = lvt_index(offset);
 
-	if (lvt >= 0)
-		return l->lvt[lvt];
 	if (offset >= APIC_ISR && offset < APIC_ESR) {
 		const u64 *map = offset < APIC_TMR ? l->isr : offset < APIC_IRR ? l->tmr : l->irr;
 		u32 n = offset >> 4 & 7;
@@ -192,92 +187,72 @@ static u32 reg_read(struct vcpu *v, u32 offset)
 	switch (offset) {
 	case APIC_ID: return vlapic_x2apic(v) ? v->index : v->index << 24;
 	case APIC_VERSION: return VLAPIC_VERSION;
-	case APIC_TPR: return l->tpr;
-	case APIC_PPR: return ppr(l);
+	case APIC_PPR: return ppr(v);
 	case APIC_LDR: return vlapic_ldr(v);
-	case APIC_DFR: return l->dfr;
-	case APIC_SVR: return l->svr;
-	case APIC_ESR: return l->esr;
-	case APIC_ICR: return l->icr_low;
-	case APIC_ICR_HIGH: return l->icr_high;
-	case APIC_TIMER_INIT: return l->timer_init;
 	case APIC_TIMER_CURRENT: return vlapic_timer_current(v);
-	case APIC_TIMER_DIVIDE: return l->timer_divide;
-	default: return 0;
+	default: return l->reg[REG(offset)];
 	}
 }
 
-static void svr_write(struct vcpu *v, u32 value)
+static void mask_lvt(struct vcpu *v)
 {
-	struct vlapic *l = &v->lapic;
-
-	l->svr = value;
-	l->update = true;
-	if (!(value & APIC_SVR_ENABLE))
-		for (u32 i = 0; i < LVTS; i++)
-			l->lvt[i] |= APIC_LVT_MASKED;
+	for (u32 offset = APIC_LVT_TIMER; offset <= APIC_LVT_ERROR; offset += 16)
+		*vlapic_reg(v, offset) |= APIC_LVT_MASKED;
 }
 
-static void lvt_write(struct vcpu *v, u32 lvt, u32 value)
+static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 {
-	struct vlapic *l = &v->lapic;
-
-	if (!vlapic_software_enabled(v))
+	if (!(v->lapic.reg[REG(APIC_SVR)] & APIC_SVR_ENABLE))
 		value |= APIC_LVT_MASKED;
-	__atomic_store_n(&l->lvt[lvt], value, __ATOMIC_RELAXED);
-	l->update = true;
-	if (lvt != LVT_LINT0 && lvt != LVT_LINT1 && !(value & APIC_LVT_MASKED) && (value & 0xff) < 16 &&
+	__atomic_store_n(vlapic_reg(v, lvt), value, __ATOMIC_RELAXED);
+	v->lapic.update = true;
+	if (lvt != APIC_LVT_LINT0 && lvt != APIC_LVT_LINT1 && !(value & APIC_LVT_MASKED) && (value & 0xff) < 16 &&
 	    (value >> 8 & 7) == APIC_DM_FIXED)
 		vlapic_error(v, ESR_RECEIVE_ILLEGAL);
 }
 
-/* value has no reserved bit set. */
+/* value has no reserved bit set. What is not listed only holds it, if it can be written at all. */
 static void reg_write(struct vcpu *v, u32 offset, u32 value)
 {
 	struct vlapic *l = &v->lapic;
-	s32 lvt = lvt_index(offset);
 
-	if (lvt >= 0) {
-		lvt_write(v, (u32)lvt, value);
+	if (is_lvt(offset)) {
+		lvt_write(v, offset, value);
 		return;
 	}
 	switch (offset) {
-	case APIC_TPR:
-		l->tpr = value;
-		v->cr8 = value >> 4;
-		break;
 	case APIC_EOI:
 		eoi(v);
-		break;
-	case APIC_LDR:
-		l->ldr = value;
-		break;
-	case APIC_DFR:
-		l->dfr = value | 0x0fffffff;
-		break;
-	case APIC_SVR:
-		svr_write(v, value);
-		break;
-	case APIC_ESR:
-		l->esr = l->esr_pending;
-		l->esr_pending = 0;
-		break;
+		return;
 	case APIC_ICR:
-		vlapic_icr_write(v, value, l->icr_high);
-		break;
-	case APIC_ICR_HIGH:
-		l->icr_high = value;
-		break;
-	case APIC_TIMER_INIT:
-		vlapic_timer_write_init(v, value);
-		break;
-	case APIC_TIMER_DIVIDE:
-		vlapic_timer_write_divide(v, value);
-		break;
+		vlapic_icr_write(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
+		return;
 	case APIC_SELF_IPI:
 		vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0);
+		return;
+	case APIC_TIMER_INIT:
+		vlapic_timer_write_init(v, value);
+		return;
+	case APIC_TIMER_DIVIDE:
+		vlapic_timer_write_divide(v, value);
+		return;
+	case APIC_TPR:
+		v->cr8 = value >> 4;
+		break;
+	case APIC_DFR:
+		value |= DFR_FIXED;
+		break;
+	case APIC_ESR:
+		value = l->esr_pending;
+		l->esr_pending = 0;
+		break;
+	case APIC_SVR:
+		l->update = true;
+		if (!(value & APIC_SVR_ENABLE))
+			mask_lvt(v);
 		break;
 	}
+	l->reg[REG(offset)] = value;
 }
 
 /* ---- Access by MSR and by the page ---- */
@@ -295,7 +270,7 @@ bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value)
 		return false;
 	*value = reg_read(v, reg << 4);
 	if (reg == REG(APIC_ICR))
-		*value |= (u64)v->lapic.icr_high << 32;
+		*value |= (u64)*vlapic_reg(v, APIC_ICR_HIGH) << 32;
 	return true;
 }
 
@@ -304,7 +279,7 @@ static u32 read_only(u32 reg)
 {
 	if (reg == REG(APIC_LVT_LINT0) || reg == REG(APIC_LVT_LINT1))
 		return APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR;
-	return reg == REG(APIC_ICR) || lvt_index(reg << 4) >= 0 ? APIC_LVT_STATUS : 0;
+	return reg == REG(APIC_ICR) || is_lvt(reg << 4) ? APIC_LVT_STATUS : 0;
 }
 
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
@@ -381,32 +356,17 @@ void vlapic_reset(struct vcpu *v, bool init)
 		__atomic_store_n(&l->pir[w], 0, __ATOMIC_RELAXED);
 		l->irr[w] = l->isr[w] = l->tmr[w] = 0;
 	}
-	l->ldr = l->tpr = l->esr = l->esr_pending = l->icr_low = l->icr_high = 0;
-	l->timer_init = l->timer_divide = l->eoi_exit = 0;
-	l->dfr = ~0u;
-	l->svr = 0xff;
-	for (u32 i = 0; i < LVTS; i++)
-		l->lvt[i] = APIC_LVT_MASKED;
+	for (u32 reg = 0; reg < REGS; reg++)
+		l->reg[reg] = 0;
+	l->esr_pending = l->eoi_exit = 0;
+	*vlapic_reg(v, APIC_DFR) = ~0u;
+	*vlapic_reg(v, APIC_SVR) = 0xff;
+	mask_lvt(v);
 	/* Firmware leaves the PIC wired through LINT0 of the boot CPU; guests are started without firmware. */
 	if (v->index == 0)
-		l->lvt[LVT_LINT0] = APIC_DM_EXTINT << 8;
+		*vlapic_reg(v, APIC_LVT_LINT0) = APIC_DM_EXTINT << 8;
 	v->cr8 = 0;
 	l->update = true;
-}
-
-int vlapic_init(struct vcpu *v)
-{
-	int r = vlapic_timer_init(v);
-
-	if (r)
-		return r;
-	vlapic_reset(v, false);
-	return 0;
-}
-
-void vlapic_fini(struct vcpu *v)
-{
-	vlapic_timer_fini(v);
 }
 
 /* ---- State group APIC ---- */
@@ -441,27 +401,19 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 	vlapic_timer_stop(v);
 	vlapic_sync(v);
 	v->apic_base = s->apic.base;
-	l->tpr = reg[REG(APIC_TPR)] & 0xff;
-	v->cr8 = l->tpr >> 4;
-	l->ldr = reg[REG(APIC_LDR)] & write_mask[REG(APIC_LDR)];
-	l->dfr = reg[REG(APIC_DFR)] | 0x0fffffff;
-	l->svr = reg[REG(APIC_SVR)] & write_mask[REG(APIC_SVR)];
-	l->esr = reg[REG(APIC_ESR)] & 0xff;
-	l->icr_low = reg[REG(APIC_ICR)] & write_mask[REG(APIC_ICR)];
-	l->icr_high = reg[REG(APIC_ICR_HIGH)];
-	for (u32 i = LVT_TIMER; i < LVTS; i++) {
-		u32 r = REG(APIC_LVT_TIMER) + i - LVT_TIMER;
-
-		l->lvt[i] = reg[r] & write_mask[r];
-	}
+	for (u32 i = 0; i < REGS; i++)
+		l->reg[i] = reg[i] & write_mask[i];
+	l->reg[REG(APIC_DFR)] |= DFR_FIXED;
+	l->reg[REG(APIC_ESR)] = reg[REG(APIC_ESR)] & 0xff;
+	l->reg[REG(APIC_ICR_HIGH)] = reg[REG(APIC_ICR_HIGH)];
+	v->cr8 = l->reg[REG(APIC_TPR)] >> 4;
 	map_from_regs(l->isr, s, APIC_ISR);
 	map_from_regs(l->tmr, s, APIC_TMR);
 	map_from_regs(l->irr, s, APIC_IRR);
 	/* Vectors below 16 can never be pending. */
 	l->isr[0] &= ~0xffffull;
 	l->irr[0] &= ~0xffffull;
-	l->timer_divide = reg[REG(APIC_TIMER_DIVIDE)] & 0xb;
 	l->eoi_exit = 0;
-	vlapic_timer_write_init(v, reg[REG(APIC_TIMER_INIT)]);
+	vlapic_timer_write_init(v, l->reg[REG(APIC_TIMER_INIT)]);
 	l->update = true;
 }

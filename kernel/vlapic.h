@@ -12,9 +12,8 @@
 /* A periodic timer that is faster would only keep the host busy. */
 #define VLAPIC_TIMER_FLOOR_NS 200000ull
 
-/* Allocates the timer and sets the state after reset. -E_NOMEM. */
-int vlapic_init(struct vcpu *v) __must_check;
-void vlapic_fini(struct vcpu *v);
+static inline u32 *vlapic_reg(struct vcpu *v, enum apic_reg offset) { return &v->lapic.reg[VLAPIC_REG(offset)]; }
+
 /* State after reset or INIT. own. */
 void vlapic_reset(struct vcpu *v, bool init);
 
@@ -40,8 +39,10 @@ bool vlapic_extint_pending(const struct vcpu *v);
 /* Copies CR8 as the CPU left it into TPR. own. */
 static inline void vlapic_cr8_sync(struct vcpu *v)
 {
-	if (unlikely(v->cr8 != v->lapic.tpr >> 4))
-		v->lapic.tpr = (u32)v->cr8 << 4;
+	u32 *tpr = vlapic_reg(v, APIC_TPR);
+
+	if (unlikely(v->cr8 != *tpr >> 4))
+		*tpr = (u32)v->cr8 << 4;
 }
 
 /* Posts a fixed interrupt from anywhere and kicks. */
@@ -64,14 +65,12 @@ u32 vlapic_msi(struct vm *vm, u64 address, u32 data);
 /* Carries out what ICR says. own. */
 void vlapic_icr_write(struct vcpu *v, u32 low, u32 high);
 /* An LVT entry fires: fixed vectors are posted, LINT modes as the entry says. Any CPU. */
-void vlapic_lvt_deliver(struct vcpu *v, u32 lvt);
+void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt);
 /* Sets bits of the error status and delivers the error interrupt. own. */
 void vlapic_error(struct vcpu *v, u32 bits);
 u32 vlapic_ldr(const struct vcpu *v);
 
 /* Timer. own. */
-int vlapic_timer_init(struct vcpu *v) __must_check;
-void vlapic_timer_fini(struct vcpu *v);
 void vlapic_timer_stop(struct vcpu *v);
 void vlapic_timer_write_init(struct vcpu *v, u32 count);
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
@@ -82,9 +81,6 @@ void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);
 bool vlapic_state_valid(const struct vcpu_state *s);
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s);
 
-/* lvt[] order, that of the register page but for CMCI. */
-enum vlapic_lvt { LVT_CMCI, LVT_TIMER, LVT_THERMAL, LVT_PMC, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVTS };
-
 enum vlapic_esr {
 	ESR_SEND_ILLEGAL = 1u << 5,
 	ESR_RECEIVE_ILLEGAL = 1u << 6,
@@ -93,4 +89,7 @@ enum vlapic_esr {
 
 static inline bool vlapic_enabled(const struct vcpu *v) { return v->apic_base & (1ull << 11); }
 static inline bool vlapic_x2apic(const struct vcpu *v) { return v->apic_base & (1ull << 10); }
-static inline bool vlapic_software_enabled(const struct vcpu *v) { return v->lapic.svr & 0x100; }
+static inline bool vlapic_software_enabled(const struct vcpu *v)
+{
+	return vlapic_enabled(v) && (v->lapic.reg[VLAPIC_REG(APIC_SVR)] & APIC_SVR_ENABLE);
+}

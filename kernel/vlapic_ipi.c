@@ -9,19 +9,15 @@ static bool logical_match(const struct vcpu *v, u32 dest)
 	if (vlapic_x2apic(v))
 		return dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff);
 	ldr >>= 24;
-	if (v->lapic.dfr >> 28 == 0xf) /* flat */
+	if (v->lapic.reg[VLAPIC_REG(APIC_DFR)] >> 28 == 0xf) /* flat */
 		return dest & ldr & 0xff;
 	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf); /* cluster */
 }
 
 static bool match(const struct vcpu *v, const struct vlapic_msg *m)
 {
-	switch (m->shorthand) {
-	case VLAPIC_SELF: return v == m->source;
-	case VLAPIC_ALL: return true;
-	case VLAPIC_OTHERS: return v != m->source;
-	default: break;
-	}
+	if (m->shorthand != VLAPIC_NO_SHORTHAND)
+		return m->shorthand == VLAPIC_ALL || v != m->source;
 	if (m->broadcast)
 		return true;
 	return m->logical ? logical_match(v, m->dest) : v->index == m->dest;
@@ -47,17 +43,15 @@ static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
 
 static bool accept(struct vcpu *v, const struct vlapic_msg *m)
 {
-	bool enabled = vlapic_enabled(v);
-
 	switch (m->mode) {
 	case APIC_DM_FIXED:
 	case APIC_DM_LOWEST:
-		if (!enabled || !vlapic_software_enabled(v) || m->vector < 16)
+		if (!vlapic_software_enabled(v) || m->vector < 16)
 			return false;
 		accept_fixed(v, m);
 		return true;
 	case APIC_DM_NMI:
-		if (!enabled)
+		if (!vlapic_enabled(v))
 			return false;
 		__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
 		vcpu_kick(v, KICK_IRQ);
@@ -79,45 +73,31 @@ static bool accept(struct vcpu *v, const struct vlapic_msg *m)
 	}
 }
 
-/* Of those named, the one with the lowest task priority. */
-static struct vcpu *lowest(struct vm *vm, const struct vlapic_msg *m)
-{
-	struct vcpu *best = NULL;
-
-	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
-		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
-
-		if (v && match(v, m) && vlapic_enabled(v) && vlapic_software_enabled(v) &&
-		    (!best || v->lapic.tpr < best->lapic.tpr))
-			best = v;
-	}
-	return best;
-}
-
 u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m)
 {
+	struct vcpu *v, *lowest = NULL;
 	u32 accepted = 0;
-	struct vcpu *v;
 
 	/* INIT level de-assert only matters to CPUs of the last century. */
 	if (m->mode == APIC_DM_INIT && m->level && !m->assert)
 		return 0;
 	if (m->shorthand == VLAPIC_SELF)
 		return accept(m->source, m);
-	if (m->mode == APIC_DM_LOWEST) {
-		v = lowest(vm, m);
-		return v && accept(v, m);
-	}
 	if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
 		v = m->dest < VM_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE) : NULL;
 		return v && accept(v, m);
 	}
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
 		v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
-		if (v && match(v, m))
+		if (!v || !match(v, m))
+			continue;
+		if (m->mode != APIC_DM_LOWEST)
 			accepted += accept(v, m);
+		else if (vlapic_software_enabled(v) &&
+			 (!lowest || *vlapic_reg(v, APIC_TPR) < *vlapic_reg(lowest, APIC_TPR)))
+			lowest = v;
 	}
-	return accepted;
+	return accepted + (lowest && accept(lowest, m));
 }
 
 u32 vlapic_msi(struct vm *vm, u64 address, u32 data)
@@ -153,8 +133,8 @@ void vlapic_icr_write(struct vcpu *v, u32 low, u32 high)
 	};
 	bool x2 = vlapic_x2apic(v);
 
-	v->lapic.icr_low = low & ~APIC_ICR_BUSY;
-	v->lapic.icr_high = high;
+	*vlapic_reg(v, APIC_ICR) = low & ~APIC_ICR_BUSY;
+	*vlapic_reg(v, APIC_ICR_HIGH) = high;
 	m.dest = x2 ? high : high >> 24;
 	m.broadcast = m.dest == (x2 ? ~0u : 0xffu);
 	if ((m.mode == APIC_DM_FIXED || m.mode == APIC_DM_LOWEST) && m.vector < 16) {

@@ -6,6 +6,23 @@ section .text
 
 %define GPR(n) rdi + VCPU_REGS_GPR + (n) * 8	; order of enum gpr
 
+; Guest registers but rax and rsp, which VMRUN switches, and rdi, which holds the pointer: number and name.
+%define SWITCHED 1, rcx, 2, rdx, 3, rbx, 5, rbp, 6, rsi, 8, r8, 9, r9, 10, r10, 11, r11, 12, r12, 13, r13, 14, r14, 15, r15
+
+%macro LOAD_GUEST 2-*
+%rep %0 / 2
+	mov	%2, [GPR(%1)]
+%rotate 2
+%endrep
+%endmacro
+
+%macro SAVE_GUEST 2-*
+%rep %0 / 2
+	mov	[GPR(%1)], %2
+%rotate 2
+%endrep
+%endmacro
+
 ; Room for speculation defences that start-up code patches in, once the CPU's needs are known: 16 bytes that
 ; may change rax, rcx and rdx.
 %macro DEFENCE_SLOT 1
@@ -32,38 +49,14 @@ svm_switch:
 	DEFENCE_SLOT svm_slot_enter
 	mov	rax, rsi			; VMLOAD, VMRUN and VMSAVE take the control block in rax
 	vmload
-	mov	rcx, [GPR(1)]
-	mov	rdx, [GPR(2)]
-	mov	rbx, [GPR(3)]
-	mov	rbp, [GPR(5)]
-	mov	rsi, [GPR(6)]
-	mov	r8, [GPR(8)]
-	mov	r9, [GPR(9)]
-	mov	r10, [GPR(10)]
-	mov	r11, [GPR(11)]
-	mov	r12, [GPR(12)]
-	mov	r13, [GPR(13)]
-	mov	r14, [GPR(14)]
-	mov	r15, [GPR(15)]
+	LOAD_GUEST SWITCHED
 	mov	rdi, [GPR(7)]
 
 	vmrun
 	; The CPU restored rsp, and rax: the guest's control block. GS and TR are still the guest's.
 	push	rdi
 	mov	rdi, [rsp + 8]
-	mov	[GPR(1)], rcx
-	mov	[GPR(2)], rdx
-	mov	[GPR(3)], rbx
-	mov	[GPR(5)], rbp
-	mov	[GPR(6)], rsi
-	mov	[GPR(8)], r8
-	mov	[GPR(9)], r9
-	mov	[GPR(10)], r10
-	mov	[GPR(11)], r11
-	mov	[GPR(12)], r12
-	mov	[GPR(13)], r13
-	mov	[GPR(14)], r14
-	mov	[GPR(15)], r15
+	SAVE_GUEST SWITCHED
 	pop	rcx
 	mov	[GPR(7)], rcx
 

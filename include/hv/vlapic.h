@@ -1,10 +1,11 @@
 /* The local APIC of one vCPU, xAPIC and x2APIC. kernel/vlapic.c. */
 #pragma once
 
-#include "lib/rbtree.h"
-#include "lib/types.h"
+#include "arch/apic.h"
+#include "hv/timer.h"
 
-struct vlapic_timer;
+#define VLAPIC_REG(offset) ((offset) >> 4)
+#define VLAPIC_REGS 0x40
 
 /* [v] owned by the vCPU's runner, [a] atomic */
 struct vlapic {
@@ -15,13 +16,11 @@ struct vlapic {
 	u32 sipi_vector; /* [a] 0x100 | vector when a SIPI is pending */
 	u32 init;	/* [a] INIT pending */
 	u64 irr[4], isr[4], tmr[4]; /* [v] */
-	u32 id, ldr, dfr, svr, tpr, esr, esr_pending; /* [v] others read ldr, dfr, svr for routing */
-	u32 icr_low, icr_high; /* [v] */
-	u32 lvt[7];	/* [v] cmci, timer, thermal, pmc, lint0, lint1, error */
-	u32 timer_init, timer_divide; /* [v] */
-	u64 timer_start, timer_deadline; /* [v] ns */
+	u32 reg[VLAPIC_REGS]; /* [v] those that hold what was written; others read LDR, DFR, SVR, TPR, LVT */
+	u32 esr_pending; /* [v] */
+	u64 timer_deadline; /* [v] ns */
 	u8 offered;	/* [v] vector offered to the CPU by offer_irq; 0 = none */
 	bool update;	/* [v] irr, isr or the enable bits changed: choose again what to offer */
 	u32 eoi_exit;	/* [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor */
-	struct vlapic_timer *timer; /* [I] */
+	struct timer timer;
 };

@@ -43,12 +43,13 @@ static int setup(void **state)
 	vcpu.misc_enable = 1;
 	vcpu.mtrr_def_type = 0x806;
 	fake_log_lines = 0;
-	return vlapic_init(&vcpu);
+	vlapic_reset(&vcpu, false);
+	return 0;
 }
 
 static int teardown(void **state)
 {
-	vlapic_fini(&vcpu);
+	vlapic_timer_stop(&vcpu);
 	return 0;
 }
 

@@ -29,8 +29,7 @@ static int setup_n(u32 n, bool x2)
 		v->vm = &vm;
 		v->index = i;
 		vm.vcpu[i] = v;
-		if (vlapic_init(v))
-			return -1;
+		vlapic_reset(v, false);
 		vlapic_mmio_write(v, APIC_SVR, 0x1ff);
 		if (x2)
 			x2apic_on(v);
@@ -45,7 +44,7 @@ static int setup_xapic(void **state) { return setup_n(4, false); }
 static int teardown(void **state)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(vcpu); i++)
-		vlapic_fini(&vcpu[i]);
+		vlapic_timer_stop(&vcpu[i]);
 	return 0;
 }
 
@@ -116,7 +115,7 @@ static void mode_transitions(void **state)
 	assert_true(vlapic_base_write(v, base | en | x2));
 	assert_false(vlapic_base_write(v, base | en));
 	assert_true(vlapic_base_write(v, base));
-	assert_int_equal(v->lapic.svr, 0xff);
+	assert_int_equal(*vlapic_reg(v, APIC_SVR), 0xff);
 	assert_false(vlapic_base_write(v, base | en | x2));
 	assert_true(vlapic_base_write(v, base | en));
 	assert_false(vlapic_base_write(v, 1ull << 41 | en));
