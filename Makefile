@@ -80,8 +80,9 @@ PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
-TEST_PROGRAMS := stress
+TEST_PROGRAMS := stress wild
 stress_SRC  := tests/ring3/stress.c
+wild_SRC    := tests/ring3/wild.c
 
 $(B)/ring3/%.o: %.c
 	@mkdir -p $(@D)

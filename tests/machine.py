@@ -17,13 +17,14 @@ class TestError(Exception):
     """A test's failure, in one line."""
 
 
-def mkimage(output, args="", modules=(), definitions=(), kernel=None, init=None):
-    """Composes an image. modules: (name, path); definitions: (file name, text), written beside the image."""
+def mkimage(output, args="", modules=(), definitions=(), **parts):
+    """
+    Composes an image. modules: (name, path); definitions: (file name, text), written beside the image; parts:
+    kernel=, init=, programs= instead of the built ones.
+    """
     command = [os.path.join(ROOT, "tools/mkimage"), "-o", output, "--args", args]
-    if kernel:
-        command += ["--kernel", kernel]
-    if init:
-        command += ["--init", init]
+    for part, path in parts.items():
+        command += ["--" + part, path]
     for name, path in modules:
         command += ["--module", f"{name}={path}"]
     folder = output + ".vms"

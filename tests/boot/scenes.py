@@ -1,5 +1,6 @@
 """Whole-machine runs: what is typed, what must come. Each scene is one function that the table names."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -331,3 +332,32 @@ def ring3_stress(scene):
         expect_status(m, "stress: PASS")
         if " error: " in m.output():
             raise TestError("the kernel logged an error")
+
+
+def wild_monitors(scene):
+    """Monitors that fault, leave or never stop end only their own VM, with a reason."""
+    folder = scene.base + ".programs"
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(f"{BUILD}/programs/manager", f"{folder}/manager")
+    shutil.copy(f"{BUILD}/programs/wild", f"{folder}/vmm")
+    with open(scene.base + ".cpio", "wb") as archive:
+        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=folder, check=True,
+                       input=b"manager\nvmm\n", stdout=archive)
+    vms = [(f"{name}.vm", definition(name, "pass", cmdline=name, memory="16M")) for name in ("fault", "exit", "loop")]
+    image = mkimage(scene.base + ".iso", CI_ARGS, [("pass", f"{BUILD}/guests/cpuid.elf")], vms, programs=scene.base + ".cpio")
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect(r"vm fault ended: status 124", 60)
+        m.expect(PROMPT, 60)
+        m.send("destroy loop\r")
+        m.expect_exit(124, 60)
+        expect_status(m, "ended by #PF page fault", "vm fault: status 124 (monitor died)",
+                      "vm exit: status 124 (monitor died)", "vm loop: status 125 (destroyed)")
+
+
+def panic(scene):
+    """What the kernel cannot go on without: a message, registers or backtrace with symbols, and an exit status."""
+    image = mkimage(scene.base + ".iso", "exitport=0xf4", init=os.path.join(ROOT, "README.md"))
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect_exit(127, 60)
+        expect_status(m, 'panic: init: the module "init" is refused: not a ring-3 image', "panic: cpu0, thread",
+                      "init_load+0x", "kernel_main+0x", "panic: cpu1 stopped at")
