@@ -4,7 +4,6 @@
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/guest_walk.h"
-#include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
@@ -153,7 +152,7 @@ static bool decode_cr(struct vcpu *v, struct cr_access *a)
 	return true;
 }
 
-void vcpu_exit_cr(struct vcpu *v)
+enum vcpu_step vcpu_exit_cr(struct vcpu *v)
 {
 	u64 *gpr = v->priv->regs.gpr;
 	struct cr_access a;
@@ -164,8 +163,7 @@ void vcpu_exit_cr(struct vcpu *v)
 		if (vm_log_once(v->vm, 0xf0000000))
 			log_info("vm %u: control register access at rip %#lx was not decoded", v->vm->id,
 				 v->priv->regs.rip);
-		vcpu_fault(v, EXC_UD);
-		return;
+		return vcpu_fault(v, EXC_UD);
 	}
 	hv_ops->read_mode(v, &m);
 	switch (a.op) {
@@ -182,10 +180,7 @@ void vcpu_exit_cr(struct vcpu *v)
 		ok = write_cr(v, &m, 0, (m.cr0 & ~0xeull) | (a.lmsw & 0xf));
 		break;
 	}
-	if (ok)
-		vcpu_skip(v, a.length);
-	else
-		vcpu_fault(v, EXC_GP);
+	return ok ? vcpu_skip(v, a.length) : vcpu_fault(v, EXC_GP);
 }
 
 /* ---- DR exits ---- */
@@ -237,27 +232,23 @@ static u8 access_dr(struct vcpu *v, const struct hv_mode *m)
 	return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : 0;
 }
 
-void vcpu_exit_dr(struct vcpu *v)
+enum vcpu_step vcpu_exit_dr(struct vcpu *v)
 {
 	struct hv_mode m;
 	u32 length;
 	u8 fault;
 
-	if (!decode_dr(v, &length)) {
-		vcpu_fault(v, EXC_UD);
-		return;
-	}
+	if (!decode_dr(v, &length))
+		return vcpu_fault(v, EXC_UD);
+
 	hv_ops->read_mode(v, &m);
 	fault = m.cpl ? EXC_GP : access_dr(v, &m);
-	if (fault)
-		vcpu_fault(v, fault);
-	else
-		vcpu_skip(v, length);
+	return fault ? vcpu_fault(v, fault) : vcpu_skip(v, length);
 }
 
 /* ---- XSETBV ---- */
 
-void vcpu_exit_xsetbv(struct vcpu *v)
+enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v)
 {
 	const u64 *gpr = v->priv->regs.gpr;
 	u64 value = (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
@@ -265,17 +256,15 @@ void vcpu_exit_xsetbv(struct vcpu *v)
 	u32 length;
 
 	hv_ops->read_mode(v, &m);
-	if (!(m.cr4 & CR4_OSXSAVE)) {
-		vcpu_fault(v, EXC_UD);
-		return;
-	}
-	if (m.cpl || (u32)gpr[GPR_RCX] || !fpu_xcr0_valid(value)) {
-		vcpu_fault(v, EXC_GP);
-		return;
-	}
+	if (!(m.cr4 & CR4_OSXSAVE))
+		return vcpu_fault(v, EXC_UD);
+
+	if (m.cpl || (u32)gpr[GPR_RCX] || !fpu_xcr0_valid(value))
+		return vcpu_fault(v, EXC_GP);
+
 	length = vcpu_insn_length(v);
 	if (!length)
-		return;
+		return STEP_CONTINUE;
 	fpu_set_xcr0(v, value);
-	vcpu_skip(v, length);
+	return vcpu_skip(v, length);
 }

@@ -1,7 +1,7 @@
 /* Writes of control and debug registers, EFER and XCR0 by the guest. Intel SDM 3, "Control Registers". */
 #pragma once
 
-#include "hv/vcpu.h"
+#include "kernel/vcpu_run.h"
 
 /* The rules, pure. False = #GP. *value loses the bits that the CPU ignores. */
 bool cr0_check(const struct hv_mode *m, u64 *value);
@@ -13,6 +13,6 @@ u64 vcpu_efer_read(struct vcpu *v);
 bool vcpu_efer_write(struct vcpu *v, u64 value);
 
 /* Exits; each carries out the instruction or injects the fault. */
-void vcpu_exit_cr(struct vcpu *v);
-void vcpu_exit_dr(struct vcpu *v);
-void vcpu_exit_xsetbv(struct vcpu *v);
+enum vcpu_step vcpu_exit_cr(struct vcpu *v);
+enum vcpu_step vcpu_exit_dr(struct vcpu *v);
+enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v);

@@ -15,14 +15,15 @@
 
 /* ---- Helpers ---- */
 
-void vcpu_fault(struct vcpu *v, u8 vector)
+enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 {
 	bool error = vector == EXC_GP || vector == EXC_SS || vector == EXC_NP || vector == EXC_TS;
 
 	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
+	return STEP_CONTINUE;
 }
 
-void vcpu_skip(struct vcpu *v, u32 length)
+enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 {
 	struct vcpu_regs *r = &v->priv->regs;
 
@@ -31,6 +32,7 @@ void vcpu_skip(struct vcpu *v, u32 length)
 		r->dr6 |= DR6_BS;
 		vcpu_fault(v, EXC_DB);
 	}
+	return STEP_CONTINUE;
 }
 
 enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
@@ -78,17 +80,14 @@ static enum vcpu_step exit_cpuid(struct vcpu *v)
 		set_cpuid(gpr, &row->r);
 	else
 		answer_cpuid(v, gpr);
-	vcpu_skip(v, length);
-	return STEP_CONTINUE;
+	return vcpu_skip(v, length);
 }
 
 static enum vcpu_step skip(struct vcpu *v)
 {
 	u32 length = vcpu_insn_length(v);
 
-	if (length)
-		vcpu_skip(v, length);
-	return STEP_CONTINUE;
+	return length ? vcpu_skip(v, length) : STEP_CONTINUE;
 }
 
 static enum vcpu_step exit_hlt(struct vcpu *v)
@@ -123,29 +122,7 @@ static enum vcpu_step exit_hypercall(struct vcpu *v)
 	return STEP_CONTINUE;
 }
 
-static enum vcpu_step exit_undefined(struct vcpu *v)
-{
-	vcpu_fault(v, EXC_UD);
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_cr(struct vcpu *v)
-{
-	vcpu_exit_cr(v);
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_dr(struct vcpu *v)
-{
-	vcpu_exit_dr(v);
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_xsetbv(struct vcpu *v)
-{
-	vcpu_exit_xsetbv(v);
-	return STEP_CONTINUE;
-}
+static enum vcpu_step exit_undefined(struct vcpu *v) { return vcpu_fault(v, EXC_UD); }
 
 /* ---- MSRs and the local APIC ---- */
 
@@ -169,14 +146,12 @@ static enum vcpu_step exit_msr_read(struct vcpu *v)
 
 	if (unlikely(!length))
 		return STEP_CONTINUE;
-	if (!msr_policy_read(v, (u32)gpr[GPR_RCX], &value)) {
-		vcpu_fault(v, EXC_GP);
-		return STEP_CONTINUE;
-	}
+	if (!msr_policy_read(v, (u32)gpr[GPR_RCX], &value))
+		return vcpu_fault(v, EXC_GP);
+
 	gpr[GPR_RAX] = (u32)value;
 	gpr[GPR_RDX] = value >> 32;
-	vcpu_skip(v, length);
-	return STEP_CONTINUE;
+	return vcpu_skip(v, length);
 }
 
 static enum vcpu_step exit_msr_write(struct vcpu *v)
@@ -186,10 +161,9 @@ static enum vcpu_step exit_msr_write(struct vcpu *v)
 
 	if (unlikely(!length))
 		return STEP_CONTINUE;
-	if (!msr_policy_write(v, (u32)gpr[GPR_RCX], (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32)) {
-		vcpu_fault(v, EXC_GP);
-		return STEP_CONTINUE;
-	}
+	if (!msr_policy_write(v, (u32)gpr[GPR_RCX], (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32))
+		return vcpu_fault(v, EXC_GP);
+
 	vcpu_skip(v, length);
 	return after_apic(v);
 }
@@ -210,8 +184,7 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 		if (vm_log_once(v->vm, LOG_KEY_APIC))
 			log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",
 				 v->vm->id, v->priv->regs.rip);
-		vcpu_fault(v, EXC_UD);
-		return STEP_CONTINUE;
+		return vcpu_fault(v, EXC_UD);
 	}
 	vcpu_skip(v, i.length);
 	return after_apic(v);
@@ -360,9 +333,9 @@ static const struct {
 	[HV_EXIT_IO] = {exit_io, STAT_IO},
 	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ},
 	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE},
-	[HV_EXIT_CR] = {exit_cr, STAT_CR},
-	[HV_EXIT_DR] = {exit_dr, STAT_DR},
-	[HV_EXIT_XSETBV] = {exit_xsetbv, STAT_XSETBV},
+	[HV_EXIT_CR] = {vcpu_exit_cr, STAT_CR},
+	[HV_EXIT_DR] = {vcpu_exit_dr, STAT_DR},
+	[HV_EXIT_XSETBV] = {vcpu_exit_xsetbv, STAT_XSETBV},
 	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL},
 	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS}, /* counted by what it turns out to be */
 	[HV_EXIT_IRQ_WINDOW] = {exit_irq_window, STAT_IRQ_WINDOW},

@@ -13,10 +13,10 @@ enum vcpu_step {
 /* Handles the exit in v->exit (kernel/vcpu_exit.c). */
 enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 
-/* Injects an exception; the error code is 0 where the vector has one. */
-void vcpu_fault(struct vcpu *v, u8 vector);
-/* Steps over an instruction that was carried out; raises the single-step trap that is due behind it. */
-void vcpu_skip(struct vcpu *v, u32 length);
+/* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
+enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
+/* Steps over an instruction that was carried out; raises the single-step trap that is due behind it. STEP_CONTINUE. */
+enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
 /*
  * Length of the instruction that caused the exit: the CPU's word, else it is read through the guest's page
  * tables (kernel/guest_walk.c). 0: it can't be read now, run it again.

@@ -15,12 +15,12 @@
 
 static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
 
-static struct vm_slot_entry *find(struct vm *vm, u64 a)
+static struct mapping *find(struct vm *vm, u64 a)
 {
 	for (u32 i = 0; i < VM_SLOTS; i++) {
-		struct vm_slot_entry *s = &vm->slot[i];
+		struct mapping *s = &vm->slot[i];
 
-		if (s->mem && a >= s->gpa && a - s->gpa < s->bytes)
+		if (s->mem && a >= s->va && a - s->va < s->bytes)
 			return s;
 	}
 	return NULL;
@@ -42,21 +42,21 @@ bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
 /* ---- Faults ---- */
 
 /* The page of `size` around a lies in the slot, in the object's run, and both offsets agree. */
-static bool page_fits(const struct vm_slot_entry *s, u64 a, u64 size, u64 run_offset, u64 run_bytes)
+static bool page_fits(const struct mapping *s, u64 a, u64 size, u64 run_offset, u64 run_bytes)
 {
-	u64 first = ALIGN_DOWN(a, size), offset = first - s->gpa + s->offset;
+	u64 first = ALIGN_DOWN(a, size), offset = first - s->va + s->offset;
 
-	return first >= s->gpa && first - s->gpa + size <= s->bytes && IS_ALIGNED(offset, size) &&
+	return first >= s->va && first - s->va + size <= s->bytes && IS_ALIGNED(offset, size) &&
 	       offset >= run_offset && offset - run_offset + size <= run_bytes;
 }
 
-static enum vm_fault map_page(struct vm *vm, const struct vm_slot_entry *s, u64 a, u32 prot)
+static enum vm_fault map_page(struct vm *vm, const struct mapping *s, u64 a, u32 prot)
 {
 	static const u64 sizes[] = {PAGE_1G, PAGE_2M, PAGE_SIZE};
 	u64 run_bytes, run_offset;
 	hpa_t run;
 
-	if (mem_frame(s->mem, a - s->gpa + s->offset, &run, &run_bytes, &run_offset))
+	if (mem_frame(s->mem, a - s->va + s->offset, &run, &run_bytes, &run_offset))
 		return VM_FAULT_NOMEM;
 	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
 		u64 size = sizes[i], first = ALIGN_DOWN(a, size);
@@ -65,7 +65,7 @@ static enum vm_fault map_page(struct vm *vm, const struct vm_slot_entry *s, u64 
 		/* Level 1 holds 4 KiB pages, level 2 2 MiB, level 3 1 GiB. */
 		if (vm->npt.fmt->max_leaf < ARRAY_SIZE(sizes) - i || !page_fits(s, a, size, run_offset, run_bytes))
 			continue;
-		r = pt_map(&vm->npt, first, hpa_add(run, first - s->gpa + s->offset - run_offset), size, prot);
+		r = pt_map(&vm->npt, first, hpa_add(run, first - s->va + s->offset - run_offset), size, prot);
 		if (!r)
 			return VM_FAULT_MAPPED;
 		if (r == -E_NOMEM)
@@ -78,15 +78,14 @@ static enum vm_fault map_page(struct vm *vm, const struct vm_slot_entry *s, u64 
 enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
 {
 	enum vm_fault r = VM_FAULT_NONE;
-	struct vm_slot_entry *s;
-	u32 prot = PT_R | PT_X | PT_USER;
+	struct mapping *s;
 
 	spin_lock(&vm->slot_lock);
 	s = find(vm, a.v);
-	if (s && write && (s->flags & VM_SLOT_READONLY))
+	if (s && write && !(s->prot & PROT_W))
 		r = VM_FAULT_READONLY;
 	else if (s)
-		r = map_page(vm, s, a.v, prot | (s->flags & VM_SLOT_READONLY ? 0 : PT_W));
+		r = map_page(vm, s, a.v, s->prot | PT_USER);
 	spin_unlock(&vm->slot_lock);
 	return r;
 }
@@ -120,13 +119,11 @@ void vm_npt_flush(struct vm *vm)
 }
 
 /* Takes the slot out of the VM and of the object's list; the reference is the caller's now. slot_lock is held. */
-static struct mem *detach(struct vm_slot_entry *s)
+static struct mem *detach(struct mapping *s)
 {
 	struct mem *m = s->mem;
 
-	spin_lock(&m->lock);
-	list_del(&s->link.mem_link);
-	spin_unlock(&m->lock);
+	mem_detach(s);
 	s->mem = NULL;
 	return m;
 }
@@ -155,11 +152,11 @@ void up_vm_slot_unmap(const struct mapping *m)
 
 	spin_lock(&vm->slot_lock);
 	for (u32 i = 0; i < VM_SLOTS; i++) {
-		struct vm_slot_entry *s = &vm->slot[i];
+		struct mapping *s = &vm->slot[i];
 
-		if (s->mem != m->mem || s->gpa != m->va)
+		if (s->mem != m->mem || s->va != m->va)
 			continue;
-		for (u64 a = s->gpa, end = s->gpa + s->bytes; a < end;)
+		for (u64 a = s->va, end = s->va + s->bytes; a < end;)
 			a = unmap_chunk(vm, a, end);
 		mem = detach(s);
 		break;
@@ -172,9 +169,9 @@ void up_vm_slot_unmap(const struct mapping *m)
 }
 
 /* slot_busy is set by this call: no other removal or new slot comes between. */
-static void remove_slot(struct vm *vm, struct vm_slot_entry *s)
+static void remove_slot(struct vm *vm, struct mapping *s)
 {
-	u64 a = s->gpa, end = s->gpa + s->bytes;
+	u64 a = s->va, end = s->va + s->bytes;
 	struct mem *mem = detach(s);
 
 	spin_unlock(&vm->slot_lock);
@@ -216,38 +213,18 @@ static int check(const struct vm_slot *s, const struct mem *m)
 static bool overlaps(const struct vm *vm, u32 except, const struct vm_slot *n)
 {
 	for (u32 i = 0; i < VM_SLOTS; i++) {
-		const struct vm_slot_entry *s = &vm->slot[i];
+		const struct mapping *s = &vm->slot[i];
 
-		if (i != except && s->mem && n->gpa < s->gpa + s->bytes && s->gpa < n->gpa + n->bytes)
+		if (i != except && s->mem && n->gpa < s->va + s->bytes && s->va < n->gpa + n->bytes)
 			return true;
 	}
 	return false;
 }
 
-/* False: the object or the VM was revoked meanwhile. A revocation that comes later finds the entry. */
-static bool attach(struct vm *vm, struct vm_slot_entry *s, const struct vm_slot *n, struct mem *m)
-{
-	bool dead;
-
-	s->gpa = n->gpa;
-	s->bytes = n->bytes;
-	s->offset = n->offset;
-	s->flags = n->flags;
-	s->link = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
-	s->link.prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);
-	spin_lock(&m->lock);
-	dead = __atomic_load_n(&m->obj.dead, __ATOMIC_SEQ_CST) || __atomic_load_n(&vm->obj.dead, __ATOMIC_SEQ_CST);
-	if (!dead)
-		list_push_back(&m->mappings, &s->link.mem_link);
-	spin_unlock(&m->lock);
-	s->mem = dead ? NULL : m;
-	return !dead;
-}
-
-/* m: NULL to remove only. Its reference goes to the slot. */
+/* m: NULL to remove only. */
 static s64 replace(struct vm *vm, u32 index, const struct vm_slot *n, struct mem *m)
 {
-	struct vm_slot_entry *s = &vm->slot[index];
+	struct mapping *s = &vm->slot[index];
 	s64 r = 0;
 
 	spin_lock(&vm->slot_lock);
@@ -261,8 +238,12 @@ static s64 replace(struct vm *vm, u32 index, const struct vm_slot *n, struct mem
 		vm->slot_busy = true;
 		if (s->mem)
 			remove_slot(vm, s);
-		if (m && !attach(vm, s, n, m))
-			r = -E_DEAD;
+		if (m) { /* a revocation that comes later finds the entry */
+			*s = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
+			s->prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);
+			r = __atomic_load_n(&vm->obj.dead, __ATOMIC_SEQ_CST) ? -E_DEAD : mem_attach(m, s);
+			s->mem = r ? NULL : m;
+		}
 		vm->slot_busy = false;
 	}
 	spin_unlock(&vm->slot_lock);
@@ -298,7 +279,7 @@ s64 sys_vm_slot_set(struct object *obj, const struct sys_args *args)
 	}
 	object_get(&vm->obj);
 	r = replace(vm, (u32)args->a[1], &n, m);
-	if (r && m)
+	if (m)
 		object_put(&m->obj);
 	object_put(&vm->obj);
 	return r;

@@ -24,19 +24,12 @@ struct thread;
 
 #define VM_MAX_VCPUS 64
 
-struct vm_slot_entry {
-	struct mem *mem; /* NULL = free; holds a reference */
-	u64 gpa, bytes, offset;
-	u32 flags;
-	struct mapping link; /* its row in the object's list of mappings */
-};
-
 struct vm {
 	struct object obj;
 	struct domain *owner;	 /* [I] */
 	u32 id;			 /* [I] for the log */
 	spinlock_t slot_lock;
-	struct vm_slot_entry slot[VM_SLOTS]; /* [s] */
+	struct mapping slot[VM_SLOTS]; /* [s] mem NULL = free */
 	bool slot_busy;		 /* [s] a slot's entries are being removed in chunks */
 	struct pt npt;		 /* [s] nested page table */
 	u64 npt_epoch;		 /* [a] raised when entries were removed: vCPUs flush before the next entry */

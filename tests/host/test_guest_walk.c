@@ -44,8 +44,8 @@ struct guest_bits guest_bits;
 void log_line(enum log_level level, const char *fmt, ...) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) {}
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
-void vcpu_fault(struct vcpu *v, u8 vector) {}
-void vcpu_skip(struct vcpu *v, u32 length) {}
+enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
+enum vcpu_step vcpu_skip(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }
 
 static struct hv_mode mode;
