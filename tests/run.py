@@ -107,7 +107,8 @@ def run_guests(label, names):
 
 def run_boot(name, machine, scene, limit):
     options = table.MACHINES[machine]
-    getattr(scenes, scene)(scenes.Scene(name, options, limit))
+    kernel = f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
+    getattr(scenes, scene)(scenes.Scene(name, options, limit, kernel))
 
 
 # ---- Selection and order ----

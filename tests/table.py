@@ -29,6 +29,7 @@ MACHINES = {
     "svm-qemu-4cpu": ["-smp", "4", "-m", "2G"],
     "svm-qemu-256M": ["-smp", "2", "-m", "256M"],
     "svm-qemu-8G": ["-smp", "2", "-m", "8G"],
+    "svm-qemu-debug": ["-smp", "2", "-m", "2G"],  # the kernel of DEBUG=1: guest state audited before each entry
 }
 GUEST_MACHINE = "svm-qemu"
 
@@ -36,6 +37,7 @@ GUEST_MACHINE = "svm-qemu"
 BOOTS = [
     ("linux-shell", "svm-qemu", "linux_shell", 360),
     ("linux-status", "svm-qemu", "linux_status", 240),
+    ("linux-debug", "svm-qemu-debug", "linux_smoke", 360),
     ("linux-1cpu", "svm-qemu-1cpu", "linux_smoke", 360),
     ("linux-4cpu", "svm-qemu-4cpu", "linux_smoke", 360),
     ("linux-256M", "svm-qemu-256M", "linux_smoke_small", 360),

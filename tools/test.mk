@@ -7,8 +7,11 @@ test: ## all tests; T=name: one of them
 	@$(MAKE) --no-print-directory -j2 test-parts
 	@tests/run.py $(T)
 
-.PHONY: test-parts
-test-parts: kernel programs guests guest check-deps
+.PHONY: test-parts debug-kernel
+test-parts: kernel debug-kernel programs guests guest check-deps
+
+debug-kernel: ## the kernel with DEBUG=1, in debug/
+	@$(MAKE) --no-print-directory B=$(B)/debug DEBUG=1 kernel
 
 bench: ## figures under -icount: bench NAME VALUE UNIT goal GOAL
 	@tools/setup

@@ -34,13 +34,13 @@ def tiny(*names):
 class Scene:
     """One run: makes the image, starts the machine."""
 
-    def __init__(self, name, machine, limit):
+    def __init__(self, name, machine, limit, kernel):
         self.base = f"{BUILD}/test/boot-{name}"
-        self.machine, self.limit = machine, limit
+        self.machine, self.limit, self.kernel = machine, limit, kernel
         self.log = self.base + ".log"
 
     def image(self, args="", modules=LINUX, definitions=()):
-        return mkimage(self.base + ".iso", args, modules, definitions)
+        return mkimage(self.base + ".iso", args, modules, definitions, kernel=self.kernel)
 
     def start(self, *args, **kwargs):
         image = self.image(*args, **kwargs)
@@ -105,6 +105,8 @@ def linux_smoke(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
         m.expect(r"PASS smoke", 300)
         m.expect_exit(0)
+        if " error: " in m.output():
+            raise TestError("the kernel logged an error")
 
 
 def linux_smoke_small(scene):
