@@ -19,8 +19,9 @@ enum msr_amd { /* AMD BKDG/PPR; guests read these without asking CPUID first */
 
 struct msr_row {
 	u32 msr;
-	bool zero;    /* reads 0 where read is NULL */
-	bool ignore;  /* a write is dropped where write is NULL */
+	u16 field;    /* of struct vcpu, that a read shows and a write without check sets; 0 = none */
+	bool zero;    /* reads 0 */
+	bool ignore;  /* a write without check is taken */
 	u64 (*read)(struct vcpu *v);
 	bool (*write)(struct vcpu *v, u64 value);
 };
@@ -35,18 +36,6 @@ static bool tsc_write(struct vcpu *v, u64 value)
 	hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);
 	return true;
 }
-
-static u64 apic_base_read(struct vcpu *v) { return v->apic_base; }
-
-static u64 misc_enable_read(struct vcpu *v) { return v->misc_enable; }
-
-static bool misc_enable_write(struct vcpu *v, u64 value)
-{
-	v->misc_enable = value;
-	return true;
-}
-
-static u64 mtrr_def_type_read(struct vcpu *v) { return v->mtrr_def_type; }
 
 /* State only: with nested paging the guest's PAT and the nested tables make the memory type. */
 static bool mtrr_def_type_write(struct vcpu *v, u64 value)
@@ -63,14 +52,14 @@ static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 
 static const struct msr_row rows[] = { /* sorted by number */
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
-	{MSR_APIC_BASE, .read = apic_base_read, .write = vlapic_base_write},
+	{MSR_APIC_BASE, offsetof(struct vcpu, apic_base), .write = vlapic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .ignore = true},
 	{MSR_BIOS_SIGN_ID, .zero = true, .ignore = true},
 	{MSR_MTRRCAP, .zero = true}, /* no variable and no fixed ranges */
 	{MSR_MCG_CAP, .zero = true}, /* no banks */
 	{MSR_MCG_STATUS, .zero = true, .ignore = true},
-	{MSR_MISC_ENABLE, .read = misc_enable_read, .write = misc_enable_write},
-	{MSR_MTRR_DEF_TYPE, .read = mtrr_def_type_read, .write = mtrr_def_type_write},
+	{MSR_MISC_ENABLE, offsetof(struct vcpu, misc_enable), .ignore = true},
+	{MSR_MTRR_DEF_TYPE, offsetof(struct vcpu, mtrr_def_type), .write = mtrr_def_type_write},
 	{MSR_EFER, .read = vcpu_efer_read, .write = vcpu_efer_write},
 	{MSR_SYSCFG, .zero = true, .ignore = true},
 	{MSR_HWCR, .zero = true, .ignore = true},
@@ -95,6 +84,8 @@ static const struct msr_row *find(u32 msr)
 	return NULL;
 }
 
+static u64 *field(struct vcpu *v, const struct msr_row *r) { return (u64 *)((u8 *)v + r->field); }
+
 static void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
 {
 	if (vm_log_once(v->vm, msr))
@@ -109,8 +100,8 @@ bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_msr_read(v, msr, value);
 	r = find(msr);
-	if (r && r->read) {
-		*value = r->read(v);
+	if (r && (r->field || r->read)) {
+		*value = r->field ? *field(v, r) : r->read(v);
 		return true;
 	}
 	*value = 0;
@@ -129,8 +120,11 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value)
 	r = find(msr);
 	if (r && r->write)
 		return r->write(v, value);
-	if (r && r->ignore)
+	if (r && r->ignore) {
+		if (r->field)
+			*field(v, r) = value;
 		return true;
+	}
 	denied(v, msr, "write", value);
 	return false;
 }

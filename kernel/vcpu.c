@@ -374,7 +374,6 @@ static bool vcpu_destroy_step(struct object *o)
 	if (v->scratch)
 		kmem_free(q, v->scratch, sizeof(*v->scratch));
 	__atomic_fetch_sub(&d->vcpu_count, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&v->vm->vcpus, 1, __ATOMIC_RELAXED);
 	object_put(&v->vm->obj);
 	object_free(o, v, hv_ops->vcpu_size);
 	return true;
@@ -431,7 +430,6 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->tsc_offset = -vm->tsc_base;
 	v->misc_enable = 1;	   /* fast strings */
 	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
-	__atomic_fetch_add(&vm->vcpus, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&vm->owner->vcpu_count, 1, __ATOMIC_RELAXED);
 	r = vcpu_init(v, args->a[2]);
 	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))

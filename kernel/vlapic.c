@@ -64,6 +64,12 @@ void vlapic_post(struct vcpu *v, u8 vector, bool level)
 	vcpu_kick(v, KICK_IRQ);
 }
 
+void vlapic_nmi(struct vcpu *v)
+{
+	__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
+	vcpu_kick(v, KICK_IRQ);
+}
+
 void vlapic_sync(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
@@ -147,12 +153,10 @@ void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt)
 
 	if (entry & APIC_LVT_MASKED || !vlapic_software_enabled(v))
 		return;
-	if (mode == APIC_DM_NMI) {
-		__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
-		vcpu_kick(v, KICK_IRQ);
-	} else if (mode == APIC_DM_FIXED && vector >= 16) {
+	if (mode == APIC_DM_NMI)
+		vlapic_nmi(v);
+	else if (mode == APIC_DM_FIXED && vector >= 16)
 		vlapic_post(v, vector, false);
-	}
 }
 
 void vlapic_error(struct vcpu *v, u32 bits)
@@ -216,37 +220,36 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 {
 	struct vlapic *l = &v->lapic;
 
-	if (is_lvt(offset)) {
+	switch (REG(offset)) {
+	case REG(APIC_LVT_TIMER) ... REG(APIC_LVT_ERROR):
 		lvt_write(v, offset, value);
 		return;
-	}
-	switch (offset) {
-	case APIC_EOI:
+	case REG(APIC_EOI):
 		eoi(v);
 		return;
-	case APIC_ICR:
+	case REG(APIC_ICR):
 		vlapic_icr_write(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
 		return;
-	case APIC_SELF_IPI:
+	case REG(APIC_SELF_IPI):
 		vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0);
 		return;
-	case APIC_TIMER_INIT:
+	case REG(APIC_TIMER_INIT):
 		vlapic_timer_write_init(v, value);
 		return;
-	case APIC_TIMER_DIVIDE:
+	case REG(APIC_TIMER_DIVIDE):
 		vlapic_timer_write_divide(v, value);
 		return;
-	case APIC_TPR:
+	case REG(APIC_TPR):
 		v->cr8 = value >> 4;
 		break;
-	case APIC_DFR:
+	case REG(APIC_DFR):
 		value |= DFR_FIXED;
 		break;
-	case APIC_ESR:
+	case REG(APIC_ESR):
 		value = l->esr_pending;
 		l->esr_pending = 0;
 		break;
-	case APIC_SVR:
+	case REG(APIC_SVR):
 		l->update = true;
 		if (!(value & APIC_SVR_ENABLE))
 			mask_lvt(v);

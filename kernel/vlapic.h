@@ -47,6 +47,7 @@ static inline void vlapic_cr8_sync(struct vcpu *v)
 
 /* Posts a fixed interrupt from anywhere and kicks. */
 void vlapic_post(struct vcpu *v, u8 vector, bool level);
+void vlapic_nmi(struct vcpu *v);
 
 /* An interrupt message: ICR write, MSI or I/O APIC. */
 struct vlapic_msg {

@@ -41,6 +41,13 @@ static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
 	l->update = true;
 }
 
+static bool signal(struct vcpu *v, u32 *flag, u32 value, enum vcpu_kick_bits kick)
+{
+	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
+	vcpu_kick(v, kick);
+	return true;
+}
+
 static bool accept(struct vcpu *v, const struct vlapic_msg *m)
 {
 	switch (m->mode) {
@@ -53,21 +60,14 @@ static bool accept(struct vcpu *v, const struct vlapic_msg *m)
 	case APIC_DM_NMI:
 		if (!vlapic_enabled(v))
 			return false;
-		__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELEASE);
-		vcpu_kick(v, KICK_IRQ);
+		vlapic_nmi(v);
 		return true;
 	case APIC_DM_INIT:
-		__atomic_store_n(&v->lapic.init, 1, __ATOMIC_RELEASE);
-		vcpu_kick(v, KICK_RESET);
-		return true;
+		return signal(v, &v->lapic.init, 1, KICK_RESET);
 	case APIC_DM_STARTUP:
-		__atomic_store_n(&v->lapic.sipi_vector, 0x100u | m->vector, __ATOMIC_RELEASE);
-		vcpu_kick(v, KICK_RESET);
-		return true;
+		return signal(v, &v->lapic.sipi_vector, 0x100u | m->vector, KICK_RESET);
 	case APIC_DM_EXTINT:
-		__atomic_store_n(&v->lapic.extint, 1, __ATOMIC_RELEASE);
-		vcpu_kick(v, KICK_IRQ);
-		return true;
+		return signal(v, &v->lapic.extint, 1, KICK_IRQ);
 	default:
 		return false; /* SMI: there is no SMM */
 	}

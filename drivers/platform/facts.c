@@ -54,11 +54,9 @@ static void read_features(struct cpu_facts *f)
 	f->xsave = bit(l1.ecx, 26);
 	f->hypervisor = bit(l1.ecx, 31);
 	f->pge = bit(l1.edx, 13);
-	f->fsgsbase = bit(l7.ebx, 0);
 	f->smep = bit(l7.ebx, 7);
 	f->smap = bit(l7.ebx, 20);
 	f->umip = bit(l7.ecx, 2);
-	f->pku = bit(l7.ecx, 3);
 	f->svm = bit(e1.ecx, 2);
 	f->syscall = bit(e1.edx, 11);
 	f->nx = bit(e1.edx, 20);
@@ -84,19 +82,11 @@ static u32 read_mxcsr_mask(void)
 	return mask ? mask : 0xffbf;
 }
 
-/* The size of an area with every supported component, in the standard format: leaf 0xD, subleaves. */
 static void read_xsave(struct cpu_facts *f)
 {
-	struct cpuid r;
-
-	f->xsave_size = 512;
-	if (!f->xsave || f->max_leaf < 0xd) {
-		f->xsave = false;
-		return;
-	}
-	r = cpuid(0xd, 0);
-	f->xcr0_supported = (u64)r.edx << 32 | r.eax;
-	f->xsave_size = r.ecx;
+	f->xsave &= f->max_leaf >= 0xd;
+	if (f->xsave)
+		f->xcr0_supported = cpuid(0xd, 0).eax;
 }
 
 static void read_svm(struct cpu_facts *f)

@@ -13,11 +13,10 @@ struct cpu_facts {
 	u32 max_leaf, max_ext_leaf;
 	u8 phys_bits;
 
-	bool nx, page_1g, smep, smap, umip, pcid, fsgsbase, pge;
-	bool x2apic, tsc_deadline, xsave, pku, rdtscp, syscall;
+	bool nx, page_1g, smep, smap, umip, pcid, pge;
+	bool x2apic, tsc_deadline, xsave, rdtscp, syscall;
 	bool tsc_invariant, hypervisor;
 	u64 xcr0_supported; /* leaf 0xD */
-	u32 xsave_size;	    /* bytes for all of xcr0_supported, standard format */
 	u32 mxcsr_mask;
 
 	/* AMD-V: leaf 0x8000000A, VM_CR */

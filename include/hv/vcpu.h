@@ -35,7 +35,6 @@ struct vm {
 	u64 npt_epoch;		 /* [a] raised when entries were removed: vCPUs flush before the next entry */
 	u64 tsc_base;		 /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
-	u32 vcpus;		 /* [a] */
 	u64 msr_logged[4];	 /* [a] hashed: unknown MSRs already logged */
 };
 

@@ -32,7 +32,7 @@ def report(name, value, unit, goal, extra=""):
 
 
 def machine(name, cpus, memory, args, modules, definitions, kernel=None):
-    image = mkimage(f"{OUT}/{name}.iso", args, modules, definitions, kernel)
+    image = mkimage(f"{OUT}/{name}.iso", args, modules, definitions, **({"kernel": kernel} if kernel else {}))
     options = ["-accel", "tcg,thread=single", "-icount", "shift=0", "-machine", "q35", "-cpu", "max,+svm", "-smp",
                str(cpus), "-m", memory] + COMMON + ["-drive", f"file={image},format=raw,media=cdrom,readonly=on",
                                                     "-boot", "d"]

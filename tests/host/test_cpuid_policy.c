@@ -32,7 +32,7 @@ static struct cpuid host_nothing(u32 leaf, u32 subleaf)
 static struct cpu_facts facts(void)
 {
 	return (struct cpu_facts){.max_leaf = 0x21, .max_ext_leaf = 0x80000021, .xsave = true, .xcr0_supported = 0x2e7,
-				  .xsave_size = 2696, .tsc_invariant = true, .rdtscp = true, .pcid = true};
+				  .tsc_invariant = true, .rdtscp = true, .pcid = true};
 }
 
 static struct cpuid_policy policy;

@@ -21,7 +21,7 @@ hpa_t image_to_hpa(const void *p) { return hpa((u64)p); }
 /* What QEMU's TCG shows. */
 static const struct cpu_facts tcg = {
 	.vendor = "AuthenticAMD", .phys_bits = 40, .nx = true, .xsave = true, .smep = true, .smap = true,
-	.umip = true, .fsgsbase = true, .rdtscp = true, .svm = true, .svm_npt = true,
+	.umip = true, .rdtscp = true, .svm = true, .svm_npt = true,
 	.svm_asids = 16,
 };
 
