@@ -32,32 +32,20 @@ static int target_domain(handle_t h, struct domain **out)
 	return r;
 }
 
-static bool user_range(u64 va, u64 bytes)
-{
-	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= USER_VA_MIN && va < USER_VA_MAX &&
-	       bytes <= USER_VA_MAX - va;
-}
-
 s64 sys_map(struct object *obj, const struct sys_args *args)
 {
 	u64 va = args->a[2], offset = args->a[3], bytes = args->a[4], prot = args->a[5];
 	struct domain *d;
 	struct object *o;
-	struct mem *m;
 	int r = target_domain((handle_t)args->a[0], &d);
 
 	if (r)
 		return r;
-	if (!prot || prot & ~(u64)(PROT_R | PROT_W | PROT_X) || (prot & (PROT_W | PROT_X)) == (PROT_W | PROT_X))
-		return -E_INVAL;
 	r = handle_lookup((handle_t)args->a[1], OBJ_MEM,
 			  R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0), &o);
 	if (r)
 		return r;
-	m = container_of(o, struct mem, obj);
-	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes || bytes > m->bytes - offset)
-		return -E_INVAL;
-	return aspace_map(&d->aspace, m, va, offset, bytes, (u32)prot);
+	return aspace_map(&d->aspace, container_of(o, struct mem, obj), va, offset, bytes, prot);
 }
 
 s64 sys_unmap(struct object *obj, const struct sys_args *args)
@@ -67,9 +55,11 @@ s64 sys_unmap(struct object *obj, const struct sys_args *args)
 
 	if (r)
 		return r;
-	if (!user_range(args->a[1], args->a[2]))
-		return -E_INVAL;
-	return aspace_unmap(&d->aspace, args->a[1], args->a[2]);
+	object_get(&d->obj);
+	while ((r = aspace_unmap_step(&d->aspace, args->a[1], args->a[2])) > 0 && !thread_must_end())
+		preempt_point();
+	object_put(&d->obj);
+	return r;
 }
 
 /* 2 MiB at a time; the creator's own reference keeps m over the preemption points. */

@@ -128,62 +128,27 @@ static struct mem *detach(struct mapping *s)
 	return m;
 }
 
-/* One chunk of nested entries from `a` on; returns where the next begins. slot_lock is held. */
-static u64 unmap_chunk(struct vm *vm, u64 a, u64 end)
+/* A step of the removal of a slot. slot_lock is held, and released. */
+static void remove_step(struct vm *vm, struct mapping *s)
 {
-	struct pt_leaf leaf;
-	u64 size = PAGE_2M, next;
-	bool flush;
-	int r;
-
-	if (pt_lookup(&vm->npt, a, &leaf))
-		size = MAX(size, leaf.bytes);
-	next = MIN(ALIGN_DOWN(a, size) + size, end);
-	/* No page straddles a slot's ends or this chunk's, so nothing is split and nothing can fail. */
-	r = pt_unmap(&vm->npt, a, next - a, &flush);
-	ASSERT(!r);
-	return next;
-}
-
-void up_vm_slot_unmap(const struct mapping *m)
-{
-	struct vm *vm = m->vm;
-	struct mem *mem = NULL;
-
-	spin_lock(&vm->slot_lock);
-	for (u32 i = 0; i < VM_SLOTS; i++) {
-		struct mapping *s = &vm->slot[i];
-
-		if (s->mem != m->mem || s->va != m->va)
-			continue;
-		for (u64 a = s->va, end = s->va + s->bytes; a < end;)
-			a = unmap_chunk(vm, a, end);
-		mem = detach(s);
-		break;
-	}
-	spin_unlock(&vm->slot_lock);
-	if (!mem)
-		return;
-	vm_npt_flush(vm);
-	object_put(&mem->obj);
-}
-
-/* slot_busy is set by this call: no other removal or new slot comes between. */
-static void remove_slot(struct vm *vm, struct mapping *s)
-{
-	u64 a = s->va, end = s->va + s->bytes;
-	struct mem *mem = detach(s);
+	struct mem *mem = mapping_shrink(s, &vm->npt) ? detach(s) : NULL;
 
 	spin_unlock(&vm->slot_lock);
-	while (a < end) {
-		preempt_point();
-		spin_lock(&vm->slot_lock);
-		a = unmap_chunk(vm, a, end);
-		spin_unlock(&vm->slot_lock);
+	if (mem) {
+		vm_npt_flush(vm);
+		object_put(&mem->obj);
 	}
-	vm_npt_flush(vm);
-	object_put(&mem->obj);
+}
+
+void up_vm_slot_unmap_step(struct vm *vm, struct mem *m)
+{
 	spin_lock(&vm->slot_lock);
+	for (u32 i = 0; i < VM_SLOTS; i++)
+		if (vm->slot[i].mem == m) {
+			remove_step(vm, &vm->slot[i]);
+			return;
+		}
+	spin_unlock(&vm->slot_lock);
 }
 
 void vm_slots_drop(struct vm *vm)
@@ -236,8 +201,12 @@ static s64 replace(struct vm *vm, u32 index, const struct vm_slot *n, struct mem
 		r = -E_NOENT;
 	if (!r) {
 		vm->slot_busy = true;
-		if (s->mem)
-			remove_slot(vm, s);
+		/* No other removal by a call, and no new slot, comes between; a revocation of the object may. */
+		while (s->mem) {
+			remove_step(vm, s);
+			preempt_point();
+			spin_lock(&vm->slot_lock);
+		}
 		if (m) { /* a revocation that comes later finds the entry */
 			*s = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
 			s->prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);

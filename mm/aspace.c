@@ -8,7 +8,6 @@
 #include "mm/kmem.h"
 
 #define USER_TOP_LEVEL_END BIT(47)
-#define CLEAR_STEP 64 /* mappings a call */
 
 static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X, "prot bits are shared");
 
@@ -46,14 +45,6 @@ u64 aspace_active(struct aspace *as)
 	return __atomic_fetch_or(&as->active, 0, __ATOMIC_SEQ_CST);
 }
 
-static void flush(struct aspace *as)
-{
-	u64 mask = aspace_active(as);
-
-	if (mask)
-		up_tlb_flush(as, mask);
-}
-
 static struct mapping *to_mapping(const struct rb_node *n) { return container_of(n, struct mapping, node); }
 
 static bool by_va(const struct rb_node *a, const struct rb_node *b) { return to_mapping(a)->va < to_mapping(b)->va; }
@@ -77,22 +68,15 @@ static struct mapping *at_or_before(struct aspace *as, u64 va)
 	return found;
 }
 
-static struct mapping *next_mapping(struct mapping *m)
-{
-	struct rb_node *n = rb_next(&m->node);
-
-	return n ? to_mapping(n) : NULL;
-}
-
 static bool user_range(u64 va, u64 bytes)
 {
 	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= USER_VA_MIN && va < USER_VA_MAX &&
 	       bytes <= USER_VA_MAX - va;
 }
 
-static bool prot_valid(u32 prot)
+static bool prot_valid(u64 prot)
 {
-	return prot & PROT_R && !(prot & ~(u32)(PROT_R | PROT_W | PROT_X)) && !(prot & PROT_W && prot & PROT_X);
+	return prot & PROT_R && !(prot & ~(u64)(PROT_R | PROT_W | PROT_X)) && !(prot & PROT_W && prot & PROT_X);
 }
 
 /* Enters m, whose range overlaps nothing. Under as->lock. */
@@ -131,9 +115,9 @@ static int add(struct aspace *as, const struct mapping *row, const void *page)
 	return e;
 }
 
-int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot)
+int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot)
 {
-	struct mapping row = {.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = prot};
+	struct mapping row = {.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = (u32)prot};
 
 	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
 	    bytes > m->bytes - offset || !prot_valid(prot))
@@ -150,75 +134,83 @@ int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot)
 	return add(as, &row, page);
 }
 
-/* Takes a mapping out of tables, tree and object; true when a flush is due. Under as->lock. */
-static bool take_out(struct aspace *as, struct mapping *m)
+bool mapping_shrink(struct mapping *m, struct pt *pt)
 {
-	bool was_present;
+	u64 next = pt_unmap(pt, m->va, m->va + m->bytes);
 
-	rb_erase(&as->mappings, &m->node);
-	if (m->mem)
-		mem_detach(m);
-	/* No leaf reaches beyond its mapping, so none is split. */
-	if (pt_unmap(&as->pt, m->va, m->bytes, &was_present))
-		ASSERT(!"unmapping a whole mapping needs no memory");
-	return was_present;
+	m->offset += next - m->va;
+	m->bytes -= next - m->va;
+	m->va = next;
+	return !m->bytes;
 }
 
-/* The end of every removal, with no lock held: a flush if one is due, then what the mappings held goes. */
-static void release(struct aspace *as, struct list *removed, bool due)
+/*
+ * A step of the removal of a mapping, from its front. With the last one the mapping goes, then, with no lock held and
+ * after a flush, its reference. as->lock is held, and released.
+ */
+static void remove_step(struct aspace *as, struct mapping *m)
 {
-	struct list *l;
+	struct mem *mem = m->mem;
+	u64 active;
 
-	if (due)
-		flush(as);
-	while ((l = list_pop_front(removed))) {
-		struct mapping *map = list_entry(l, struct mapping, mem_link);
-		struct mem *mem = map->mem;
-
-		kmem_free(as->quota, map, sizeof(*map));
-		if (mem)
-			object_put(&mem->obj);
+	if (!mapping_shrink(m, &as->pt)) {
+		spin_unlock(&as->lock);
+		return;
 	}
+	rb_erase(&as->mappings, &m->node);
+	if (mem)
+		mem_detach(m);
+	kmem_free(as->quota, m, sizeof(*m));
+	active = aspace_active(as);
+	spin_unlock(&as->lock);
+	/* From here on `as` is there only if it was active: then it outlives this stay in the kernel. */
+	if (active)
+		up_tlb_flush(as, active);
+	if (mem)
+		object_put(&mem->obj);
 }
 
-/* First mapping that reaches into [va, va + bytes). */
-static struct mapping *first_in(struct aspace *as, u64 va, u64 bytes)
+/* The first mapping that reaches into [va, end). */
+static struct mapping *first_in(struct aspace *as, u64 va, u64 end)
 {
 	struct mapping *m = at_or_before(as, va);
 	struct rb_node *n;
 
-	if (m && m->va + m->bytes <= va)
-		m = next_mapping(m);
-	else if (!m && (n = rb_first(&as->mappings)))
-		m = to_mapping(n);
-	return m && m->va < va + bytes ? m : NULL;
+	if (!m || m->va + m->bytes <= va) {
+		n = m ? rb_next(&m->node) : rb_first(&as->mappings);
+		m = n ? to_mapping(n) : NULL;
+	}
+	return m && m->va < end ? m : NULL;
 }
 
-/* Removes all mappings in the range, of objects or of kernel pages; one of the other kind is an error. */
-static int unmap(struct aspace *as, u64 va, u64 bytes, bool kernel_pages)
+int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
 {
-	struct list removed = LIST_INIT(removed);
-	bool due = false;
+	struct mapping *first, *last;
 
 	if (!user_range(va, bytes))
 		return -E_INVAL;
 	spin_lock(&as->lock);
-	for (struct mapping *m = first_in(as, va, bytes); m && m->va < va + bytes; m = next_mapping(m))
-		if (m->va < va || m->va + m->bytes > va + bytes || !m->mem != kernel_pages) {
-			spin_unlock(&as->lock);
-			return -E_INVAL;
-		}
-	for (struct mapping *m; (m = first_in(as, va, bytes));) {
-		due |= take_out(as, m);
-		list_push_back(&removed, &m->mem_link);
+	first = first_in(as, va, va + bytes);
+	last = at_or_before(as, va + bytes - 1);
+	if (first && first->mem && first->va >= va && last->va + last->bytes <= va + bytes) {
+		remove_step(as, first);
+		return 1;
 	}
 	spin_unlock(&as->lock);
-	release(as, &removed, due);
-	return 0;
+	return first ? -E_INVAL : 0;
 }
 
-int aspace_unmap(struct aspace *as, u64 va, u64 bytes) { return unmap(as, va, bytes, false); }
-void aspace_unmap_kernel_page(struct aspace *as, u64 va) { (void)unmap(as, va, PAGE_SIZE, true); }
+void aspace_unmap_kernel_page(struct aspace *as, u64 va)
+{
+	struct mapping *m;
+
+	spin_lock(&as->lock);
+	m = first_in(as, va, va + PAGE_SIZE);
+	if (m && !m->mem)
+		remove_step(as, m);
+	else
+		spin_unlock(&as->lock);
+}
 
 static bool permits(u32 prot, u32 pf_error)
 {
@@ -260,28 +252,17 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 static void unmap_first(struct mem *m)
 {
 	struct mapping *map = list_entry(m->mappings.next, struct mapping, mem_link);
-	struct mapping copy = *map;
 	struct aspace *as = map->as;
-	u64 active;
+	struct vm *vm = map->vm;
+	bool locked = !vm && spin_trylock(&as->lock);
 
-	if (copy.vm) {
-		spin_unlock(&m->lock);
-		up_vm_slot_unmap(&copy);
-		return;
-	}
-	if (!spin_trylock(&as->lock)) {
-		spin_unlock(&m->lock);
-		cpu_relax();
-		return;
-	}
 	spin_unlock(&m->lock);
-	active = take_out(as, map) ? aspace_active(as) : 0;
-	kmem_free(as->quota, map, sizeof(*map));
-	spin_unlock(&as->lock);
-	/* From here on `as` is there only if it was active: then it outlives this stay in the kernel. */
-	if (active)
-		up_tlb_flush(as, active);
-	object_put(&m->obj);
+	if (vm)
+		up_vm_slot_unmap_step(vm, m);
+	else if (locked)
+		remove_step(as, map);
+	else
+		cpu_relax();
 }
 
 bool mem_unmap_step(struct mem *m)
@@ -299,18 +280,15 @@ bool mem_unmap_step(struct mem *m)
 
 bool aspace_clear_step(struct aspace *as)
 {
-	struct list removed = LIST_INIT(removed);
-	struct rb_node *n = NULL;
-	bool due = false;
+	struct rb_node *n;
 
 	spin_lock(&as->lock);
 	as->closed = true;
-	for (u32 i = 0; i < CLEAR_STEP && (n = rb_first(&as->mappings)); i++) {
-		due |= take_out(as, to_mapping(n));
-		list_push_back(&removed, &to_mapping(n)->mem_link);
-	}
-	spin_unlock(&as->lock);
-	release(as, &removed, due);
+	n = rb_first(&as->mappings);
+	if (n)
+		remove_step(as, to_mapping(n));
+	else
+		spin_unlock(&as->lock);
 	return !n;
 }
 

@@ -14,14 +14,14 @@
 /* The private slot is handed out in cells: a guard page, up to 6 pages, a guard page. */
 #define KPRIV_CELL KiB(32)
 
-/* [I] immutable. One row of an address space, or (vm set) a VM slot's entry in the object's list. */
+/* [I] immutable, [s] under aspace->lock or vm->slot_lock. One row of an address space, or (vm set) a VM's slot. */
 struct mapping {
 	struct rb_node node;	 /* by va, under aspace->lock */
 	struct list mem_link;	 /* under mem->lock */
 	struct aspace *as;	 /* [I] NULL for a VM slot */
 	struct vm *vm;		 /* [I] */
 	struct mem *mem;	 /* [I] holds a reference */
-	u64 va, bytes, offset;	 /* [I] va = gpa for a VM slot */
+	u64 va, bytes, offset;	 /* [s] va = gpa for a VM slot */
 	u32 prot;		 /* [I] enum prot */
 };
 
@@ -34,6 +34,9 @@ struct aspace {
 	u64 active;		   /* [a] CPUs that may hold TLB entries of it */
 	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)]; /* under lock: used cells of the private slot */
 };
+
+/* Takes at most 512 entries of its front out of the tables; true when nothing is left of it. Under its lock. */
+bool mapping_shrink(struct mapping *m, struct pt *pt);
 
 int aspace_init(struct aspace *as, struct quota *q) __must_check;
 /*
@@ -60,9 +63,12 @@ u64 aspace_active(struct aspace *as);
 void aspace_activate(struct aspace *next);
 
 /* -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM. Takes a reference on m. */
-int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u32 prot) __must_check;
-/* Whole mappings inside the range are removed, partly covered ones are -E_INVAL; flushed on return. */
-int aspace_unmap(struct aspace *as, u64 va, u64 bytes) __must_check;
+int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot) __must_check;
+/*
+ * A step of at most 512 entries that removes the mappings inside the range: 1 = there may be more, 0 = none is left. A
+ * mapping that goes is flushed. -E_INVAL: range, one that is only partly inside, or a kernel page, which ends the removal.
+ */
+int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes) __must_check;
 /* Page fault at a user address: true = mapped now, try again. */
 bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
 /* Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W. -E_EXIST, -E_INVAL, -E_NOMEM */
@@ -70,8 +76,8 @@ int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) __mu
 void aspace_unmap_kernel_page(struct aspace *as, u64 va);
 
 /*
- * The object is dead already, so that none is added. Removes one mapping of it, from an address space or a VM's slots;
- * true when none is left, flushed everywhere.
+ * The object is dead already, so that none is added. A step of at most 512 entries that removes its mappings, from
+ * address spaces and VM slots; true when none is left, flushed everywhere.
  */
 bool mem_unmap_step(struct mem *m);
 

@@ -8,12 +8,17 @@
 static spinlock_t lock; /* of `next` and of the tables of the MMIO area */
 static u64 next = MMIO_BASE;
 
+static void unmap(u64 va, u64 end)
+{
+	while (va < end)
+		va = pt_unmap(kernel_pt(), va, end);
+}
+
 void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags)
 {
 	u64 first = ALIGN_DOWN(a.v, PAGE_SIZE);
 	void *p = NULL;
 	u64 size;
-	bool flush;
 
 	if (!bytes || bytes > MMIO_SIZE || a.v > ~0ull - bytes - PAGE_SIZE)
 		return NULL;
@@ -21,7 +26,7 @@ void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags)
 	spin_lock(&lock);
 	if (size <= MMIO_BASE + MMIO_SIZE - next) {
 		if (pt_map(kernel_pt(), next, hpa(first), size, prot_flags)) {
-			(void)!pt_unmap(kernel_pt(), next, size, &flush);
+			unmap(next, next + size);
 		} else {
 			p = (void *)(next + a.v % PAGE_SIZE);
 			next += size;
@@ -34,12 +39,10 @@ void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags)
 void mmio_unmap(void *p, u64 bytes)
 {
 	u64 va = ALIGN_DOWN((u64)p, PAGE_SIZE), size = ALIGN_UP((u64)p + bytes, PAGE_SIZE) - va;
-	bool flush;
 
 	spin_lock(&lock);
 	ASSERT(va >= MMIO_BASE && va + size <= next);
-	if (pt_unmap(kernel_pt(), va, size, &flush))
-		ASSERT(!"a mapping is unmapped whole, which splits nothing");
+	unmap(va, va + size);
 	for (u64 at = va; at < va + size; at += PAGE_SIZE)
 		invlpg(at);
 	if (va + size == next)

@@ -67,14 +67,12 @@ void kpriv_free(struct aspace *as, void *p, u32 pages)
 {
 	u64 va = (u64)p, active;
 	hpa_t frame[PAGES_MAX];
-	bool flush;
 
 	ASSERT(pages <= PAGES_MAX && bitmap_test(as->kpriv, cell_of(p)));
 	for (u32 i = 0; i < pages; i++)
 		frame[i] = kpriv_hpa(as, (char *)p + i * PAGE_SIZE);
 	spin_lock(&as->lock);
-	if (pt_unmap(&as->pt, va, pages * PAGE_SIZE, &flush))
-		ASSERT(!"a page of 4 KiB is not split");
+	(void)!pt_unmap(&as->pt, va, va + pages * PAGE_SIZE);
 	spin_unlock(&as->lock);
 	active = aspace_active(as);
 	if (active)

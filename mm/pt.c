@@ -7,7 +7,8 @@
 #include "uapi/abi.h"
 
 #define ENTRIES 512
-#define FREE_STEP 512 /* tables a call */
+#define FREE_STEP 512  /* tables a call */
+#define UNMAP_STEP 512 /* entries a call */
 
 const u64 *pt_kernel_root;
 
@@ -135,43 +136,19 @@ int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot)
 	return 0;
 }
 
-/* Replaces a leaf by a table of the next smaller pages with the same bits. */
-static int split(struct pt *pt, u64 *e, u32 level)
+u64 pt_unmap(struct pt *pt, u64 va, u64 end)
 {
-	u64 old = *e, a = leaf_address(pt, old, level);
-	u64 usage = old & (pt->fmt->accessed | pt->fmt->dirty);
-	u64 *t = table_new(pt);
-
-	if (!t)
-		return -E_NOMEM;
-	for (u32 i = 0; i < ENTRIES; i++)
-		t[i] = leaf_entry(pt, a + i * page_bytes(level - 1), pt->fmt->decode(old), level - 1) | usage;
-	entry_set(e, kva_to_hpa(t).v | pt->fmt->table);
-	return 0;
-}
-
-int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush)
-{
-	ASSERT(IS_ALIGNED(va | bytes, PAGE_SIZE));
-	*flush = false;
-	while (bytes) {
+	for (u32 n = 0; n < UNMAP_STEP && va < end; n++) {
 		u32 level = 1;
-		u64 *e = pt_walk(pt, va, &level, false);
-		u64 n = MIN(bytes, page_bytes(level) - (va & (page_bytes(level) - 1)));
+		u64 *e = pt_walk(pt, va, &level, false), size = page_bytes(level);
 
 		if (is_present(pt, *e)) {
-			*flush = true;
-			if (n < page_bytes(level)) {
-				if (split(pt, e, level))
-					return -E_NOMEM;
-				continue;
-			}
+			ASSERT(IS_ALIGNED(va, size) && end - va >= size);
 			entry_set(e, 0);
 		}
-		va += n;
-		bytes -= n;
+		va = ALIGN_DOWN(va, size) + size;
 	}
-	return 0;
+	return MIN(va, end);
 }
 
 bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)

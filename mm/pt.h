@@ -49,8 +49,11 @@ bool pt_destroy_step(struct pt *pt, u64 va_end);
  * -E_EXIST unless it is equal. -E_NOMEM leaves what was mapped so far; the caller unmaps.
  */
 int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot) __must_check;
-/* Removes leaves in the range, splitting larger ones at its ends (-E_NOMEM then). *flush is set when one was present. Frees no frames; empty tables stay until pt_destroy_step or reuse. */
-int pt_unmap(struct pt *pt, u64 va, u64 bytes, bool *flush) __must_check;
+/*
+ * Removes at most 512 leaves of [va, end), none of which reaches beyond it; returns where the next step begins, end when
+ * done. Frees no frames and flushes nothing; empty tables stay until pt_destroy_step or reuse.
+ */
+u64 pt_unmap(struct pt *pt, u64 va, u64 end) __must_check;
 
 struct pt_leaf {
 	hpa_t start;	/* of the page */

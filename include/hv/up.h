@@ -6,8 +6,9 @@
 #include "uapi/abi.h"
 
 struct vcpu;
+struct vm;
 struct aspace;
-struct mapping;
+struct mem;
 struct object;
 struct quota;
 
@@ -32,10 +33,10 @@ u64 clock_to_tsc(u64 ns);	/* clock value -> this CPU's TSC */
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
 
 /*
- * Removes the VM slot that *m (a copy: vm, mem, va = gpa) describes, if it is still there, its entry in the
- * object's list included; the nested TLBs are flushed on return. Called with no lock held.
+ * A step of at most 512 entries that removes a slot of the VM that maps m, if there is one; with the last step its entry
+ * in the object's list goes too, flushed. Called with no lock held.
  */
-void up_vm_slot_unmap(const struct mapping *m);
+void up_vm_slot_unmap_step(struct vm *vm, struct mem *m);
 
 /* ---- mm: objects (kernel/object.c) ---- */
 void object_init(struct object *o, enum obj_type type, struct quota *q);

@@ -63,12 +63,11 @@ void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
 
 static struct mapping vm_slot;
 
-void up_vm_slot_unmap(const struct mapping *m)
+void up_vm_slot_unmap_step(struct vm *vm, struct mem *m)
 {
-	assert_ptr_equal(m->vm, vm_slot.vm);
-	assert_int_equal(m->va, vm_slot.va);
+	assert_ptr_equal(vm, vm_slot.vm);
 	mem_detach(&vm_slot);
-	object_put(&m->mem->obj);
+	object_put(&m->obj);
 }
 
 /* ---- Fixtures ---- */
@@ -314,6 +313,15 @@ static void aligned_guest_memory_is_mapped_in_large_pages(void **state)
 	nothing_is_left();
 }
 
+static int unmap(struct aspace *as, u64 va, u64 bytes)
+{
+	int r;
+
+	while ((r = aspace_unmap_step(as, va, bytes)) > 0)
+		;
+	return r;
+}
+
 static void unmap_takes_whole_mappings_and_flushes(void **state)
 {
 	struct mem *m = make_mem(MiB(1), 0);
@@ -324,18 +332,45 @@ static void unmap_takes_whole_mappings_and_flushes(void **state)
 		assert_int_equal(aspace_map(&space, m, va, 0, MiB(1), PROT_R), 0);
 	assert_int_equal(m->obj.refs, 4);
 	assert_true(aspace_fault(&space, MiB(2), PF_USER));
-	assert_int_equal(aspace_unmap(&space, MiB(2), PAGE_SIZE), -E_INVAL);
-	assert_int_equal(aspace_unmap(&space, MiB(1) + PAGE_SIZE, MiB(2)), -E_INVAL);
+	assert_int_equal(unmap(&space, MiB(2), PAGE_SIZE), -E_INVAL);
+	assert_int_equal(unmap(&space, MiB(1) + PAGE_SIZE, MiB(2)), -E_INVAL);
 	assert_int_equal(m->obj.refs, 4);
-	assert_int_equal(aspace_unmap(&space, MiB(3), MiB(5)), 0);
-	assert_int_equal(flushes, 0); /* it was never filled in */
-	assert_int_equal(aspace_unmap(&space, PAGE_SIZE, MiB(3) - PAGE_SIZE), 0);
+	assert_int_equal(unmap(&space, MiB(3), MiB(5)), 0);
 	assert_int_equal(flushes, 1);
+	assert_int_equal(unmap(&space, PAGE_SIZE, MiB(3) - PAGE_SIZE), 0);
+	assert_int_equal(flushes, 3);
 	assert_int_equal(m->obj.refs, 1);
 	assert_true(list_empty(&m->mappings));
 	assert_false(pt_lookup(&space.pt, MiB(2), &l));
 	assert_false(aspace_fault(&space, MiB(2), PF_USER));
-	assert_int_equal(aspace_unmap(&space, MiB(1), MiB(1)), 0);
+	assert_int_equal(unmap(&space, MiB(1), MiB(1)), 0);
+	assert_int_equal(flushes, 3); /* nothing was there */
+	destroy_space();
+	destroy(m);
+	nothing_is_left();
+}
+
+static void a_large_mapping_goes_in_bounded_steps(void **state)
+{
+	struct mem *m = make_mem(MiB(8), 0);
+	struct pt_leaf l;
+	u32 steps = 1;
+
+	make_space();
+	assert_int_equal(aspace_map(&space, m, MiB(8), 0, MiB(8), PROT_R), 0);
+	for (u64 va = MiB(8); va < MiB(16); va += PAGE_SIZE)
+		assert_true(aspace_fault(&space, va, PF_USER));
+	assert_int_equal(aspace_unmap_step(&space, MiB(8), MiB(8)), 1);
+	assert_false(pt_lookup(&space.pt, MiB(10) - PAGE_SIZE, &l));
+	assert_true(pt_lookup(&space.pt, MiB(10), &l));
+	assert_false(aspace_fault(&space, MiB(8), PF_USER)); /* what is gone stays gone */
+	assert_true(aspace_fault(&space, MiB(12), PF_USER));
+	assert_int_equal(m->obj.refs, 2); /* its frames are held */
+	while (aspace_unmap_step(&space, MiB(8), MiB(8)) > 0)
+		steps++;
+	assert_int_equal(steps, 4);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(m->obj.refs, 1);
 	destroy_space();
 	destroy(m);
 	nothing_is_left();
@@ -356,7 +391,7 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 	assert_int_equal(l.prot, PT_R | PT_W | PT_USER);
 	assert_int_equal(aspace_map(&space, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
 	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R), -E_EXIST);
-	assert_int_equal(aspace_unmap(&space, MiB(1), PAGE_SIZE), -E_INVAL);
+	assert_int_equal(unmap(&space, MiB(1), PAGE_SIZE), -E_INVAL);
 	assert_false(aspace_fault(&space, MiB(1), PF_USER | PF_WRITE));
 	aspace_unmap_kernel_page(&space, MiB(2));
 	aspace_unmap_kernel_page(&space, MiB(1));
@@ -378,7 +413,7 @@ static void a_revoked_object_is_mapped_nowhere(void **state)
 		assert_int_equal(aspace_map(&space, m, va, 0, MiB(2), PROT_R | PROT_W), 0);
 		assert_true(aspace_fault(&space, va, PF_USER | PF_WRITE));
 	}
-	vm_slot = (struct mapping){.vm = (struct vm *)&vm_slot, .mem = m, .va = GiB(1)};
+	vm_slot = (struct mapping){.vm = (struct vm *)&vm_slot, .mem = m};
 	assert_int_equal(mem_attach(m, &vm_slot), 0);
 	assert_int_equal(m->obj.refs, 6);
 	m->obj.dead = true;
@@ -407,7 +442,7 @@ static void a_cleared_space_holds_no_object_and_takes_none(void **state)
 	while (!aspace_clear_step(&space))
 		;
 	assert_int_equal(m->obj.refs, 1);
-	assert_int_equal(flushes, 1);
+	assert_int_equal(flushes, 200);
 	assert_false(pt_lookup(&space.pt, PAGE_2M, &l));
 	assert_int_equal(aspace_map(&space, m, PAGE_2M, 0, PAGE_SIZE, PROT_R), -E_DEAD);
 	destroy_space();
@@ -477,6 +512,7 @@ int main(void)
 		T(faults_fill_in_what_the_mapping_allows),
 		T(aligned_guest_memory_is_mapped_in_large_pages),
 		T(unmap_takes_whole_mappings_and_flushes),
+		T(a_large_mapping_goes_in_bounded_steps),
 		T(kernel_pages_are_the_kernels_to_unmap),
 		T(a_revoked_object_is_mapped_nowhere),
 		T(a_cleared_space_holds_no_object_and_takes_none),
