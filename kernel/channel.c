@@ -41,13 +41,7 @@ static void revoke(struct object *o)
 	spin_unlock(&c->lock);
 }
 
-static bool destroy_step(struct object *o)
-{
-	object_free(o, container_of(o, struct channel, obj), sizeof(struct channel));
-	return true;
-}
-
-const struct object_ops channel_object_ops = {.name = "channel", .revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops channel_object_ops = {.revoke = revoke, .bytes = sizeof(struct channel)};
 
 s64 sys_channel_create(struct object *obj, const struct sys_args *args)
 {

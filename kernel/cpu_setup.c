@@ -39,6 +39,7 @@ enum { IST_NMI = 1, IST_DF, IST_MC, IST_DB, IST_STACKS = 4 };
 #define IST_STACK_SIZE 4096
 
 struct cpu_tables {
+	struct cpu cpu;
 	u64 gdt[8]; /* null, kernel code, kernel data, user data, user code, TSS (2) */
 	struct tss tss;
 	u8 ist[IST_STACKS][IST_STACK_SIZE] __aligned(16);
@@ -56,10 +57,10 @@ void syscall_entry(void);
 struct cpu *cpus[MAX_CPUS];
 u32 cpu_count = 1;
 
-static struct cpu boot_cpu;
 static struct cpu_tables boot_tables;
-static struct cpu_tables *tables[MAX_CPUS] = {&boot_tables};
 static struct idt_gate idt[256];
+
+static struct cpu_tables *tables_of(struct cpu *c) { return container_of(c, struct cpu_tables, cpu); }
 
 static void idt_fill(void)
 {
@@ -90,13 +91,15 @@ static void tables_fill(struct cpu_tables *t)
 		    (tss >> 24 & 0xff) << 56;
 	t->gdt[6] = tss >> 32;
 	t->tss.io_map = sizeof(struct tss);
+	t->cpu.self = &t->cpu;
+	t->cpu.timer_armed = ~0ull;
 	for (u32 i = 0; i < IST_STACKS; i++)
 		t->tss.ist[i] = (u64)&t->ist[i + 1];
 }
 
 void cpu_setup_tables(struct cpu *c)
 {
-	struct cpu_tables *t = tables[c->id];
+	struct cpu_tables *t = tables_of(c);
 	struct table_register gdtr = {sizeof(t->gdt) - 1, (u64)t->gdt};
 	struct table_register idtr = {sizeof(idt) - 1, (u64)idt};
 
@@ -116,34 +119,21 @@ void cpu_setup_boot(void)
 {
 	idt_fill();
 	tables_fill(&boot_tables);
-	boot_cpu.self = &boot_cpu;
-	boot_cpu.up = true;
-	boot_cpu.timer_armed = ~0ull;
-	cpus[0] = &boot_cpu;
-	cpu_setup_tables(&boot_cpu);
+	boot_tables.cpu.up = true;
+	cpus[0] = &boot_tables.cpu;
+	cpu_setup_tables(cpus[0]);
 }
 
-struct cpu *cpu_create(u32 id, u32 apic_id, u32 node)
+struct cpu *cpu_create(u32 id, u32 apic_id)
 {
-	struct cpu *c = kmem_alloc(NULL, sizeof(*c));
 	struct cpu_tables *t = kmem_alloc(NULL, sizeof(*t));
 
-	if (!c || !t)
-		goto fail;
+	if (!t)
+		return NULL;
 	tables_fill(t);
-	tables[id] = t;
-	c->self = c;
-	c->id = id;
-	c->apic_id = apic_id;
-	c->node = node;
-	c->timer_armed = ~0ull;
-	return c;
-fail:
-	if (c)
-		kmem_free(NULL, c, sizeof(*c));
-	if (t)
-		kmem_free(NULL, t, sizeof(*t));
-	return NULL;
+	t->cpu.id = id;
+	t->cpu.apic_id = apic_id;
+	return &t->cpu;
 }
 
 void cpu_setup_registers(void)
@@ -171,5 +161,5 @@ void cpu_set_kstack(u64 top)
 	struct cpu *c = this_cpu();
 
 	c->kstack_top = top;
-	tables[c->id]->tss.rsp[0] = top;
+	tables_of(c)->tss.rsp[0] = top;
 }

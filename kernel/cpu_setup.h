@@ -3,12 +3,10 @@
 
 #include "hv/cpu.h"
 
-struct trap_frame;
-
 /* Boot CPU only, before anything that needs this_cpu(): uses no memory but the image. */
 void cpu_setup_boot(void);
 /* Allocates the structure, tables and interrupt stacks of CPU `id`. NULL: no memory. */
-struct cpu *cpu_create(u32 id, u32 apic_id, u32 node);
+struct cpu *cpu_create(u32 id, u32 apic_id);
 /* On the CPU itself: GS, GDT, TSS, IDT. */
 void cpu_setup_tables(struct cpu *c);
 /* On the CPU itself, after facts_read: CR0, CR4, EFER, SYSCALL MSRs, host XCR0. */

@@ -165,7 +165,7 @@ static bool destroy_step(struct object *o)
 	return true;
 }
 
-const struct object_ops domain_object_ops = {.name = "domain", .revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops domain_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
 s64 sys_domain_create(struct object *obj, const struct sys_args *args)
 {

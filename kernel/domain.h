@@ -50,7 +50,6 @@ enum domain_status {
 	DOMAIN_STATUS_REVOKED,	     /* destroyed by handle_revoke or the loss of its last handle */
 };
 
-extern const struct object_ops domain_object_ops;
 extern struct kinfo *kernel_kinfo; /* mapped read-only into every domain at KINFO_VA */
 extern struct domain kernel_domain; /* of the kernel's own threads; its address space is kernel_aspace's */
 

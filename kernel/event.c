@@ -54,7 +54,7 @@ static bool destroy_step(struct object *o)
 	return true;
 }
 
-const struct object_ops event_object_ops = {.name = "event", .revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops event_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
 s64 sys_event_create(struct object *obj, const struct sys_args *args)
 {

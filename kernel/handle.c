@@ -87,6 +87,15 @@ u32 handle_rights(handle_t h)
 	return s && s->generation == h >> 16 ? s->rights : 0;
 }
 
+int handle_domain(handle_t h, struct domain **out)
+{
+	struct object *o = &current_domain()->obj;
+	int r = h == HANDLE_SELF ? 0 : handle_lookup(h, OBJ_DOMAIN, R_MANAGE, &o);
+
+	*out = container_of(o, struct domain, obj);
+	return r;
+}
+
 /* The object that the slot held, or NULL when the handle is not (any more) that generation. */
 static struct object *slot_release(struct domain *d, u32 index, u32 generation)
 {
@@ -137,21 +146,18 @@ s64 sys_handle_close(struct object *obj, const struct sys_args *args)
 
 s64 sys_handle_dup(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d = current_domain();
+	struct domain *d;
 	u32 rights = (u32)args->a[1];
-	struct object *o, *target;
+	struct object *o;
 	int r = handle_lookup((handle_t)args->a[0], OBJ_NONE, R_DUP | rights, &o);
 
 	if (r)
 		return r;
 	if (rights & ~(u32)R_ALL || args->a[1] >> 32)
 		return -E_INVAL;
-	if ((handle_t)args->a[2] != HANDLE_SELF) {
-		r = handle_lookup((handle_t)args->a[2], OBJ_DOMAIN, R_MANAGE, &target);
-		if (r)
-			return r;
-		d = container_of(target, struct domain, obj);
-	}
+	r = handle_domain((handle_t)args->a[2], &d);
+	if (r)
+		return r;
 	object_get(o);
 	return handle_install(d, o, rights);
 }

@@ -32,8 +32,6 @@ struct channel {
 	struct list served;	/* [c] threads whose call a server has taken (thread->peer) */
 };
 
-extern const struct object_ops event_object_ops, port_object_ops, channel_object_ops;
-
 void event_signal(struct event *e, u64 bits); /* any context with interrupts off */
 /* Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds one meanwhile. */
 void port_unbind(struct object *o);

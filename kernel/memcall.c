@@ -1,5 +1,3 @@
-#include "kernel/memcall.h"
-
 #include "kernel/domain.h"
 #include "kernel/syscall.h"
 
@@ -14,30 +12,14 @@ static bool destroy_step(struct object *o)
 	return mem_destroy_step(container_of(o, struct mem, obj));
 }
 
-const struct object_ops mem_object_ops = {.name = "memory", .revoke = revoke, .destroy_step = destroy_step};
-
-/* The domain that a MAP or UNMAP is about. */
-static int target_domain(handle_t h, struct domain **out)
-{
-	struct object *o;
-	int r;
-
-	if (h == HANDLE_SELF) {
-		*out = current_domain();
-		return 0;
-	}
-	r = handle_lookup(h, OBJ_DOMAIN, R_MANAGE, &o);
-	if (!r)
-		*out = container_of(o, struct domain, obj);
-	return r;
-}
+const struct object_ops mem_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
 s64 sys_map(struct object *obj, const struct sys_args *args)
 {
 	u64 va = args->a[2], offset = args->a[3], bytes = args->a[4], prot = args->a[5];
 	struct domain *d;
 	struct object *o;
-	int r = target_domain((handle_t)args->a[0], &d);
+	int r = handle_domain((handle_t)args->a[0], &d);
 
 	if (r)
 		return r;
@@ -51,7 +33,7 @@ s64 sys_map(struct object *obj, const struct sys_args *args)
 s64 sys_unmap(struct object *obj, const struct sys_args *args)
 {
 	struct domain *d;
-	int r = target_domain((handle_t)args->a[0], &d);
+	int r = handle_domain((handle_t)args->a[0], &d);
 
 	if (r)
 		return r;

@@ -2,17 +2,13 @@
 
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
-#include "kernel/memcall.h"
 #include "kernel/reaper.h"
-#include "kernel/sched.h"
-#include "kernel/sysctl.h"
-#include "kernel/vcpu.h"
 #include "mm/kmem.h"
 
-const struct object_ops *const object_ops[OBJ_TYPES] = {
+static const struct object_ops *const object_ops[OBJ_TYPES] = {
 	[OBJ_DOMAIN] = &domain_object_ops, [OBJ_THREAD] = &thread_object_ops, [OBJ_MEM] = &mem_object_ops,
 	[OBJ_EVENT] = &event_object_ops,   [OBJ_PORT] = &port_object_ops,     [OBJ_CHANNEL] = &channel_object_ops,
-	[OBJ_VM] = &vm_object_ops,	   [OBJ_VCPU] = &vcpu_object_ops,     [OBJ_SYSTEM] = &system_object_ops,
+	[OBJ_VM] = &vm_object_ops,	   [OBJ_VCPU] = &vcpu_object_ops,     [OBJ_SYSTEM] = &(const struct object_ops){},
 };
 
 /* The domain that a quota is part of stays until the last object charged to it is gone. */
@@ -66,4 +62,14 @@ void object_revoke(struct object *o)
 {
 	if (!__atomic_exchange_n(&o->dead, true, __ATOMIC_SEQ_CST) && object_ops[o->type]->revoke)
 		object_ops[o->type]->revoke(o);
+}
+
+bool object_destroy_step(struct object *o)
+{
+	const struct object_ops *ops = object_ops[o->type];
+
+	if (ops->destroy_step)
+		return ops->destroy_step(o);
+	object_free(o, o, ops->bytes); /* every structure begins with its object */
+	return true;
 }

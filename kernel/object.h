@@ -2,12 +2,12 @@
 #pragma once
 
 #include "hv/object.h"
+#include "hv/up.h"
 
 struct domain;
 
 /* One row per type; see kernel/object.c. A NULL callback means: nothing to do. */
 struct object_ops {
-	const char *name;
 	/*
 	 * Makes the object useless and wakes whoever waits in it; runs once, at revocation or when the last
 	 * handle is closed, interrupts off, no lock held, with a reference. May be a preemption point.
@@ -18,18 +18,14 @@ struct object_ops {
 	 * included. Called by the reaper after refs reached 0 and every CPU has left the kernel once.
 	 */
 	bool (*destroy_step)(struct object *o);
+	size_t bytes; /* without destroy_step: of the structure, which holds nothing */
 };
 
-extern const struct object_ops *const object_ops[OBJ_TYPES];
+extern const struct object_ops domain_object_ops, thread_object_ops, mem_object_ops, event_object_ops, port_object_ops,
+	channel_object_ops, vm_object_ops, vcpu_object_ops;
 
-/* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */
-void object_init(struct object *o, enum obj_type type, struct quota *q);
-/* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
-void object_free(struct object *o, void *structure, size_t bytes);
-/* A reference; also on an object just looked up whose last one goes at this moment: then it stays, but dead. */
-void object_get(struct object *o);
-/* Drops a reference; the last one revokes the object and hands it to the reaper. May be a preemption point. */
-void object_put(struct object *o);
+/* What ops->destroy_step does, or the end of a structure that holds nothing. */
+bool object_destroy_step(struct object *o);
 /* Marks it dead and calls ops->revoke, once. */
 void object_revoke(struct object *o);
 
@@ -50,3 +46,5 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights) __must_check;
 int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **out) __must_check;
 /* Its rights; 0 when it names nothing. */
 u32 handle_rights(handle_t h);
+/* The domain that a handle with R_MANAGE names; HANDLE_SELF is the current one. Errors as handle_lookup. */
+int handle_domain(handle_t h, struct domain **out) __must_check;

@@ -18,7 +18,6 @@
 static u32 panicking;	   /* CPU id + 1 of the first that panicked */
 static bool option_noreboot;
 static u16 option_exit_port;
-static u64 nmi_count;
 
 void panic_configure(bool noreboot, u16 exit_port)
 {
@@ -143,11 +142,10 @@ void panic_nmi(const struct trap_frame *f)
 	u64 offset = 0;
 	const char *name;
 
-	if (!__atomic_load_n(&panicking, __ATOMIC_ACQUIRE)) {
-		nmi_count++; /* nothing that we drive uses NMIs: counted, else ignored */
-		return;
-	}
-	if (panicking == this_cpu()->id + 1)
+	u32 who = __atomic_load_n(&panicking, __ATOMIC_ACQUIRE);
+
+	/* Nothing that we drive uses NMIs: without a panic of another CPU it is ignored. */
+	if (!who || who == this_cpu()->id + 1)
 		return;
 	name = symbol_find(f->rip, &offset);
 	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip, name ? name : "(ring 3)", offset);

@@ -64,13 +64,7 @@ static void revoke(struct object *o)
 	spin_unlock(&p->lock);
 }
 
-static bool destroy_step(struct object *o)
-{
-	object_free(o, container_of(o, struct port, obj), sizeof(struct port));
-	return true;
-}
-
-const struct object_ops port_object_ops = {.name = "port", .revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops port_object_ops = {.revoke = revoke, .bytes = sizeof(struct port)};
 
 s64 sys_port_create(struct object *obj, const struct sys_args *args)
 {

@@ -73,7 +73,7 @@ static void free_objects(struct list *batch)
 	bool held;
 
 	while ((o = next(batch, &held))) {
-		while (!held && !object_ops[o->type]->destroy_step(o))
+		while (!held && !object_destroy_step(o))
 			preempt_point();
 		preempt_point();
 	}
@@ -94,7 +94,7 @@ static void take_down_domains(struct list *batch)
 	}
 }
 
-static void reaper_loop(void *arg)
+static void reaper_loop(void)
 {
 	for (;;) {
 		struct list domains = LIST_INIT(domains), objects = LIST_INIT(objects);
@@ -117,7 +117,7 @@ static void reaper_loop(void *arg)
 
 void reaper_start(void)
 {
-	reaper.thread = thread_create_kernel("reaper", reaper_loop, NULL);
+	reaper.thread = thread_create_kernel(reaper_loop);
 	ASSERT(reaper.thread);
 	thread_wake(reaper.thread);
 }

@@ -224,7 +224,7 @@ void thread_first_run(void)
 
 	switch_finish();
 	if (t->kernel_fn) {
-		t->kernel_fn(t->kernel_arg);
+		t->kernel_fn();
 		thread_exit();
 	}
 	if (return_work_pending())

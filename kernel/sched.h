@@ -10,8 +10,6 @@
 #define SCHED_SLICE_NS 5000000ull
 #define WEIGHT_DEFAULT 100u
 
-extern const struct object_ops thread_object_ops;
-
 void sched_init_cpu(struct cpu *c, struct thread *idle); /* on the CPU */
 void sched_idle_loop(void) __noreturn;
 void sched_start(struct thread *t);  /* STOPPED -> RUNNABLE, on the CPU with the least load */

@@ -106,15 +106,6 @@ void up_spin_wait(void)
 	cpu_relax();
 }
 
-static struct thread *idle_thread(struct cpu *c)
-{
-	struct thread *t = thread_create_kernel("idle", NULL, NULL);
-
-	if (t)
-		t->cpu = c->id;
-	return t;
-}
-
 /* On the new CPU, on its idle thread's stack, in the kernel's address space. */
 void ap_main(struct cpu *c)
 {
@@ -132,13 +123,13 @@ void ap_main(struct cpu *c)
 	sched_idle_loop();
 }
 
-static bool start_one(u32 id, u32 apic_id, u32 node)
+static bool start_one(u32 id, u32 apic_id)
 {
-	struct cpu *c = cpu_create(id, apic_id, node);
+	struct cpu *c = cpu_create(id, apic_id);
 
 	if (!c || window_cpu_init(c))
 		goto no_memory;
-	c->idle = idle_thread(c);
+	c->idle = thread_create_kernel(NULL); /* sched_init_cpu says that it is this CPU's */
 	if (!c->idle)
 		goto no_memory;
 	c->current = c->idle;
@@ -159,13 +150,11 @@ void smp_start(u32 max_cpus)
 
 	cpus[0]->apic_id = boot;
 	for (u32 i = 0; i < acpi_facts.cpus; i++) {
-		if (acpi_facts.apic_id[i] == boot) {
-			cpus[0]->node = acpi_facts.node[i];
+		if (acpi_facts.apic_id[i] == boot)
 			continue;
-		}
 		if (cpu_count >= max_cpus || cpu_count == MAX_CPUS)
 			break;
-		if (start_one(cpu_count, acpi_facts.apic_id[i], acpi_facts.node[i]))
+		if (start_one(cpu_count, acpi_facts.apic_id[i]))
 			cpu_count++;
 	}
 	log_info("smp: %u of %u CPUs are up", cpu_count, MAX(acpi_facts.cpus, 1));

@@ -7,7 +7,6 @@ enum ipi {
 	IPI_RESCHED = 1, /* look at cpu->resched; also makes a running guest exit */
 	IPI_FLUSH = 2,	 /* answer TLB flush requests */
 	IPI_QUIESCE = 4, /* answer the reaper's epoch */
-	IPI_TIMER = 8,	 /* look at the timer tree again */
 };
 
 void smp_ipi(u32 cpu, u32 bits);	/* enum ipi */

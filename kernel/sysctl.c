@@ -20,7 +20,6 @@
 #define COPY_CHUNK 256
 
 struct object system_object = {.type = OBJ_SYSTEM, .refs = 1};
-const struct object_ops system_object_ops = {.name = "system"};
 
 void sysctl_init(void)
 {

@@ -3,6 +3,5 @@
 
 #include "kernel/object.h"
 
-extern const struct object_ops system_object_ops;
 extern struct object system_object;
 void sysctl_init(void);

@@ -28,7 +28,7 @@ static struct thread *thread_alloc(struct domain *d, struct quota *q)
 }
 
 /* Kernel threads' stacks are the kernel's own; a domain's lie in its private slot. */
-struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *arg)
+struct thread *thread_create_kernel(void (*fn)(void))
 {
 	struct thread *t = thread_alloc(&kernel_domain, NULL);
 
@@ -41,10 +41,8 @@ struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *
 	}
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	t->kernel_fn = fn;
-	t->kernel_arg = arg;
 	t->state = THREAD_BLOCKED;
 	object_init(&t->obj, OBJ_THREAD, NULL);
-	log_debug("thread: %u is the kernel's %s", t->id, name);
 	return t;
 }
 
@@ -137,22 +135,17 @@ static void revoke(struct object *o)
 }
 
 /* A running thread holds a reference on itself: losing the last handle does not end it, revoking does. */
-const struct object_ops thread_object_ops = {.name = "thread", .revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops thread_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
 s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d = current_domain();
 	struct thread_args a;
-	struct object *target;
+	struct domain *d;
 	struct thread *t;
-	int r = 0;
+	int r = handle_domain((handle_t)args->a[0], &d);
 
-	if ((handle_t)args->a[0] != HANDLE_SELF) {
-		r = handle_lookup((handle_t)args->a[0], OBJ_DOMAIN, R_MANAGE, &target);
-		if (r)
-			return r;
-		d = container_of(target, struct domain, obj);
-	}
+	if (r)
+		return r;
 	r = ucopy_in(&a, args->a[1], sizeof(a));
 	if (r)
 		return r;

@@ -47,8 +47,7 @@ struct thread {
 	void *kstack;		/* [I] in the domain's private slot; NULL for the boot CPU's first */
 	u64 kstack_top;		/* [I] */
 	struct thread_args start; /* [I] */
-	void (*kernel_fn)(void *arg); /* [I] kernel thread */
-	void *kernel_arg;	/* [I] */
+	void (*kernel_fn)(void); /* [I] kernel thread */
 	struct msg_page *msg;	/* [I] the kernel's view of the message page */
 	struct timer block_timer; /* [t] */
 	bool timed_out;		/* [a] */
@@ -101,4 +100,4 @@ static inline bool preempt_pending(void) { return this_cpu()->resched != 0; }
 /* In any domain (not only the current one). The thread is stopped. One reference for the caller. -E_NOMEM, -E_DEAD */
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out) __must_check;
 /* A kernel thread, blocked until its first thread_wake. NULL: no memory. */
-struct thread *thread_create_kernel(const char *name, void (*fn)(void *), void *arg);
+struct thread *thread_create_kernel(void (*fn)(void));

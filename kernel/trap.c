@@ -11,8 +11,6 @@
 #include "kernel/smp.h"
 #include "mm/mm.h"
 
-u64 trap_spurious;
-
 static const char *const exception_name[32] = {
 	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI", [EXC_BP] = "#BP breakpoint",
 	[EXC_OF] = "#OF overflow", [EXC_BR] = "#BR bound range", [EXC_UD] = "#UD invalid opcode",
@@ -69,8 +67,7 @@ static void interrupt(struct trap_frame *f)
 	case VECTOR_SPURIOUS:
 		return; /* has no bit in the ISR: no EOI */
 	default:
-		trap_spurious++;
-		break;
+		break; /* nobody asked for it */
 	}
 	lapic_eoi();
 }

@@ -9,5 +9,3 @@ void trap_nmi_stack(struct trap_frame *f); /* NMI, #DB, #DF, #MC: on their own s
 /* Done before every return to ring 3: reschedules, stops or ends the thread as asked. */
 void return_to_user(void);
 static inline bool return_work_pending(void) { return this_cpu()->resched || thread_must_leave(); }
-
-extern u64 trap_spurious; /* interrupts nobody asked for */

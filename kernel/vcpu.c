@@ -380,7 +380,6 @@ static bool vcpu_destroy_step(struct object *o)
 }
 
 const struct object_ops vcpu_object_ops = {
-	.name = "vcpu",
 	.revoke = vcpu_revoke,
 	.destroy_step = vcpu_destroy_step,
 };

@@ -5,8 +5,6 @@
 #include "hv/vcpu.h"
 #include "kernel/object.h"
 
-extern const struct object_ops vm_object_ops, vcpu_object_ops;
-
 /*
  * The scheduler is about to run `next` here: unloads this CPU's vCPU unless next runs that vCPU or is the
  * idle thread. The old thread's address space is still loaded.

@@ -58,7 +58,6 @@ static bool vm_destroy_step(struct object *o)
 }
 
 const struct object_ops vm_object_ops = {
-	.name = "vm",
 	.revoke = vm_revoke,
 	.destroy_step = vm_destroy_step,
 };

@@ -39,8 +39,11 @@ void up_tlb_flush(struct aspace *as, u64 cpu_mask);
 void up_vm_slot_unmap_step(struct vm *vm, struct mem *m);
 
 /* ---- mm: objects (kernel/object.c) ---- */
+/* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */
 void object_init(struct object *o, enum obj_type type, struct quota *q);
+/* A reference; also on an object just looked up whose last one goes at this moment: then it stays, but dead. */
 void object_get(struct object *o);
+/* Drops a reference; the last one revokes the object and hands it to the reaper. May be a preemption point. */
 void object_put(struct object *o);
 /* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
 void object_free(struct object *o, void *structure, size_t bytes);
