@@ -14,14 +14,6 @@ static void finish_call(struct thread *client, s64 result)
 	thread_wake(client);
 }
 
-static void wake_server(struct channel *c)
-{
-	struct list *n = list_pop_front(&c->servers);
-
-	if (n)
-		thread_wake(list_entry(n, struct thread, wait_link));
-}
-
 static void revoke(struct object *o)
 {
 	struct channel *c = container_of(o, struct channel, obj);
@@ -37,7 +29,7 @@ static void revoke(struct object *o)
 		finish_call(client, -E_DEAD);
 	}
 	while (!list_empty(&c->servers))
-		wake_server(c);
+		thread_wake_first(&c->servers);
 	spin_unlock(&c->lock);
 }
 
@@ -104,7 +96,7 @@ s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 	t->ipc_result = obj->dead ? -E_DEAD : IPC_PENDING;
 	if (!obj->dead) {
 		list_push_back(&c->callers, &t->wait_link);
-		wake_server(c);
+		thread_wake_first(&c->servers);
 	}
 	spin_unlock(&c->lock);
 	if (obj->dead)
@@ -190,7 +182,7 @@ s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 		spin_lock(&c->lock);
 		list_del(&t->wait_link);
 		if (!list_empty(&c->callers)) /* perhaps it was woken for one */
-			wake_server(c);
+			thread_wake_first(&c->servers);
 		spin_unlock(&c->lock);
 	}
 	object_put(obj);

@@ -31,8 +31,8 @@ void domain_init(void)
 	ASSERT(kernel_kinfo);
 }
 
-/* False when the parent is ending: nothing would end the child. */
-static bool join_parent(struct domain *parent, struct domain *d)
+/* -E_DEAD when the parent is ending: nothing would end the child. */
+static int join_parent(struct domain *parent, struct domain *d)
 {
 	bool ok;
 
@@ -41,41 +41,34 @@ static bool join_parent(struct domain *parent, struct domain *d)
 	if (ok)
 		list_push_back(&parent->children, &d->sibling);
 	spin_unlock(&parent->lock);
-	return ok;
+	return ok ? 0 : -E_DEAD;
 }
 
 int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
 {
 	struct quota *q = parent ? &parent->quota : NULL;
 	struct domain *d;
+	int r;
 
 	if (!quota_charge(q, quota_bytes))
 		return -E_NOMEM;
 	d = kmem_alloc(q, sizeof(*d));
-	if (!d)
-		goto no_struct;
+	if (!d) {
+		quota_uncharge(q, quota_bytes);
+		return -E_NOMEM;
+	}
 	d->quota.limit = quota_bytes;
 	fields_init(d, name);
-	if (aspace_init(&d->aspace, &d->quota))
-		goto no_space;
-	if (aspace_map_kernel_page(&d->aspace, KINFO_VA, kernel_kinfo, PROT_R))
-		goto no_kinfo;
 	object_init(&d->obj, OBJ_DOMAIN, q);
-	if (parent && !join_parent(parent, d)) {
+	r = aspace_init(&d->aspace, &d->quota);
+	if (!r)
+		r = aspace_map_kernel_page(&d->aspace, KINFO_VA, kernel_kinfo, PROT_R);
+	if (!r && parent)
+		r = join_parent(parent, d);
+	if (r)
 		object_put(&d->obj);
-		return -E_DEAD;
-	}
 	*out = d;
-	return 0;
-
-no_kinfo:
-	while (!aspace_destroy_step(&d->aspace))
-		;
-no_space:
-	kmem_free(q, d, sizeof(*d));
-no_struct:
-	quota_uncharge(q, quota_bytes);
-	return -E_NOMEM;
+	return r;
 }
 
 /* The last thread is gone, or there never was one. */

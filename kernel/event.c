@@ -6,10 +6,8 @@
 
 static void wake_all(struct list *waiters)
 {
-	struct list *n;
-
-	while ((n = list_pop_front(waiters)))
-		thread_wake(list_entry(n, struct thread, wait_link));
+	while (!list_empty(waiters))
+		thread_wake_first(waiters);
 }
 
 void event_signal(struct event *e, u64 bits)
@@ -77,26 +75,16 @@ s64 sys_event_signal(struct object *obj, const struct sys_args *args)
 	return 0;
 }
 
-/* The bits, cleared; or 0 with the thread entered among the waiters. */
-static u64 take_or_wait(struct event *e, struct thread *t)
-{
-	u64 bits;
-
-	spin_lock(&e->lock);
-	bits = __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST);
-	if (!bits && !e->obj.dead)
-		list_push_back(&e->waiters, &t->wait_link);
-	spin_unlock(&e->lock);
-	return bits;
-}
-
-static u64 take_and_leave(struct event *e, struct thread *t)
+/* The bits, cleared. Without any the thread is entered among the waiters, if it is to wait. */
+static u64 take(struct event *e, struct thread *t, bool wait)
 {
 	u64 bits;
 
 	spin_lock(&e->lock);
 	list_del(&t->wait_link);
 	bits = __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST);
+	if (wait && !bits && !e->obj.dead)
+		list_push_back(&e->waiters, &t->wait_link);
 	spin_unlock(&e->lock);
 	return bits;
 }
@@ -105,19 +93,18 @@ s64 sys_event_wait(struct object *obj, const struct sys_args *args)
 {
 	struct event *e = container_of(obj, struct event, obj);
 	struct thread *t = thread_current();
-	s64 r = 0;
+	s64 r;
 	u64 bits;
 
 	object_get(obj);
 	do {
 		thread_block_prepare();
-		bits = take_or_wait(e, t);
-		if (!bits) {
-			r = obj->dead ? -E_DEAD : thread_block(args->a[1]);
-			bits = take_and_leave(e, t);
-		}
+		bits = take(e, t, true);
+		r = bits ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[1]);
 	} while (!bits && !r);
 	thread_block_cancel();
+	if (r)
+		bits = take(e, t, false);
 	object_put(obj);
 	return bits ? (s64)bits : r;
 }

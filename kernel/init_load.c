@@ -1,4 +1,5 @@
-#include "kernel/init_load.h"
+/* Starts init, the root task: the flat image that is the module named "init". */
+#include "kernel/main.h"
 
 #include "hv/up.h"
 #include "kernel/domain.h"

@@ -9,7 +9,6 @@
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
 #include "kernel/domain.h"
-#include "kernel/init_load.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/reaper.h"

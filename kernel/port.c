@@ -7,14 +7,6 @@
 #define WAIT_MAX 16	  /* packets a call returns at most */
 #define BINDINGS_MAX 512u /* so that a call that looks at all of them is bounded */
 
-static void port_wake_one(struct port *p)
-{
-	struct list *n = list_pop_front(&p->waiters);
-
-	if (n)
-		thread_wake(list_entry(n, struct thread, wait_link));
-}
-
 void object_notify(struct object *o, u64 bits)
 {
 	struct port *p = __atomic_load_n(&o->port, __ATOMIC_ACQUIRE);
@@ -26,7 +18,7 @@ void object_notify(struct object *o, u64 bits)
 		o->port_bits |= bits;
 		if (list_empty(&o->port_link))
 			list_push_back(&p->pending, &o->port_link);
-		port_wake_one(p);
+		thread_wake_first(&p->waiters);
 	}
 	spin_unlock(&p->lock);
 }
@@ -60,7 +52,7 @@ static void revoke(struct object *o)
 	while (!list_empty(&p->bound))
 		unbind(p, list_entry(p->bound.next, struct object, port_bound));
 	while (!list_empty(&p->waiters))
-		port_wake_one(p);
+		thread_wake_first(&p->waiters);
 	spin_unlock(&p->lock);
 }
 
@@ -164,7 +156,7 @@ static void leave(struct port *p, struct thread *t)
 	spin_lock(&p->lock);
 	list_del(&t->wait_link);
 	if (!list_empty(&p->pending))
-		port_wake_one(p);
+		thread_wake_first(&p->waiters);
 	spin_unlock(&p->lock);
 }
 

@@ -381,6 +381,14 @@ void thread_wake(struct thread *t)
 	wake(t, false);
 }
 
+void thread_wake_first(struct list *waiters)
+{
+	struct list *n = list_pop_front(waiters);
+
+	if (n)
+		thread_wake(list_entry(n, struct thread, wait_link));
+}
+
 void thread_interrupt(struct thread *t)
 {
 	wake(t, true);

@@ -10,7 +10,7 @@
 
 static u32 next_id = 1;
 
-static struct thread *thread_alloc(struct domain *d, struct quota *q)
+static struct thread *alloc(struct domain *d, struct quota *q)
 {
 	struct thread *t = kmem_alloc(q, sizeof(*t));
 
@@ -24,13 +24,14 @@ static struct thread *thread_alloc(struct domain *d, struct quota *q)
 	t->affinity = ~0ull;
 	list_init(&t->wait_link);
 	list_init(&t->domain_link);
+	object_init(&t->obj, OBJ_THREAD, q);
 	return t;
 }
 
 /* Kernel threads' stacks are the kernel's own; a domain's lie in its private slot. */
 struct thread *thread_create_kernel(void (*fn)(void))
 {
-	struct thread *t = thread_alloc(&kernel_domain, NULL);
+	struct thread *t = alloc(&kernel_domain, NULL);
 
 	if (!t)
 		return NULL;
@@ -42,7 +43,6 @@ struct thread *thread_create_kernel(void (*fn)(void))
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	t->kernel_fn = fn;
 	t->state = THREAD_BLOCKED;
-	object_init(&t->obj, OBJ_THREAD, NULL);
 	return t;
 }
 
@@ -64,42 +64,41 @@ static int join_domain(struct domain *d, struct thread *t)
 	return r;
 }
 
-int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
+/* Its stack and message page; what was made before an error goes with the thread. */
+static int prepare(struct thread *t, const struct thread_args *a)
 {
-	struct thread *t = thread_alloc(d, &d->quota);
+	struct domain *d = t->domain;
 	hpa_t stack_hpa;
-	int r = -E_NOMEM;
+	int r = 0;
 
-	if (!t)
-		return -E_NOMEM;
-	t->start = *a;
 	t->kstack = kpriv_alloc(&d->aspace, KSTACK_PAGES, &stack_hpa);
 	if (!t->kstack)
-		goto no_stack;
+		return -E_NOMEM;
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	if (a->msg_va) {
 		t->msg = kmem_pages_alloc(&d->quota, 0);
-		if (!t->msg)
-			goto no_msg;
-		r = aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W);
-		if (r)
-			goto no_map;
+		r = t->msg ? aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W) : -E_NOMEM;
 	}
-	object_init(&t->obj, OBJ_THREAD, &d->quota);
-	r = join_domain(d, t);
+	if (!r)
+		t->start = *a;
+	return r;
+}
+
+int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
+{
+	struct thread *t = alloc(d, &d->quota);
+	int r;
+
+	if (!t)
+		return -E_NOMEM;
+	r = prepare(t, a);
+	if (!r)
+		r = join_domain(d, t);
 	if (r) {
 		t->state = THREAD_EXITED; /* it never runs */
 		object_put(&t->obj);
 	}
 	*out = t;
-	return r;
-
-no_map:
-	kmem_pages_free(&d->quota, t->msg, 0);
-no_msg:
-	kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
-no_stack:
-	kmem_free(&d->quota, t, sizeof(*t));
 	return r;
 }
 
@@ -120,11 +119,12 @@ static bool destroy_step(struct object *o)
 	struct thread *t = container_of(o, struct thread, obj);
 	struct domain *d = t->domain;
 
-	if (t->msg) {
+	if (t->start.msg_va)
 		aspace_unmap_kernel_page(&d->aspace, t->start.msg_va);
+	if (t->msg)
 		kmem_pages_free(o->quota, t->msg, 0);
-	}
-	kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
+	if (t->kstack)
+		kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
 	object_free(o, t, sizeof(*t));
 	return true;
 }

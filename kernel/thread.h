@@ -82,6 +82,8 @@ void thread_block_cancel(void);
 /* deadline in ns since boot or DEADLINE_NEVER. 0 = woken; -E_TIMEOUT; -E_INTR: the thread is to end or stop. */
 int thread_block(u64 deadline);
 void thread_wake(struct thread *t);
+/* The first of a list by wait_link, if any; it is taken off. Under the list's lock. */
+void thread_wake_first(struct list *waiters);
 
 /* Its domain dies or it was revoked: it does not return to ring 3. */
 bool thread_must_end(void);
