@@ -31,11 +31,17 @@ void smp_ipi(u32 cpu, u32 bits)
 		lapic_ipi(c->apic_id, VECTOR_IPI);
 }
 
+static void flush_own(struct cpu *c)
+{
+	unmap_flushing(c);
+	write_cr3(read_cr3());
+}
+
 static void answer_flush(struct cpu *c)
 {
 	u64 seq = __atomic_load_n(&flush_request, __ATOMIC_ACQUIRE);
 
-	write_cr3(read_cr3());
+	flush_own(c);
 	__atomic_store_n(&c->flush_seq, seq, __ATOMIC_RELEASE);
 }
 
@@ -82,7 +88,7 @@ void up_tlb_flush(struct aspace *as, u64 cpu_mask)
 	u64 seq;
 
 	if (cpu_mask >> me->id & 1)
-		write_cr3(read_cr3());
+		flush_own(me);
 	cpu_mask &= ~BIT(me->id);
 	if (!cpu_mask)
 		return;

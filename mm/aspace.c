@@ -9,6 +9,10 @@
 
 #define USER_TOP_LEVEL_END BIT(47)
 
+#ifdef CAISSON_DEBUG
+u64 unmap_epoch;
+#endif
+
 static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X, "prot bits are shared");
 
 int aspace_init(struct aspace *as, struct quota *q)
@@ -28,6 +32,7 @@ void aspace_activate(struct aspace *next)
 		return;
 	__atomic_fetch_or(&next->active, BIT(c->id), __ATOMIC_SEQ_CST);
 	c->aspace = next;
+	unmap_flushing(c);
 	if (old)
 		__atomic_fetch_and(&old->active, ~BIT(c->id), __ATOMIC_SEQ_CST);
 }
@@ -158,10 +163,12 @@ static void remove_step(struct aspace *as, struct mapping *m)
 		return;
 	}
 	rb_erase(&as->mappings, &m->node);
-	if (mem)
-		mem_detach(m);
-	kmem_free(as->quota, m, sizeof(*m));
 	active = aspace_active(as);
+	if (mem) {
+		unmap_stamp_note(&mem->unmapped, active);
+		mem_detach(m);
+	}
+	kmem_free(as->quota, m, sizeof(*m));
 	spin_unlock(&as->lock);
 	/* From here on `as` is there only if it was active: then it outlives this stay in the kernel. */
 	if (active)

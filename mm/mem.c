@@ -192,6 +192,7 @@ bool mem_destroy_step(struct mem *m)
 	u32 budget = DESTROY_STEP;
 
 	ASSERT(list_empty(&m->mappings));
+	unmap_stamp_check(&m->unmapped);
 	while (budget && m->destroyed < blocks_of(m))
 		budget = free_block(m, m->block[m->destroyed++], budget);
 	if (m->destroyed < blocks_of(m))

@@ -6,6 +6,7 @@
 
 #include "hv/object.h"
 #include "mm/frame.h"
+#include "mm/unmap_epoch.h"
 
 /*
  * [I] immutable, [m] under lock
@@ -20,6 +21,7 @@ struct mem {
 	u64 *block;	    /* [m] */
 	u64 populated;	    /* [m] bytes */
 	u64 destroyed;	    /* progress of mem_destroy_step: blocks */
+	struct unmap_stamp unmapped; /* [a] debug builds */
 	struct list mappings; /* [m] struct mapping.mem_link and VM slots: who maps it */
 };
 

@@ -57,6 +57,7 @@ BOOTS = [
     ("image-size", "host", "image_size", 120),
     ("image-errors", "host", "image_errors", 120),
     ("ring3-stress", "svm-qemu", "ring3_stress", 600),
+    ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress", 600),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
 ]

@@ -332,7 +332,8 @@ def image_errors(scene):
 
 def ring3_stress(scene):
     """Random system calls from several domains; then quotas and memory are what they were."""
-    image = mkimage(scene.base + ".iso", "exitport=0xf4 loglevel=error", init=f"{BUILD}/programs/stress")
+    image = mkimage(scene.base + ".iso", "exitport=0xf4 loglevel=error", init=f"{BUILD}/programs/stress",
+                    kernel=scene.kernel)
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         m.expect(r"^stress: seed=\d+", 60)
         m.expect_exit(0, scene.limit)
