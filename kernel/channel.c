@@ -49,34 +49,36 @@ s64 sys_channel_create(struct object *obj, const struct sys_args *args)
 	return handle_install(d, &c->obj, R_ALL);
 }
 
-/* The server no longer answers `client`: both forget each other. Channel lock held. */
-static void part(struct thread *server)
+/* Ends the call that the server has taken: with the reply in its message page, or an error. Its caller may be gone. */
+static void answer(struct thread *server, s64 result)
 {
-	struct thread *client = server->peer;
+	struct channel *c = server->channel;
+	struct thread *client;
 
+	spin_lock(&c->lock);
+	client = server->peer;
 	server->peer = NULL;
 	server->channel = NULL;
-	if (client)
-		finish_call(client, -E_DEAD);
+	if (client) {
+		if (result > 0)
+			memcpy(client->msg, server->msg, (u64)result * sizeof(u64));
+		finish_call(client, result);
+	}
+	spin_unlock(&c->lock);
+	object_put(&c->obj);
 }
 
 void channel_thread_ended(struct thread *t)
 {
-	struct channel *c = t->channel;
-
-	if (!c)
-		return;
-	spin_lock(&c->lock);
-	part(t);
-	spin_unlock(&c->lock);
-	object_put(&c->obj);
+	if (t->channel)
+		answer(t, -E_DEAD);
 }
 
 /* The caller of a channel that is gone has been told; its server is free for another. */
 static void drop_revoked(struct thread *t)
 {
 	if (t->channel && t->channel->obj.dead)
-		channel_thread_ended(t);
+		answer(t, -E_DEAD);
 }
 
 s64 sys_channel_call(struct object *obj, const struct sys_args *args)
@@ -136,22 +138,6 @@ static bool receive(struct channel *c, struct thread *server)
 	return true;
 }
 
-static void reply(struct channel *c, struct thread *server, u64 words)
-{
-	struct thread *client;
-
-	spin_lock(&c->lock);
-	client = server->peer;
-	server->peer = NULL;
-	server->channel = NULL;
-	if (client) {
-		memcpy(client->msg, server->msg, words * sizeof(u64));
-		finish_call(client, (s64)words);
-	}
-	spin_unlock(&c->lock);
-	object_put(&c->obj);
-}
-
 s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 {
 	struct channel *c = container_of(obj, struct channel, obj);
@@ -166,7 +152,7 @@ s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 		return -E_STATE;
 	object_get(obj);
 	if (t->channel)
-		reply(c, t, args->a[1]);
+		answer(t, (s64)args->a[1]);
 	do {
 		thread_block_prepare();
 		spin_lock(&c->lock);

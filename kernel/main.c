@@ -8,6 +8,7 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
+#include "kernel/cpuid_policy.h"
 #include "kernel/domain.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -15,7 +16,6 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/sysctl.h"
-#include "kernel/vcpu.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 
@@ -112,7 +112,7 @@ static void start_virtualization(void)
 		return;
 	}
 	hv_ops = &svm_ops;
-	vm_start();
+	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
 }
 
 static void start_cpus(void)

@@ -10,11 +10,8 @@
 void offsets_kernel(void);
 void offsets_kernel(void)
 {
-	OFFSET(CPU_SELF, cpu, self);
 	OFFSET(CPU_USER_RSP, cpu, user_rsp);
 	OFFSET(CPU_KSTACK_TOP, cpu, kstack_top);
-	OFFSET(CPU_CURRENT, cpu, current);
-	DEFINE(TRAP_FRAME_SIZE, sizeof(struct trap_frame));
 	OFFSET(TRAP_CS, trap_frame, cs);
 	DEFINE(SYS_CALLS, SYS_CALLS);
 	OFFSET(VCPU_REGS_GPR, vcpu_regs, gpr);

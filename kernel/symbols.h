@@ -10,6 +10,3 @@ struct symbol {
 
 extern const struct symbol symbol_table[] __attribute__((weak));
 extern const u32 symbol_count __attribute__((weak));
-
-/* The name of the function that holds addr, and how far into it; NULL when unknown. */
-const char *symbol_find(u64 addr, u64 *offset);

@@ -44,7 +44,7 @@ static s64 console_write(u64 user, u64 n)
 
 		if (r)
 			return done ? (s64)done : r;
-		taken = uart_write_some(buf, part); /* the caller comes again with the rest */
+		taken = uart_write(buf, part); /* the caller comes again with the rest */
 		done += taken;
 		if (taken < part || thread_must_leave())
 			break;

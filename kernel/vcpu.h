@@ -20,8 +20,5 @@ void vcpu_stop_all(struct vm *vm);
 /* Adds the exit counters of all vCPUs of the VM. */
 void vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
 
-/* Builds what CPUID tells guests; after facts_read, when hv_ops is chosen, before the first vm_create. */
-void vm_start(void);
-
 /* TSC between kernel entry and the first guest instruction; 0 = none yet. */
 extern u64 first_guest_cycles;

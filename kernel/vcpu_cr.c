@@ -152,7 +152,7 @@ static bool decode_cr(struct vcpu *v, struct cr_access *a)
 	return true;
 }
 
-enum vcpu_step vcpu_exit_cr(struct vcpu *v)
+enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length)
 {
 	u64 *gpr = v->priv->regs.gpr;
 	struct cr_access a;
@@ -232,10 +232,9 @@ static u8 access_dr(struct vcpu *v, const struct hv_mode *m)
 	return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : 0;
 }
 
-enum vcpu_step vcpu_exit_dr(struct vcpu *v)
+enum vcpu_step vcpu_exit_dr(struct vcpu *v, u32 length)
 {
 	struct hv_mode m;
-	u32 length;
 	u8 fault;
 
 	if (!decode_dr(v, &length))
@@ -248,12 +247,11 @@ enum vcpu_step vcpu_exit_dr(struct vcpu *v)
 
 /* ---- XSETBV ---- */
 
-enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v)
+enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v, u32 length)
 {
 	const u64 *gpr = v->priv->regs.gpr;
 	u64 value = (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
 	struct hv_mode m;
-	u32 length;
 
 	hv_ops->read_mode(v, &m);
 	if (!(m.cr4 & CR4_OSXSAVE))
@@ -262,9 +260,6 @@ enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v)
 	if (m.cpl || (u32)gpr[GPR_RCX] || !fpu_xcr0_valid(value))
 		return vcpu_fault(v, EXC_GP);
 
-	length = vcpu_insn_length(v);
-	if (!length)
-		return STEP_CONTINUE;
 	fpu_set_xcr0(v, value);
 	return vcpu_skip(v, length);
 }

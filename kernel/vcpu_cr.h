@@ -12,7 +12,7 @@ bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value);
 u64 vcpu_efer_read(struct vcpu *v);
 bool vcpu_efer_write(struct vcpu *v, u64 value);
 
-/* Exits; each carries out the instruction or injects the fault. */
-enum vcpu_step vcpu_exit_cr(struct vcpu *v);
-enum vcpu_step vcpu_exit_dr(struct vcpu *v);
-enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v);
+/* Exits; each carries out the instruction or injects the fault. length: as the table of exits has it. */
+enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length);
+enum vcpu_step vcpu_exit_dr(struct vcpu *v, u32 length);
+enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v, u32 length);

@@ -67,15 +67,11 @@ static __attribute__((noinline)) void answer_cpuid(struct vcpu *v, u64 *gpr)
 	set_cpuid(gpr, &r);
 }
 
-static enum vcpu_step exit_cpuid(struct vcpu *v)
+static enum vcpu_step exit_cpuid(struct vcpu *v, u32 length)
 {
 	u64 *gpr = v->priv->regs.gpr;
-	const struct cpuid_row *row;
-	u32 length = vcpu_insn_length(v);
+	const struct cpuid_row *row = cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
 
-	if (unlikely(!length))
-		return STEP_CONTINUE;
-	row = cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
 	if (likely(row && !row->dynamic))
 		set_cpuid(gpr, &row->r);
 	else
@@ -83,46 +79,34 @@ static enum vcpu_step exit_cpuid(struct vcpu *v)
 	return vcpu_skip(v, length);
 }
 
-static enum vcpu_step skip(struct vcpu *v)
+static enum vcpu_step exit_hlt(struct vcpu *v, u32 length)
 {
-	u32 length = vcpu_insn_length(v);
-
-	return length ? vcpu_skip(v, length) : STEP_CONTINUE;
+	/* A single-step trap ends the HLT at once. */
+	v->activity = v->priv->regs.rflags & RFLAGS_TF ? VCPU_RUNNABLE : VCPU_HALTED;
+	return vcpu_skip(v, length);
 }
 
-static enum vcpu_step exit_hlt(struct vcpu *v)
+static enum vcpu_step exit_extint(struct vcpu *v, u32 length)
 {
-	u32 length = vcpu_insn_length(v);
-
-	if (length) {
-		/* A single-step trap ends the HLT at once. */
-		v->activity = v->priv->regs.rflags & RFLAGS_TF ? VCPU_RUNNABLE : VCPU_HALTED;
-		vcpu_skip(v, length);
-	}
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_pause(struct vcpu *v)
-{
-	skip(v);
 	preempt_point();
 	vcpu_load(v);
 	return STEP_CONTINUE;
 }
 
-static enum vcpu_step exit_hypercall(struct vcpu *v)
+static enum vcpu_step exit_pause(struct vcpu *v, u32 length)
 {
-	u32 length = vcpu_insn_length(v);
-
-	/* The KVM hypercalls belong to features that CPUID does not offer. */
-	if (length) {
-		v->priv->regs.gpr[GPR_RAX] = (u64)(s64)KVM_ENOSYS;
-		vcpu_skip(v, length);
-	}
-	return STEP_CONTINUE;
+	vcpu_skip(v, length);
+	return exit_extint(v, 0);
 }
 
-static enum vcpu_step exit_undefined(struct vcpu *v) { return vcpu_fault(v, EXC_UD); }
+/* The KVM hypercalls belong to features that CPUID does not offer. */
+static enum vcpu_step exit_hypercall(struct vcpu *v, u32 length)
+{
+	v->priv->regs.gpr[GPR_RAX] = (u64)(s64)KVM_ENOSYS;
+	return vcpu_skip(v, length);
+}
+
+static enum vcpu_step exit_undefined(struct vcpu *v, u32 length) { return vcpu_fault(v, EXC_UD); }
 
 /* ---- MSRs and the local APIC ---- */
 
@@ -139,13 +123,10 @@ static enum vcpu_step after_apic(struct vcpu *v)
 	return STEP_USER;
 }
 
-static enum vcpu_step exit_msr_read(struct vcpu *v)
+static enum vcpu_step exit_msr_read(struct vcpu *v, u32 length)
 {
 	u64 *gpr = v->priv->regs.gpr, value;
-	u32 length = vcpu_insn_length(v);
 
-	if (unlikely(!length))
-		return STEP_CONTINUE;
 	if (!msr_policy_read(v, (u32)gpr[GPR_RCX], &value))
 		return vcpu_fault(v, EXC_GP);
 
@@ -154,13 +135,10 @@ static enum vcpu_step exit_msr_read(struct vcpu *v)
 	return vcpu_skip(v, length);
 }
 
-static enum vcpu_step exit_msr_write(struct vcpu *v)
+static enum vcpu_step exit_msr_write(struct vcpu *v, u32 length)
 {
 	const u64 *gpr = v->priv->regs.gpr;
-	u32 length = vcpu_insn_length(v);
 
-	if (unlikely(!length))
-		return STEP_CONTINUE;
 	if (!msr_policy_write(v, (u32)gpr[GPR_RCX], (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32))
 		return vcpu_fault(v, EXC_GP);
 
@@ -204,17 +182,13 @@ static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, 
 	return STEP_USER;
 }
 
-static enum vcpu_step exit_io(struct vcpu *v)
+static enum vcpu_step exit_io(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 	struct vcpu_run *run = v->run;
-	u32 length;
 
 	if (unlikely(x->io.string))
 		return emulate(v, x->io.port, !x->io.in, true, false);
-	length = vcpu_insn_length(v);
-	if (unlikely(!length))
-		return STEP_CONTINUE;
 	vcpu_skip(v, length);
 	run->exit = RUN_EXIT_IO;
 	run->io.port = x->io.port;
@@ -236,7 +210,7 @@ static bool on_apic_page(const struct vcpu *v, u64 a)
 	return vlapic_enabled(v) && !vlapic_x2apic(v) && ((v->apic_base ^ a) & 0x000ffffffffff000ull) == 0;
 }
 
-static enum vcpu_step exit_npf(struct vcpu *v)
+static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 	u64 a = x->npf.gpa.v;
@@ -257,17 +231,10 @@ static enum vcpu_step exit_npf(struct vcpu *v)
 
 /* ---- Events ---- */
 
-static enum vcpu_step exit_extint(struct vcpu *v)
-{
-	preempt_point();
-	vcpu_load(v);
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_nothing(struct vcpu *v) { return STEP_CONTINUE; }
+static enum vcpu_step exit_nothing(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
 
 /* Intercepted only so that an endless nesting of them passes through here. */
-static enum vcpu_step exit_exception(struct vcpu *v)
+static enum vcpu_step exit_exception(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 	u32 event = HV_EVENT_VALID | HV_EVENT_EXCEPTION | x->exception.vector;
@@ -276,31 +243,25 @@ static enum vcpu_step exit_exception(struct vcpu *v)
 	return STEP_CONTINUE;
 }
 
-static enum vcpu_step exit_irq_window(struct vcpu *v)
+static enum vcpu_step exit_window(struct vcpu *v, u32 length)
 {
-	hv_ops->want_window(v, HV_EVENT_IRQ, false);
+	hv_ops->want_window(v, v->exit.reason == HV_EXIT_NMI_WINDOW ? HV_EVENT_NMI : HV_EVENT_IRQ, false);
 	return STEP_CONTINUE;
 }
 
-static enum vcpu_step exit_nmi_window(struct vcpu *v)
-{
-	hv_ops->want_window(v, HV_EVENT_NMI, false);
-	return STEP_CONTINUE;
-}
-
-static enum vcpu_step exit_shutdown(struct vcpu *v)
+static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 {
 	log_notice("vm %u: vCPU %u: triple fault at rip %#lx", v->vm->id, v->index, v->priv->regs.rip);
 	v->run->exit = RUN_EXIT_SHUTDOWN;
 	return STEP_USER;
 }
 
-static enum vcpu_step exit_mc(struct vcpu *v)
+static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 {
 	return vcpu_exit_internal(v, RUN_INTERNAL_UNKNOWN, "machine check while the guest ran");
 }
 
-static enum vcpu_step exit_fail_entry(struct vcpu *v)
+static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
 {
 	const char *bad = hv_ops->audit(v);
 
@@ -308,7 +269,7 @@ static enum vcpu_step exit_fail_entry(struct vcpu *v)
 	return vcpu_exit_internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
 }
 
-static enum vcpu_step exit_unknown(struct vcpu *v)
+static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 
@@ -320,29 +281,30 @@ static enum vcpu_step exit_unknown(struct vcpu *v)
 /* ---- The table ---- */
 
 static const struct {
-	enum vcpu_step (*fn)(struct vcpu *v);
-	u8 stat; /* enum exit_stat */
+	enum vcpu_step (*fn)(struct vcpu *v, u32 length);
+	u8 stat;   /* enum exit_stat */
+	bool insn; /* needs the length of the instruction */
 } handlers[HV_EXITS] = {
 	[HV_EXIT_EXTINT] = {exit_extint, STAT_EXTINT},
 	[HV_EXIT_NMI] = {exit_nothing, STAT_NMI},
 	[HV_EXIT_MC] = {exit_mc, STAT_OTHER},
 	[HV_EXIT_EXCEPTION] = {exit_exception, STAT_EXCEPTION},
-	[HV_EXIT_CPUID] = {exit_cpuid, STAT_CPUID},
-	[HV_EXIT_HLT] = {exit_hlt, STAT_HLT},
-	[HV_EXIT_PAUSE] = {exit_pause, STAT_PAUSE},
-	[HV_EXIT_IO] = {exit_io, STAT_IO},
-	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ},
-	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE},
+	[HV_EXIT_CPUID] = {exit_cpuid, STAT_CPUID, true},
+	[HV_EXIT_HLT] = {exit_hlt, STAT_HLT, true},
+	[HV_EXIT_PAUSE] = {exit_pause, STAT_PAUSE, true},
+	[HV_EXIT_IO] = {exit_io, STAT_IO, true},
+	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ, true},
+	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE, true},
 	[HV_EXIT_CR] = {vcpu_exit_cr, STAT_CR},
 	[HV_EXIT_DR] = {vcpu_exit_dr, STAT_DR},
-	[HV_EXIT_XSETBV] = {vcpu_exit_xsetbv, STAT_XSETBV},
-	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL},
+	[HV_EXIT_XSETBV] = {vcpu_exit_xsetbv, STAT_XSETBV, true},
+	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL, true},
 	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS}, /* counted by what it turns out to be */
-	[HV_EXIT_IRQ_WINDOW] = {exit_irq_window, STAT_IRQ_WINDOW},
-	[HV_EXIT_NMI_WINDOW] = {exit_nmi_window, STAT_IRQ_WINDOW},
+	[HV_EXIT_IRQ_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
+	[HV_EXIT_NMI_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
 	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
 	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
-	[HV_EXIT_WBINVD] = {skip, STAT_OTHER},
+	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},
 	[HV_EXIT_INIT] = {exit_unknown, STAT_OTHER},
 	[HV_EXIT_FAIL_ENTRY] = {exit_fail_entry, STAT_OTHER},
 	[HV_EXIT_UNKNOWN] = {exit_unknown, STAT_OTHER},
@@ -351,9 +313,14 @@ static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
 
 enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 {
-	u32 reason = v->exit.reason, stat = handlers[reason].stat;
+	u32 reason = v->exit.reason, stat = handlers[reason].stat, length = 0;
 
 	if (stat < STAT_ROWS)
 		v->stat[stat]++;
-	return handlers[reason].fn(v);
+	if (handlers[reason].insn) {
+		length = vcpu_insn_length(v);
+		if (unlikely(!length))
+			return STEP_CONTINUE; /* the guest runs it again */
+	}
+	return handlers[reason].fn(v, length);
 }

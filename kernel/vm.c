@@ -18,11 +18,6 @@ static u32 vm_ids; /* [a] */
 
 static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
 
-void vm_start(void)
-{
-	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
-}
-
 bool vm_log_once(struct vm *vm, u32 key)
 {
 	u32 hash = (key * 0x9e3779b1u) >> 24;

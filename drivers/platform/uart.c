@@ -19,7 +19,6 @@ static struct {
 	bool tx_wanted; /* a writer got less than it asked for */
 	u8 ier;
 	u32 tx_head, tx_tail, rx_head, rx_tail;
-	u64 dropped;
 	char tx[TX_RING];
 	char rx[RX_RING];
 } uart = {.config = {.port = 0x3f8, .divisor = 1, .lcr = 3, .irq = 4}};
@@ -90,7 +89,6 @@ static void drain_polled(void)
 {
 	while (uart.tx_tail != uart.tx_head) {
 		if (!wait_tx_empty()) {
-			uart.dropped += uart.tx_head - uart.tx_tail;
 			uart.tx_tail = uart.tx_head;
 			return;
 		}
@@ -126,8 +124,6 @@ static bool receive(void)
 		any = true;
 		if (uart.rx_head - uart.rx_tail < RX_RING)
 			uart.rx[uart.rx_head++ % RX_RING] = c;
-		else
-			uart.dropped++;
 	}
 	return any;
 }
@@ -157,7 +153,7 @@ void uart_interrupt(void)
 		up_console_input();
 }
 
-u32 uart_write_some(const char *s, u32 n)
+u32 uart_write(const char *s, u32 n)
 {
 	u32 taken = 0;
 
@@ -178,15 +174,6 @@ u32 uart_write_some(const char *s, u32 n)
 	return taken;
 }
 
-u32 uart_write(const char *s, u32 n)
-{
-	u32 taken = uart_write_some(s, n);
-
-	if (taken < n)
-		__atomic_fetch_add(&uart.dropped, n - taken, __ATOMIC_RELAXED);
-	return taken;
-}
-
 u32 uart_read(char *s, u32 n)
 {
 	u32 got = 0;
@@ -196,11 +183,6 @@ u32 uart_read(char *s, u32 n)
 		s[got++] = uart.rx[uart.rx_tail++ % RX_RING];
 	spin_unlock(&uart.lock);
 	return got;
-}
-
-u64 uart_dropped(void)
-{
-	return __atomic_load_n(&uart.dropped, __ATOMIC_RELAXED);
 }
 
 void uart_panic_write(const char *s, u32 n)

@@ -13,9 +13,7 @@ bool uart_init(void);
 u32 uart_isa_irq(void); /* 4 or 3 */
 void uart_irq_enable(void); /* after the I/O APIC routes it */
 void uart_interrupt(void);  /* drains and fills the rings; calls up_console_input when bytes came in */
-u32 uart_write(const char *s, u32 n); /* bytes taken into the ring; the others are counted as dropped */
-/* For a writer that comes again with the rest: nothing is counted; up_console_input tells when half the ring is free. */
-u32 uart_write_some(const char *s, u32 n);
+/* Returns the bytes taken into the ring; for a writer that has more, up_console_input tells when half the ring is free. */
+u32 uart_write(const char *s, u32 n);
 u32 uart_read(char *s, u32 n);
-u64 uart_dropped(void);
 void uart_panic_write(const char *s, u32 n); /* polled, for panic */
