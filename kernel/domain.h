@@ -31,7 +31,6 @@ struct domain {
 	u32 thread_count;	/* [d] of them; not yet exited */
 	struct list children;	/* [d] struct domain.sibling: made by this one, and not yet killed with it */
 	struct list sibling;	/* under the parent's lock */
-	u32 vcpu_count;		/* [a] */
 	bool ended;		/* [a] the last thread is gone */
 	bool closed;		/* [d] no handle may be added any more */
 	bool dying;		/* [a] set under lock: every thread leaves as soon as it can */

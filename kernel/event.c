@@ -10,7 +10,8 @@ static void wake_all(struct list *waiters)
 		thread_wake_first(waiters);
 }
 
-void event_signal(struct event *e, u64 bits)
+/* Any context with interrupts off. */
+static void event_signal(struct event *e, u64 bits)
 {
 	spin_lock(&e->lock);
 	__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);

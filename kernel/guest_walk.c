@@ -43,12 +43,13 @@ static enum walk_mode walk_mode(const struct hv_mode *m)
 
 static bool mode_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
 
-gva_t guest_rip_linear(const struct hv_mode *m, u64 rip)
+/* Linear address of rip as the mode makes it. */
+static gva_t rip_linear(const struct hv_mode *m, u64 rip)
 {
 	return gva(mode_64(m) ? rip : (u32)(m->cs_base + rip));
 }
 
-enum insn_mode guest_insn_mode(const struct hv_mode *m)
+static enum insn_mode insn_mode(const struct hv_mode *m)
 {
 	if (mode_64(m))
 		return INSN_MODE_64;
@@ -174,7 +175,8 @@ static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	return likely(same_page(v, m, linear)) ? v->walk.va[CODE_WINDOW] : find_page(v, m, linear);
 }
 
-u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
+/* Copies up to n bytes of code at the linear address; returns how many could be read. */
+static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
 {
 	u32 got = 0;
 
@@ -201,17 +203,17 @@ bool guest_decode(struct vcpu *v, struct insn *out)
 
 	hv_ops->read_mode(v, &m);
 	if (n)
-		return insn_decode(v->exit.insn, n, guest_insn_mode(&m), out);
-	linear = guest_rip_linear(&m, v->priv->regs.rip);
+		return insn_decode(v->exit.insn, n, insn_mode(&m), out);
+	linear = rip_linear(&m, v->priv->regs.rip);
 	in_page = PAGE_SIZE - (linear.v & (PAGE_SIZE - 1));
 	/* The next page is touched only when the instruction reaches into it. */
-	n = guest_fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
-	if (insn_decode(bytes, n, guest_insn_mode(&m), out))
+	n = fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
+	if (insn_decode(bytes, n, insn_mode(&m), out))
 		return true;
 	if (n == INSN_MAX || n < in_page)
 		return false;
-	n += guest_fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
-	return insn_decode(bytes, n, guest_insn_mode(&m), out);
+	n += fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
+	return insn_decode(bytes, n, insn_mode(&m), out);
 }
 
 static u64 operand_address(struct vcpu *v, const struct hv_mode *m, const struct insn *i)
@@ -235,7 +237,7 @@ bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 
 	struct hv_mode m;
 
 	hv_ops->read_mode(v, &m);
-	return guest_fetch(v, &m, gva(operand_address(v, &m, insn)), buf, n) == n;
+	return fetch(v, &m, gva(operand_address(v, &m, insn)), buf, n) == n;
 }
 
 /* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
@@ -253,7 +255,7 @@ static u32 plain_length(struct vcpu *v, u32 reason)
 	u16 bytes;
 
 	hv_ops->read_mode(v, &m);
-	linear = guest_rip_linear(&m, v->priv->regs.rip);
+	linear = rip_linear(&m, v->priv->regs.rip);
 	offset = linear.v & (PAGE_SIZE - 1);
 	if (unlikely(offset > PAGE_SIZE - sizeof(bytes)))
 		return 0;

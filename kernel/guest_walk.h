@@ -8,13 +8,6 @@
 #include "hv/vcpu.h"
 #include "lib/insn_decode.h"
 
-/* Linear address of rip as the mode makes it. */
-gva_t guest_rip_linear(const struct hv_mode *m, u64 rip);
-enum insn_mode guest_insn_mode(const struct hv_mode *m);
-
-/* Copies up to n bytes of code at the linear address; returns how many could be read. */
-u32 guest_fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n);
-
 /* The instruction at rip, from the exit's bytes or from memory. False: not readable or not decodable. */
 bool guest_decode(struct vcpu *v, struct insn *out);
 

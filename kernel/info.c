@@ -23,12 +23,11 @@ static u32 fill_domain(const struct object *o, union any_info *out)
 	i->populated_bytes = d->quota.populated;
 	i->cpu_ns = d->cpu_ns;
 	i->threads = d->thread_count;
-	i->vcpus = d->vcpu_count;
 	i->dead = d->dying;
 	i->status = d->status;
 	spin_lock(&d->lock);
 	if (d->vm)
-		vm_stats(d->vm, i->exits);
+		i->vcpus = vm_stats(d->vm, i->exits);
 	spin_unlock(&d->lock);
 	return sizeof(*i);
 }

@@ -32,7 +32,6 @@ struct channel {
 	struct list served;	/* [c] threads whose call a server has taken (thread->peer) */
 };
 
-void event_signal(struct event *e, u64 bits); /* any context with interrupts off */
 /* Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds one meanwhile. */
 void port_unbind(struct object *o);
 /* A thread that ends leaves no caller waiting for its reply. */

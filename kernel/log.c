@@ -21,19 +21,6 @@ static void ring_put(const char *s, u32 n)
 		log.ring[log.head++ % LOG_RING_BYTES] = s[i];
 }
 
-/* A serial terminal wants CR before LF; the ring does not. */
-static void console_put(const char *s, u32 n, u32 (*write)(const char *, u32))
-{
-	write(s, n - 1);
-	write("\r\n", 2);
-}
-
-static u32 panic_write(const char *s, u32 n)
-{
-	uart_panic_write(s, n);
-	return n;
-}
-
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	char line[256];
@@ -54,20 +41,21 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 	spin_lock(&log.lock);
 	ring_put(line, (u32)n);
-	if (level <= log.level)
-		console_put(line, (u32)n, uart_write);
+	if (level <= log.level) {
+		uart_write(line, (u32)n - 1);
+		uart_write("\r\n", 2); /* a serial terminal wants CR before LF; the ring does not */
+	}
 	spin_unlock(&log.lock);
 }
 
 void log_panic_line(const char *line)
 {
-	char copy[258];
-	u32 n = (u32)str_copy(copy, line, sizeof(copy) - 1);
+	u32 n = (u32)strlen(line);
 
-	n = MIN(n, (u32)sizeof(copy) - 2);
-	copy[n++] = '\n';
-	ring_put(copy, n);
-	console_put(copy, n, panic_write);
+	ring_put(line, n);
+	ring_put("\n", 1);
+	uart_panic_write(line, n);
+	uart_panic_write("\r\n", 2);
 }
 
 enum log_level log_set_level(enum log_level l)

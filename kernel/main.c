@@ -20,7 +20,7 @@
 #include "mm/mm.h"
 
 struct boot_options boot_options;
-u64 boot_entry_tsc, boot_ns;
+u64 boot_ns;
 const struct hv_ops *hv_ops;
 
 extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
@@ -39,7 +39,6 @@ static void start_console(void)
 {
 	const char *why = NULL;
 
-	boot_entry_tsc = bootinfo.entry_tsc;
 	options_parse(bootinfo.cmdline, &boot_options, ignore_option);
 	if (!uart_parse(boot_options.console, &why))
 		uart_parse("com1,115200,8n1", &why);

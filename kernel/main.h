@@ -5,7 +5,6 @@
 #include "kernel/options.h"
 
 extern struct boot_options boot_options; /* [I] */
-extern u64 boot_entry_tsc;		 /* [I] TSC at the first instruction of ours */
 extern u64 boot_ns;			 /* [I] clock when init was started */
 
 /* Starts the root task. Panics with what is missing or wrong: without init there is nothing to run. */

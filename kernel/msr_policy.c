@@ -28,12 +28,12 @@ struct msr_row {
 
 /* ---- Rows that are more than a constant ---- */
 
-static u64 tsc_read(struct vcpu *v) { return rdtsc() + this_cpu()->tsc_offset + v->tsc_offset; }
+static u64 tsc_read(struct vcpu *v) { return rdtsc() + v->tsc_offset; }
 
 static bool tsc_write(struct vcpu *v, u64 value)
 {
 	v->tsc_offset += value - tsc_read(v);
-	hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);
+	hv_ops->set_tsc(v, v->tsc_offset);
 	return true;
 }
 

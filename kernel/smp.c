@@ -129,30 +129,27 @@ void ap_main(struct cpu *c)
 	sched_idle_loop();
 }
 
-static bool start_one(u32 id, u32 apic_id)
+/* NULL: it is up; else why not. */
+static const char *start_one(u32 id, u32 apic_id)
 {
 	struct cpu *c = cpu_create(id, apic_id);
 
-	if (!c || window_cpu_init(c))
-		goto no_memory;
-	c->idle = thread_create_kernel(NULL); /* sched_init_cpu says that it is this CPU's */
-	if (!c->idle)
-		goto no_memory;
+	if (c && !window_cpu_init(c))
+		c->idle = thread_create_kernel(NULL); /* sched_init_cpu says that it is this CPU's */
+	if (!c || !c->idle)
+		return "no memory";
 	c->current = c->idle;
 	cpus[id] = c;
 	if (ap_start(c, c->idle->kstack_top, AP_START_TIMEOUT_NS))
-		return true;
-	log_warn("smp: the CPU with APIC id %u did not start within 1 s; it is left out", apic_id);
+		return NULL;
 	cpus[id] = NULL; /* its memory is not given back: it may still come up late and use it */
-	return false;
-no_memory:
-	log_warn("smp: no memory for the CPU with APIC id %u; it is left out", apic_id);
-	return false;
+	return "it did not start within 1 s";
 }
 
 void smp_start(u32 max_cpus)
 {
 	u32 boot = lapic_id();
+	const char *why;
 
 	cpus[0]->apic_id = boot;
 	for (u32 i = 0; i < acpi_facts.cpus; i++) {
@@ -160,7 +157,10 @@ void smp_start(u32 max_cpus)
 			continue;
 		if (cpu_count >= max_cpus || cpu_count == MAX_CPUS)
 			break;
-		if (start_one(cpu_count, acpi_facts.apic_id[i]))
+		why = start_one(cpu_count, acpi_facts.apic_id[i]);
+		if (why)
+			log_warn("smp: the CPU with APIC id %u is left out: %s", acpi_facts.apic_id[i], why);
+		else
 			cpu_count++;
 	}
 	log_info("smp: %u of %u CPUs are up", cpu_count, MAX(acpi_facts.cpus, 1));

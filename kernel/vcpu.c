@@ -57,7 +57,7 @@ void vcpu_load(struct vcpu *v)
 	__atomic_store_n(&v->cpu, (s32)c->id, __ATOMIC_RELEASE);
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
-	hv_ops->set_tsc(v, v->tsc_offset + c->tsc_offset);
+	hv_ops->set_tsc(v, v->tsc_offset);
 }
 
 /*
@@ -233,7 +233,7 @@ static bool deliver(struct vcpu *v)
 
 static void first_entry(void)
 {
-	first_guest_cycles = rdtsc() - boot_entry_tsc;
+	first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
 	log_notice("vm: first guest instruction after %lu cycles", first_guest_cycles);
 }
 
@@ -373,7 +373,6 @@ static bool vcpu_destroy_step(struct object *o)
 		kmem_pages_free(q, v->run, 0);
 	if (v->scratch)
 		kmem_free(q, v->scratch, sizeof(*v->scratch));
-	__atomic_fetch_sub(&d->vcpu_count, 1, __ATOMIC_RELAXED);
 	object_put(&v->vm->obj);
 	object_free(o, v, hv_ops->vcpu_size);
 	return true;
@@ -429,7 +428,6 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->tsc_offset = -vm->tsc_base;
 	v->misc_enable = 1;	   /* fast strings */
 	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
-	__atomic_fetch_add(&vm->owner->vcpu_count, 1, __ATOMIC_RELAXED);
 	r = vcpu_init(v, args->a[2]);
 	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		r = -E_EXIST;

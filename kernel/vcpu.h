@@ -17,8 +17,8 @@ void vcpu_drop(struct cpu *c);
 /* A running vCPU is told to leave the guest: the domain is dying. Any CPU. */
 void vcpu_stop_all(struct vm *vm);
 
-/* Adds the exit counters of all vCPUs of the VM. */
-void vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
+/* Adds the exit counters of all vCPUs of the VM; returns how many there are. */
+u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
 
 /* TSC between kernel entry and the first guest instruction; 0 = none yet. */
 extern u64 first_guest_cycles;

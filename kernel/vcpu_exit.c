@@ -35,7 +35,8 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 	return STEP_CONTINUE;
 }
 
-enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why)
+/* The VM is stopped with a dump. */
+static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why)
 {
 	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
 	vcpu_dump(v);
@@ -222,7 +223,7 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 		v->stat[STAT_PAGE_POPULATE]++;
 		return STEP_CONTINUE;
 	case VM_FAULT_NOMEM:
-		return vcpu_exit_internal(v, RUN_INTERNAL_MEMORY, "no memory for a guest page or a nested table");
+		return internal(v, RUN_INTERNAL_MEMORY, "no memory for a guest page or a nested table");
 	default:
 		v->stat[STAT_MMIO]++;
 		return emulate(v, a, x->npf.write, false, x->npf.fetch);
@@ -258,7 +259,7 @@ static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 {
-	return vcpu_exit_internal(v, RUN_INTERNAL_UNKNOWN, "machine check while the guest ran");
+	return internal(v, RUN_INTERNAL_UNKNOWN, "machine check while the guest ran");
 }
 
 static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
@@ -266,7 +267,7 @@ static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
 	const char *bad = hv_ops->audit(v);
 
 	log_error("vm %u: entry refused: %s", v->vm->id, bad ? bad : "the audit finds nothing wrong");
-	return vcpu_exit_internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
+	return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
 }
 
 static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
@@ -275,7 +276,7 @@ static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 
 	log_error("vm %u: exit of kind %u, vendor's code %#lx, info %#lx %#lx", v->vm->id, x->reason,
 		  x->reason == HV_EXIT_UNKNOWN ? x->unknown.raw : 0, x->unknown.info1, x->unknown.info2);
-	return vcpu_exit_internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
+	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
 }
 
 /* ---- The table ---- */

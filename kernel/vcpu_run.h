@@ -26,9 +26,6 @@ u32 vcpu_insn_length(struct vcpu *v);
 /* All state to the log, as notice lines. */
 void vcpu_dump(struct vcpu *v);
 
-/* Fills the run page; STEP_USER. */
-enum vcpu_step vcpu_exit_internal(struct vcpu *v, u32 code, const char *why);
-
 /* Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's address space is active. */
 void vcpu_load(struct vcpu *v);
 

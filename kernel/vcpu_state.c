@@ -24,7 +24,7 @@ static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
 	s->groups = groups;
 	hv_ops->get_state(v, s, groups & GROUPS_VENDOR);
 	if (groups & STATE_MSR) {
-		s->msr.tsc = rdtsc() + this_cpu()->tsc_offset + v->tsc_offset;
+		s->msr.tsc = rdtsc() + v->tsc_offset;
 		s->msr.misc_enable = v->misc_enable;
 		s->msr.mtrr_def_type = v->mtrr_def_type;
 	}
@@ -88,8 +88,8 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 		return r;
 	vlapic_cr8_sync(v);
 	if (groups & STATE_MSR) {
-		v->tsc_offset = s->msr.tsc - rdtsc() - this_cpu()->tsc_offset;
-		hv_ops->set_tsc(v, v->tsc_offset + this_cpu()->tsc_offset);
+		v->tsc_offset = s->msr.tsc - rdtsc();
+		hv_ops->set_tsc(v, v->tsc_offset);
 		v->misc_enable = s->msr.misc_enable;
 		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
 	}

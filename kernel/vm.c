@@ -89,7 +89,7 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 	object_init(&vm->obj, OBJ_VM, &d->quota);
 	vm->owner = d;
 	vm->id = __atomic_add_fetch(&vm_ids, 1, __ATOMIC_RELAXED);
-	vm->tsc_base = rdtsc() + this_cpu()->tsc_offset;
+	vm->tsc_base = rdtsc();
 	vm->npt_epoch = 1;
 	r = vm_init(vm);
 	if (r) {
@@ -109,12 +109,16 @@ s64 sys_vm_msi(struct object *obj, const struct sys_args *args)
 	return 0;
 }
 
-void vm_stats(struct vm *vm, u64 sum[STAT_ROWS])
+u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS])
 {
+	u32 vcpus = 0;
+
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
 		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
 
+		vcpus += v != NULL;
 		for (u32 row = 0; v && row < STAT_ROWS; row++)
 			sum[row] += v->stat[row];
 	}
+	return vcpus;
 }

@@ -29,7 +29,6 @@ struct cpu {
 	u64 quiesce_seq;	/* [a] last epoch request answered */
 	u64 flush_seq;		/* [a] address-space flush requests answered */
 	u64 unmap_seen;		/* [a] mm/unmap_epoch.h */
-	u64 tsc_offset;		/* [I] added to rdtsc to agree with the boot CPU */
 	u64 timer_armed;	/* deadline in the local APIC, ns; ~0 none, 0 not set */
 	u64 slow_ops;		/* counted by wrappers in bench builds */
 	void *window;		/* [I] WINDOW_BASE + id * WINDOW_SIZE */

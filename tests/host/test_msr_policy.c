@@ -105,12 +105,10 @@ static void tsc_write_moves_the_offset(void **state)
 {
 	u64 value;
 
-	fake_cpu.tsc_offset = 5000;
 	assert_true(msr_policy_write(&vcpu, MSR_TSC, 1000));
 	assert_true(msr_policy_read(&vcpu, MSR_TSC, &value));
 	assert_in_range(value, 1000, 1000 + 10000000);
-	assert_int_equal(tsc_offset, vcpu.tsc_offset + 5000);
-	fake_cpu.tsc_offset = 0;
+	assert_int_equal(tsc_offset, vcpu.tsc_offset);
 }
 
 static void x2apic_range_goes_to_the_local_apic(void **state)
