@@ -96,8 +96,6 @@ bool thread_must_leave(void);
  */
 void preempt_point(void);
 void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* entry.asm */
-/* Is a preemption (resched) pending on this CPU? Cheap; for loops that enter guests. */
-static inline bool preempt_pending(void) { return this_cpu()->resched != 0; }
 
 /* In any domain (not only the current one). The thread is stopped. One reference for the caller. -E_NOMEM, -E_DEAD */
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out) __must_check;

@@ -167,7 +167,7 @@ static int attend(struct vcpu *v)
 	u32 kick = __atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST);
 	int r = 0;
 
-	if (preempt_pending())
+	if (this_cpu()->resched)
 		preempt_point();
 	if (v->obj.dead || v->vm->obj.dead)
 		return -E_DEAD;

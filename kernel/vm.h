@@ -17,5 +17,3 @@ enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write);
 
 /* Drops every slot, when the VM was revoked: none is added any more, and no vCPU enters the guest. */
 void vm_slots_drop(struct vm *vm);
-/* Nested entries were removed: returns when no vCPU runs with a nested TLB from before. */
-void vm_npt_flush(struct vm *vm);

@@ -106,7 +106,8 @@ static void wait_flushed(struct vcpu *v, u64 epoch)
 		cpu_relax();
 }
 
-void vm_npt_flush(struct vm *vm)
+/* Nested entries were removed: returns when no vCPU runs with a nested TLB from before. */
+static void npt_flush(struct vm *vm)
 {
 	u64 epoch = __atomic_add_fetch(&vm->npt_epoch, 1, __ATOMIC_SEQ_CST);
 
@@ -135,7 +136,7 @@ static void remove_step(struct vm *vm, struct mapping *s)
 
 	spin_unlock(&vm->slot_lock);
 	if (mem) {
-		vm_npt_flush(vm);
+		npt_flush(vm);
 		object_put(&mem->obj);
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * The console UART (16550). A transmit ring is drained by interrupt and never waits; overflow is dropped
- * and counted. Only a panic polls. Interrupts off in every function.
+ * The console UART (16550). A transmit ring is drained by interrupt and never waits; overflow is dropped.
+ * Only a panic polls. Interrupts off in every function.
  */
 #pragma once
 
