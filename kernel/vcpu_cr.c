@@ -6,47 +6,10 @@
 #include "kernel/guest_walk.h"
 #include "kernel/vlapic.h"
 
-#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define DR_ALL 0xffffffffull
 #define DR7_GD (1ull << 13)
 
 static bool code_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
-
-/* ---- Rules ---- */
-
-bool cr0_check(const struct hv_mode *m, u64 *value)
-{
-	u64 v = *value;
-	bool paging = v & CR0_PG, was_paging = m->cr0 & CR0_PG;
-
-	if (v >> 32 || (paging && !(v & CR0_PE)) || ((v & CR0_NW) && !(v & CR0_CD)))
-		return false;
-	if (paging && !was_paging && (m->efer & EFER_LME) && (!(m->cr4 & CR4_PAE) || (m->cs_attr & SEG_ATTR_L)))
-		return false;
-	if (!paging && was_paging && (code_64(m) || (m->cr4 & CR4_PCIDE)))
-		return false;
-	*value = (v & CR0_WRITABLE) | CR0_ET;
-	return true;
-}
-
-bool cr4_check(const struct hv_mode *m, u64 allowed, u64 value)
-{
-	bool lma = m->efer & EFER_LMA;
-
-	if (value & ~allowed || (lma && !(value & CR4_PAE)))
-		return false;
-	return !(value & ~m->cr4 & CR4_PCIDE) || (lma && !(m->cr3 & 0xfff));
-}
-
-bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value)
-{
-	if (*value & ~(allowed | EFER_LMA))
-		return false;
-	if ((m->cr0 & CR0_PG) && ((*value ^ m->efer) & EFER_LME))
-		return false;
-	*value = (*value & ~(u64)EFER_LMA) | (m->efer & EFER_LMA);
-	return true;
-}
 
 /* ---- EFER ---- */
 
@@ -63,7 +26,7 @@ bool vcpu_efer_write(struct vcpu *v, u64 value)
 	struct hv_mode m;
 
 	hv_ops->read_mode(v, &m);
-	if (!efer_check(&m, guest_bits.efer, &value))
+	if (!efer_check(&m, &value))
 		return false;
 	hv_ops->set_cr(v, CR_EFER, value);
 	return true;
@@ -83,7 +46,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 	case 3:
 		break;
 	case 4:
-		if (!cr4_check(m, guest_bits.cr4, value))
+		if (!cr4_check(m, value))
 			return false;
 		break;
 	case 8:

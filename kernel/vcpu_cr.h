@@ -3,10 +3,10 @@
 
 #include "kernel/vcpu_run.h"
 
-/* The rules, pure. False = #GP. *value loses the bits that the CPU ignores. */
+/* The rules of a write (kernel/cr_rules.c), pure. False = #GP. *value loses the bits that the CPU ignores. */
 bool cr0_check(const struct hv_mode *m, u64 *value);
-bool cr4_check(const struct hv_mode *m, u64 allowed, u64 value);
-bool efer_check(const struct hv_mode *m, u64 allowed, u64 *value);
+bool cr4_check(const struct hv_mode *m, u64 value);
+bool efer_check(const struct hv_mode *m, u64 *value);
 
 /* IA32_EFER as the guest's RDMSR and WRMSR see it; write: false = #GP. */
 u64 vcpu_efer_read(struct vcpu *v);

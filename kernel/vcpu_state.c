@@ -69,8 +69,6 @@ static bool valid(const struct vcpu_state *s)
 {
 	if ((s->groups & STATE_EVENT) && s->event.activity > VCPU_WAIT_SIPI)
 		return false;
-	if ((s->groups & STATE_CR) && s->cr8 > 15)
-		return false;
 	if ((s->groups & STATE_FPU) && !fpu_state_valid(s->fpu))
 		return false;
 	return !(s->groups & STATE_APIC) || vlapic_state_valid(s);

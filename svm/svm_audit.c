@@ -4,26 +4,20 @@
  */
 #include "svm/svm.h"
 
+#include "hv/up.h"
+
 const char *svm_audit_vmcb(const struct vmcb *b)
 {
 	u64 beyond = ~(BIT(cpu_facts.phys_bits) - 1); /* the physical address width */
-	bool paging = b->cr0 & CR0_PG, lme = b->efer & EFER_LME, lma = b->efer & EFER_LMA;
-	bool lme_and_pae = lme && paging && (b->cr4 & CR4_PAE);
+	const char *control = cr_broken(b->cr0, b->cr4, b->efer & ~(u64)EFER_SVME);
 	const struct {
 		bool broken;
 		const char *rule;
 	} rules[] = {
 		{!(b->efer & EFER_SVME), "EFER: SVME is clear"},
-		{b->efer & ~(guest_bits.efer | EFER_SVME), "EFER: a reserved bit is set"},
-		{(b->cr0 & CR0_NW) && !(b->cr0 & CR0_CD), "CR0: NW without CD"},
-		{b->cr0 >> 32, "CR0: bits 63:32 are not zero"},
-		{paging && !(b->cr0 & CR0_PE), "CR0: PG without PE"},
+		{control, control},
 		{b->cr3 & beyond, "CR3: a bit beyond the physical address width is set"},
-		{b->cr4 & ~guest_bits.cr4, "CR4: a reserved bit is set"},
-		{lme && paging && !(b->cr4 & CR4_PAE), "CR4: PAE is clear in long mode"},
-		{(b->cr4 & CR4_PCIDE) && !lma, "CR4: PCIDE outside long mode"},
-		{lma != (lme && paging), "EFER: LMA is not LME and CR0.PG"},
-		{lme_and_pae && (b->cs.attrib & SEG_ATTR_L) && (b->cs.attrib & SEG_ATTR_DB),
+		{(b->efer & EFER_LMA) && (b->cs.attrib & SEG_ATTR_L) && (b->cs.attrib & SEG_ATTR_DB),
 		 "CS: L and D are both set"},
 		{b->cpl > 3, "CPL: above 3"},
 		{b->dr6 >> 32, "DR6: bits 63:32 are not zero"},

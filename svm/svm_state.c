@@ -9,9 +9,6 @@
 #include "hv/x86.h"
 #include "lib/string.h"
 
-#define CR0_DEFINED                                                                      \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | \
-	 CR0_CD | CR0_PG)
 #define CR3_DEFINED ((1ull << 52) - 1)
 #define RFLAGS_DEFINED 0x3f7fd5ull
 #define DR6_FIXED 0xffff0ff0ull
@@ -146,18 +143,8 @@ static bool segments_valid(const struct vcpu_state *st)
 
 static bool control_valid(const struct vcpu_state *st)
 {
-	bool paging = st->cr0 & CR0_PG, lme = st->efer & EFER_LME, lma = st->efer & EFER_LMA;
-
-	if ((st->cr0 & ~(u64)CR0_DEFINED) || (paging && !(st->cr0 & CR0_PE)) ||
-	    ((st->cr0 & CR0_NW) && !(st->cr0 & CR0_CD)))
-		return false;
-	if ((st->cr4 & ~guest_bits.cr4) || st->cr3 >> cpu_facts.phys_bits || st->cr8 > 15)
-		return false;
-	if ((st->efer & ~guest_bits.efer) || lma != (lme && paging) || (lma && !(st->cr4 & CR4_PAE)))
-		return false;
-	if ((st->cr4 & CR4_PCIDE) && !lma)
-		return false;
-	return fpu_xcr0_valid(st->xcr0);
+	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
+	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
 }
 
 static bool pat_valid(u64 pat)
@@ -261,12 +248,6 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 		.cr0 = b->cr0, .cr3 = b->cr3, .cr4 = b->cr4, .efer = b->efer & ~(u64)EFER_SVME,
 		.cs_base = b->cs.base, .cs_attr = b->cs.attrib, .cpl = b->cpl,
 	};
-}
-
-/* LMA is not stored by anyone: it follows from LME and PG. */
-static u64 efer_with_lma(u64 efer, u64 cr0)
-{
-	return efer & EFER_LME && cr0 & CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
 }
 
 /* Bits that VMRUN would refuse, or that would reach the host, are dropped whatever the caller says. */

@@ -16,6 +16,8 @@ enum cr0 {
 	CR0_CD = 1u << 30, /* cache disable */
 	CR0_PG = 1u << 31, /* paging */
 };
+#define CR0_DEFINED                                                                                          \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 enum cr4 {
 	CR4_VME = 1u << 0,

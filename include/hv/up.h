@@ -65,6 +65,11 @@ void fpu_unload(struct vcpu *v);	      /* at vcpu_unload: back into v->priv->fpu
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
 void fpu_init_area(struct vcpu *v);	      /* reset state */
 
+/* ---- Control registers (kernel/cr_rules.c), pure ---- */
+/* The rules that a guest's CR0, CR4 and EFER keep together: NULL, or the first that is broken, "field: rule". */
+const char *cr_broken(u64 cr0, u64 cr4, u64 efer);
+u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
+
 /* ---- drivers/platform ---- */
 void up_console_input(void);   /* the UART has received bytes or can take more */
 void up_timer_interrupt(void); /* the local APIC timer fired */

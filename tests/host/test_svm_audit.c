@@ -1,4 +1,4 @@
-// SOURCES: svm/svm_audit.c svm/svm_inject.c
+// SOURCES: kernel/cr_rules.c svm/svm_audit.c svm/svm_inject.c
 /* The audit finds every state that VMRUN refuses, and names the field. */
 #include <setjmp.h>
 #include <stdarg.h>

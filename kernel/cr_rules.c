@@ -1,0 +1,59 @@
+/* What CR0, CR4 and EFER may hold, stated once: for writes by the guest, for vcpu_set, and for the audit. */
+#include "arch/cpu.h"
+#include "hv/up.h"
+#include "hv/vendor.h"
+#include "kernel/vcpu_cr.h"
+
+const char *cr_broken(u64 cr0, u64 cr4, u64 efer)
+{
+	bool paging = cr0 & CR0_PG, lme = efer & EFER_LME, lma = efer & EFER_LMA;
+	const struct {
+		bool broken;
+		const char *rule;
+	} rules[] = {
+		{efer & ~guest_bits.efer, "EFER: a reserved bit is set"},
+		{(cr0 & CR0_NW) && !(cr0 & CR0_CD), "CR0: NW without CD"},
+		{cr0 >> 32, "CR0: bits 63:32 are not zero"},
+		{paging && !(cr0 & CR0_PE), "CR0: PG without PE"},
+		{cr4 & ~guest_bits.cr4, "CR4: a reserved bit is set"},
+		{lme && paging && !(cr4 & CR4_PAE), "CR4: PAE is clear in long mode"},
+		{(cr4 & CR4_PCIDE) && !lma, "CR4: PCIDE outside long mode"},
+		{lma != (lme && paging), "EFER: LMA is not LME and CR0.PG"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rules); i++)
+		if (rules[i].broken)
+			return rules[i].rule;
+	return NULL;
+}
+
+u64 efer_with_lma(u64 efer, u64 cr0)
+{
+	return efer & EFER_LME && cr0 & CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
+}
+
+bool cr0_check(const struct hv_mode *m, u64 *value)
+{
+	u64 v = *value;
+
+	/* Long mode begins and ends outside of 64-bit code. */
+	if (((v ^ m->cr0) & CR0_PG) && (m->efer & EFER_LME) && (m->cs_attr & SEG_ATTR_L))
+		return false;
+	*value = (v & CR0_DEFINED) | CR0_ET;
+	return !cr_broken(v, m->cr4, efer_with_lma(m->efer, v));
+}
+
+bool cr4_check(const struct hv_mode *m, u64 value)
+{
+	bool pcid_on = value & ~m->cr4 & CR4_PCIDE;
+
+	return !(pcid_on && (m->cr3 & 0xfff)) && !cr_broken(m->cr0, value, m->efer);
+}
+
+bool efer_check(const struct hv_mode *m, u64 *value)
+{
+	if ((m->cr0 & CR0_PG) && ((*value ^ m->efer) & EFER_LME))
+		return false;
+	*value = efer_with_lma(*value, m->cr0);
+	return !cr_broken(m->cr0, m->cr4, *value);
+}
