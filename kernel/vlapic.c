@@ -42,14 +42,6 @@ static u8 highest(const u64 map[4])
 	return 0;
 }
 
-static void set_bit(u64 map[4], u8 n, bool on)
-{
-	if (on)
-		map[n / 64] |= BIT(n % 64);
-	else
-		map[n / 64] &= ~BIT(n % 64);
-}
-
 void vlapic_post(struct vcpu *v, u8 vector, bool level)
 {
 	struct vlapic *l = &v->lapic;
@@ -115,8 +107,8 @@ bool vlapic_deliverable(struct vcpu *v)
 
 void vlapic_taken(struct vcpu *v, u8 vector)
 {
-	set_bit(v->lapic.irr, vector, false);
-	set_bit(v->lapic.isr, vector, true);
+	vlapic_set_bit(v->lapic.irr, vector, false);
+	vlapic_set_bit(v->lapic.isr, vector, true);
 	v->lapic.update = true;
 }
 
@@ -136,7 +128,7 @@ static void eoi(struct vcpu *v)
 
 	if (!vector)
 		return;
-	set_bit(l->isr, vector, false);
+	vlapic_set_bit(l->isr, vector, false);
 	l->update = true;
 	if (l->tmr[vector / 64] >> (vector % 64) & 1)
 		l->eoi_exit = 0x100u | vector;
@@ -330,14 +322,20 @@ void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value)
 		reg_write(v, offset, value & write_mask[REG(offset)]);
 }
 
+static bool base_valid(u64 base)
+{
+	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+
+	return !(base & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP)) && !(base >> cpu_facts.phys_bits) &&
+	       (base & modes) != APIC_BASE_X2APIC;
+}
+
 bool vlapic_base_write(struct vcpu *v, u64 value)
 {
 	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC, old = v->apic_base & modes, new = value & modes;
 
-	if (value & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP) || value >> cpu_facts.phys_bits)
-		return false;
 	/* SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled. */
-	if (new == APIC_BASE_X2APIC || (new == modes && !old) || (old == modes && new == APIC_BASE_ENABLE))
+	if (!base_valid(value) || (new == modes && !old) || (old == modes && new == APIC_BASE_ENABLE))
 		return false;
 	v->apic_base = (value & ~APIC_BASE_BSP) | (v->apic_base & APIC_BASE_BSP);
 	if (old && !new)
@@ -390,10 +388,7 @@ static void map_from_regs(u64 map[4], const struct vcpu_state *s, u32 offset)
 
 bool vlapic_state_valid(const struct vcpu_state *s)
 {
-	u64 known = 0x000ffffffffff000ull | APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP;
-
-	return !(s->apic.base & ~known) && !(s->apic.base >> cpu_facts.phys_bits) &&
-	       (s->apic.base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) != APIC_BASE_X2APIC;
+	return base_valid(s->apic.base);
 }
 
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)

@@ -14,6 +14,14 @@
 
 static inline u32 *vlapic_reg(struct vcpu *v, enum apic_reg offset) { return &v->lapic.reg[VLAPIC_REG(offset)]; }
 
+static inline void vlapic_set_bit(u64 map[4], u8 n, bool on)
+{
+	if (on)
+		map[n / 64] |= BIT(n % 64);
+	else
+		map[n / 64] &= ~BIT(n % 64);
+}
+
 /* State after reset or INIT. own. */
 void vlapic_reset(struct vcpu *v, bool init);
 

@@ -27,17 +27,13 @@ static bool match(const struct vcpu *v, const struct vlapic_msg *m)
 static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
 {
 	struct vlapic *l = &v->lapic;
-	u64 bit = BIT(m->vector % 64);
 
 	if (v != m->source) {
 		vlapic_post(v, m->vector, m->level);
 		return;
 	}
-	l->irr[m->vector / 64] |= bit;
-	if (m->level)
-		l->tmr[m->vector / 64] |= bit;
-	else
-		l->tmr[m->vector / 64] &= ~bit;
+	vlapic_set_bit(l->irr, m->vector, true);
+	vlapic_set_bit(l->tmr, m->vector, m->level);
 	l->update = true;
 }
 

@@ -13,13 +13,12 @@ enum pt_prot {
 	PT_R = 1,
 	PT_W = 2,
 	PT_X = 4,
-	PT_USER = 8,
+	PT_USER = 8, /* nested tables too: the CPU walks them as user accesses */
 	PT_GLOBAL = 16,
 	PT_UNCACHED = 32, /* device registers */
 };
 
 struct pt_format {
-	const char *name;
 	u8 levels;	 /* 4 */
 	u8 max_leaf;	 /* highest level that may hold a page: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 	u64 present;	 /* bits that make an entry present (EPT: R|W|X any) */

@@ -15,32 +15,19 @@ enum pte {
 #define PTE_NX (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
-static u64 common_encode(u32 prot)
+static u64 encode(u32 prot, u32 level)
 {
-	return PTE_P | (prot & PT_W ? PTE_W : 0) | (prot & PT_X ? 0 : PTE_NX) |
-	       (prot & PT_UNCACHED ? PTE_PCD | PTE_PWT : 0);
+	return PTE_P | (prot & PT_W ? PTE_W : 0) | (prot & PT_X ? 0 : PTE_NX) | (prot & PT_USER ? PTE_U : 0) |
+	       (prot & PT_GLOBAL ? PTE_G : 0) | (prot & PT_UNCACHED ? PTE_PCD | PTE_PWT : 0);
 }
 
-static u32 common_decode(u64 e)
+static u32 decode(u64 e)
 {
-	return PT_R | (e & PTE_W ? PT_W : 0) | (e & PTE_NX ? 0 : PT_X) | (e & PTE_PCD ? PT_UNCACHED : 0);
+	return PT_R | (e & PTE_W ? PT_W : 0) | (e & PTE_NX ? 0 : PT_X) | (e & PTE_U ? PT_USER : 0) |
+	       (e & PTE_G ? PT_GLOBAL : 0) | (e & PTE_PCD ? PT_UNCACHED : 0);
 }
-
-static u64 host_encode(u32 prot, u32 level)
-{
-	return common_encode(prot) | (prot & PT_USER ? PTE_U : 0) | (prot & PT_GLOBAL ? PTE_G : 0);
-}
-
-static u32 host_decode(u64 e)
-{
-	return common_decode(e) | (e & PTE_U ? PT_USER : 0) | (e & PTE_G ? PT_GLOBAL : 0);
-}
-
-/* The CPU walks nested tables as user accesses. */
-static u64 npt_encode(u32 prot, u32 level) { return common_encode(prot) | PTE_U; }
 
 const struct pt_format pt_host_format = {
-	.name = "host",
 	.levels = 4,
 	.max_leaf = 3,
 	.present = PTE_P,
@@ -49,12 +36,11 @@ const struct pt_format pt_host_format = {
 	.address = PTE_ADDRESS,
 	.dirty = PTE_D,
 	.accessed = PTE_A,
-	.encode = host_encode,
-	.decode = host_decode,
+	.encode = encode,
+	.decode = decode,
 };
 
 const struct pt_format pt_npt_format = {
-	.name = "npt",
 	.levels = 4,
 	.max_leaf = 3,
 	.present = PTE_P,
@@ -63,6 +49,6 @@ const struct pt_format pt_npt_format = {
 	.address = PTE_ADDRESS,
 	.dirty = PTE_D,
 	.accessed = PTE_A,
-	.encode = npt_encode,
-	.decode = common_decode,
+	.encode = encode,
+	.decode = decode,
 };
