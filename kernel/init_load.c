@@ -79,7 +79,7 @@ static void load_image(struct domain *d, const struct boot_module *mod, struct i
 	mmio_unmap((void *)image, ALIGN_UP(mod->bytes, PAGE_SIZE));
 }
 
-/* Modules become memory objects that init owns; from here on ring 0 maps none of them. */
+/* Modules become memory objects that init owns; from here on ring 0 maps none of them. Init itself was copied. */
 static void give_modules(struct domain *d, const struct bootinfo *b, struct init_info *info)
 {
 	for (u32 i = 0; i < b->modules; i++) {
@@ -88,9 +88,13 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 		struct mem *m;
 		s64 h;
 
-		if (!strcmp(mod->name, "init") || !mod->bytes)
+		if (!mod->bytes)
 			continue;
 		need(mem_create_borrowed(mod->start, mod->bytes, &m), "a module's memory");
+		if (!strcmp(mod->name, "init")) {
+			object_put(&m->obj); /* the last reference: the reaper gives the frames back */
+			continue;
+		}
 		h = handle_install(d, &m->obj, R_DUP | R_REVOKE | R_INFO | R_READ);
 		need((int)MIN(h, 0), "a module's handle");
 		str_copy(im->name, mod->name, sizeof(im->name));
@@ -98,14 +102,6 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 		im->size = mod->bytes;
 		info->modules++;
 	}
-}
-
-static void free_init_module(const struct boot_module *mod)
-{
-	struct mem *m;
-
-	if (!mem_create_borrowed(mod->start, mod->bytes, &m))
-		object_put(&m->obj); /* the last reference: the reaper gives the frames back */
 }
 
 /* Everything but a reserve for the kernel's own needs is init's to give away. */
@@ -144,6 +140,5 @@ void init_load(const struct bootinfo *b)
 	kmem_pages_free(NULL, info, 2);
 	args.entry = header.entry;
 	need(thread_create(d, &args, &t), "its thread");
-	free_init_module(mod);
 	sched_start(t);
 }

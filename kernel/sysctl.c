@@ -33,6 +33,12 @@ void up_console_input(void)
 	object_notify(&system_object, 1);
 }
 
+/* A structure that says its own size by n. */
+static int get_request(void *req, u64 size, u64 user, u64 n)
+{
+	return n == size ? ucopy_in(req, user, size) : -E_INVAL;
+}
+
 static s64 console_write(u64 user, u64 n)
 {
 	char buf[COPY_CHUNK];
@@ -82,11 +88,8 @@ static s64 log_read_op(u64 user, u64 n)
 	char buf[COPY_CHUNK];
 	struct log_read req;
 	u32 done = 0;
-	int r;
+	int r = get_request(&req, sizeof(req), user, n);
 
-	if (n != sizeof(req))
-		return -E_INVAL;
-	r = ucopy_in(&req, user, sizeof(req));
 	while (!r && done < req.bytes) {
 		u32 got = log_read(&req.pos, buf, MIN(req.bytes - done, (u32)sizeof(buf)));
 
@@ -170,11 +173,8 @@ static s64 reboot(u64 user, u64 n)
 static s64 poweroff(u64 user, u64 n)
 {
 	struct sys_poweroff p;
-	int r;
+	int r = get_request(&p, sizeof(p), user, n);
 
-	if (n != sizeof(p))
-		return -E_INVAL;
-	r = ucopy_in(&p, user, sizeof(p));
 	if (r)
 		return r;
 	log_notice("system: power off");
@@ -204,11 +204,8 @@ static s64 acpi_read(u64 user, u64 n)
 	struct acpi_read req;
 	u8 buf[COPY_CHUNK];
 	u32 index, seen = 0, got, done = 0, room;
-	int r;
+	int r = get_request(&req, sizeof(req), user, n);
 
-	if (n != sizeof(req))
-		return -E_INVAL;
-	r = ucopy_in(&req, user, sizeof(req));
 	if (r)
 		return r;
 	for (index = 0; index < acpi_facts.tables; index++)
