@@ -14,8 +14,10 @@
 
 #define BACKTRACE_FRAMES 24
 #define PANIC_EXIT_VALUE 0x7f
+#define STOP_SPINS 10000000u
 
 static u32 panicking;	   /* CPU id + 1 of the first that panicked */
+static u32 stopped;	   /* [a] CPUs that the panic has stopped */
 static bool option_noreboot;
 static u16 option_exit_port;
 
@@ -84,6 +86,9 @@ static void begin(void)
 			__asm__ volatile("hlt");
 	}
 	lapic_nmi_others();
+	/* Their lines come first; one that does not answer is not waited for long. */
+	for (u32 i = 0; i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) + 1 < cpu_count; i++)
+		cpu_relax();
 }
 
 static void finish(void) __noreturn;
@@ -150,6 +155,7 @@ void panic_nmi(const struct trap_frame *f)
 		return;
 	name = symbol_find(f->rip, &offset);
 	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip, name ? name : "(ring 3)", offset);
+	__atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
 	for (;;)
 		__asm__ volatile("cli; hlt");
 }
