@@ -10,9 +10,7 @@
 struct svm_cpu {
 	u64 asid_generation; /* vCPUs with an older one take a new ASID */
 	u32 next_asid;	     /* > max_asid: the next one starts a generation */
-	void *hsave;	     /* VM_HSAVE_PA points to it */
-	struct vmcb *host;   /* what VMLOAD brings back after an exit: TR, FS, GS, system-call MSRs */
-	hpa_t host_hpa;
+	hpa_t host_hpa;	     /* what VMLOAD brings back after an exit: TR, FS, GS, system-call MSRs; 0 = AMD-V is off here */
 	u64 host_tsc_aux;
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];

@@ -53,27 +53,22 @@ void svm_features(char *buf, size_t size)
 int svm_cpu_enable(struct cpu *c)
 {
 	struct svm_cpu *sc = &svm_cpus[c->id];
+	u8 *area;
 
 	if (!c->id) /* the boot CPU, before all others */
 		svm_bitmap_init();
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return -E_NODEV;
-	sc->hsave = kmem_pages_alloc(NULL, 0);
-	sc->host = kmem_pages_alloc(NULL, 0);
-	if (!sc->hsave || !sc->host)
-		goto fail;
-	sc->host_hpa = kva_to_hpa(sc->host);
+	area = kmem_pages_alloc(NULL, 1); /* what VMRUN saves of the host, and the page for VMLOAD */
+	if (!area)
+		return -E_NOMEM;
+	sc->host_hpa = kva_to_hpa(area + PAGE_SIZE);
 	sc->asid_generation = 0;
 	sc->next_asid = svm_max_asid() + 1; /* entries from before us: the first entry flushes all */
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
-	wrmsr(MSR_VM_HSAVE_PA, kva_to_hpa(sc->hsave).v);
+	wrmsr(MSR_VM_HSAVE_PA, kva_to_hpa(area).v);
 	if (cpu_facts.rdtscp)
 		sc->host_tsc_aux = rdmsr(MSR_TSC_AUX);
 	__asm__ volatile("vmsave %0" : : "a"(sc->host_hpa.v) : "memory");
 	return 0;
-fail:
-	if (sc->hsave)
-		kmem_pages_free(NULL, sc->hsave, 0);
-	sc->hsave = NULL;
-	return -E_NOMEM;
 }

@@ -129,7 +129,7 @@ static void svm_enter(struct vcpu *v, bool *irq_taken)
 	struct svm_cpu *c = &svm_cpus[this_cpu()->id];
 
 	*irq_taken = false;
-	if (unlikely(!c->hsave)) { /* cpu_enable failed here */
+	if (unlikely(!c->host_hpa.v)) { /* cpu_enable failed here */
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
 		return;
 	}
