@@ -39,12 +39,6 @@ void fpu_init_area(struct vcpu *v)
 	v->xcr0 = XCR0_X87;
 }
 
-static void ts_clear(void)
-{
-	SLOW_OP();
-	__asm__ volatile("clts");
-}
-
 static void ts_set(void) { write_cr0(read_cr0() | CR0_TS); }
 
 /*
@@ -53,8 +47,8 @@ static void ts_set(void) { write_cr0(read_cr0() | CR0_TS); }
  */
 static void move_begin(void)
 {
-	ts_clear();
-	SLOW_OP();
+	SLOW_OPS(2); /* CLTS, XGETBV */
+	__asm__ volatile("clts");
 	if (cpu_facts.xsave && xgetbv(0) != guest_bits.xcr0)
 		xsetbv(0, guest_bits.xcr0);
 }
