@@ -10,6 +10,7 @@ static struct {
 	spinlock_t lock;
 	enum log_level level;
 	u64 head; /* bytes ever written */
+	u64 dropped; /* [a] bytes for which the UART's ring had no room; the log's own ring has them */
 	char ring[LOG_RING_BYTES];
 } log = {.level = LOG_INFO};
 
@@ -42,8 +43,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	spin_lock(&log.lock);
 	ring_put(line, (u32)n);
 	if (level <= log.level) {
-		uart_write(line, (u32)n - 1);
-		uart_write("\r\n", 2); /* a serial terminal wants CR before LF; the ring does not */
+		log.dropped += (u32)n - 1 - uart_write(line, (u32)n - 1);
+		log.dropped += 2 - uart_write("\r\n", 2); /* a serial terminal wants CR before LF; the ring does not */
 	}
 	spin_unlock(&log.lock);
 }
@@ -64,6 +65,11 @@ enum log_level log_set_level(enum log_level l)
 
 	log.level = l;
 	return before;
+}
+
+u64 log_dropped(void)
+{
+	return __atomic_load_n(&log.dropped, __ATOMIC_RELAXED);
 }
 
 enum log_level log_get_level(void)

@@ -8,6 +8,7 @@
 /* Returns the level before. */
 enum log_level log_set_level(enum log_level l);
 enum log_level log_get_level(void);
+u64 log_dropped(void); /* bytes of lines that the console had no room for */
 /*
  * Copies from the ring at position *pos (moved forward to the oldest byte kept when it is older). Returns
  * the bytes copied and moves *pos behind them.

@@ -150,6 +150,7 @@ static s64 hostinfo(u64 user, u64 n)
 	i.first_guest_cycles = first_guest_cycles;
 	for (u32 c = 0; c < cpu_count; c++)
 		i.slow_ops += cpus[c]->slow_ops;
+	i.log_dropped = log_dropped();
 	str_copy(i.vendor, cpu_facts.vendor, sizeof(i.vendor));
 	str_copy(i.brand, cpu_facts.brand, sizeof(i.brand));
 	str_copy(i.clock, clock_name(), sizeof(i.clock));

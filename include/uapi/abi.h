@@ -235,6 +235,7 @@ struct host_info {
 	u64 tsc_hz;
 	u64 boot_ns;	/* kernel entry to the start of init */
 	u64 first_guest_cycles; /* TSC from kernel entry to the first guest instruction; 0 = none yet */
+	u64 log_dropped; /* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 slow_ops;	/* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
 	char vendor[13];
 	char brand[49];

@@ -29,6 +29,8 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
 	if (h.first_guest_cycles)
 		con_printf(m, "First guest:    %lu cycles after kernel entry\n", h.first_guest_cycles);
+	if (h.log_dropped)
+		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n", h.log_dropped);
 	if (h.slow_ops)
 		con_printf(m, "Slow operations: %lu\n", h.slow_ops);
 	con_printf(m, "Up for:         %lu s\n", rt_clock_ns() / 1000000000);
