@@ -1,8 +1,12 @@
 """A QEMU with Caisson in it, and its serial line to talk to."""
+import json
 import os
 import re
 import select
+import shutil
+import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -43,16 +47,29 @@ def mkimage(output, args="", modules=(), definitions=(), **parts):
 class Machine:
     """Starts QEMU; expect() and send() work on COM1; every byte is kept in the log file."""
 
+    who = "QEMU"
+
     def __init__(self, options, log, limit):
-        self.command = [QEMU] + options
         self.deadline = time.monotonic() + limit
-        self.limit = limit
         self.text = ""
         self.seen = 0
+        self.private = self.qmp = None
         self.log = open(log, "wb")
-        self.log.write((" ".join(self.command) + "\n").encode())
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
+        self.process = self.start(options)
+
+    def start(self, options):
+        """Starts the emulator; sets .source and .sink, the file numbers of the two directions of COM1."""
+        self.private = tempfile.mkdtemp(prefix="caisson-")  # a socket's path must be short
+        monitor = ["-qmp", f"unix:{self.private}/qmp,server=on,wait=off"]
+        process = self.launch([QEMU] + options + monitor, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        self.source, self.sink = process.stdout.fileno(), process.stdin.fileno()
+        return process
+
+    def launch(self, command, **streams):
+        self.log.write((" ".join(command) + "\n").encode())
+        self.log.flush()
+        return subprocess.Popen(command, **streams)
 
     def __enter__(self):
         return self
@@ -62,13 +79,44 @@ class Machine:
             self.process.kill()
             self.process.wait()
         self.log.close()
+        if self.qmp:
+            self.qmp.close()
+        if self.private:
+            shutil.rmtree(self.private, ignore_errors=True)
+
+    def monitor(self, command):
+        """A command for QEMU's monitor, while the machine runs; returns what it prints."""
+        if not self.qmp:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(60)
+            connection.connect(f"{self.private}/qmp")
+            self.qmp = connection.makefile("rw", encoding="utf-8")
+            self.qmp.readline()
+            self._qmp("qmp_capabilities")
+        return self._qmp("human-monitor-command", {"command-line": command}).replace("\r", "")
+
+    def _qmp(self, name, arguments=None):
+        self.qmp.write(json.dumps({"execute": name, "arguments": arguments or {}}) + "\n")
+        self.qmp.flush()
+        while True:     # events come in between
+            answer = json.loads(self.qmp.readline() or '{"error": "QEMU has ended"}')
+            if "error" in answer:
+                raise TestError(f"monitor: {name} {arguments}: {answer['error']}")
+            if "return" in answer:
+                return answer["return"]
+
+    def screen(self):
+        """The VGA text screen, 25 lines of 80 characters without the blanks at their ends."""
+        words = re.findall(r"0x([0-9a-f]{4})\b", self.monitor("xp /2000xh 0xb8000"))
+        text = "".join(chr(int(word, 16) & 0xff) for word in words)
+        return "\n".join(text[i:i + 80].rstrip(" \0") for i in range(0, len(text), 80))
 
     def read(self, seconds):
         """Takes what comes within the time. False: end of output."""
-        ready, _, _ = select.select([self.process.stdout], [], [], max(0, seconds))
+        ready, _, _ = select.select([self.source], [], [], max(0, seconds))
         if not ready:
             return True
-        data = os.read(self.process.stdout.fileno(), 65536)
+        data = os.read(self.source, 65536)
         self.log.write(data)
         self.log.flush()
         self.text += data.decode("utf-8", "replace")
@@ -91,7 +139,7 @@ class Machine:
                 self.seen = self._raw_position(rest)
                 return match
             if not alive:
-                raise TestError(f"QEMU ended before /{pattern}/ came")
+                raise TestError(f"{self.who} ended before /{pattern}/ came")
             now = time.monotonic()
             if now >= end:
                 raise TestError(f"no /{pattern}/ within the time; last line: {self.last_line()!r}")
@@ -115,16 +163,15 @@ class Machine:
     def send(self, text):
         """Types, slowly enough for a UART without flow control."""
         for start in range(0, len(text), 8):
-            self.process.stdin.write(text[start:start + 8].encode())
-            self.process.stdin.flush()
+            os.write(self.sink, text[start:start + 8].encode())
             time.sleep(0.02)
 
     def wait_end(self, seconds=60):
-        """Waits until QEMU ends by itself; returns its status."""
+        """Waits until the emulator ends by itself; returns its status."""
         end = min(time.monotonic() + seconds, self.deadline)
         while self.read(0.5):
             if time.monotonic() >= end:
-                raise TestError(f"QEMU still runs; last line: {self.last_line()!r}")
+                raise TestError(f"{self.who} still runs; last line: {self.last_line()!r}")
         return self.process.wait()
 
     def expect_exit(self, status, seconds=60):
@@ -135,9 +182,11 @@ class Machine:
 
 
 def caisson_options(image, machine):
-    """QEMU's options for Caisson in an image on a machine of the table."""
-    return ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm"] + machine + COMMON + [
-        "-drive", f"file={image},format=raw,media=cdrom,readonly=on", "-boot", "d"]
+    """QEMU's options for Caisson in an image on a machine of the table; {image} says where it is, else it is a CD."""
+    if not any("{image}" in option for option in machine):
+        machine = machine + ["-drive", "file={image},format=raw,media=cdrom,readonly=on", "-boot", "d"]
+    machine = [option.replace("{image}", image) for option in machine]
+    return ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm"] + machine + COMMON
 
 
 def pc_options(guest, cpu="max"):

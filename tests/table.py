@@ -19,6 +19,18 @@ RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 GUESTS_PER_BOOT = 8
 GUEST_MEMORY = "16M"
 
+# How a machine finds the image ({image}), where it is not a CD under BIOS.
+UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "-drive", "if=pflash,format=raw,unit=1,snapshot=on,file=/usr/share/OVMF/OVMF_VARS_4M.fd", "-net", "none"]
+USB = ["-device", "qemu-xhci", "-drive", "if=none,id=stick,format=raw,snapshot=on,file={image}",
+       "-device", "usb-storage,drive=stick,bootindex=1"]
+SATA = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "ide-hd,drive=disk,bus=ide.0,bootindex=1"]
+VIRTIO = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+SMALL = ["-smp", "2", "-m", "512M"]
+
+MICROVM = ["-machine", "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on", "-bios", "bios-microvm.bin", "-drive",
+           "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-device,drive=disk"]
+
 # Machines. host: this one, without an emulator. pc: QEMU's own PC, the tiny guest as its kernel. The others run
 # Caisson on QEMU's q35 under TCG with AMD-V; these are the options beside the common ones.
 MACHINES = {
@@ -30,6 +42,18 @@ MACHINES = {
     "svm-qemu-256M": ["-smp", "2", "-m", "256M"],
     "svm-qemu-8G": ["-smp", "2", "-m", "8G"],
     "svm-qemu-debug": ["-smp", "2", "-m", "2G"],  # the kernel of DEBUG=1: guest state audited before each entry
+    "svm-qemu-pc": ["-machine", "pc"] + SMALL,
+    "svm-qemu-microvm": SMALL + MICROVM,  # hardware-reduced ACPI
+    "svm-qemu-usb": SMALL + USB,
+    "svm-qemu-sata": SMALL + SATA,
+    "svm-qemu-virtio": SMALL + VIRTIO,
+    "svm-qemu-uefi": ["-smp", "2", "-m", "2G"] + UEFI,
+    "svm-qemu-uefi-usb": SMALL + UEFI + USB,
+    "svm-qemu-uefi-sata": SMALL + UEFI + SATA,
+    "svm-qemu-uefi-virtio": SMALL + UEFI + VIRTIO,
+    # Bochs: lines of its configuration. Its CPU models have what the CPU of that name has.
+    "bochs-intel": ["cpu: model=corei7_skylake_x, count=2, ips=50000000, ignore_bad_msrs=0",
+                    "memory: guest=512, host=512"],
 }
 GUEST_MACHINE = "svm-qemu"
 
@@ -47,6 +71,13 @@ BOOTS = [
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("boot-options", "svm-qemu", "boot_options", 240),
     ("no-vm", "svm-qemu", "no_vm", 120),
+    ("usb", "svm-qemu-usb", "no_vm", 180),
+    ("sata", "svm-qemu-sata", "no_vm", 180),
+    ("virtio", "svm-qemu-virtio", "no_vm", 180),
+    ("uefi", "svm-qemu-uefi", "linux_shell", 480),
+    ("uefi-usb", "svm-qemu-uefi-usb", "no_vm", 240),
+    ("uefi-sata", "svm-qemu-uefi-sata", "no_vm", 240),
+    ("uefi-virtio", "svm-qemu-uefi-virtio", "no_vm", 240),
     ("console", "svm-qemu", "console", 360),
     ("shutdown", "svm-qemu", "shutdown", 360),
     ("destroy", "svm-qemu", "destroy", 360),
@@ -54,10 +85,15 @@ BOOTS = [
     ("on-exit-restart", "svm-qemu", "on_exit_restart", 240),
     ("live-tables", "svm-qemu", "live_tables", 360),
     ("reboot", "svm-qemu", "reboot", 240),
+    ("reset-methods", "svm-qemu", "reset_methods", 240),
+    ("reset-methods-pc", "svm-qemu-pc", "reset_methods", 240),
+    ("reset-microvm", "svm-qemu-microvm", "reset_by_firmware_register", 240),
+    ("panic-resets", "svm-qemu", "panic_resets", 240),
     ("image-size", "host", "image_size", 120),
     ("image-errors", "host", "image_errors", 120),
     ("ring3-stress", "svm-qemu", "ring3_stress", 600),
     ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress", 600),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
+    ("bochs-intel", "bochs-intel", "bochs_intel", 300),
 ]
