@@ -44,7 +44,6 @@ static void start_console(void)
 		uart_parse("com1,115200,8n1", &why);
 	uart_init();
 	log_set_level(boot_options.loglevel);
-	panic_configure(boot_options.noreboot, boot_options.exit_port);
 	log_notice("Caisson, a hypervisor for x86-64; started by %s", bootinfo.loader);
 	if (why)
 		log_warn("boot option console=%s: %s; com1,115200,8n1 is used", boot_options.console, why);

@@ -53,6 +53,20 @@ static bool set_tsc(struct boot_options *o, const char *v)
 	return (!strcmp(v, "reliable") || !strcmp(v, "off")) && str_copy(o->tsc, v, sizeof(o->tsc));
 }
 
+static const char *const reset_names[RESET_METHODS] = {
+	[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple",
+};
+
+static bool set_reboot(struct boot_options *o, const char *v)
+{
+	for (u32 i = 0; i < RESET_METHODS; i++)
+		if (!strcmp(v, reset_names[i])) {
+			o->reboot = (enum reset_method)i;
+			return true;
+		}
+	return false;
+}
+
 static bool set_noreboot(struct boot_options *o, const char *v)
 {
 	o->noreboot = true;
@@ -90,6 +104,7 @@ static const struct option {
 	{"mem", set_mem, "a size of at least 64M, such as 2G"},
 	{"tsc", set_tsc, "reliable or off"},
 	{"noreboot", set_noreboot, "no value"},
+	{"reboot", set_reboot, "acpi, pci, kbd or triple"},
 	{"exitport", set_exitport, "a port such as 0xf4"},
 	{"autostart", check_autostart, "on or off"}, /* init acts on these two */
 	{"exit", check_exit, "last-vm"},

@@ -1,6 +1,7 @@
 /* Boot options: name=value words of the command line. Unknown and malformed ones are reported, never ignored. */
 #pragma once
 
+#include "drivers/platform/acpi.h"
 #include "hv/up.h"
 
 struct boot_options {
@@ -9,7 +10,8 @@ struct boot_options {
 	u32 maxcpus;		/* 0 = all */
 	u64 mem;		/* bytes; 0 = all */
 	char tsc[16];
-	bool noreboot;
+	bool noreboot;		/* halt after a panic; else the machine is reset, or left through exit_port */
+	enum reset_method reboot; /* tried first */
 	u16 exit_port;		/* 0 = none */
 };
 

@@ -8,6 +8,7 @@
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/log.h"
+#include "kernel/main.h"
 #include "kernel/symbols.h"
 #include "kernel/thread.h"
 #include "lib/fmt.h"
@@ -18,14 +19,6 @@
 
 static u32 panicking;	   /* CPU id + 1 of the first that panicked */
 static u32 stopped;	   /* [a] CPUs that the panic has stopped */
-static bool option_noreboot;
-static u16 option_exit_port;
-
-void panic_configure(bool noreboot, u16 exit_port)
-{
-	option_noreboot = noreboot;
-	option_exit_port = exit_port;
-}
 
 static void __printf(1, 2) say(const char *fmt, ...)
 {
@@ -94,11 +87,11 @@ static void begin(void)
 static void finish(void) __noreturn;
 static void finish(void)
 {
-	if (option_exit_port)
-		outl(option_exit_port, PANIC_EXIT_VALUE);
-	if (!option_noreboot) {
+	if (boot_options.exit_port)
+		outl(boot_options.exit_port, PANIC_EXIT_VALUE);
+	if (!boot_options.noreboot) {
 		say("panic: the machine is reset now (noreboot keeps it halted)");
-		platform_reset();
+		platform_reset(boot_options.reboot, log_panic_line);
 	}
 	say("panic: halted");
 	for (;;)

@@ -8,5 +8,3 @@ struct trap_frame;
 void panic_trap(const struct trap_frame *f, const char *what) __attribute__((noreturn));
 /* The NMI handler's part: a CPU that a panic stops does not return. */
 void panic_nmi(const struct trap_frame *f);
-/* noreboot: halt after a panic; otherwise the machine is reset, or QEMU left through exit_port (0 = none). */
-void panic_configure(bool noreboot, u16 exit_port);

@@ -14,6 +14,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "mm/frame.h"
+#include "mm/kmem.h"
 #include "mm/mm.h"
 #include "mm/ucopy.h"
 
@@ -145,6 +146,8 @@ static s64 hostinfo(u64 user, u64 n)
 	i.mem_total = frame_total();
 	i.mem_free = frame_free_bytes();
 	i.mem_kernel = own_bytes();
+	i.mem_heap_free = kmem_free_bytes();
+	memcpy(i.objects, object_count, sizeof(i.objects));
 	i.tsc_hz = clock_tsc_hz();
 	i.boot_ns = boot_ns;
 	i.first_guest_cycles = first_guest_cycles;
@@ -159,16 +162,15 @@ static s64 hostinfo(u64 user, u64 n)
 }
 
 /* What was printed must be out before the machine is gone. */
-static void console_flush(void)
+static void say_flushed(const char *line)
 {
-	uart_panic_write("", 0);
+	log_notice("%s", line);
+	uart_flush();
 }
 
 static s64 reboot(u64 user, u64 n)
 {
-	log_notice("system: reset");
-	console_flush();
-	platform_reset();
+	platform_reset(boot_options.reboot, say_flushed);
 }
 
 static s64 poweroff(u64 user, u64 n)
@@ -178,8 +180,7 @@ static s64 poweroff(u64 user, u64 n)
 
 	if (r)
 		return r;
-	log_notice("system: power off");
-	console_flush();
+	say_flushed("system: power off");
 	acpi_poweroff(p.slp_typa, p.slp_typb);
 	return -E_NODEV;
 }
@@ -190,7 +191,7 @@ static s64 debug_exit(u64 user, u64 n)
 
 	if (n >> 48 || !port || port != boot_options.exit_port) /* only the port that the user named at boot */
 		return -E_INVAL;
-	console_flush();
+	uart_flush();
 	outl(port, (u32)n);
 	return -E_NODEV;
 }

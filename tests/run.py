@@ -16,9 +16,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import table  # noqa: E402
-from boot import scenes  # noqa: E402
+from boot import platform, refusals, scenes  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
 
+SCENES = (scenes, refusals, platform)
 OUT = os.path.join(BUILD, "test")
 TAIL_LINES = 25
 
@@ -108,7 +109,8 @@ def run_guests(label, names):
 def run_boot(name, machine, scene, limit):
     options = table.MACHINES[machine]
     kernel = f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
-    getattr(scenes, scene)(scenes.Scene(name, options, limit, kernel))
+    play = next(getattr(module, scene) for module in SCENES if hasattr(module, scene))
+    play(scenes.Scene(name, options, limit, kernel, machine.startswith("bochs-")))
 
 
 # ---- Selection and order ----

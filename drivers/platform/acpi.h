@@ -68,5 +68,13 @@ u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 void acpi_poweroff(u8 slp_typa, u8 slp_typb);
 /* Maps the registers for both that lie in memory, so that a panic needs no mapping. Called by acpi_init. */
 void power_init(void);
-/* ACPI reset register, then 0xcf9, then the keyboard controller, then a triple fault. */
-void platform_reset(void) __attribute__((noreturn));
+/* As in reboot=. */
+enum reset_method {
+	RESET_ACPI,   /* the FADT's reset register */
+	RESET_PCI,    /* port 0xcf9 */
+	RESET_KBD,    /* the keyboard controller's pulse on the reset line */
+	RESET_TRIPLE, /* triple fault */
+	RESET_METHODS
+};
+/* The first method, then the others in their order. say gets a line before each one. */
+void platform_reset(enum reset_method first, void (*say)(const char *line)) __attribute__((noreturn));

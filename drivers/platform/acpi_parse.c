@@ -123,6 +123,15 @@ static void parse_madt(struct acpi_facts *f, const u8 *table, u32 bytes)
 
 /* ---- FADT ---- */
 
+static bool gas_sane(const struct acpi_gas *g)
+{
+	switch (g->space) {
+	case ACPI_SPACE_IO: return g->address <= 0xfffc;
+	case ACPI_SPACE_PCI: return !(g->address & ~0x1f000700ffull);
+	default: return g->space == ACPI_SPACE_MEMORY;
+	}
+}
+
 /* The extended field when the table has it and it is filled in, else the old port. */
 static struct acpi_gas gas(const struct acpi_gas_layout *x, u32 port)
 {
@@ -130,7 +139,7 @@ static struct acpi_gas gas(const struct acpi_gas_layout *x, u32 port)
 
 	if (!x->address)
 		g = (struct acpi_gas){ACPI_SPACE_IO, port, NULL};
-	if (g.space > ACPI_SPACE_IO || (g.space == ACPI_SPACE_IO && g.address > 0xfffc)) {
+	if (!gas_sane(&g)) {
 		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space, g.address);
 		g.address = 0;
 	}

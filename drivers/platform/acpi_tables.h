@@ -30,7 +30,11 @@ struct acpi_gas_layout { /* generic address structure */
 	u64 address;
 } __packed;
 
-enum acpi_space { ACPI_SPACE_MEMORY = 0, ACPI_SPACE_IO = 1 };
+enum acpi_space {
+	ACPI_SPACE_MEMORY = 0,
+	ACPI_SPACE_IO = 1,
+	ACPI_SPACE_PCI = 2, /* of bus 0: device in bits 47-32 of the address, function 31-16, offset 15-0 */
+};
 
 struct acpi_fadt {
 	struct acpi_header header;

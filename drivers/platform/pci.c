@@ -25,6 +25,12 @@ static u32 read32(u32 f, u32 offset)
 	return inl(CONFIG_DATA);
 }
 
+void pci_write8(u32 f, u32 offset, u8 v)
+{
+	outl(CONFIG_ADDRESS, CONFIG_ENABLE | f << 8 | (offset & ~3u));
+	outb((u16)(CONFIG_DATA + (offset & 3)), v);
+}
+
 /* True: it was a bus master and is none any more. */
 static bool quiesce(u32 f)
 {

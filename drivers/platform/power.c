@@ -1,6 +1,7 @@
 /* Power-off and reset. */
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/acpi_tables.h"
+#include "drivers/platform/pci.h"
 #include "hv/x86.h"
 #include "mm/kmap.h"
 #include "mm/pt.h"
@@ -16,6 +17,8 @@
 #define PORT_DELAY 0x80 /* a read takes about a microsecond */
 #define PORT_KBD 0x64
 #define PORT_RESET 0xcf9
+#define KBD_BUSY 2u /* it has not read the last byte yet */
+#define KBD_WAITS 10000
 #define KBD_PULSE_RESET 0xfe
 
 static void delay_us(u32 us)
@@ -53,6 +56,8 @@ static void write8(const struct acpi_gas *g, u32 v)
 {
 	if (g->space == ACPI_SPACE_IO && g->address)
 		outb((u16)g->address, (u8)v);
+	else if (g->space == ACPI_SPACE_PCI)
+		pci_write8((u32)(g->address >> 29) + (u32)(g->address >> 16 & 7), g->address & 0xff, (u8)v);
 	else if (g->mapped)
 		*(volatile u8 *)g->mapped = (u8)v;
 }
@@ -93,23 +98,55 @@ void acpi_poweroff(u8 slp_typa, u8 slp_typb)
 	delay_us(1000000);
 }
 
-void platform_reset(void)
+static void reset_acpi(void)
+{
+	write8(&acpi_facts.reset_register, acpi_facts.reset_value);
+}
+
+static void reset_pci(void)
+{
+	outb(PORT_RESET, 0x02);
+	delay_us(10);
+	outb(PORT_RESET, 0x06); /* hard reset of system and CPU */
+}
+
+static void reset_kbd(void)
+{
+	for (u32 i = 0; i < KBD_WAITS && inb(PORT_KBD) & KBD_BUSY; i++)
+		delay_us(10);
+	outb(PORT_KBD, KBD_PULSE_RESET);
+}
+
+static void reset_triple(void)
 {
 	struct {
 		u16 limit;
 		u64 base;
 	} __packed no_idt = {0, 0};
 
-	irq_disable();
-	write8(&acpi_facts.reset_register, acpi_facts.reset_value);
-	delay_us(20000);
-	outb(PORT_RESET, 0x02);
-	delay_us(10);
-	outb(PORT_RESET, 0x06); /* hard reset of system and CPU */
-	delay_us(20000);
-	outb(PORT_KBD, KBD_PULSE_RESET);
-	delay_us(20000);
 	__asm__ volatile("lidt %0; int3" : : "m"(no_idt));
-	for (;;)
-		__asm__ volatile("hlt");
+}
+
+static const struct {
+	void (*reset)(void);
+	const char *line;
+} reset_methods[RESET_METHODS] = {
+	[RESET_ACPI] = {reset_acpi, "reset: by the ACPI reset register"},
+	[RESET_PCI] = {reset_pci, "reset: by port 0xcf9"},
+	[RESET_KBD] = {reset_kbd, "reset: by the keyboard controller"},
+	[RESET_TRIPLE] = {reset_triple, "reset: by a triple fault"},
+};
+
+void platform_reset(enum reset_method first, void (*say)(const char *line))
+{
+	irq_disable();
+	for (u32 i = 0;; i++) {
+		u32 method = i ? (i - 1) % RESET_METHODS : first;
+
+		if (method == RESET_ACPI && !acpi_facts.reset_register.address)
+			continue;
+		say(reset_methods[method].line);
+		reset_methods[method].reset();
+		delay_us(20000);
+	}
 }

@@ -174,6 +174,16 @@ u32 uart_write(const char *s, u32 n)
 	return taken;
 }
 
+void uart_flush(void)
+{
+	spin_lock(&uart.lock);
+	if (uart.present) {
+		drain_polled();
+		wait_tx_empty();
+	}
+	spin_unlock(&uart.lock);
+}
+
 u32 uart_read(char *s, u32 n)
 {
 	u32 got = 0;

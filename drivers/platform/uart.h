@@ -16,4 +16,5 @@ void uart_interrupt(void);  /* drains and fills the rings; calls up_console_inpu
 /* Returns the bytes taken into the ring; for a writer that has more, up_console_input tells when half the ring is free. */
 u32 uart_write(const char *s, u32 n);
 u32 uart_read(char *s, u32 n);
+void uart_flush(void); /* polled and bounded: what was written is out, before the machine is left */
 void uart_panic_write(const char *s, u32 n); /* polled, for panic */

@@ -173,6 +173,31 @@ static void fadt_old_and_new(void **state)
 	assert_int_equal(f.pm_timer_port, 0);
 }
 
+static void the_reset_register_may_lie_in_three_spaces(void **state)
+{
+	static const struct { u8 space; u64 address; bool used; } cases[] = {
+		{ACPI_SPACE_IO, 0xcf9, true}, {ACPI_SPACE_IO, 0xfffd, false}, {ACPI_SPACE_IO, 0, false},
+		{ACPI_SPACE_MEMORY, 0xfee00000000, true},
+		{ACPI_SPACE_PCI, 0x1f000700fc, true},	/* 00:1f.7, 0xfc */
+		{ACPI_SPACE_PCI, 0x2000000044, false}, /* device 32 */
+		{ACPI_SPACE_PCI, 0x0100080044, false}, /* function 8 */
+		{ACPI_SPACE_PCI, 0x0100000100, false}, /* beyond the first 256 bytes */
+		{ACPI_SPACE_PCI, 1ull << 48, false}, {3, 0x44, false}, {127, 0x44, false},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct acpi_fadt t = {.flags = FADT_RESET_REG_SUP,
+				      .reset_reg = {cases[i].space, 8, 0, 1, cases[i].address}, .reset_value = 6};
+
+		begin("FACP", &t, sizeof(t));
+		assert_true(parse());
+		if (f.reset_register.address != (cases[i].used ? cases[i].address : 0))
+			fail_msg("case %u: address 0x%llx", i, (unsigned long long)f.reset_register.address);
+		if (cases[i].used)
+			assert_int_equal(f.reset_register.space, cases[i].space);
+	}
+}
+
 static void fadt_values_that_are_wrong_are_named(void **state)
 {
 	struct acpi_fadt t = {.smi_cmd = 0x10000};
@@ -185,10 +210,10 @@ static void fadt_values_that_are_wrong_are_named(void **state)
 	assert_true(parse());
 	logged("PM timer in space 0");
 	assert_int_equal(f.pm_timer_port, 0);
-	t = (struct acpi_fadt){.flags = FADT_RESET_REG_SUP, .reset_reg = {2, 8, 0, 1, 0xcf9}};
+	t = (struct acpi_fadt){.flags = FADT_RESET_REG_SUP, .reset_reg = {3, 8, 0, 1, 0xcf9}};
 	begin("FACP", &t, sizeof(t));
 	assert_true(parse());
-	logged("register in space 2");
+	logged("register in space 3");
 	assert_int_equal(f.reset_register.address, 0);
 	t.reset_reg = (struct acpi_gas_layout){ACPI_SPACE_IO, 8, 0, 1, 0x10000};
 	begin("FACP", &t, sizeof(t));
@@ -372,6 +397,7 @@ int main(void)
 		cmocka_unit_test(madt_entries_that_are_wrong_are_named_and_left_out),
 		cmocka_unit_test(madt_lists_that_overflow_are_counted_or_named),
 		cmocka_unit_test(fadt_old_and_new),
+		cmocka_unit_test(the_reset_register_may_lie_in_three_spaces),
 		cmocka_unit_test(fadt_values_that_are_wrong_are_named),
 		cmocka_unit_test(hpet_and_mcfg),
 		cmocka_unit_test(srat_and_slit_use_the_same_nodes),

@@ -34,12 +34,13 @@ static void empty_line_gives_the_defaults(void **state)
 	assert_int_equal(o.mem, 0);
 	assert_int_equal(o.exit_port, 0);
 	assert_false(o.noreboot);
+	assert_int_equal(o.reboot, RESET_ACPI);
 	assert_string_equal(reported, "");
 }
 
 static void every_option_is_read(void **state)
 {
-	struct boot_options o = parse("  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot "
+	struct boot_options o = parse("  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot reboot=kbd "
 				      "exitport=0xf4 autostart=off exit=last-vm ");
 
 	assert_string_equal(reported, "");
@@ -49,6 +50,7 @@ static void every_option_is_read(void **state)
 	assert_int_equal(o.mem, GiB(1));
 	assert_string_equal(o.tsc, "off");
 	assert_true(o.noreboot);
+	assert_int_equal(o.reboot, RESET_KBD);
 	assert_int_equal(o.exit_port, 0xf4);
 }
 
@@ -63,6 +65,7 @@ static void what_is_not_understood_is_reported(void **state)
 		{"exitport", "boot option exitport= is ignored: expected a port such as 0xf4|"},
 		{"exitport=0x10000", "boot option exitport=0x10000 is ignored: expected a port such as 0xf4|"},
 		{"noreboot=1", "boot option noreboot=1 is ignored: expected no value|"},
+		{"reboot=bios", "boot option reboot=bios is ignored: expected acpi, pci, kbd or triple|"},
 		{"exit=never", "boot option exit=never is ignored: expected last-vm|"},
 		{"autostart=maybe", "boot option autostart=maybe is ignored: expected on or off|"},
 	};
