@@ -106,7 +106,7 @@ s32 pic_ack(struct pic *p)
 			accept(&p->chip[1], (u32)sub);
 	}
 	/* The output falls with the acknowledge and rises again for the next request. */
-	p->intr = false;
+	p->intr = 0;
 	update(p);
 	return vector;
 }
@@ -221,7 +221,7 @@ static void pic_reset(struct device *d)
 	struct pic *p = container_of(d, struct pic, dev);
 
 	memset(p->chip, 0, sizeof(p->chip));
-	p->intr = false;
+	p->intr = 0;
 	/* As firmware leaves them: masked, at the usual vectors, the SCI (IRQ 9) level-triggered. */
 	p->chip[0].imr = p->chip[1].imr = 0xff;
 	p->chip[0].base = 0x08;

@@ -22,7 +22,7 @@ struct pic_chip {
 struct pic {
 	struct device dev;
 	struct pic_chip chip[2]; /* master, slave on pin 2 */
-	bool intr;		 /* output of the master */
+	u8 intr;		 /* output of the master */
 };
 
 void pic_init(struct pic *p, struct platform *plat);

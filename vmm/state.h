@@ -18,12 +18,15 @@ struct state_field {
 };
 
 #define STATE_ELEMENT(type, member) (((type *)0)->member)
+/* A bool is refused (division by zero): a load would put any byte into it. */
+#define STATE_WIDTH(element) (sizeof(element) / !_Generic((element), bool: 1, default: 0))
 #define STATE_FIELD(type, member, from) \
-	{.name = #member, .offset = offsetof(type, member), .width = sizeof(STATE_ELEMENT(type, member)), \
-	 .since = (from), .count = 1}
+	{.name = #member, .offset = offsetof(type, member), \
+	 .width = STATE_WIDTH(STATE_ELEMENT(type, member)), .since = (from), .count = 1}
 #define STATE_ARRAY(type, member, from) \
-	{.name = #member, .offset = offsetof(type, member), .width = sizeof(STATE_ELEMENT(type, member)[0]), \
-	 .since = (from), .count = ARRAY_SIZE(STATE_ELEMENT(type, member))}
+	{.name = #member, .offset = offsetof(type, member), \
+	 .width = STATE_WIDTH(STATE_ELEMENT(type, member)[0]), .since = (from), \
+	 .count = ARRAY_SIZE(STATE_ELEMENT(type, member))}
 
 /* Writes d's section to buf. Returns its length, which may exceed size: then nothing useful was written. */
 size_t state_save(const struct device *d, u8 *buf, size_t size);

@@ -1,0 +1,73 @@
+// SOURCES: drivers/platform/acpi_parse.c
+// MAX_LEN: 4096
+/* ACPI tables of a firmware that lies: several tables into the same facts, and an RSDP. */
+#include "tests/fuzz/fuzz.h"
+
+#include "drivers/platform/acpi.h"
+#include "hv/up.h"
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap); /* reads what it would print */
+	va_end(ap);
+}
+
+static void check(const struct acpi_facts *f)
+{
+	FUZZ_CHECK(f->cpus <= ARRAY_SIZE(f->apic_id), "%u CPUs", f->cpus);
+	FUZZ_CHECK(f->ioapics <= ARRAY_SIZE(f->ioapic), "%u I/O APICs", f->ioapics);
+	FUZZ_CHECK(f->overrides <= ARRAY_SIZE(f->override), "%u overrides", f->overrides);
+	FUZZ_CHECK(f->nodes <= ARRAY_SIZE(f->domain), "%u nodes", f->nodes);
+	FUZZ_CHECK(f->mem_ranges <= ARRAY_SIZE(f->mem_range), "%u memory ranges", f->mem_ranges);
+	for (u32 i = 0; i < f->cpus; i++)
+		FUZZ_CHECK(!f->node[i] || f->node[i] < f->nodes, "CPU %u in node %u of %u", i, f->node[i], f->nodes);
+	for (u32 i = 0; i < f->mem_ranges; i++) {
+		FUZZ_CHECK(f->mem_range[i].node < f->nodes, "memory in node %u", f->mem_range[i].node);
+		FUZZ_CHECK(f->mem_range[i].base + f->mem_range[i].bytes >= f->mem_range[i].base, "memory wraps");
+	}
+	for (u32 i = 0; i < f->ioapics; i++)
+		FUZZ_CHECK(IS_ALIGNED(f->ioapic[i].address.v, 16) && f->ioapic[i].address.v, "I/O APIC's address");
+	FUZZ_CHECK(IS_ALIGNED(f->hpet.v, 8), "HPET at %#lx", f->hpet.v);
+	FUZZ_CHECK(f->mcfg_bus_first <= f->mcfg_bus_last, "buses %u-%u", f->mcfg_bus_first, f->mcfg_bus_last);
+}
+
+static void check_rsdp(const u8 *data, size_t n)
+{
+	u8 *rsdp = fuzz_exact(data, MIN(n, 36));
+	hpa_t root = {0};
+	u32 entry = 0;
+
+	if (acpi_parse_rsdp(rsdp, (u32)MIN(n, 36), &root, &entry))
+		FUZZ_CHECK(root.v && (entry == 4 || entry == 8), "root %#lx, entries of %u", root.v, entry);
+	free(rsdp);
+}
+
+/* Each table: its length in 2 bytes, its number in the list of signatures, then what follows the signature. */
+int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
+{
+	static const char signatures[][5] = {"APIC", "FACP", "HPET", "MCFG", "SRAT", "SLIT", "DSDT", "SSDT"};
+	struct fuzz_input in = {data, n};
+	struct acpi_facts *f = calloc(1, sizeof(*f));
+
+	check_rsdp(data, n);
+	while (in.left) {
+		u32 bytes = fuzz_u16(&in) & 0xfff;
+		const char *signature = signatures[fuzz_u8(&in) % ARRAY_SIZE(signatures)];
+		u8 *table;
+
+		bytes = (u32)MIN(bytes, in.left + 4);
+		table = calloc(1, bytes ? bytes : 1);
+		memcpy(table, signature, MIN(bytes, 4));
+		if (bytes > 4)
+			fuzz_fill(&in, table + 4, bytes - 4);
+		acpi_parse_table(f, table, bytes);
+		free(table);
+		check(f);
+	}
+	free(f);
+	return 0;
+}

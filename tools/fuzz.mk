@@ -1,0 +1,16 @@
+# Fuzzers: tests/fuzz/fuzz_NAME.c, whose first lines name what it is linked with, as a host test's do, and
+#      // MAX_LEN: 4096      (bytes of an input; or a file NAME.dict beside it for libFuzzer's -dict)
+.PHONY: fuzz fuzzers
+FUZZ_CC := clang
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=fuzzer,address,undefined \
+	       -fno-sanitize-recover=all -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter \
+	       -Wno-initializer-overrides -DHOST_TEST -fno-builtin
+fuzzers: $(FUZZ_TARGETS:%=$(B)/fuzz/fuzz_%) ## builds the fuzzers
+# A target's own CFLAGS come first: its stand-ins for headers are found before the real ones.
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h tests/fuzz/*/*.h tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] services/*.h boot/*.[ch] user/*.h include/*/*.h)
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$@) $(FUZZ_CC) $$(sed -nE 's,^// CFLAGS: *,,p' $<) $(FUZZ_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
+
+fuzz: ## fuzzers for FUZZ_SECONDS=60 each; F=name: one; INPUT=file: runs that input only
+	@tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60) $(if $(INPUT),--input $(INPUT),--keep) $(F)
