@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from bochs import Bochs  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
 
 PROMPT = r"hv> $"
@@ -34,9 +35,9 @@ def tiny(*names):
 class Scene:
     """One run: makes the image, starts the machine."""
 
-    def __init__(self, name, machine, limit, kernel):
+    def __init__(self, name, machine, limit, kernel, bochs=False):
         self.base = f"{BUILD}/test/boot-{name}"
-        self.machine, self.limit, self.kernel = machine, limit, kernel
+        self.machine, self.limit, self.kernel, self.bochs = machine, limit, kernel, bochs
         self.log = self.base + ".log"
 
     def image(self, args="", modules=LINUX, definitions=()):
@@ -44,6 +45,8 @@ class Scene:
 
     def start(self, *args, **kwargs):
         image = self.image(*args, **kwargs)
+        if self.bochs:
+            return Bochs(image, self.machine, self.log, self.limit)
         return Machine(caisson_options(image, self.machine), self.log, self.limit)
 
 
