@@ -13,16 +13,16 @@
 #define KERNEL_HALF 256 /* first top-level entry of the kernel */
 
 /* boot/trampoline.asm */
-extern const u8 trampoline_start[], trampoline_32[], trampoline_64[], trampoline_gdt[], trampoline_params[],
-	trampoline_end[];
+extern const u8 trampoline_start[], trampoline_32[], trampoline_64[], trampoline_gdt[],
+	trampoline_params[], trampoline_end[];
 /* boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own */
 extern u64 boot_pml4[512], boot_pd_low[4 * 512];
 
 static struct ap_params *params; /* in the trampoline frame, mapped for good */
 
 /*
- * The boot tables serve an AP until it loads the kernel's: only they hold an identity mapping, from now on of the
- * low 2 MiB, beside the kernel half, whose top-level entries never change.
+ * The boot tables serve an AP until it loads the kernel's: only they hold an identity mapping, from
+ * now on of the low 2 MiB, beside the kernel half, whose top-level entries never change.
  */
 static void prepare_tables(void)
 {
@@ -49,8 +49,10 @@ static bool trampoline_install(void)
 	params = (struct ap_params *)(p + (trampoline_params - trampoline_start));
 	params->gdt_limit = (u16)(trampoline_params - trampoline_gdt - 1);
 	params->gdt_base = (u32)(frame.v + (u64)(trampoline_gdt - trampoline_start));
-	params->entry32 = (struct far_pointer){(u32)(frame.v + (u64)(trampoline_32 - trampoline_start)), 0x08};
-	params->entry64 = (struct far_pointer){(u32)(frame.v + (u64)(trampoline_64 - trampoline_start)), 0x10};
+	params->entry32 = (struct far_pointer){
+		(u32)(frame.v + (u64)(trampoline_32 - trampoline_start)), 0x08};
+	params->entry64 = (struct far_pointer){
+		(u32)(frame.v + (u64)(trampoline_64 - trampoline_start)), 0x10};
 	params->boot_cr3 = (u32)image_to_hpa(boot_pml4).v;
 	params->efer = EFER_LME | (rdmsr(MSR_EFER) & EFER_NXE);
 	prepare_tables();

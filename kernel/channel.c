@@ -4,7 +4,8 @@
 #include "lib/string.h"
 #include "mm/kmem.h"
 
-#define IPC_PENDING (-(s64)E_ERRORS) /* ipc_result while a call is under way: no error has this value */
+/* ipc_result while a call is under way: no error has this value */
+#define IPC_PENDING (-(s64)E_ERRORS)
 
 static void finish_call(struct thread *client, s64 result)
 {
@@ -49,7 +50,10 @@ s64 sys_channel_create(struct object *obj, const struct sys_args *args)
 	return handle_install(d, &c->obj, R_ALL);
 }
 
-/* Ends the call that the server has taken: with the reply in its message page, or an error. Its caller may be gone. */
+/*
+ * Ends the call that the server has taken: with the reply in its message page, or an error. Its
+ * caller may be gone.
+ */
 static void answer(struct thread *server, s64 result)
 {
 	struct channel *c = server->channel;

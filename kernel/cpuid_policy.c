@@ -8,29 +8,31 @@
 
 enum {
 	L1_EBX_OWN = BITS_1(16), /* one logical processor */
-	L1_ECX = BITS_1(0) | BITS_1(1) | BITS_1(9) | BITS_1(13) | BITS_1(17) | BITS_1(19) | BITS_1(20) |
-		 BITS_1(22) | BITS_1(23) | BITS_1(25) | BITS_1(30),
-		 /* SSE3 PCLMUL SSSE3 CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES RDRAND */
+	L1_ECX = BITS_1(0) | BITS_1(1) | BITS_1(9) | BITS_1(13) | BITS_1(17) | BITS_1(19) |
+		 BITS_1(20) | BITS_1(22) | BITS_1(23) | BITS_1(25) | BITS_1(30),
+	/* SSE3 PCLMUL SSSE3 CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES RDRAND */
 	L1_ECX_OWN = BITS_1(21) | (int)BITS_1(31), /* x2APIC, hypervisor */
 	L1_ECX_PCID = BITS_1(17),
 	L1_ECX_XSAVE = BITS_1(26),
 	L1_ECX_OSXSAVE = BITS_1(27),
 	L1_ECX_AVX = BITS_1(12) | BITS_1(28) | BITS_1(29), /* FMA AVX F16C */
-	L1_EDX = 0x078bfbff, /* FPU..PAT PSE36 CLFSH MMX FXSR SSE SSE2, APIC, MTRR, MCE, MCA */
+	L1_EDX = 0x078bfbff,	 /* FPU..PAT PSE36 CLFSH MMX FXSR SSE SSE2, APIC, MTRR, MCE, MCA */
 	L6_EAX_ARAT = BITS_1(2), /* the timer never stops */
-	L7_EBX = BITS_1(0) | BITS_1(3) | BITS_1(7) | BITS_1(8) | BITS_1(9) | BITS_1(18) | BITS_1(19) |
-		 BITS_1(20) | BITS_1(23) | BITS_1(24) | BITS_1(29),
-		 /* FSGSBASE BMI1 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
+	L7_EBX = BITS_1(0) | BITS_1(3) | BITS_1(7) | BITS_1(8) | BITS_1(9) | BITS_1(18) |
+		 BITS_1(19) | BITS_1(20) | BITS_1(23) | BITS_1(24) | BITS_1(29),
+	/* FSGSBASE BMI1 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
 	L7_EBX_AVX = BITS_1(5),
 	L7_EBX_INVPCID = BITS_1(10),
-	L7_ECX = BITS_1(2) | BITS_1(8), /* UMIP GFNI */
-	L7_ECX_AVX = BITS_1(9) | BITS_1(10), /* VAES VPCLMULQDQ */
-	L7_EDX = BITS_1(4), /* FSRM */
+	L7_ECX = BITS_1(2) | BITS_1(8),		    /* UMIP GFNI */
+	L7_ECX_AVX = BITS_1(9) | BITS_1(10),	    /* VAES VPCLMULQDQ */
+	L7_EDX = BITS_1(4),			    /* FSRM */
 	D1_EAX = BITS_1(0) | BITS_1(1) | BITS_1(2), /* XSAVEOPT XSAVEC XGETBV1 */
-	E1_ECX = BITS_1(0) | BITS_1(5) | BITS_1(6) | BITS_1(7) | BITS_1(8), /* LAHF ABM SSE4A MISALIGN PREFETCHW */
+	/* LAHF ABM SSE4A MISALIGN PREFETCHW */
+	E1_ECX = BITS_1(0) | BITS_1(5) | BITS_1(6) | BITS_1(7) | BITS_1(8),
 	E1_ECX_AVX = BITS_1(11) | BITS_1(16) | BITS_1(21), /* XOP FMA4 TBM */
-	E1_EDX = 0x0183f3ff | BITS_1(11) | BITS_1(20) | BITS_1(22) | BITS_1(25) | BITS_1(26) | BITS_1(29) |
-		 BITS_1(30) | (int)BITS_1(31), /* SYSCALL NX MMXEXT FFXSR 1G LM 3DNOW */
+	E1_EDX = 0x0183f3ff | BITS_1(11) | BITS_1(20) | BITS_1(22) | BITS_1(25) | BITS_1(26) |
+		 BITS_1(29) | BITS_1(30) |
+		 (int)BITS_1(31),   /* SYSCALL NX MMXEXT FFXSR 1G LM 3DNOW */
 	E1_EDX_RDTSCP = BITS_1(27), /* the back-end switches TSC_AUX */
 	E7_EDX_INVARIANT = BITS_1(8),
 	E8_EBX = BITS_1(0) | BITS_1(2) | BITS_1(9), /* CLZERO XSAVEERPTR WBNOINVD */
@@ -49,7 +51,8 @@ static const struct {
 	{NEED_XSAVE, 0x00000001, 0, {.ecx = L1_ECX_XSAVE}},
 	{NEED_AVX, 0x00000001, 0, {.ecx = L1_ECX_AVX}},
 	{NEED_NOTHING, 0x00000002, 0, {~0u, ~0u, ~0u, ~0u}},
-	{NEED_NOTHING, 0x00000004, 0, {0x00003fff, ~0u, ~0u, ~0u}}, /* without the numbers of cores and sharers */
+	/* without the numbers of cores and sharers */
+	{NEED_NOTHING, 0x00000004, 0, {0x00003fff, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x00000004, 1, {0x00003fff, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x00000004, 2, {0x00003fff, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x00000004, 3, {0x00003fff, ~0u, ~0u, ~0u}},
@@ -89,7 +92,8 @@ struct cpuid_policy cpuid_policy;
 
 static struct cpuid masked(struct cpuid r, const struct cpuid *mask)
 {
-	return (struct cpuid){r.eax & mask->eax, r.ebx & mask->ebx, r.ecx & mask->ecx, r.edx & mask->edx};
+	return (struct cpuid){r.eax & mask->eax, r.ebx & mask->ebx, r.ecx & mask->ecx,
+			      r.edx & mask->edx};
 }
 
 /* Adds bits to the last row when it is this leaf's, else a row. */
@@ -102,23 +106,24 @@ static struct cpuid_row *add(struct cpuid_policy *p, u32 leaf, u32 subleaf, stru
 		row = &p->row[p->rows++];
 		*row = (struct cpuid_row){.leaf = leaf, .subleaf = subleaf};
 	}
-	row->r = (struct cpuid){row->r.eax | r.eax, row->r.ebx | r.ebx, row->r.ecx | r.ecx, row->r.edx | r.edx};
+	row->r = (struct cpuid){row->r.eax | r.eax, row->r.ebx | r.ebx, row->r.ecx | r.ecx,
+				row->r.edx | r.edx};
 	return row;
 }
 
 static void add_allowed(struct cpuid_policy *p, const struct cpu_facts *f, u64 xcr0, cpuid_fn host)
 {
+	/* clang-format off */
 	const bool have[] = {
-		[NEED_NOTHING] = true,
-		[NEED_XSAVE] = f->xsave,
-		[NEED_AVX] = xcr0 & XCR0_AVX,
-		[NEED_PCID] = f->pcid,
-		[NEED_RDTSCP] = f->rdtscp,
-		[NEED_INVARIANT_TSC] = f->tsc_invariant,
+		[NEED_NOTHING] = true,	      [NEED_XSAVE] = f->xsave,
+		[NEED_AVX] = xcr0 & XCR0_AVX, [NEED_PCID] = f->pcid,
+		[NEED_RDTSCP] = f->rdtscp,    [NEED_INVARIANT_TSC] = f->tsc_invariant,
 	};
+	/* clang-format on */
 
 	for (u32 i = 0; i < ARRAY_SIZE(allow); i++)
-		if (allow[i].leaf <= (allow[i].leaf >> 31 ? f->max_ext_leaf : f->max_leaf) && have[allow[i].need])
+		if (allow[i].leaf <= (allow[i].leaf >> 31 ? f->max_ext_leaf : f->max_leaf) &&
+		    have[allow[i].need])
 			add(p, allow[i].leaf, allow[i].subleaf,
 			    masked(host(allow[i].leaf, allow[i].subleaf), &allow[i].mask));
 }
@@ -127,7 +132,7 @@ static void add_allowed(struct cpuid_policy *p, const struct cpu_facts *f, u64 x
 static void add_topology(struct cpuid_policy *p)
 {
 	static const struct cpuid level[] = {
-		{.ebx = 1, .ecx = 1 << 8}, /* SMT */
+		{.ebx = 1, .ecx = 1 << 8},     /* SMT */
 		{.ebx = 1, .ecx = 2 << 8 | 1}, /* core */
 		{.ecx = 2},
 	};
@@ -149,8 +154,8 @@ static void index_rows(struct cpuid_policy *p)
 
 static void choose_bits(const struct cpuid_policy *p, struct guest_bits *bits)
 {
-	bits->cr4 = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE |
-		    CR4_OSFXSR | CR4_OSXMMEXCPT;
+	bits->cr4 = CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE |
+		    CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	bits->efer = EFER_SCE | EFER_LME | EFER_LMA;
 	for (u32 i = 0; i < ARRAY_SIZE(gates); i++) {
 		const struct cpuid_row *row = cpuid_policy_find(p, gates[i].leaf, 0);
@@ -163,7 +168,8 @@ static void choose_bits(const struct cpuid_policy *p, struct guest_bits *bits)
 	}
 }
 
-void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const struct cpu_facts *f, cpuid_fn host)
+void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const struct cpu_facts *f,
+			cpuid_fn host)
 {
 	struct cpuid zero = host(0, 0), ext = host(0x80000000, 0), avx = host(0xd, 2);
 
@@ -173,7 +179,8 @@ void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const s
 	zero.eax = f->xsave ? 0xd : 0xb;
 	ext.eax = MIN(ext.eax, 0x80000008u);
 	add(p, 0, 0, zero);
-	add(p, CPUID_HV_BASE, 0, (struct cpuid){CPUID_HV_MAX, 0x4b4d564b, 0x564b4d56, 0x4d}); /* KVMKVMKVM */
+	/* KVMKVMKVM */
+	add(p, CPUID_HV_BASE, 0, (struct cpuid){CPUID_HV_MAX, 0x4b4d564b, 0x564b4d56, 0x4d});
 	add(p, CPUID_HV_MAX, 0, (struct cpuid){0});
 	add(p, 0x80000000, 0, ext);
 	add(p, 6, 0, (struct cpuid){.eax = L6_EAX_ARAT});
@@ -181,11 +188,15 @@ void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const s
 	if (f->xsave) {
 		struct cpuid d1 = {.eax = host(0xd, 1).eax & D1_EAX};
 
-		add(p, 0xd, 0, (struct cpuid){.eax = (u32)bits->xcr0, .ecx = p->xsave_bytes})->dynamic = CPUID_XSAVE;
+		add(p, 0xd, 0, (struct cpuid){.eax = (u32)bits->xcr0, .ecx = p->xsave_bytes})
+			->dynamic = CPUID_XSAVE;
 		add(p, 0xd, 1, d1)->dynamic = CPUID_XSAVE;
-		add(p, 0xd, 2, bits->xcr0 & XCR0_AVX ? (struct cpuid){avx.eax, avx.ebx, 0, 0} : (struct cpuid){0});
+		add(p, 0xd, 2,
+		    bits->xcr0 & XCR0_AVX ? (struct cpuid){avx.eax, avx.ebx, 0, 0}
+					  : (struct cpuid){0});
 	}
-	add(p, 1, 0, (struct cpuid){.ebx = L1_EBX_OWN, .ecx = (u32)L1_ECX_OWN})->dynamic = CPUID_FEATURES;
+	add(p, 1, 0, (struct cpuid){.ebx = L1_EBX_OWN, .ecx = (u32)L1_ECX_OWN})->dynamic =
+		CPUID_FEATURES;
 	add_allowed(p, f, bits->xcr0, host);
 	index_rows(p);
 	choose_bits(p, bits);
@@ -213,24 +224,23 @@ const struct cpuid_row *cpuid_policy_find(const struct cpuid_policy *p, u32 leaf
 	return row;
 }
 
-static void patch(const struct cpuid_policy *p, u8 dynamic, u32 apic_id, u64 xcr0, bool osxsave, struct cpuid *out)
+static void patch(const struct cpuid_policy *p, u8 dynamic, u32 apic_id, u64 xcr0, bool osxsave,
+		  struct cpuid *out)
 {
 	switch (dynamic) {
 	case CPUID_FEATURES:
 		out->ebx |= apic_id << 24;
 		out->ecx |= osxsave ? L1_ECX_OSXSAVE : 0;
 		break;
-	case CPUID_TOPOLOGY:
-		out->edx = apic_id;
-		break;
+	case CPUID_TOPOLOGY: out->edx = apic_id; break;
 	case CPUID_XSAVE: /* standard and compacted alike: AVX follows the header */
 		out->ebx = xcr0 & XCR0_AVX ? p->xsave_bytes : FXSAVE_AND_HEADER;
 		break;
 	}
 }
 
-void cpuid_policy_answer(const struct cpuid_policy *p, u32 leaf, u32 subleaf, u32 apic_id, u64 xcr0, bool osxsave,
-			 struct cpuid *out)
+void cpuid_policy_answer(const struct cpuid_policy *p, u32 leaf, u32 subleaf, u32 apic_id, u64 xcr0,
+			 bool osxsave, struct cpuid *out)
 {
 	const struct cpuid_row *row = cpuid_policy_find(p, leaf, subleaf);
 

@@ -1,6 +1,7 @@
 /*
- * What CPUID tells guests: an allow list. A feature that is not listed is masked, and so is one that needs
- * handling that we don't have (AVX-512, AMX, CET, XSAVES, MPX, SGX, LA57, nested virtualization, MWAIT).
+ * What CPUID tells guests: an allow list. A feature that is not listed is masked, and so is one
+ * that needs handling that we don't have (AVX-512, AMX, CET, XSAVES, MPX, SGX, LA57, nested
+ * virtualization, MWAIT).
  */
 #pragma once
 
@@ -16,15 +17,15 @@
 
 enum cpuid_dynamic {
 	CPUID_STATIC,
-	CPUID_FEATURES,	 /* leaf 1: APIC id, OSXSAVE */
-	CPUID_TOPOLOGY,	 /* leaf 0xB: x2APIC id */
-	CPUID_XSAVE,	 /* leaf 0xD.0 and 0xD.1: ebx = size for the current XCR0 */
+	CPUID_FEATURES, /* leaf 1: APIC id, OSXSAVE */
+	CPUID_TOPOLOGY, /* leaf 0xB: x2APIC id */
+	CPUID_XSAVE,	/* leaf 0xD.0 and 0xD.1: ebx = size for the current XCR0 */
 };
 
 struct cpuid_row {
 	u32 leaf, subleaf;
-	u8 dynamic;	 /* enum cpuid_dynamic */
-	bool subleaves;	 /* the next row may be the same leaf's next sub-leaf */
+	u8 dynamic;	/* enum cpuid_dynamic */
+	bool subleaves; /* the next row may be the same leaf's next sub-leaf */
 	struct cpuid r;
 } __aligned(32); /* found by a shift, on every exit */
 
@@ -46,7 +47,7 @@ void cpuid_policy_build(struct cpuid_policy *p, struct guest_bits *bits, const s
 const struct cpuid_row *cpuid_policy_find(const struct cpuid_policy *p, u32 leaf, u32 subleaf);
 
 /* Answers for one vCPU. */
-void cpuid_policy_answer(const struct cpuid_policy *p, u32 leaf, u32 subleaf, u32 apic_id, u64 xcr0, bool osxsave,
-			 struct cpuid *out);
+void cpuid_policy_answer(const struct cpuid_policy *p, u32 leaf, u32 subleaf, u32 apic_id, u64 xcr0,
+			 bool osxsave, struct cpuid *out);
 
 extern struct cpuid_policy cpuid_policy; /* of this machine; [I] after vm_start */

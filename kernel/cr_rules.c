@@ -1,4 +1,7 @@
-/* What CR0, CR4 and EFER may hold, stated once: for writes by the guest, for vcpu_set, and for the audit. */
+/*
+ * What CR0, CR4 and EFER may hold, stated once: for writes by the guest, for vcpu_set, and for the
+ * audit.
+ */
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"

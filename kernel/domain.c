@@ -88,7 +88,7 @@ void domain_kill(struct domain *d, u32 status)
 	if (!d->dying)
 		d->status = status;
 	__atomic_store_n(&d->dying, true, __ATOMIC_SEQ_CST);
-	list_for_each(n, &d->threads)
+	list_for_each (n, &d->threads)
 		thread_end(list_entry(n, struct thread, domain_link));
 	if (d->vm)
 		vcpu_stop_all(d->vm);
@@ -149,10 +149,11 @@ static bool destroy_step(struct object *o)
 	spin_unlock(&parent->lock);
 	for (u32 i = 0; i < ARRAY_SIZE(d->chunk); i++)
 		if (d->chunk[i])
-			kmem_free(&d->quota, d->chunk[i], HANDLE_CHUNK * sizeof(struct handle_slot));
+			kmem_free(&d->quota, d->chunk[i],
+				  HANDLE_CHUNK * sizeof(struct handle_slot));
 	if (d->quota.used)
-		log_error("domain: %s: %lu bytes of its quota are still charged at its end", d->name,
-			  d->quota.used);
+		log_error("domain: %s: %lu bytes of its quota are still charged at its end",
+			  d->name, d->quota.used);
 	quota_uncharge(q, d->quota.limit);
 	object_free(o, d, sizeof(*d));
 	return true;

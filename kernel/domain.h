@@ -18,25 +18,26 @@ struct handle_slot {
 /* [I] immutable, [d] under lock, [a] atomic */
 struct domain {
 	struct object obj;
-	char name[32];		/* [I] */
-	u32 id;			/* [I] for the log */
+	char name[32]; /* [I] */
+	u32 id;	       /* [I] for the log */
 	struct aspace aspace;
-	struct quota quota;	/* [a] */
+	struct quota quota; /* [a] */
 	spinlock_t lock;
 	struct handle_slot *chunk[HANDLES_PER_DOMAIN / HANDLE_CHUNK]; /* [d] */
-	u32 free_head;		/* [d] */
-	u32 handle_top;		/* [d] */
-	u32 close_next;		/* the reaper's: next handle to close */
-	struct list threads;	/* [d] struct thread.domain_link */
-	u32 thread_count;	/* [d] of them; not yet exited */
-	struct list children;	/* [d] struct domain.sibling: made by this one, and not yet killed with it */
-	struct list sibling;	/* under the parent's lock */
-	bool ended;		/* [a] the last thread is gone */
-	bool closed;		/* [d] no handle may be added any more */
-	bool dying;		/* [a] set under lock: every thread leaves as soon as it can */
-	u32 status;		/* [d] exit status */
-	struct vm *vm;		/* [d] its VM, for the statistics; one VM a domain */
-	u64 cpu_ns;		/* [a] run time of its threads */
+	u32 free_head;						      /* [d] */
+	u32 handle_top;						      /* [d] */
+	u32 close_next;	     /* the reaper's: next handle to close */
+	struct list threads; /* [d] struct thread.domain_link */
+	u32 thread_count;    /* [d] of them; not yet exited */
+	/* [d] struct domain.sibling: made by this one, and not yet killed with it */
+	struct list children;
+	struct list sibling; /* under the parent's lock */
+	bool ended;	     /* [a] the last thread is gone */
+	bool closed;	     /* [d] no handle may be added any more */
+	bool dying;	     /* [a] set under lock: every thread leaves as soon as it can */
+	u32 status;	     /* [d] exit status */
+	struct vm *vm;	     /* [d] its VM, for the statistics; one VM a domain */
+	u64 cpu_ns;	     /* [a] run time of its threads */
 };
 
 #define DOMAIN_THREADS 256u /* so that ending them all is bounded */
@@ -50,15 +51,26 @@ enum domain_status {
 };
 
 extern struct kinfo *kernel_kinfo; /* mapped read-only into every domain at KINFO_VA */
-extern struct domain kernel_domain; /* of the kernel's own threads; its address space is kernel_aspace's */
+/* of the kernel's own threads; its address space is kernel_aspace's */
+extern struct domain kernel_domain;
 
 static inline struct domain *current_domain(void) { return thread_current()->domain; }
 
-/* quota is taken from parent (NULL: made from nothing, for init). -E_NOMEM, -E_DEAD. One reference for the caller. */
-int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out) __must_check;
-/* Ends the domain: every thread leaves as soon as it can. The first status counts. Any thread, no lock held. */
+/*
+ * quota is taken from parent (NULL: made from nothing, for init). -E_NOMEM, -E_DEAD. One reference
+ * for the caller.
+ */
+int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
+	__must_check;
+/*
+ * Ends the domain: every thread leaves as soon as it can. The first status counts. Any thread, no
+ * lock held.
+ */
 void domain_kill(struct domain *d, u32 status);
-/* A thread has left its stack for the last time; with the last one the domain is handed to the reaper. */
+/*
+ * A thread has left its stack for the last time; with the last one the domain is handed to the
+ * reaper.
+ */
 void domain_thread_ended(struct thread *t);
 /* Kills one domain that this ended one had made; true when none is left. For the reaper. */
 bool domain_kill_child(struct domain *d);

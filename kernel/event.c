@@ -116,7 +116,4 @@ s64 sys_timer_set(struct object *obj, const struct sys_args *args)
 	return 0;
 }
 
-s64 sys_clock_get(struct object *obj, const struct sys_args *args)
-{
-	return (s64)clock_ns();
-}
+s64 sys_clock_get(struct object *obj, const struct sys_args *args) { return (s64)clock_ns(); }

@@ -42,8 +42,8 @@ void fpu_init_area(struct vcpu *v)
 static void ts_set(void) { write_cr0(read_cr0() | CR0_TS); }
 
 /*
- * All components are moved, also those that the guest's XCR0 leaves out now: it may enable them again. TS is
- * set outside of a move.
+ * All components are moved, also those that the guest's XCR0 leaves out now: it may enable them
+ * again. TS is set outside of a move.
  */
 static void move_begin(void)
 {
@@ -57,7 +57,10 @@ void fpu_load(struct vcpu *v)
 {
 	move_begin();
 	if (cpu_facts.xsave)
-		__asm__ volatile("xrstor64 (%0)" : : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0) : "memory");
+		__asm__ volatile("xrstor64 (%0)"
+				 :
+				 : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0)
+				 : "memory");
 	else
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(v->priv->fpu) : "memory");
 	fpu_set_xcr0(v, v->xcr0);
@@ -68,7 +71,10 @@ void fpu_unload(struct vcpu *v)
 {
 	move_begin();
 	if (cpu_facts.xsave)
-		__asm__ volatile("xsave64 (%0)" : : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0) : "memory");
+		__asm__ volatile("xsave64 (%0)"
+				 :
+				 : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0)
+				 : "memory");
 	else
 		__asm__ volatile("fxsave64 (%0)" : : "r"(v->priv->fpu) : "memory");
 	ts_set();
@@ -94,14 +100,17 @@ void fpu_get(struct vcpu *v, u8 *area)
 
 bool fpu_state_valid(const u8 *area)
 {
-	return !(((const struct fpu_area *)area)->xstate_bv & ~(guest_bits.xcr0 | XCR0_X87 | XCR0_SSE));
+	return !(((const struct fpu_area *)area)->xstate_bv &
+		 ~(guest_bits.xcr0 | XCR0_X87 | XCR0_SSE));
 }
 
 void fpu_set(struct vcpu *v, const u8 *area)
 {
 	struct fpu_area *a = area_of(v);
 
-	/* XRSTOR faults on reserved MXCSR bits and on a header that is not of the standard format. */
+	/*
+	 * XRSTOR faults on reserved MXCSR bits and on a header that is not of the standard format.
+	 */
 	memcpy(v->priv->fpu, area, FPU_STATE_BYTES);
 	a->mxcsr &= cpu_facts.mxcsr_mask ? cpu_facts.mxcsr_mask : MXCSR_MASK_DEFAULT;
 	a->xcomp_bv = 0;

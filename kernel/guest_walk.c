@@ -18,10 +18,11 @@ static_assert(WINDOW_GUEST_WALK + CODE_WINDOW < WINDOWS, "a window for each leve
 /* One paging mode. SDM 3, "Paging"; levels count from the root. */
 struct walk_format {
 	u8 levels;
-	bool wide;	  /* 8-byte entries */
-	u8 top_bits;	  /* index bits of the root level */
-	u64 root;	  /* address bits of CR3 */
-	u64 large;	  /* levels (bit n = level n from the leaf side, 1 = 2 or 4 MiB) that may hold a page */
+	bool wide;   /* 8-byte entries */
+	u8 top_bits; /* index bits of the root level */
+	u64 root;    /* address bits of CR3 */
+	/* levels (bit n = level n from the leaf side, 1 = 2 or 4 MiB) that may hold a page */
+	u64 large;
 };
 
 enum walk_mode { WALK_NONE, WALK_32, WALK_PAE, WALK_LONG, WALK_MODES };
@@ -41,7 +42,10 @@ static enum walk_mode walk_mode(const struct hv_mode *m)
 	return m->efer & EFER_LMA ? WALK_LONG : WALK_PAE;
 }
 
-static bool mode_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
+static bool mode_64(const struct hv_mode *m)
+{
+	return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L);
+}
 
 /* Linear address of rip as the mode makes it. */
 static gva_t rip_linear(const struct hv_mode *m, u64 rip)
@@ -88,8 +92,8 @@ static const u8 *window(struct vcpu *v, u32 w, u64 a)
 static u64 read_entry(struct vcpu *v, u32 i, u64 a, bool wide)
 {
 	const u8 *p = window(v, i, a);
-	u64 entry = wide ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED) :
-			   __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
+	u64 entry = wide ? __atomic_load_n((const u64 *)p, __ATOMIC_RELAXED)
+			 : __atomic_load_n((const u32 *)p, __ATOMIC_RELAXED);
 
 	v->walk.at[i] = (const u64 *)p;
 	v->walk.entry[i] = entry;
@@ -114,7 +118,8 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 
 	for (u32 level = f->levels; level-- > 0;) {
 		u32 shift = PAGE_SHIFT + level * bits;
-		u64 index = linear >> shift & (BIT(level + 1u == f->levels ? f->top_bits : bits) - 1);
+		u64 index =
+			linear >> shift & (BIT(level + 1u == f->levels ? f->top_bits : bits) - 1);
 
 		if (!vm_gpa_to_hpa(v->vm, gpa(table + index * (f->wide ? 8 : 4)), &at))
 			return false;
@@ -123,7 +128,8 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 			return false;
 		size = BIT(shift);
 		if (level && (entry & ENTRY_PS) && (f->large & BIT(level))) {
-			table = large_base(entry, f->wide, size) + (linear & (size - 1) & ~(PAGE_SIZE - 1));
+			table = large_base(entry, f->wide, size) +
+				(linear & (size - 1) & ~(PAGE_SIZE - 1));
 			break;
 		}
 		table = entry & (f->wide ? ADDRESS : 0xfffff000ull);
@@ -133,8 +139,8 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 }
 
 /*
- * The page that was found last is good as long as all that the walk depended on is the same, its table entries
- * included. What else is in the windows then still belongs to it.
+ * The page that was found last is good as long as all that the walk depended on is the same, its
+ * table entries included. What else is in the windows then still belongs to it.
  */
 static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 linear)
 {
@@ -161,7 +167,8 @@ static const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	c->cr3 = m->cr3;
 	c->mode = mode;
 	c->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
-	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) || !vm_gpa_to_hpa(v->vm, gpa(page), &at))
+	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) ||
+	    !vm_gpa_to_hpa(v->vm, gpa(page), &at))
 		return NULL;
 	(void)window(v, CODE_WINDOW, at.v);
 	if (mode != WALK_32) /* its entries of 4 bytes are read anew each time */
@@ -241,10 +248,12 @@ bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 
 }
 
 /* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
+/* clang-format off */
 static const struct { u16 bytes, mask; u8 length; } plain[HV_EXITS] = {
 	[HV_EXIT_CPUID] = {0xa20f, 0xffff, 2}, [HV_EXIT_MSR_READ] = {0x320f, 0xffff, 2},
 	[HV_EXIT_MSR_WRITE] = {0x300f, 0xffff, 2}, [HV_EXIT_HLT] = {0xf4, 0xff, 1},
 };
+/* clang-format on */
 
 static u32 plain_length(struct vcpu *v, u32 reason)
 {
@@ -272,10 +281,14 @@ static __attribute__((noinline)) u32 decoded_length(struct vcpu *v)
 
 	if (guest_decode(v, &insn))
 		return insn.length;
-	/* Another vCPU changes code or tables under it: the guest runs the instruction again and faults itself. */
+	/*
+	 * Another vCPU changes code or tables under it: the guest runs the instruction again and
+	 * faults itself.
+	 */
 	if (vm_log_once(v->vm, LOG_KEY_LENGTH))
-		log_info("vm %u: instruction at rip %#lx could not be read (exit %u); it is run again", v->vm->id,
-			 v->priv->regs.rip, v->exit.reason);
+		log_info(
+			"vm %u: instruction at rip %#lx could not be read (exit %u); it is run again",
+			v->vm->id, v->priv->regs.rip, v->exit.reason);
 	return 0;
 }
 

@@ -6,7 +6,8 @@
 
 static struct handle_slot *slot_at(struct domain *d, u32 index)
 {
-	struct handle_slot *chunk = index < HANDLES_PER_DOMAIN ? d->chunk[index / HANDLE_CHUNK] : NULL;
+	struct handle_slot *chunk =
+		index < HANDLES_PER_DOMAIN ? d->chunk[index / HANDLE_CHUNK] : NULL;
 
 	return chunk ? &chunk[index % HANDLE_CHUNK] : NULL;
 }
@@ -57,7 +58,10 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights)
 	return h;
 }
 
-/* Readers take no lock: the generation is checked before and after, and raised before a slot is emptied. */
+/*
+ * Readers take no lock: the generation is checked before and after, and raised before a slot is
+ * emptied.
+ */
 int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **out)
 {
 	struct handle_slot *s = slot_at(current_domain(), h & 0xffff);

@@ -13,7 +13,8 @@
 #include "uapi/image.h"
 
 #define INIT_SIZE_MAX MiB(16)
-#define KERNEL_RESERVE MiB(16) /* at least: heap blocks that are partly used, start of further CPUs */
+/* at least: heap blocks that are partly used, start of further CPUs */
+#define KERNEL_RESERVE MiB(16)
 
 static void need(int r, const char *what)
 {
@@ -37,12 +38,15 @@ static const char *header_error(const struct image_header *h, u64 bytes)
 		return "not a ring-3 image";
 	if (h->uapi_version != UAPI_VERSION)
 		return "built for another version of the system calls";
-	if ((h->text_size | h->rodata_size | h->data_size | h->bss_size | h->base) & (PAGE_SIZE - 1))
+	if ((h->text_size | h->rodata_size | h->data_size | h->bss_size | h->base) &
+	    (PAGE_SIZE - 1))
 		return "a segment is not page-aligned";
-	if (h->text_size > INIT_SIZE_MAX || h->rodata_size > INIT_SIZE_MAX || h->data_size > INIT_SIZE_MAX ||
-	    h->bss_size > INIT_SIZE_MAX || !h->text_size || file > bytes)
+	if (h->text_size > INIT_SIZE_MAX || h->rodata_size > INIT_SIZE_MAX ||
+	    h->data_size > INIT_SIZE_MAX || h->bss_size > INIT_SIZE_MAX || !h->text_size ||
+	    file > bytes)
 		return "a segment's size is wrong";
-	if (h->base < USER_VA_MIN || h->base > GiB(4) || h->entry < h->base || h->entry >= h->base + h->text_size)
+	if (h->base < USER_VA_MIN || h->base > GiB(4) || h->entry < h->base ||
+	    h->entry >= h->base + h->text_size)
 		return "base or entry is wrong";
 	return NULL;
 }
@@ -73,13 +77,17 @@ static void load_image(struct domain *d, const struct boot_module *mod, struct i
 	if (error)
 		panic("init: the module \"init\" is refused: %s", error);
 	map_copy(d, image, h->text_size, h->text_size, h->base, PROT_R | PROT_X);
-	map_copy(d, image + h->text_size, h->rodata_size, h->rodata_size, h->base + h->text_size, PROT_R);
+	map_copy(d, image + h->text_size, h->rodata_size, h->rodata_size, h->base + h->text_size,
+		 PROT_R);
 	map_copy(d, image + h->text_size + h->rodata_size, h->data_size, h->data_size + h->bss_size,
 		 h->base + h->text_size + h->rodata_size, PROT_R | PROT_W);
 	mmio_unmap((void *)image, ALIGN_UP(mod->bytes, PAGE_SIZE));
 }
 
-/* Modules become memory objects that init owns; from here on ring 0 maps none of them. Init itself was copied. */
+/*
+ * Modules become memory objects that init owns; from here on ring 0 maps none of them. Init itself
+ * was copied.
+ */
 static void give_modules(struct domain *d, const struct bootinfo *b, struct init_info *info)
 {
 	for (u32 i = 0; i < b->modules; i++) {
@@ -92,7 +100,8 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 			continue;
 		need(mem_create_borrowed(mod->start, mod->bytes, &m), "a module's memory");
 		if (!strcmp(mod->name, "init")) {
-			object_put(&m->obj); /* the last reference: the reaper gives the frames back */
+			/* the last reference: the reaper gives the frames back */
+			object_put(&m->obj);
 			continue;
 		}
 		h = handle_install(d, &m->obj, R_DUP | R_REVOKE | R_INFO | R_READ);
@@ -115,7 +124,9 @@ static u64 quota_for_init(void)
 void init_load(const struct bootinfo *b)
 {
 	const struct boot_module *mod = find(b, "init");
-	struct thread_args args = {.size = sizeof(args), .arg = INIT_INFO_VA, .stack = INIT_STACK_TOP,
+	struct thread_args args = {.size = sizeof(args),
+				   .arg = INIT_INFO_VA,
+				   .stack = INIT_STACK_TOP,
 				   .msg_va = INIT_MSG_VA};
 	struct init_info *info = kmem_pages_alloc(NULL, 2);
 	struct image_header header;
@@ -133,10 +144,12 @@ void init_load(const struct bootinfo *b)
 	object_get(&system_object);
 	h = handle_install(d, &system_object, R_ALL);
 	need((int)MIN(h, 0), "the system handle");
-	*info = (struct init_info){.size = sizeof(*info), .uapi_version = UAPI_VERSION, .system = (handle_t)h};
+	*info = (struct init_info){
+		.size = sizeof(*info), .uapi_version = UAPI_VERSION, .system = (handle_t)h};
 	str_copy(info->cmdline, b->cmdline, sizeof(info->cmdline));
 	give_modules(d, b, info);
-	map_copy(d, (const u8 *)info, sizeof(*info), ALIGN_UP(sizeof(*info), PAGE_SIZE), INIT_INFO_VA, PROT_R);
+	map_copy(d, (const u8 *)info, sizeof(*info), ALIGN_UP(sizeof(*info), PAGE_SIZE),
+		 INIT_INFO_VA, PROT_R);
 	kmem_pages_free(NULL, info, 2);
 	args.entry = header.entry;
 	need(thread_create(d, &args, &t), "its thread");

@@ -7,32 +7,35 @@
 struct event {
 	struct object obj;
 	spinlock_t lock;
-	u64 bits;		/* [a] */
-	struct list waiters;	/* [e] struct thread.wait_link */
-	struct timer timer;	/* timer_set */
-	spinlock_t timer_lock;	/* of arming and disarming; outside all others */
+	u64 bits;	       /* [a] */
+	struct list waiters;   /* [e] struct thread.wait_link */
+	struct timer timer;    /* timer_set */
+	spinlock_t timer_lock; /* of arming and disarming; outside all others */
 };
 
 /* [p] under lock. Order: an event's or channel's lock is never taken inside. */
 struct port {
 	struct object obj;
 	spinlock_t lock;
-	u32 bindings;		/* [p] */
-	struct list bound;	/* [p] struct object.port_bound */
-	struct list pending;	/* [p] struct object.port_link */
-	struct list waiters;	/* [p] struct thread.wait_link */
+	u32 bindings;	     /* [p] */
+	struct list bound;   /* [p] struct object.port_bound */
+	struct list pending; /* [p] struct object.port_link */
+	struct list waiters; /* [p] struct thread.wait_link */
 };
 
 /* [c] under lock */
 struct channel {
 	struct object obj;
 	spinlock_t lock;
-	struct list callers;	/* [c] threads whose call waits for a server */
-	struct list servers;	/* [c] threads that wait for a call */
-	struct list served;	/* [c] threads whose call a server has taken (thread->peer) */
+	struct list callers; /* [c] threads whose call waits for a server */
+	struct list servers; /* [c] threads that wait for a call */
+	struct list served;  /* [c] threads whose call a server has taken (thread->peer) */
 };
 
-/* Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds one meanwhile. */
+/*
+ * Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds
+ * one meanwhile.
+ */
 void port_unbind(struct object *o);
 /* A thread that ends leaves no caller waiting for its reply. */
 void channel_thread_ended(struct thread *t);

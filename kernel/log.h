@@ -1,4 +1,7 @@
-/* The log: a ring in memory, and lines up to the console level on the UART. log_line() is in hv/up.h. */
+/*
+ * The log: a ring in memory, and lines up to the console level on the UART. log_line() is in
+ * hv/up.h.
+ */
 #pragma once
 
 #include "hv/up.h"
@@ -10,8 +13,8 @@ enum log_level log_set_level(enum log_level l);
 enum log_level log_get_level(void);
 u64 log_dropped(void); /* bytes of lines that the console had no room for */
 /*
- * Copies from the ring at position *pos (moved forward to the oldest byte kept when it is older). Returns
- * the bytes copied and moves *pos behind them.
+ * Copies from the ring at position *pos (moved forward to the oldest byte kept when it is older).
+ * Returns the bytes copied and moves *pos behind them.
  */
 u32 log_read(u64 *pos, char *buf, u32 n);
 void log_panic_line(const char *line); /* polled output, takes no lock */

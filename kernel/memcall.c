@@ -24,7 +24,8 @@ s64 sys_map(struct object *obj, const struct sys_args *args)
 	if (r)
 		return r;
 	r = handle_lookup((handle_t)args->a[1], OBJ_MEM,
-			  R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0), &o);
+			  R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0),
+			  &o);
 	if (r)
 		return r;
 	return aspace_map(&d->aspace, container_of(o, struct mem, obj), va, offset, bytes, prot);
@@ -38,7 +39,8 @@ s64 sys_unmap(struct object *obj, const struct sys_args *args)
 	if (r)
 		return r;
 	object_get(&d->obj);
-	while ((r = aspace_unmap_step(&d->aspace, args->a[1], args->a[2])) > 0 && !thread_must_end())
+	while ((r = aspace_unmap_step(&d->aspace, args->a[1], args->a[2])) > 0 &&
+	       !thread_must_end())
 		preempt_point();
 	object_put(&d->obj);
 	return r;

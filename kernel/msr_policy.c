@@ -8,7 +8,8 @@
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
-enum msr_amd { /* AMD BKDG/PPR; guests read these without asking CPUID first */
+/* AMD BKDG/PPR; guests read these without asking CPUID first */
+enum msr_amd {
 	MSR_HWCR = 0xc0010015,
 	MSR_INT_PENDING = 0xc0010055,
 	MSR_DE_CFG = 0xc0011029,
@@ -19,9 +20,9 @@ enum msr_amd { /* AMD BKDG/PPR; guests read these without asking CPUID first */
 
 struct msr_row {
 	u32 msr;
-	u16 field;    /* of struct vcpu, that a read shows and a write without check sets; 0 = none */
-	bool zero;    /* reads 0 */
-	bool ignore;  /* a write without check is taken */
+	u16 field; /* of struct vcpu, that a read shows and a write without check sets; 0 = none */
+	bool zero; /* reads 0 */
+	bool ignore; /* a write without check is taken */
 	u64 (*read)(struct vcpu *v);
 	bool (*write)(struct vcpu *v, u64 value);
 };
@@ -50,7 +51,8 @@ static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 
 static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 
-static const struct msr_row rows[] = { /* sorted by number */
+static const struct msr_row rows[] = {
+	/* sorted by number */
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
 	{MSR_APIC_BASE, offsetof(struct vcpu, apic_base), .write = vlapic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .ignore = true},
@@ -89,8 +91,8 @@ static u64 *field(struct vcpu *v, const struct msr_row *r) { return (u64 *)((u8 
 static void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
 {
 	if (vm_log_once(v->vm, msr))
-		log_info("vm %u: %s of MSR %#x denied (value %#lx, rip %#lx)", v->vm->id, what, msr, value,
-			 v->priv->regs.rip);
+		log_info("vm %u: %s of MSR %#x denied (value %#lx, rip %#lx)", v->vm->id, what, msr,
+			 value, v->priv->regs.rip);
 }
 
 bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)

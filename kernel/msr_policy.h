@@ -1,6 +1,6 @@
 /*
- * What RDMSR and WRMSR do that leave the guest: a sorted table of the MSRs that guests may see. Any other
- * is #GP, logged once per VM and number.
+ * What RDMSR and WRMSR do that leave the guest: a sorted table of the MSRs that guests may see. Any
+ * other is #GP, logged once per VM and number.
  */
 #pragma once
 

@@ -17,8 +17,8 @@
 #define PANIC_EXIT_VALUE 0x7f
 #define STOP_SPINS 10000000u
 
-static u32 panicking;	   /* CPU id + 1 of the first that panicked */
-static u32 stopped;	   /* [a] CPUs that the panic has stopped */
+static u32 panicking; /* CPU id + 1 of the first that panicked */
+static u32 stopped;   /* [a] CPUs that the panic has stopped */
 
 static void __printf(1, 2) say(const char *fmt, ...)
 {
@@ -72,7 +72,8 @@ static void begin(void)
 	u32 me = this_cpu()->id + 1, none = 0;
 
 	irq_disable();
-	if (!__atomic_compare_exchange_n(&panicking, &none, me, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+	if (!__atomic_compare_exchange_n(&panicking, &none, me, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST)) {
 		if (none == me)
 			say("panic: again, while the first was printed");
 		for (;;)
@@ -80,7 +81,8 @@ static void begin(void)
 	}
 	lapic_nmi_others();
 	/* Their lines come first; one that does not answer is not waited for long. */
-	for (u32 i = 0; i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) + 1 < cpu_count; i++)
+	for (u32 i = 0;
+	     i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) + 1 < cpu_count; i++)
 		cpu_relax();
 }
 
@@ -93,7 +95,7 @@ static void finish(void)
 		say("panic: the machine is reset now (noreboot keeps it halted)");
 		platform_reset(boot_options.reboot, log_panic_line);
 	}
-	say("panic: halted");
+	say("halted");
 	for (;;)
 		__asm__ volatile("hlt");
 }
@@ -104,6 +106,14 @@ static void say_who(void)
 
 	say("panic: cpu%u, thread %u of %s", this_cpu()->id, t ? t->id : 0,
 	    t && t->domain ? t->domain->name : "the kernel");
+}
+
+void panic_refuse(const char *why)
+{
+	begin();
+	say("refused: Caisson can't start here: %s", why);
+	boot_options.noreboot = true;
+	finish();
 }
 
 void panic(const char *fmt, ...)
@@ -126,12 +136,13 @@ void panic_trap(const struct trap_frame *f, const char *what)
 	begin();
 	say("panic: %s (vector %lu, error %#lx) in ring 0", what, f->vector, f->error);
 	say_who();
-	say("rip %016lx rsp %016lx rflags %08lx cs %02lx cr2 %016lx cr3 %016lx", f->rip, f->rsp, f->rflags, f->cs,
-	    read_cr2(), read_cr3());
+	say("rip %016lx rsp %016lx rflags %08lx cs %02lx cr2 %016lx cr3 %016lx", f->rip, f->rsp,
+	    f->rflags, f->cs, read_cr2(), read_cr3());
 	say("rax %016lx rbx %016lx rcx %016lx rdx %016lx", f->rax, f->rbx, f->rcx, f->rdx);
 	say("rsi %016lx rdi %016lx rbp %016lx r8  %016lx", f->rsi, f->rdi, f->rbp, f->r8);
 	say("r9  %016lx r10 %016lx r11 %016lx r12 %016lx", f->r9, f->r10, f->r11, f->r12);
-	say("r13 %016lx r14 %016lx r15 %016lx cr0 %08lx cr4 %08lx", f->r13, f->r14, f->r15, read_cr0(), read_cr4());
+	say("r13 %016lx r14 %016lx r15 %016lx cr0 %08lx cr4 %08lx", f->r13, f->r14, f->r15,
+	    read_cr0(), read_cr4());
 	backtrace(f->rip, f->rbp);
 	finish();
 }
@@ -147,7 +158,8 @@ void panic_nmi(const struct trap_frame *f)
 	if (!who || who == this_cpu()->id + 1)
 		return;
 	name = symbol_find(f->rip, &offset);
-	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip, name ? name : "(ring 3)", offset);
+	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip,
+	    name ? name : "(ring 3)", offset);
 	__atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
 	for (;;)
 		__asm__ volatile("cli; hlt");

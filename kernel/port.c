@@ -23,7 +23,10 @@ void object_notify(struct object *o, u64 bits)
 	spin_unlock(&p->lock);
 }
 
-/* p->lock is held. Who has read o->port before finds it changed, or p at least still there: for an epoch. */
+/*
+ * p->lock is held. Who has read o->port before finds it changed, or p at least still there: for an
+ * epoch.
+ */
 static void unbind(struct port *p, struct object *o)
 {
 	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
@@ -76,12 +79,9 @@ s64 sys_port_create(struct object *obj, const struct sys_args *args)
 static bool already_pending(const struct object *o)
 {
 	switch (o->type) {
-	case OBJ_EVENT:
-		return container_of(o, struct event, obj)->bits != 0;
-	case OBJ_DOMAIN:
-		return container_of(o, struct domain, obj)->ended;
-	default:
-		return false;
+	case OBJ_EVENT: return container_of(o, struct event, obj)->bits != 0;
+	case OBJ_DOMAIN: return container_of(o, struct domain, obj)->ended;
+	default: return false;
 	}
 }
 
@@ -95,7 +95,8 @@ static s64 bind(struct port *p, struct object *o, u64 key)
 		r = -E_DEAD;
 	else if (p->bindings == BINDINGS_MAX)
 		r = -E_NOMEM;
-	else if (!__atomic_compare_exchange_n(&o->port, &none, p, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	else if (!__atomic_compare_exchange_n(&o->port, &none, p, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_SEQ_CST))
 		r = -E_EXIST;
 	if (!r) {
 		o->port_key = key;
@@ -119,7 +120,8 @@ s64 sys_port_bind(struct object *obj, const struct sys_args *args)
 	object_get(o);
 	r = bind(container_of(obj, struct port, obj), o, args->a[2]);
 	if (!r && already_pending(o))
-		object_notify(o, o->type == OBJ_DOMAIN ? container_of(o, struct domain, obj)->status : 0);
+		object_notify(o, o->type == OBJ_DOMAIN ? container_of(o, struct domain, obj)->status
+						       : 0);
 	object_put(o);
 	return r;
 }
@@ -132,11 +134,13 @@ static u32 take_packets(struct port *p, struct port_packet *out, u32 max, struct
 	spin_lock(&p->lock);
 	list_del(&t->wait_link);
 	while (n < max && !list_empty(&p->pending)) {
-		struct object *o = list_entry(list_pop_front(&p->pending), struct object, port_link);
+		struct object *o =
+			list_entry(list_pop_front(&p->pending), struct object, port_link);
 
 		out[n].key = o->port_key;
 		if (o->type == OBJ_EVENT)
-			out[n].bits = __atomic_exchange_n(&container_of(o, struct event, obj)->bits, 0, __ATOMIC_SEQ_CST);
+			out[n].bits = __atomic_exchange_n(&container_of(o, struct event, obj)->bits,
+							  0, __ATOMIC_SEQ_CST);
 		else
 			out[n].bits = o->port_bits;
 		o->port_bits = 0;

@@ -9,10 +9,11 @@
 
 static struct {
 	spinlock_t lock;
-	struct list objects;	/* struct object.reap: refs reached 0 */
-	struct list domains;	/* struct object.reap, still referenced */
+	struct list objects; /* struct object.reap: refs reached 0 */
+	struct list domains; /* struct object.reap, still referenced */
 	struct thread *thread;
-} reaper = { /* its lock protects the batches below too */.objects = LIST_INIT(reaper.objects), .domains = LIST_INIT(reaper.domains)};
+} reaper = {/* its lock protects the batches below too */ .objects = LIST_INIT(reaper.objects),
+	    .domains = LIST_INIT(reaper.domains)};
 
 static void wake(void)
 {
@@ -87,7 +88,8 @@ static void take_down_domains(struct list *batch)
 	while ((o = next(batch, &held))) {
 		struct domain *d = container_of(o, struct domain, obj);
 
-		while (!domain_kill_child(d) || !domain_close_handles_step(d) || !aspace_clear_step(&d->aspace))
+		while (!domain_kill_child(d) || !domain_close_handles_step(d) ||
+		       !aspace_clear_step(&d->aspace))
 			preempt_point();
 		object_put(&d->obj);
 		preempt_point();

@@ -5,8 +5,8 @@
 
 void reaper_start(void);
 /*
- * Drops what may be the last reference. At 0 the object is freed after every CPU has left the kernel once, unless
- * someone who had looked it up before takes a reference meanwhile.
+ * Drops what may be the last reference. At 0 the object is freed after every CPU has left the
+ * kernel once, unless someone who had looked it up before takes a reference meanwhile.
  */
 void reaper_put(struct object *o);
 /* Every thread of the domain has ended: its handles are closed, its address space is taken down. */

@@ -13,11 +13,11 @@
 /* [r] under lock */
 struct run_queue {
 	spinlock_t lock;
-	struct rb_tree tree;   /* [r] struct thread.run_node by vruntime */
-	u32 queued;	       /* [r] */
-	u64 min_vruntime;      /* [r] */
-	struct timer slice;    /* the CPU's own */
-	struct thread *prev;   /* the CPU's own: switched away from, until the switch is finished */
+	struct rb_tree tree; /* [r] struct thread.run_node by vruntime */
+	u32 queued;	     /* [r] */
+	u64 min_vruntime;    /* [r] */
+	struct timer slice;  /* the CPU's own */
+	struct thread *prev; /* the CPU's own: switched away from, until the switch is finished */
 };
 
 static struct run_queue queues[MAX_CPUS];
@@ -31,10 +31,7 @@ static bool vruntime_less(const struct rb_node *a, const struct rb_node *b)
 	       container_of(b, struct thread, run_node)->vruntime;
 }
 
-static struct run_queue *my_queue(void)
-{
-	return &queues[this_cpu()->id];
-}
+static struct run_queue *my_queue(void) { return &queues[this_cpu()->id]; }
 
 static void enqueue(struct run_queue *q, struct thread *t)
 {
@@ -61,10 +58,7 @@ static void charge(struct thread *t, u64 now)
 	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
 }
 
-static void slice_over(struct timer *timer)
-{
-	this_cpu()->resched = 1;
-}
+static void slice_over(struct timer *timer) { this_cpu()->resched = 1; }
 
 /* ---- Choice ---- */
 
@@ -72,7 +66,10 @@ static bool may_run_on(const struct thread *t, u32 cpu) { return t->affinity >> 
 
 static bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
 
-/* What it has run more than others in the old queue is what it has run more in the new one. Old queue locked. */
+/*
+ * What it has run more than others in the old queue is what it has run more in the new one. Old
+ * queue locked.
+ */
 static void set_cpu(struct thread *t, u32 cpu)
 {
 	u64 lead = t->vruntime - MIN(t->vruntime, queues[t->cpu].min_vruntime);
@@ -172,7 +169,10 @@ static u32 place(const struct thread *t)
 	return may_run_on(t, t->cpu) ? t->cpu : least_loaded(t);
 }
 
-/* On its way to another queue: nobody else moves it before make_runnable. The lock of t->cpu's queue is held. */
+/*
+ * On its way to another queue: nobody else moves it before make_runnable. The lock of t->cpu's
+ * queue is held.
+ */
 static void take_off(struct thread *t, u32 cpu)
 {
 	t->state = THREAD_WAKING;
@@ -232,7 +232,10 @@ void thread_first_run(void)
 	user_enter(t->start.entry, t->start.stack, t->start.arg);
 }
 
-/* The idle thread has no address space: it keeps the one loaded, and the vCPU with it (see smp_quiesce). */
+/*
+ * The idle thread has no address space: it keeps the one loaded, and the vCPU with it (see
+ * smp_quiesce).
+ */
 static struct aspace *space_of(struct thread *t)
 {
 	if (t == this_cpu()->idle)
@@ -273,7 +276,8 @@ static void schedule(struct run_queue *q)
 		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id))
 			enqueue(q, prev);
 		else if (prev->state == THREAD_RUNNABLE)
-			take_off(prev, least_loaded(prev)); /* goes there when it is off its stack */
+			/* goes there when it is off its stack */
+			take_off(prev, least_loaded(prev));
 	}
 	next = choose(q);
 	next->run_start = now;
@@ -319,10 +323,7 @@ void thread_block_prepare(void)
 	spin_unlock(&q->lock);
 }
 
-void thread_block_cancel(void)
-{
-	thread_current()->state = THREAD_RUNNABLE;
-}
+void thread_block_cancel(void) { thread_current()->state = THREAD_RUNNABLE; }
 
 static void block_timeout(struct timer *timer)
 {
@@ -376,10 +377,7 @@ static void wake(struct thread *t, bool interrupt)
 		make_runnable(t);
 }
 
-void thread_wake(struct thread *t)
-{
-	wake(t, false);
-}
+void thread_wake(struct thread *t) { wake(t, false); }
 
 void thread_wake_first(struct list *waiters)
 {
@@ -389,10 +387,7 @@ void thread_wake_first(struct list *waiters)
 		thread_wake(list_entry(n, struct thread, wait_link));
 }
 
-void thread_interrupt(struct thread *t)
-{
-	wake(t, true);
-}
+void thread_interrupt(struct thread *t) { wake(t, true); }
 
 void thread_end(struct thread *t)
 {
@@ -430,7 +425,10 @@ void sched_set_affinity(struct thread *t, u64 mask)
 		make_runnable(t);
 }
 
-/* Under the lock it is certain whether sched_start, by THREAD_START or for its end, comes before or after. */
+/*
+ * Under the lock it is certain whether sched_start, by THREAD_START or for its end, comes before or
+ * after.
+ */
 void thread_stop_here(void)
 {
 	struct thread *t = thread_current();

@@ -1,9 +1,9 @@
 #include "kernel/smp.h"
 
-#include "hv/ap_start.h"
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
+#include "hv/ap_start.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
@@ -14,8 +14,8 @@
 #include "kernel/vcpu.h"
 #include "mm/aspace.h"
 #include "mm/kmem.h"
-#include "mm/window.h"
 #include "mm/mm.h"
+#include "mm/window.h"
 
 #define AP_START_TIMEOUT_NS 1000000000ull /* an emulator on a busy host takes its time */
 
@@ -45,7 +45,10 @@ static void answer_flush(struct cpu *c)
 	__atomic_store_n(&c->flush_seq, seq, __ATOMIC_RELEASE);
 }
 
-/* What this CPU keeps loaded only in case it is needed again may belong to something that is to be freed. */
+/*
+ * What this CPU keeps loaded only in case it is needed again may belong to something that is to be
+ * freed.
+ */
 static void drop_lazy(struct cpu *c)
 {
 	if (c->vcpu && (c->current == c->idle || c->vcpu->obj.dead || c->vcpu->unload))
@@ -78,7 +81,8 @@ void smp_quiesce(void)
 		if (cpus[i]->up)
 			smp_ipi(i, IPI_QUIESCE);
 	for (u32 i = 0; i < cpu_count; i++)
-		while (cpus[i]->up && __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
+		while (cpus[i]->up &&
+		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
 			preempt_point();
 }
 
@@ -97,7 +101,8 @@ void up_tlb_flush(struct aspace *as, u64 cpu_mask)
 		if (cpu_mask >> i & 1)
 			smp_ipi(i, IPI_FLUSH);
 	for (u32 i = 0; i < cpu_count; i++)
-		while ((cpu_mask >> i & 1) && __atomic_load_n(&cpus[i]->flush_seq, __ATOMIC_ACQUIRE) < seq)
+		while ((cpu_mask >> i & 1) &&
+		       __atomic_load_n(&cpus[i]->flush_seq, __ATOMIC_ACQUIRE) < seq)
 			up_spin_wait();
 }
 
@@ -135,7 +140,8 @@ static const char *start_one(u32 id, u32 apic_id)
 	struct cpu *c = cpu_create(id, apic_id);
 
 	if (c && !window_cpu_init(c))
-		c->idle = thread_create_kernel(NULL); /* sched_init_cpu says that it is this CPU's */
+		/* sched_init_cpu says that it is this CPU's */
+		c->idle = thread_create_kernel(NULL);
 	if (!c || !c->idle)
 		return "no memory";
 	c->current = c->idle;
@@ -159,7 +165,8 @@ void smp_start(u32 max_cpus)
 			break;
 		why = start_one(cpu_count, acpi_facts.apic_id[i]);
 		if (why)
-			log_warn("smp: the CPU with APIC id %u is left out: %s", acpi_facts.apic_id[i], why);
+			log_warn("smp: the CPU with APIC id %u is left out: %s",
+				 acpi_facts.apic_id[i], why);
 		else
 			cpu_count++;
 	}

@@ -9,10 +9,13 @@ enum ipi {
 	IPI_QUIESCE = 4, /* answer the reaper's epoch */
 };
 
-void smp_ipi(u32 cpu, u32 bits);	/* enum ipi */
+void smp_ipi(u32 cpu, u32 bits); /* enum ipi */
 /* Starts the other CPUs and reports those that don't come up; in the start-up array. */
 void smp_start(u32 max_cpus);
-void smp_ipi_interrupt(void); /* VECTOR_IPI */
+void smp_ipi_interrupt(void);			       /* VECTOR_IPI */
 void ap_main(struct cpu *c) __attribute__((noreturn)); /* from the trampoline */
-/* Returns after every CPU has taken an interrupt: no lookup made before is still in use. Interrupts are enabled while waiting; no lock held. */
+/*
+ * Returns after every CPU has taken an interrupt: no lookup made before is still in use. Interrupts
+ * are enabled while waiting; no lock held.
+ */
 void smp_quiesce(void);

@@ -22,7 +22,8 @@ s64 syscall_dispatch(u32 nr, const struct sys_args *args)
 	if (unlikely(nr >= SYS_CALLS))
 		return -E_NOSYS;
 	if (sys_table[nr].type != OBJ_NONE)
-		r = handle_lookup((handle_t)args->a[0], sys_table[nr].type, sys_table[nr].rights, &obj);
+		r = handle_lookup((handle_t)args->a[0], sys_table[nr].type, sys_table[nr].rights,
+				  &obj);
 	if (likely(r == 0))
 		r = sys_table[nr].fn(obj, args);
 	if (unlikely(return_work_pending()))

@@ -29,10 +29,7 @@ void sysctl_init(void)
 	list_init(&system_object.reap);
 }
 
-void up_console_input(void)
-{
-	object_notify(&system_object, 1);
-}
+void up_console_input(void) { object_notify(&system_object, 1); }
 
 /* A structure that says its own size by n. */
 static int get_request(void *req, u64 size, u64 user, u64 n)
@@ -115,23 +112,20 @@ static s64 log_level(u64 user, u64 n)
 
 static void fill_virt(struct host_info *i)
 {
-	const char *why = "no back-end for this CPU";
-
 	if (hv_ops) {
 		str_copy(i->virt, hv_ops->name, sizeof(i->virt));
 		hv_ops->features(i->virt_features, sizeof(i->virt_features));
 		return;
 	}
 	str_copy(i->virt, "none", sizeof(i->virt));
-	svm_ops.probe(&cpu_facts, &why);
-	str_copy(i->virt_reason, why, sizeof(i->virt_reason));
+	str_copy(i->virt_reason, no_vms_why, sizeof(i->virt_reason));
 }
 
 /* The image, the frame table (8 bytes a frame), the heap, stacks and vCPU areas. */
 static u64 own_bytes(void)
 {
-	return bootinfo.kernel_bytes + frame_total() / PAGE_SIZE * 8 + frame_owner_bytes(FRAME_KERNEL) +
-	       frame_owner_bytes(FRAME_PRIVATE);
+	return bootinfo.kernel_bytes + frame_total() / PAGE_SIZE * 8 +
+	       frame_owner_bytes(FRAME_KERNEL) + frame_owner_bytes(FRAME_PRIVATE);
 }
 
 static s64 hostinfo(u64 user, u64 n)
@@ -168,10 +162,7 @@ static void say_flushed(const char *line)
 	uart_flush();
 }
 
-static s64 reboot(u64 user, u64 n)
-{
-	platform_reset(boot_options.reboot, say_flushed);
-}
+static s64 reboot(u64 user, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
 
 static s64 poweroff(u64 user, u64 n)
 {
@@ -189,17 +180,15 @@ static s64 debug_exit(u64 user, u64 n)
 {
 	u16 port = (u16)(n >> 32);
 
-	if (n >> 48 || !port || port != boot_options.exit_port) /* only the port that the user named at boot */
+	/* only the port that the user named at boot */
+	if (n >> 48 || !port || port != boot_options.exit_port)
 		return -E_INVAL;
 	uart_flush();
 	outl(port, (u32)n);
 	return -E_NODEV;
 }
 
-static s64 check_tables(u64 user, u64 n)
-{
-	return mm_check_tables();
-}
+static s64 check_tables(u64 user, u64 n) { return mm_check_tables(); }
 
 static s64 acpi_read(u64 user, u64 n)
 {
@@ -211,14 +200,16 @@ static s64 acpi_read(u64 user, u64 n)
 	if (r)
 		return r;
 	for (index = 0; index < acpi_facts.tables; index++)
-		if (!memcmp(acpi_facts.table[index].signature, req.signature, 4) && seen++ == req.index)
+		if (!memcmp(acpi_facts.table[index].signature, req.signature, 4) &&
+		    seen++ == req.index)
 			break;
 	if (index == acpi_facts.tables)
 		return -E_NOENT;
 	room = req.bytes;
 	req.bytes = acpi_facts.table[index].length;
 	while (done < MIN(room, req.bytes)) {
-		got = acpi_table_read(index, done, buf, MIN((u32)sizeof(buf), MIN(room, req.bytes) - done));
+		got = acpi_table_read(index, done, buf,
+				      MIN((u32)sizeof(buf), MIN(room, req.bytes) - done));
 		r = got ? ucopy_out(req.buf + done, buf, got) : -E_INVAL;
 		if (r || thread_must_leave())
 			return r ? r : -E_INTR;

@@ -77,7 +77,8 @@ static int prepare(struct thread *t, const struct thread_args *a)
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	if (a->msg_va) {
 		t->msg = kmem_pages_alloc(&d->quota, 0);
-		r = t->msg ? aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W) : -E_NOMEM;
+		r = t->msg ? aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W)
+			   : -E_NOMEM;
 	}
 	if (!r)
 		t->start = *a;
@@ -102,10 +103,7 @@ int thread_create(struct domain *d, const struct thread_args *a, struct thread *
 	return r;
 }
 
-bool thread_must_leave(void)
-{
-	return thread_must_end() || thread_current()->stop;
-}
+bool thread_must_leave(void) { return thread_must_end() || thread_current()->stop; }
 
 bool thread_must_end(void)
 {
@@ -129,12 +127,12 @@ static bool destroy_step(struct object *o)
 	return true;
 }
 
-static void revoke(struct object *o)
-{
-	thread_end(container_of(o, struct thread, obj));
-}
+static void revoke(struct object *o) { thread_end(container_of(o, struct thread, obj)); }
 
-/* A running thread holds a reference on itself: losing the last handle does not end it, revoking does. */
+/*
+ * A running thread holds a reference on itself: losing the last handle does not end it, revoking
+ * does.
+ */
 const struct object_ops thread_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
 s64 sys_thread_create(struct object *obj, const struct sys_args *args)
@@ -151,7 +149,8 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 		return r;
 	if (a.size != sizeof(a) || a.flags || a.entry >= USER_VA_MAX || a.stack >= USER_VA_MAX)
 		return -E_INVAL;
-	if (a.msg_va && (!IS_ALIGNED(a.msg_va, PAGE_SIZE) || a.msg_va < USER_VA_MIN || a.msg_va >= USER_VA_MAX))
+	if (a.msg_va &&
+	    (!IS_ALIGNED(a.msg_va, PAGE_SIZE) || a.msg_va < USER_VA_MIN || a.msg_va >= USER_VA_MAX))
 		return -E_INVAL;
 	r = thread_create(d, &a, &t);
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
@@ -188,9 +187,7 @@ s64 sys_thread_set(struct object *obj, const struct sys_args *args)
 			return -E_INVAL;
 		t->weight = (u32)value;
 		return 0;
-	case THREAD_AFFINITY:
-		return set_affinity(t, value);
-	default:
-		return -E_INVAL;
+	case THREAD_AFFINITY: return set_affinity(t, value);
+	default: return -E_INVAL;
 	}
 }

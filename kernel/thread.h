@@ -1,6 +1,6 @@
 /*
- * Threads and what a thread may do in the kernel: run, block, be woken, be preempted at marked points.
- * Interrupts are off in the kernel, except inside preempt_point and the idle loop.
+ * Threads and what a thread may do in the kernel: run, block, be woken, be preempted at marked
+ * points. Interrupts are off in the kernel, except inside preempt_point and the idle loop.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ enum thread_state {
 	THREAD_RUNNABLE, /* in a run queue, or running */
 	THREAD_BLOCKING, /* has announced that it will block; a wake-up makes it RUNNABLE again */
 	THREAD_BLOCKED,
-	THREAD_WAKING,	 /* taken off BLOCKED or STOPPED, on its way to a run queue */
+	THREAD_WAKING, /* taken off BLOCKED or STOPPED, on its way to a run queue */
 	THREAD_EXITED,
 };
 
@@ -31,32 +31,34 @@ struct trap_frame {
 /* [I] immutable, [r] under the run queue's lock, [a] atomic, [t] the thread's own */
 struct thread {
 	struct object obj;
-	struct domain *domain;	/* [I] kept by the quota that the thread is charged to */
+	struct domain *domain;	 /* [I] kept by the quota that the thread is charged to */
 	struct list domain_link; /* domain->lock */
-	u32 id;			/* [I] */
-	u32 state;		/* [a] enum thread_state */
-	u32 cpu;		/* [r] where it runs, ran last, or will run; changed under the old queue's lock */
-	u32 weight;		/* [r] 1..10000 */
-	u64 affinity;		/* [r] mask of CPUs */
-	u64 vruntime;		/* [r] weighted ns */
-	u64 run_start;		/* [t] clock when it was put on the CPU */
+	u32 id;			 /* [I] */
+	u32 state;		 /* [a] enum thread_state */
+	u32 cpu; /* [r] where it runs, ran last, or will run; changed under the old queue's lock */
+	u32 weight;		 /* [r] 1..10000 */
+	u64 affinity;		 /* [r] mask of CPUs */
+	u64 vruntime;		 /* [r] weighted ns */
+	u64 run_start;		 /* [t] clock when it was put on the CPU */
 	struct rb_node run_node; /* [r] */
-	bool queued;		/* [r] */
-	bool stop;		/* [a] thread_set STOP: stop at the next return to user */
-	u64 saved_rsp;		/* [t] kernel stack pointer while not running */
-	void *kstack;		/* [I] in the domain's private slot; NULL for the boot CPU's first */
-	u64 kstack_top;		/* [I] */
+	bool queued;		 /* [r] */
+	bool stop;		 /* [a] thread_set STOP: stop at the next return to user */
+	u64 saved_rsp;		 /* [t] kernel stack pointer while not running */
+	void *kstack;	/* [I] in the domain's private slot; NULL for the boot CPU's first */
+	u64 kstack_top; /* [I] */
 	struct thread_args start; /* [I] */
-	void (*kernel_fn)(void); /* [I] kernel thread */
-	struct msg_page *msg;	/* [I] the kernel's view of the message page */
+	void (*kernel_fn)(void);  /* [I] kernel thread */
+	struct msg_page *msg;	  /* [I] the kernel's view of the message page */
 	struct timer block_timer; /* [t] */
-	bool timed_out;		/* [a] */
-	struct vcpu *vcpu;	/* [t] vCPU that it is running, loaded or to be loaded again */
-	struct list wait_link;	/* under the lock of what it waits for */
-	struct channel *channel; /* under its lock: where a call of this thread is queued or served */
-	struct thread *peer;	/* under the channel's lock: the client served, or the server serving */
-	u64 ipc_words;		/* of the call made, or received: under the channel's lock */
-	s64 ipc_result;		/* under the channel's lock */
+	bool timed_out;		  /* [a] */
+	struct vcpu *vcpu;	  /* [t] vCPU that it is running, loaded or to be loaded again */
+	struct list wait_link;	  /* under the lock of what it waits for */
+	/* under its lock: where a call of this thread is queued or served */
+	struct channel *channel;
+	/* under the channel's lock: the client served, or the server serving */
+	struct thread *peer;
+	u64 ipc_words;	/* of the call made, or received: under the channel's lock */
+	s64 ipc_result; /* under the channel's lock */
 };
 
 #define KSTACK_PAGES 2
@@ -75,11 +77,15 @@ static inline struct thread *thread_current(void)
  *	thread_block_prepare();
  *	if (condition already true) { thread_block_cancel(); ... }
  *	else r = thread_block(deadline);
- * A thread_wake() after prepare makes thread_block return at once. Objects used afterwards need a reference.
+ * A thread_wake() after prepare makes thread_block return at once. Objects used afterwards need a
+ * reference.
  */
 void thread_block_prepare(void);
 void thread_block_cancel(void);
-/* deadline in ns since boot or DEADLINE_NEVER. 0 = woken; -E_TIMEOUT; -E_INTR: the thread is to end or stop. */
+/*
+ * deadline in ns since boot or DEADLINE_NEVER. 0 = woken; -E_TIMEOUT; -E_INTR: the thread is to end
+ * or stop.
+ */
 int thread_block(u64 deadline);
 void thread_wake(struct thread *t);
 /* The first of a list by wait_link, if any; it is taken off. Under the list's lock. */
@@ -91,13 +97,16 @@ bool thread_must_end(void);
 bool thread_must_leave(void);
 
 /*
- * A marked preemption point: pending interrupts are taken, another thread may run. No lock may be held,
- * objects used afterwards need a reference.
+ * A marked preemption point: pending interrupts are taken, another thread may run. No lock may be
+ * held, objects used afterwards need a reference.
  */
 void preempt_point(void);
 void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* entry.asm */
 
-/* In any domain (not only the current one). The thread is stopped. One reference for the caller. -E_NOMEM, -E_DEAD */
+/*
+ * In any domain (not only the current one). The thread is stopped. One reference for the caller.
+ * -E_NOMEM, -E_DEAD
+ */
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out) __must_check;
 /* A kernel thread, blocked until its first thread_wake. NULL: no memory. */
 struct thread *thread_create_kernel(void (*fn)(void));

@@ -7,19 +7,21 @@
 #include "hv/up.h"
 #include "hv/x86.h"
 
-#define TIMERS_PER_INTERRUPT 64 /* the rest fires at once again: the time in one interrupt is bounded */
+/* the rest fires at once again: the time in one interrupt is bounded */
+#define TIMERS_PER_INTERRUPT 64
 
 struct timer_base {
 	spinlock_t lock;
-	struct rb_tree tree;	/* under lock */
-	struct timer *running;	/* [a] whose fn is running */
+	struct rb_tree tree;   /* under lock */
+	struct timer *running; /* [a] whose fn is running */
 };
 
 static struct timer_base bases[MAX_CPUS];
 
 static bool earlier(const struct rb_node *a, const struct rb_node *b)
 {
-	return container_of(a, struct timer, node)->deadline < container_of(b, struct timer, node)->deadline;
+	return container_of(a, struct timer, node)->deadline <
+	       container_of(b, struct timer, node)->deadline;
 }
 
 /* Programs this CPU's local APIC for its first timer. */
@@ -70,7 +72,8 @@ void timer_cancel(struct timer *t)
 	/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
 	if (t->cpu != this_cpu()->id)
 		while (__atomic_load_n(&b->running, __ATOMIC_ACQUIRE) == t)
-			up_spin_wait(); /* fn may wait for a lock whose holder waits for a flush here */
+			/* fn may wait for a lock whose holder waits for a flush here */
+			up_spin_wait();
 }
 
 void up_timer_interrupt(void)

@@ -11,14 +11,20 @@
 #include "kernel/smp.h"
 #include "mm/mm.h"
 
+/* clang-format off */
 static const char *const exception_name[32] = {
-	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI", [EXC_BP] = "#BP breakpoint",
-	[EXC_OF] = "#OF overflow", [EXC_BR] = "#BR bound range", [EXC_UD] = "#UD invalid opcode",
-	[EXC_NM] = "#NM no FPU in ring 3", [EXC_DF] = "#DF double fault", [EXC_TS] = "#TS invalid TSS",
-	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack", [EXC_GP] = "#GP general protection",
-	[EXC_PF] = "#PF page fault", [EXC_MF] = "#MF x87", [EXC_AC] = "#AC alignment check",
-	[EXC_MC] = "#MC machine check", [EXC_XM] = "#XM SIMD", [EXC_CP] = "#CP control protection",
+	[EXC_DE] = "#DE divide error",        [EXC_DB] = "#DB debug",
+	[EXC_NMI] = "NMI",                    [EXC_BP] = "#BP breakpoint",
+	[EXC_OF] = "#OF overflow",            [EXC_BR] = "#BR bound range",
+	[EXC_UD] = "#UD invalid opcode",      [EXC_NM] = "#NM no FPU in ring 3",
+	[EXC_DF] = "#DF double fault",        [EXC_TS] = "#TS invalid TSS",
+	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack",
+	[EXC_GP] = "#GP general protection",  [EXC_PF] = "#PF page fault",
+	[EXC_MF] = "#MF x87",                 [EXC_AC] = "#AC alignment check",
+	[EXC_MC] = "#MC machine check",       [EXC_XM] = "#XM SIMD",
+	[EXC_CP] = "#CP control protection",
 };
+/* clang-format on */
 
 static const char *exception_text(u64 vector)
 {
@@ -29,10 +35,12 @@ static void user_exception(struct trap_frame *f, u64 cr2)
 {
 	struct domain *d = current_domain();
 
-	if (f->vector == EXC_PF && cr2 < USER_VA_MAX && aspace_fault(&d->aspace, cr2, (u32)f->error))
+	if (f->vector == EXC_PF && cr2 < USER_VA_MAX &&
+	    aspace_fault(&d->aspace, cr2, (u32)f->error))
 		return;
 	log_warn("domain: %s: thread %u ended by %s at rip %#lx, error %#lx, address %#lx", d->name,
-		 thread_current()->id, exception_text(f->vector), f->rip, f->error, f->vector == EXC_PF ? cr2 : 0);
+		 thread_current()->id, exception_text(f->vector), f->rip, f->error,
+		 f->vector == EXC_PF ? cr2 : 0);
 	domain_kill(d, DOMAIN_STATUS_FAULT);
 }
 
@@ -55,19 +63,11 @@ static bool kernel_fixup(struct trap_frame *f, u64 cr2)
 static void interrupt(struct trap_frame *f)
 {
 	switch (f->vector) {
-	case VECTOR_UART:
-		uart_interrupt();
-		break;
-	case VECTOR_TIMER:
-		up_timer_interrupt();
-		break;
-	case VECTOR_IPI:
-		smp_ipi_interrupt();
-		break;
-	case VECTOR_SPURIOUS:
-		return; /* has no bit in the ISR: no EOI */
-	default:
-		break; /* nobody asked for it */
+	case VECTOR_UART: uart_interrupt(); break;
+	case VECTOR_TIMER: up_timer_interrupt(); break;
+	case VECTOR_IPI: smp_ipi_interrupt(); break;
+	case VECTOR_SPURIOUS: return; /* has no bit in the ISR: no EOI */
+	default: break;		      /* nobody asked for it */
 	}
 	lapic_eoi();
 }
@@ -100,7 +100,8 @@ void trap_nmi_stack(struct trap_frame *f)
 		__asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
 		f->rflags &= ~(u64)RFLAGS_TF;
 		domain_kill(current_domain(), DOMAIN_STATUS_FAULT);
-		smp_ipi(this_cpu()->id, IPI_RESCHED); /* taken in ring 3, on the thread's stack: it ends there */
+		/* taken in ring 3, on the thread's stack: it ends there */
+		smp_ipi(this_cpu()->id, IPI_RESCHED);
 		return;
 	}
 	panic_trap(f, exception_text(f->vector));

@@ -32,12 +32,16 @@ void vcpu_drop(struct cpu *c)
 	__atomic_store_n(&v->cpu, -1, __ATOMIC_RELEASE);
 }
 
-/* Loaded on another CPU, by another thread's call or by its own before it moved: that CPU drops it when asked. */
+/*
+ * Loaded on another CPU, by another thread's call or by its own before it moved: that CPU drops it
+ * when asked.
+ */
 static void fetch(struct vcpu *v)
 {
 	s32 cpu;
 
-	while ((cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE)) >= 0 && (u32)cpu != this_cpu()->id) {
+	while ((cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE)) >= 0 &&
+	       (u32)cpu != this_cpu()->id) {
 		__atomic_store_n(&v->unload, true, __ATOMIC_SEQ_CST);
 		smp_ipi((u32)cpu, IPI_QUIESCE);
 		preempt_point();
@@ -61,8 +65,8 @@ void vcpu_load(struct vcpu *v)
 }
 
 /*
- * A vCPU that waits in HLT stays loaded while its CPU idles: the idle thread keeps the address space too.
- * Its thread then runs here again (thread->vcpu).
+ * A vCPU that waits in HLT stays loaded while its CPU idles: the idle thread keeps the address
+ * space too. Its thread then runs here again (thread->vcpu).
  */
 void vcpu_sched_out(struct thread *next)
 {
@@ -330,7 +334,8 @@ s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
 		__atomic_store_n(&v->runner, thread_current(), __ATOMIC_RELEASE);
 		if (v->pending_reply)
 			take_reply(v);
-		if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) || thread_must_leave()))
+		if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) ||
+			     thread_must_leave()))
 			r = interrupted(v);
 		else
 			r = run(v);
@@ -353,7 +358,8 @@ static void vcpu_revoke(struct object *o)
 {
 	struct vcpu *v = vcpu_of(o), *self = v;
 
-	__atomic_compare_exchange_n(&v->vm->vcpu[v->index], &self, NULL, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	__atomic_compare_exchange_n(&v->vm->vcpu[v->index], &self, NULL, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
 	vcpu_kick(v, KICK_STOP);
 }
 
@@ -413,8 +419,8 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 
 	if (vm->owner != current_domain())
 		return -E_RIGHTS;
-	if (index >= VM_MAX_VCPUS || !IS_ALIGNED(args->a[2], PAGE_SIZE) || args->a[2] < USER_VA_MIN ||
-	    args->a[2] >= USER_VA_MAX)
+	if (index >= VM_MAX_VCPUS || !IS_ALIGNED(args->a[2], PAGE_SIZE) ||
+	    args->a[2] < USER_VA_MIN || args->a[2] >= USER_VA_MAX)
 		return -E_INVAL;
 	if (vm->vcpu[index])
 		return -E_EXIST;
@@ -427,10 +433,11 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->index = (u32)index;
 	v->cpu = -1;
 	v->tsc_offset = -vm->tsc_base;
-	v->misc_enable = 1;	   /* fast strings */
+	v->misc_enable = 1;	  /* fast strings */
 	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
 	r = vcpu_init(v, args->a[2]);
-	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST,
+					       __ATOMIC_SEQ_CST))
 		r = -E_EXIST;
 	if (r) {
 		object_put(&v->obj);

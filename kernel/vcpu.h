@@ -6,8 +6,8 @@
 #include "kernel/object.h"
 
 /*
- * The scheduler is about to run `next` here: unloads this CPU's vCPU unless next runs that vCPU or is the
- * idle thread. The old thread's address space is still loaded.
+ * The scheduler is about to run `next` here: unloads this CPU's vCPU unless next runs that vCPU or
+ * is the idle thread. The old thread's address space is still loaded.
  */
 void vcpu_sched_out(struct thread *next);
 

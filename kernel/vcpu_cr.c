@@ -9,7 +9,10 @@
 #define DR_ALL 0xffffffffull
 #define DR7_GD (1ull << 13)
 
-static bool code_64(const struct hv_mode *m) { return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L); }
+static bool code_64(const struct hv_mode *m)
+{
+	return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L);
+}
 
 /* ---- EFER ---- */
 
@@ -43,8 +46,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 		if (!cr0_check(m, &value))
 			return false;
 		break;
-	case 3:
-		break;
+	case 3: break;
 	case 4:
 		if (!cr4_check(m, value))
 			return false;
@@ -55,8 +57,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 		v->cr8 = value;
 		vlapic_cr8_sync(v);
 		return true;
-	default:
-		return false;
+	default: return false;
 	}
 	hv_ops->set_cr(v, cr, value);
 	return true;
@@ -94,21 +95,14 @@ static bool decode_cr(struct vcpu *v, struct cr_access *a)
 		return false;
 	a->length = insn.length;
 	switch (insn.kind) {
-	case INSN_CR_WRITE:
-		a->op = CR_OP_WRITE;
-		break;
-	case INSN_CR_READ:
-		a->op = CR_OP_READ;
-		break;
-	case INSN_CLTS:
-		a->op = CR_OP_CLTS;
-		return true;
+	case INSN_CR_WRITE: a->op = CR_OP_WRITE; break;
+	case INSN_CR_READ: a->op = CR_OP_READ; break;
+	case INSN_CLTS: a->op = CR_OP_CLTS; return true;
 	case INSN_LMSW:
 		a->op = CR_OP_LMSW;
 		a->lmsw = (u16)v->priv->regs.gpr[insn.rm & 15];
 		return !insn.has_mem || guest_read_operand(v, &insn, &a->lmsw, sizeof(a->lmsw));
-	default:
-		return false;
+	default: return false;
 	}
 	a->cr = insn.reg;
 	a->gpr = insn.rm & 15;
@@ -124,21 +118,17 @@ enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length)
 
 	if (!decode_cr(v, &a)) {
 		if (vm_log_once(v->vm, 0xf0000000))
-			log_info("vm %u: control register access at rip %#lx was not decoded", v->vm->id,
-				 v->priv->regs.rip);
+			log_info("vm %u: control register access at rip %#lx was not decoded",
+				 v->vm->id, v->priv->regs.rip);
 		return vcpu_fault(v, EXC_UD);
 	}
 	hv_ops->read_mode(v, &m);
 	switch (a.op) {
-	case CR_OP_WRITE:
-		ok = write_cr(v, &m, a.cr, gpr[a.gpr]);
-		break;
+	case CR_OP_WRITE: ok = write_cr(v, &m, a.cr, gpr[a.gpr]); break;
 	case CR_OP_READ:
 		gpr[a.gpr] = code_64(&m) ? read_cr(v, &m, a.cr) : (u32)read_cr(v, &m, a.cr);
 		break;
-	case CR_OP_CLTS:
-		hv_ops->set_cr(v, 0, m.cr0 & ~(u64)CR0_TS);
-		break;
+	case CR_OP_CLTS: hv_ops->set_cr(v, 0, m.cr0 & ~(u64)CR0_TS); break;
 	default: /* LMSW: PE can be set, never cleared */
 		ok = write_cr(v, &m, 0, (m.cr0 & ~0xeull) | (a.lmsw & 0xf));
 		break;

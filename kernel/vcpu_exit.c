@@ -19,7 +19,8 @@ enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 {
 	bool error = vector == EXC_GP || vector == EXC_SS || vector == EXC_NP || vector == EXC_TS;
 
-	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
+	hv_ops->inject(
+		v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
 	return STEP_CONTINUE;
 }
 
@@ -71,7 +72,8 @@ static __attribute__((noinline)) void answer_cpuid(struct vcpu *v, u64 *gpr)
 static enum vcpu_step exit_cpuid(struct vcpu *v, u32 length)
 {
 	u64 *gpr = v->priv->regs.gpr;
-	const struct cpuid_row *row = cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
+	const struct cpuid_row *row =
+		cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
 
 	if (likely(row && !row->dynamic))
 		set_cpuid(gpr, &row->r);
@@ -158,11 +160,13 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 	if (decoded && i.kind == INSN_LOAD) {
 		gpr[i.reg & 15] = vlapic_mmio_read(v, offset);
 	} else if (decoded && (i.kind == INSN_STORE || i.kind == INSN_STORE_IMM)) {
-		vlapic_mmio_write(v, offset, i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
+		vlapic_mmio_write(v, offset,
+				  i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
 	} else {
 		if (vm_log_once(v->vm, LOG_KEY_APIC))
-			log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",
-				 v->vm->id, v->priv->regs.rip);
+			log_info(
+				"vm %u: instruction at rip %#lx is not supported on the local APIC's page",
+				v->vm->id, v->priv->regs.rip);
 		return vcpu_fault(v, EXC_UD);
 	}
 	vcpu_skip(v, i.length);
@@ -208,7 +212,8 @@ static enum vcpu_step exit_io(struct vcpu *v, u32 length)
 
 static bool on_apic_page(const struct vcpu *v, u64 a)
 {
-	return vlapic_enabled(v) && !vlapic_x2apic(v) && ((v->apic_base ^ a) & 0x000ffffffffff000ull) == 0;
+	return vlapic_enabled(v) && !vlapic_x2apic(v) &&
+	       ((v->apic_base ^ a) & 0x000ffffffffff000ull) == 0;
 }
 
 static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
@@ -219,14 +224,11 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 	if (on_apic_page(v, a) && !x->npf.fetch && !x->npf.table_walk)
 		return apic_access(v, a & (PAGE_SIZE - 1));
 	switch (vm_slot_fault(v->vm, x->npf.gpa, x->npf.write)) {
-	case VM_FAULT_MAPPED:
-		v->stat[STAT_PAGE_POPULATE]++;
-		return STEP_CONTINUE;
+	case VM_FAULT_MAPPED: v->stat[STAT_PAGE_POPULATE]++; return STEP_CONTINUE;
 	case VM_FAULT_NOMEM:
-		return internal(v, RUN_INTERNAL_MEMORY, "no memory for a guest page or a nested table");
-	default:
-		v->stat[STAT_MMIO]++;
-		return emulate(v, a, x->npf.write, false, x->npf.fetch);
+		return internal(v, RUN_INTERNAL_MEMORY,
+				"no memory for a guest page or a nested table");
+	default: v->stat[STAT_MMIO]++; return emulate(v, a, x->npf.write, false, x->npf.fetch);
 	}
 }
 
@@ -240,19 +242,22 @@ static enum vcpu_step exit_exception(struct vcpu *v, u32 length)
 	const struct hv_exit *x = &v->exit;
 	u32 event = HV_EVENT_VALID | HV_EVENT_EXCEPTION | x->exception.vector;
 
-	hv_ops->inject(v, event | (x->exception.has_error ? HV_EVENT_ERROR : 0), x->exception.error);
+	hv_ops->inject(v, event | (x->exception.has_error ? HV_EVENT_ERROR : 0),
+		       x->exception.error);
 	return STEP_CONTINUE;
 }
 
 static enum vcpu_step exit_window(struct vcpu *v, u32 length)
 {
-	hv_ops->want_window(v, v->exit.reason == HV_EXIT_NMI_WINDOW ? HV_EVENT_NMI : HV_EVENT_IRQ, false);
+	hv_ops->want_window(v, v->exit.reason == HV_EXIT_NMI_WINDOW ? HV_EVENT_NMI : HV_EVENT_IRQ,
+			    false);
 	return STEP_CONTINUE;
 }
 
 static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 {
-	log_notice("vm %u: vCPU %u: triple fault at rip %#lx", v->vm->id, v->index, v->priv->regs.rip);
+	log_notice("vm %u: vCPU %u: triple fault at rip %#lx", v->vm->id, v->index,
+		   v->priv->regs.rip);
 	v->run->exit = RUN_EXIT_SHUTDOWN;
 	return STEP_USER;
 }
@@ -266,7 +271,8 @@ static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
 {
 	const char *bad = hv_ops->audit(v);
 
-	log_error("vm %u: entry refused: %s", v->vm->id, bad ? bad : "the audit finds nothing wrong");
+	log_error("vm %u: entry refused: %s", v->vm->id,
+		  bad ? bad : "the audit finds nothing wrong");
 	return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
 }
 
@@ -274,8 +280,9 @@ static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 
-	log_error("vm %u: exit of kind %u, vendor's code %#lx, info %#lx %#lx", v->vm->id, x->reason,
-		  x->reason == HV_EXIT_UNKNOWN ? x->unknown.raw : 0, x->unknown.info1, x->unknown.info2);
+	log_error("vm %u: exit of kind %u, vendor's code %#lx, info %#lx %#lx", v->vm->id,
+		  x->reason, x->reason == HV_EXIT_UNKNOWN ? x->unknown.raw : 0, x->unknown.info1,
+		  x->unknown.info2);
 	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
 }
 

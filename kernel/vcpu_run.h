@@ -1,4 +1,6 @@
-/* Between the files of the run loop: loading, exits, faults. Interrupts off, own vCPU, loaded here. */
+/*
+ * Between the files of the run loop: loading, exits, faults. Interrupts off, own vCPU, loaded here.
+ */
 #pragma once
 
 #include "hv/vcpu.h"
@@ -15,18 +17,24 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
-/* Steps over an instruction that was carried out; raises the single-step trap that is due behind it. STEP_CONTINUE. */
+/*
+ * Steps over an instruction that was carried out; raises the single-step trap that is due behind
+ * it. STEP_CONTINUE.
+ */
 enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
 /*
- * Length of the instruction that caused the exit: the CPU's word, else it is read through the guest's page
- * tables (kernel/guest_walk.c). 0: it can't be read now, run it again.
+ * Length of the instruction that caused the exit: the CPU's word, else it is read through the
+ * guest's page tables (kernel/guest_walk.c). 0: it can't be read now, run it again.
  */
 u32 vcpu_insn_length(struct vcpu *v);
 
 /* All state to the log, as notice lines. */
 void vcpu_dump(struct vcpu *v);
 
-/* Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's address space is active. */
+/*
+ * Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's
+ * address space is active.
+ */
 void vcpu_load(struct vcpu *v);
 
 /*

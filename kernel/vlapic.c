@@ -11,26 +11,35 @@
 
 enum { R = 1, W = 2 };
 
-/* What x2APIC mode lets software read and write; the rest is #GP. SDM 3, "x2APIC Register Address Space". */
+/*
+ * What x2APIC mode lets software read and write; the rest is #GP. SDM 3, "x2APIC Register Address
+ * Space".
+ */
+/* clang-format off */
 static const u8 x2apic_access[REGS] = {
-	[REG(APIC_ID)] = R,	     [REG(APIC_VERSION)] = R,	    [REG(APIC_TPR)] = R | W,
-	[REG(APIC_PPR)] = R,	     [REG(APIC_EOI)] = W,	    [REG(APIC_LDR)] = R,
-	[REG(APIC_SVR)] = R | W,     [REG(APIC_ISR) ... REG(APIC_ESR) - 1] = R,
-	[REG(APIC_ESR)] = R | W,     [REG(APIC_ICR)] = R | W,	    [REG(APIC_LVT_TIMER)] = R | W,
-	[REG(APIC_LVT_THERMAL)] = R | W, [REG(APIC_LVT_PMC)] = R | W, [REG(APIC_LVT_LINT0)] = R | W,
-	[REG(APIC_LVT_LINT1)] = R | W, [REG(APIC_LVT_ERROR)] = R | W, [REG(APIC_TIMER_INIT)] = R | W,
-	[REG(APIC_TIMER_CURRENT)] = R, [REG(APIC_TIMER_DIVIDE)] = R | W, [REG(APIC_SELF_IPI)] = W,
+	[REG(APIC_ID)] = R,      [REG(APIC_LVT_TIMER)] = R | W,   [REG(APIC_ESR)] = R | W,
+	[REG(APIC_VERSION)] = R, [REG(APIC_LVT_THERMAL)] = R | W, [REG(APIC_ICR)] = R | W,
+	[REG(APIC_TPR)] = R | W, [REG(APIC_LVT_PMC)] = R | W,     [REG(APIC_SELF_IPI)] = W,
+	[REG(APIC_PPR)] = R,     [REG(APIC_LVT_LINT0)] = R | W,   [REG(APIC_TIMER_INIT)] = R | W,
+	[REG(APIC_EOI)] = W,     [REG(APIC_LVT_LINT1)] = R | W,   [REG(APIC_TIMER_CURRENT)] = R,
+	[REG(APIC_LDR)] = R,     [REG(APIC_LVT_ERROR)] = R | W,   [REG(APIC_TIMER_DIVIDE)] = R | W,
+	[REG(APIC_SVR)] = R | W, [REG(APIC_ISR) ... REG(APIC_ESR) - 1] = R,
 };
+/* clang-format on */
 
 /* Writable bits; others are reserved: #GP in x2APIC mode, dropped in xAPIC mode. */
+/* clang-format off */
 static const u32 write_mask[REGS] = {
-	[REG(APIC_TPR)] = 0xff,		 [REG(APIC_LDR)] = 0xff000000,	 [REG(APIC_DFR)] = 0xf0000000,
-	[REG(APIC_SVR)] = 0x3ff,	 [REG(APIC_ICR)] = 0xccfff,	 [REG(APIC_ICR_HIGH)] = 0xff000000,
-	[REG(APIC_LVT_TIMER)] = 0x300ff, [REG(APIC_LVT_THERMAL)] = 0x107ff,
-	[REG(APIC_LVT_PMC)] = 0x107ff,	 [REG(APIC_LVT_LINT0)] = 0x1a7ff,
-	[REG(APIC_LVT_LINT1)] = 0x1a7ff, [REG(APIC_LVT_ERROR)] = 0x100ff,
-	[REG(APIC_TIMER_INIT)] = ~0u,	 [REG(APIC_TIMER_DIVIDE)] = 0xb, [REG(APIC_SELF_IPI)] = 0xff,
+	[REG(APIC_TPR)] = 0xff,            [REG(APIC_LVT_TIMER)] = 0x300ff,
+	[REG(APIC_LDR)] = 0xff000000,      [REG(APIC_LVT_THERMAL)] = 0x107ff,
+	[REG(APIC_DFR)] = 0xf0000000,      [REG(APIC_LVT_PMC)] = 0x107ff,
+	[REG(APIC_SVR)] = 0x3ff,           [REG(APIC_LVT_LINT0)] = 0x1a7ff,
+	[REG(APIC_ICR)] = 0xccfff,         [REG(APIC_LVT_LINT1)] = 0x1a7ff,
+	[REG(APIC_ICR_HIGH)] = 0xff000000, [REG(APIC_LVT_ERROR)] = 0x100ff,
+	[REG(APIC_TIMER_INIT)] = ~0u,      [REG(APIC_TIMER_DIVIDE)] = 0xb,
+	[REG(APIC_SELF_IPI)] = 0xff,
 };
+/* clang-format on */
 
 /* ---- Vectors and priorities ---- */
 
@@ -118,7 +127,8 @@ bool vlapic_extint_pending(const struct vcpu *v)
 
 	if (!__atomic_load_n(&v->lapic.extint, __ATOMIC_RELAXED))
 		return false;
-	return !vlapic_enabled(v) || (!(lint0 & APIC_LVT_MASKED) && (lint0 >> 8 & 7) == APIC_DM_EXTINT);
+	return !vlapic_enabled(v) ||
+	       (!(lint0 & APIC_LVT_MASKED) && (lint0 >> 8 & 7) == APIC_DM_EXTINT);
 }
 
 static void eoi(struct vcpu *v)
@@ -202,8 +212,8 @@ static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 		value |= APIC_LVT_MASKED;
 	__atomic_store_n(vlapic_reg(v, lvt), value, __ATOMIC_RELAXED);
 	v->lapic.update = true;
-	if (lvt != APIC_LVT_LINT0 && lvt != APIC_LVT_LINT1 && !(value & APIC_LVT_MASKED) && (value & 0xff) < 16 &&
-	    (value >> 8 & 7) == APIC_DM_FIXED)
+	if (lvt != APIC_LVT_LINT0 && lvt != APIC_LVT_LINT1 && !(value & APIC_LVT_MASKED) &&
+	    (value & 0xff) < 16 && (value >> 8 & 7) == APIC_DM_FIXED)
 		vlapic_error(v, ESR_RECEIVE_ILLEGAL);
 }
 
@@ -213,30 +223,14 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 	struct vlapic *l = &v->lapic;
 
 	switch (REG(offset)) {
-	case REG(APIC_LVT_TIMER) ... REG(APIC_LVT_ERROR):
-		lvt_write(v, offset, value);
-		return;
-	case REG(APIC_EOI):
-		eoi(v);
-		return;
-	case REG(APIC_ICR):
-		vlapic_icr_write(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
-		return;
-	case REG(APIC_SELF_IPI):
-		vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0);
-		return;
-	case REG(APIC_TIMER_INIT):
-		vlapic_timer_write_init(v, value);
-		return;
-	case REG(APIC_TIMER_DIVIDE):
-		vlapic_timer_write_divide(v, value);
-		return;
-	case REG(APIC_TPR):
-		v->cr8 = value >> 4;
-		break;
-	case REG(APIC_DFR):
-		value |= DFR_FIXED;
-		break;
+	case REG(APIC_LVT_TIMER)... REG(APIC_LVT_ERROR): lvt_write(v, offset, value); return;
+	case REG(APIC_EOI): eoi(v); return;
+	case REG(APIC_ICR): vlapic_icr_write(v, value, *vlapic_reg(v, APIC_ICR_HIGH)); return;
+	case REG(APIC_SELF_IPI): vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0); return;
+	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
+	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;
+	case REG(APIC_TPR): v->cr8 = value >> 4; break;
+	case REG(APIC_DFR): value |= DFR_FIXED; break;
 	case REG(APIC_ESR):
 		value = l->esr_pending;
 		l->esr_pending = 0;
@@ -296,8 +290,8 @@ bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 static bool xapic_known(u32 reg)
 {
 	return reg < REG(APIC_SELF_IPI) &&
-	       (x2apic_access[reg] || reg == REG(APIC_APR) || reg == REG(APIC_RRD) || reg == REG(APIC_DFR) ||
-		reg == REG(APIC_ICR_HIGH));
+	       (x2apic_access[reg] || reg == REG(APIC_APR) || reg == REG(APIC_RRD) ||
+		reg == REG(APIC_DFR) || reg == REG(APIC_ICR_HIGH));
 }
 
 u32 vlapic_mmio_read(struct vcpu *v, u32 offset)
@@ -326,16 +320,20 @@ static bool base_valid(u64 base)
 {
 	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
 
-	return !(base & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP)) && !(base >> cpu_facts.phys_bits) &&
-	       (base & modes) != APIC_BASE_X2APIC;
+	return !(base & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP)) &&
+	       !(base >> cpu_facts.phys_bits) && (base & modes) != APIC_BASE_X2APIC;
 }
 
 bool vlapic_base_write(struct vcpu *v, u64 value)
 {
-	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC, old = v->apic_base & modes, new = value & modes;
+	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+	u64 old = v->apic_base & modes, new = value &modes;
 
-	/* SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled. */
-	if (!base_valid(value) || (new == modes && !old) || (old == modes && new == APIC_BASE_ENABLE))
+	/*
+	 * SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled.
+	 */
+	if (!base_valid(value) || (new == modes && !old) ||
+	    (old == modes && new == APIC_BASE_ENABLE))
 		return false;
 	v->apic_base = (value & ~APIC_BASE_BSP) | (v->apic_base & APIC_BASE_BSP);
 	if (old && !new)
@@ -351,7 +349,8 @@ void vlapic_reset(struct vcpu *v, bool init)
 	struct vlapic *l = &v->lapic;
 
 	if (!init)
-		v->apic_base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
+		v->apic_base =
+			APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
 	vlapic_timer_stop(v);
 	for (u32 w = 0; w < 4; w++) {
 		__atomic_store_n(&l->pir[w], 0, __ATOMIC_RELAXED);
@@ -363,7 +362,10 @@ void vlapic_reset(struct vcpu *v, bool init)
 	*vlapic_reg(v, APIC_DFR) = ~0u;
 	*vlapic_reg(v, APIC_SVR) = 0xff;
 	mask_lvt(v);
-	/* Firmware leaves the PIC wired through LINT0 of the boot CPU; guests are started without firmware. */
+	/*
+	 * Firmware leaves the PIC wired through LINT0 of the boot CPU; guests are started without
+	 * firmware.
+	 */
 	if (v->index == 0)
 		*vlapic_reg(v, APIC_LVT_LINT0) = APIC_DM_EXTINT << 8;
 	v->cr8 = 0;
@@ -383,13 +385,11 @@ void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
 static void map_from_regs(u64 map[4], const struct vcpu_state *s, u32 offset)
 {
 	for (u32 w = 0; w < 4; w++)
-		map[w] = s->apic.reg[REG(offset) + w * 2] | (u64)s->apic.reg[REG(offset) + w * 2 + 1] << 32;
+		map[w] = s->apic.reg[REG(offset) + w * 2] |
+			 (u64)s->apic.reg[REG(offset) + w * 2 + 1] << 32;
 }
 
-bool vlapic_state_valid(const struct vcpu_state *s)
-{
-	return base_valid(s->apic.base);
-}
+bool vlapic_state_valid(const struct vcpu_state *s) { return base_valid(s->apic.base); }
 
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 {

@@ -1,7 +1,7 @@
 /*
- * The local APIC of a vCPU: registers, priorities, routing of interrupt messages, timer. Intel SDM 3,
- * "Advanced Programmable Interrupt Controller". Interrupts off; "own": by the vCPU's runner, or while the
- * vCPU is marked busy.
+ * The local APIC of a vCPU: registers, priorities, routing of interrupt messages, timer. Intel SDM
+ * 3, "Advanced Programmable Interrupt Controller". Interrupts off; "own": by the vCPU's runner, or
+ * while the vCPU is marked busy.
  */
 #pragma once
 
@@ -12,7 +12,10 @@
 /* A periodic timer that is faster would only keep the host busy. */
 #define VLAPIC_TIMER_FLOOR_NS 200000ull
 
-static inline u32 *vlapic_reg(struct vcpu *v, enum apic_reg offset) { return &v->lapic.reg[VLAPIC_REG(offset)]; }
+static inline u32 *vlapic_reg(struct vcpu *v, enum apic_reg offset)
+{
+	return &v->lapic.reg[VLAPIC_REG(offset)];
+}
 
 static inline void vlapic_set_bit(u64 map[4], u8 n, bool on)
 {
@@ -28,7 +31,10 @@ void vlapic_reset(struct vcpu *v, bool init);
 /* x2APIC MSR (0x800..0x8ff): false = #GP. own. A level-triggered EOI is left in lapic.eoi_exit. */
 bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value);
-/* 32-bit access to the xAPIC page at an offset; reserved registers read 0 and raise the ESR bit. own. */
+/*
+ * 32-bit access to the xAPIC page at an offset; reserved registers read 0 and raise the ESR bit.
+ * own.
+ */
 u32 vlapic_mmio_read(struct vcpu *v, u32 offset);
 void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value);
 /* IA32_APIC_BASE: false = #GP. own. */
@@ -63,9 +69,14 @@ struct vlapic_msg {
 	u8 vector;
 	u8 mode; /* enum apic_delivery */
 	bool logical, level, assert;
-	bool broadcast; /* dest names everyone */
+	bool broadcast;	     /* dest names everyone */
 	struct vcpu *source; /* of an IPI: posted directly to itself; NULL = a device */
-	enum vlapic_shorthand { VLAPIC_NO_SHORTHAND, VLAPIC_SELF, VLAPIC_ALL, VLAPIC_OTHERS } shorthand;
+	enum vlapic_shorthand {
+		VLAPIC_NO_SHORTHAND,
+		VLAPIC_SELF,
+		VLAPIC_ALL,
+		VLAPIC_OTHERS
+	} shorthand;
 };
 /* Number of vCPUs that accepted it. */
 u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m);

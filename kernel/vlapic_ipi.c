@@ -58,14 +58,11 @@ static bool accept(struct vcpu *v, const struct vlapic_msg *m)
 			return false;
 		vlapic_nmi(v);
 		return true;
-	case APIC_DM_INIT:
-		return signal(v, &v->lapic.init, 1, KICK_RESET);
+	case APIC_DM_INIT: return signal(v, &v->lapic.init, 1, KICK_RESET);
 	case APIC_DM_STARTUP:
 		return signal(v, &v->lapic.sipi_vector, 0x100u | m->vector, KICK_RESET);
-	case APIC_DM_EXTINT:
-		return signal(v, &v->lapic.extint, 1, KICK_IRQ);
-	default:
-		return false; /* SMI: there is no SMM */
+	case APIC_DM_EXTINT: return signal(v, &v->lapic.extint, 1, KICK_IRQ);
+	default: return false; /* SMI: there is no SMM */
 	}
 }
 
@@ -80,7 +77,8 @@ u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m)
 	if (m->shorthand == VLAPIC_SELF)
 		return accept(m->source, m);
 	if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
-		v = m->dest < VM_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE) : NULL;
+		v = m->dest < VM_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE)
+					   : NULL;
 		return v && accept(v, m);
 	}
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {

@@ -1,4 +1,7 @@
-/* The local APIC timer: a 1 GHz bus clock behind the divider, so that one count is 1, 2, 4 ... 128 ns. */
+/*
+ * The local APIC timer: a 1 GHz bus clock behind the divider, so that one count is 1, 2, 4 ... 128
+ * ns.
+ */
 #include "arch/apic.h"
 #include "hv/up.h"
 #include "kernel/timer.h"
@@ -22,8 +25,8 @@ static bool periodic(const struct vlapic *l)
 }
 
 /*
- * The next multiple of the period after now: what was missed while the host was busy is not made up for,
- * and a period below the floor is stretched, so that no guest makes a storm.
+ * The next multiple of the period after now: what was missed while the host was busy is not made up
+ * for, and a period below the floor is stretched, so that no guest makes a storm.
  */
 static void next_period(struct vlapic *l, u64 now)
 {

@@ -15,5 +15,7 @@ enum vm_fault {
 /* A nested page fault: fills in the page from the slot, the largest that fits. */
 enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write);
 
-/* Drops every slot, when the VM was revoked: none is added any more, and no vCPU enters the guest. */
+/*
+ * Drops every slot, when the VM was revoked: none is added any more, and no vCPU enters the guest.
+ */
 void vm_slots_drop(struct vm *vm);

@@ -1,6 +1,6 @@
 /*
- * Slots: ranges of memory objects in a VM's guest-physical space, filled into the nested page table on
- * first touch. Locks: vm->slot_lock, then mem->lock.
+ * Slots: ranges of memory objects in a VM's guest-physical space, filled into the nested page table
+ * on first touch. Locks: vm->slot_lock, then mem->lock.
  */
 #include "hv/up.h"
 #include "hv/vendor.h"
@@ -63,9 +63,11 @@ static enum vm_fault map_page(struct vm *vm, const struct mapping *s, u64 a, u32
 		int r;
 
 		/* Level 1 holds 4 KiB pages, level 2 2 MiB, level 3 1 GiB. */
-		if (vm->npt.fmt->max_leaf < ARRAY_SIZE(sizes) - i || !page_fits(s, a, size, run_offset, run_bytes))
+		if (vm->npt.fmt->max_leaf < ARRAY_SIZE(sizes) - i ||
+		    !page_fits(s, a, size, run_offset, run_bytes))
 			continue;
-		r = pt_map(&vm->npt, first, hpa_add(run, first - s->va + s->offset - run_offset), size, prot);
+		r = pt_map(&vm->npt, first, hpa_add(run, first - s->va + s->offset - run_offset),
+			   size, prot);
 		if (!r)
 			return VM_FAULT_MAPPED;
 		if (r == -E_NOMEM)
@@ -100,7 +102,9 @@ static void wait_flushed(struct vcpu *v, u64 epoch)
 		return;
 	if (cpu >= 0 && (u32)cpu != this_cpu()->id)
 		smp_ipi((u32)cpu, IPI_RESCHED);
-	/* A guest leaves on the physical interrupt, whatever locks are held: this wait is bounded. */
+	/*
+	 * A guest leaves on the physical interrupt, whatever locks are held: this wait is bounded.
+	 */
 	while (__atomic_load_n(&v->in_guest, __ATOMIC_ACQUIRE) &&
 	       __atomic_load_n(&v->npt_seen, __ATOMIC_ACQUIRE) < epoch)
 		cpu_relax();
@@ -119,7 +123,10 @@ static void npt_flush(struct vm *vm)
 	}
 }
 
-/* Takes the slot out of the VM and of the object's list; the reference is the caller's now. slot_lock is held. */
+/*
+ * Takes the slot out of the VM and of the object's list; the reference is the caller's now.
+ * slot_lock is held.
+ */
 static struct mem *detach(struct mapping *s)
 {
 	struct mem *m = s->mem;
@@ -202,16 +209,24 @@ static s64 replace(struct vm *vm, u32 index, const struct vm_slot *n, struct mem
 		r = -E_NOENT;
 	if (!r) {
 		vm->slot_busy = true;
-		/* No other removal by a call, and no new slot, comes between; a revocation of the object may. */
+		/*
+		 * No other removal by a call, and no new slot, comes between; a revocation of the
+		 * object may.
+		 */
 		while (s->mem) {
 			remove_step(vm, s);
 			preempt_point();
 			spin_lock(&vm->slot_lock);
 		}
 		if (m) { /* a revocation that comes later finds the entry */
-			*s = (struct mapping){.vm = vm, .mem = m, .va = n->gpa, .bytes = n->bytes, .offset = n->offset};
+			*s = (struct mapping){.vm = vm,
+					      .mem = m,
+					      .va = n->gpa,
+					      .bytes = n->bytes,
+					      .offset = n->offset};
 			s->prot = PROT_R | PROT_X | (n->flags & VM_SLOT_READONLY ? 0 : PROT_W);
-			r = __atomic_load_n(&vm->obj.dead, __ATOMIC_SEQ_CST) ? -E_DEAD : mem_attach(m, s);
+			r = __atomic_load_n(&vm->obj.dead, __ATOMIC_SEQ_CST) ? -E_DEAD
+									     : mem_attach(m, s);
 			s->mem = r ? NULL : m;
 		}
 		vm->slot_busy = false;
@@ -233,7 +248,8 @@ s64 sys_vm_slot_set(struct object *obj, const struct sys_args *args)
 	r = ucopy_in(&n, args->a[2], sizeof(n));
 	if (r)
 		return r;
-	if (args->a[1] >= VM_SLOTS || n.size != sizeof(n) || (n.flags & ~(u32)VM_SLOT_READONLY) || n.reserved)
+	if (args->a[1] >= VM_SLOTS || n.size != sizeof(n) || (n.flags & ~(u32)VM_SLOT_READONLY) ||
+	    n.reserved)
 		return -E_INVAL;
 	if (n.bytes) {
 		u32 rights = R_READ | (n.flags & VM_SLOT_READONLY ? 0 : R_WRITE);

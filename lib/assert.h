@@ -3,7 +3,9 @@
 
 #include "lib/types.h"
 
-/* Reports the broken invariant and stops: the kernel panics, a program exits, a host test aborts. */
+/*
+ * Reports the broken invariant and stops: the kernel panics, a program exits, a host test aborts.
+ */
 void assert_fail(const char *expr, const char *file, int line) __noreturn;
 
 #define ASSERT(e) ((void)(likely(e) || (assert_fail(#e, __FILE__, __LINE__), 0)))

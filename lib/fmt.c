@@ -94,19 +94,20 @@ int fmt_vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 		case 's':
 			text = va_arg(ap, const char *);
 			text = text ? text : "(null)";
-			put_text(&o, &s, text, (int)strnlen(text, s.precision < 0 ? INT32_MAX : (size_t)s.precision));
+			put_text(&o, &s, text,
+				 (int)strnlen(text,
+					      s.precision < 0 ? INT32_MAX : (size_t)s.precision));
 			break;
 		case 'd':
 			n = s.wide ? va_arg(ap, s64) : va_arg(ap, int);
 			put_number(&o, &s, n < 0 ? 0 - (u64)n : (u64)n, n < 0, 10);
 			break;
-		case 'u': case 'x':
-			put_number(&o, &s, s.wide ? va_arg(ap, u64) : va_arg(ap, unsigned int), false,
-				   *fmt == 'x' ? 16 : 10);
+		case 'u':
+		case 'x':
+			put_number(&o, &s, s.wide ? va_arg(ap, u64) : va_arg(ap, unsigned int),
+				   false, *fmt == 'x' ? 16 : 10);
 			break;
-		case '%':
-			put(&o, '%');
-			break;
+		case '%': put(&o, '%'); break;
 		default: /* a mistake in the format: show it, and don't run past its end */
 			put(&o, '%');
 			fmt--;

@@ -1,11 +1,15 @@
 #include "lib/insn_decode.h"
 
-enum { /* registers by their number in the encoding: order of enum gpr and enum seg of uapi/run.h */
+/* clang-format off */
+/* registers by their number in the encoding: order of enum gpr and enum seg of uapi/run.h */
+enum {
 	RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7,
 	ES = 0, CS = 1, SS = 2, DS = 3, FS = 4, GS = 5,
 };
+/* clang-format on */
 
 /* What follows an opcode; combinations below. */
+/* clang-format off */
 enum form {
 	__ = 0,
 	M = 1,	   /* ModRM */
@@ -21,7 +25,9 @@ enum form {
 	I24 = I16 | I8,
 	MB = M | I8, MZ = M | IZ, MN = M | N, BN = I8 | N, MBN = M | I8 | N, FN = FAR | N,
 };
+/* clang-format on */
 
+/* clang-format off */
 static const u8 map_1[256] = {
 	/* 00 */ M,   M,   M,   M,   I8,  IZ,  N,   N,   M,   M,   M,   M,   I8,  IZ,  N,   X,
 	/* 10 */ M,   M,   M,   M,   I8,  IZ,  N,   N,   M,   M,   M,   M,   I8,  IZ,  N,   N,
@@ -40,7 +46,9 @@ static const u8 map_1[256] = {
 	/* e0 */ I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  JZ,  JZ,  FN,  I8,  __,  __,  __,  __,
 	/* f0 */ X,   __,  X,   X,   __,  __,  M,   M,   __,  __,  __,  __,  __,  __,  M,   M,
 };
+/* clang-format on */
 
+/* clang-format off */
 static const u8 map_0f[256] = {
 	/* 00 */ M,   M,   M,   M,   X,   __,  __,  __,  __,  __,  X,   __,  X,   M,   __,  MB,
 	/* 10 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
@@ -59,6 +67,7 @@ static const u8 map_0f[256] = {
 	/* e0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
 	/* f0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
 };
+/* clang-format on */
 
 struct cursor {
 	const u8 *p;
@@ -80,10 +89,7 @@ static s64 take(struct cursor *c, u32 bytes)
 	return (s64)(v << (64 - bytes * 8)) >> (64 - bytes * 8);
 }
 
-static u8 peek(const struct cursor *c)
-{
-	return c->pos < c->n ? c->p[c->pos] : 0;
-}
+static u8 peek(const struct cursor *c) { return c->pos < c->n ? c->p[c->pos] : 0; }
 
 /* Legacy prefixes, then REX. A REX that a legacy prefix follows has no effect. */
 static u8 decode_prefixes(struct cursor *c, enum insn_mode mode, struct insn *out)
@@ -214,7 +220,8 @@ static void set_move(struct insn *out, enum insn_kind kind, u8 size, enum insn_e
 	out->kind = (u8)kind;
 	out->mem_size = size;
 	out->extend = (u8)extend;
-	out->high_byte = size == 1 && !extend && kind != INSN_STORE_IMM && !out->rex && out->reg >= 4;
+	out->high_byte =
+		size == 1 && !extend && kind != INSN_STORE_IMM && !out->rex && out->reg >= 4;
 }
 
 static bool classify_0f(struct insn *out)
@@ -222,7 +229,8 @@ static bool classify_0f(struct insn *out)
 	u8 op = out->opcode, sub = out->modrm >> 3 & 7;
 
 	if (op >= 0x20 && op <= 0x23) {
-		static const u8 kind[4] = {INSN_CR_READ, INSN_DR_READ, INSN_CR_WRITE, INSN_DR_WRITE};
+		static const u8 kind[4] = {INSN_CR_READ, INSN_DR_READ, INSN_CR_WRITE,
+					   INSN_DR_WRITE};
 
 		out->kind = kind[op - 0x20];
 		return !(out->prefixes & INSN_P_LOCK); /* AMD's other name for CR8 */
@@ -277,7 +285,10 @@ static bool decode_opcode(struct cursor *c, enum insn_mode mode, u8 b, struct in
 	return (*form & JZ) != JZ || mode != INSN_MODE_64 || !(out->prefixes & INSN_P_OPSIZE);
 }
 
-/* VEX (C4, C5), EVEX (62) and XOP (8F). Outside 64-bit mode the first three are LES, LDS, BOUND if they name memory. */
+/*
+ * VEX (C4, C5), EVEX (62) and XOP (8F). Outside 64-bit mode the first three are LES, LDS, BOUND if
+ * they name memory.
+ */
 static bool is_vector(u8 b, u8 next, enum insn_mode mode)
 {
 	if (b == 0xc4 || b == 0xc5 || b == 0x62)

@@ -7,7 +7,9 @@ struct list {
 	struct list *next, *prev;
 };
 
+/* clang-format off */
 #define LIST_INIT(l) {&(l), &(l)}
+/* clang-format on */
 
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list *l) { return l->next == l; }

@@ -24,7 +24,10 @@ static void lift(struct rb_tree *t, struct rb_node *n)
 	p->parent = n;
 }
 
-/* Mixed from the time and the address: nobody outside can choose it. The constant is 2^64 / golden ratio. */
+/*
+ * Mixed from the time and the address: nobody outside can choose it. The constant is 2^64 / golden
+ * ratio.
+ */
 static u64 random_rank(const struct rb_node *n)
 {
 	u64 x = (__builtin_ia32_rdtsc() ^ (u64)(uintptr_t)n) * 0x9e3779b97f4a7c15ull;

@@ -1,6 +1,6 @@
 /*
- * Randomly balanced binary tree (a treap); nodes live in the members, the order is the caller's. Depth is
- * logarithmic whatever the order of insertion, since nobody can foresee the ranks.
+ * Randomly balanced binary tree (a treap); nodes live in the members, the order is the caller's.
+ * Depth is logarithmic whatever the order of insertion, since nobody can foresee the ranks.
  */
 #pragma once
 

@@ -1,6 +1,9 @@
 #include "lib/string.h"
 
-/* The copies are string instructions: short, fast on every CPU of today, and never turned into a call. */
+/*
+ * The copies are string instructions: short, fast on every CPU of today, and never turned into a
+ * call.
+ */
 void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *d = dst;
@@ -36,10 +39,7 @@ size_t strnlen(const char *s, size_t max)
 	return n;
 }
 
-size_t strlen(const char *s)
-{
-	return strnlen(s, SIZE_MAX);
-}
+size_t strlen(const char *s) { return strnlen(s, SIZE_MAX); }
 
 int strncmp(const char *a, const char *b, size_t n)
 {
@@ -52,10 +52,7 @@ int strncmp(const char *a, const char *b, size_t n)
 	return 0;
 }
 
-int strcmp(const char *a, const char *b)
-{
-	return strncmp(a, b, SIZE_MAX);
-}
+int strcmp(const char *a, const char *b) { return strncmp(a, b, SIZE_MAX); }
 
 char *strchr(const char *s, int c)
 {

@@ -13,5 +13,7 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 
-/* Copies at most size-1 characters and always terminates. Returns strlen(src): >= size means cut. */
+/*
+ * Copies at most size-1 characters and always terminates. Returns strlen(src): >= size means cut.
+ */
 size_t str_copy(char *dst, const char *src, size_t size);

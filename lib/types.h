@@ -15,9 +15,11 @@ typedef int32_t s32;
 typedef int64_t s64;
 
 /* Host-physical, guest-physical and guest-linear addresses: a mix-up must not compile. */
+/* clang-format off */
 typedef struct { u64 v; } hpa_t;
 typedef struct { u64 v; } gpa_t;
 typedef struct { u64 v; } gva_t;
+/* clang-format on */
 
 static inline hpa_t hpa(u64 v) { return (hpa_t){v}; }
 static inline gpa_t gpa(u64 v) { return (gpa_t){v}; }
@@ -33,13 +35,17 @@ static inline hpa_t hpa_add(hpa_t a, u64 n) { return (hpa_t){a.v + n}; }
 #define GiB(n) ((u64)(n) << 30)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+/* clang-format off */
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+/* clang-format on */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BIT(n) (1ull << (n))
+/* clang-format off */
 #define ALIGN_UP(x, a) (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a) - 1))
 #define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
+/* clang-format on */
 
 #define __noreturn __attribute__((noreturn))
 #define __printf(f, a) __attribute__((format(printf, f, a)))

@@ -13,7 +13,8 @@
 u64 unmap_epoch;
 #endif
 
-static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X, "prot bits are shared");
+static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X,
+	      "prot bits are shared");
 
 int aspace_init(struct aspace *as, struct quota *q)
 {
@@ -45,14 +46,17 @@ void aspace_switch(struct aspace *as)
 	write_cr3(aspace_cr3(as));
 }
 
-u64 aspace_active(struct aspace *as)
+u64 aspace_active(struct aspace *as) { return __atomic_fetch_or(&as->active, 0, __ATOMIC_SEQ_CST); }
+
+static struct mapping *to_mapping(const struct rb_node *n)
 {
-	return __atomic_fetch_or(&as->active, 0, __ATOMIC_SEQ_CST);
+	return container_of(n, struct mapping, node);
 }
 
-static struct mapping *to_mapping(const struct rb_node *n) { return container_of(n, struct mapping, node); }
-
-static bool by_va(const struct rb_node *a, const struct rb_node *b) { return to_mapping(a)->va < to_mapping(b)->va; }
+static bool by_va(const struct rb_node *a, const struct rb_node *b)
+{
+	return to_mapping(a)->va < to_mapping(b)->va;
+}
 
 /* The last mapping that starts at or before va. */
 static struct mapping *at_or_before(struct aspace *as, u64 va)
@@ -75,13 +79,14 @@ static struct mapping *at_or_before(struct aspace *as, u64 va)
 
 static bool user_range(u64 va, u64 bytes)
 {
-	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= USER_VA_MIN && va < USER_VA_MAX &&
-	       bytes <= USER_VA_MAX - va;
+	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= USER_VA_MIN &&
+	       va < USER_VA_MAX && bytes <= USER_VA_MAX - va;
 }
 
 static bool prot_valid(u64 prot)
 {
-	return prot & PROT_R && !(prot & ~(u64)(PROT_R | PROT_W | PROT_X)) && !(prot & PROT_W && prot & PROT_X);
+	return prot & PROT_R && !(prot & ~(u64)(PROT_R | PROT_W | PROT_X)) &&
+	       !(prot & PROT_W && prot & PROT_X);
 }
 
 /* Enters m, whose range overlaps nothing. Under as->lock. */
@@ -109,7 +114,8 @@ static int add(struct aspace *as, const struct mapping *row, const void *page)
 	spin_lock(&as->lock);
 	e = insert(as, map);
 	if (!e) {
-		e = page ? pt_map(&as->pt, map->va, kva_to_hpa(page), PAGE_SIZE, map->prot | PT_USER)
+		e = page ? pt_map(&as->pt, map->va, kva_to_hpa(page), PAGE_SIZE,
+				  map->prot | PT_USER)
 			 : mem_attach(map->mem, map);
 		if (e)
 			rb_erase(&as->mappings, &map->node);
@@ -122,7 +128,8 @@ static int add(struct aspace *as, const struct mapping *row, const void *page)
 
 int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot)
 {
-	struct mapping row = {.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = (u32)prot};
+	struct mapping row = {
+		.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = (u32)prot};
 
 	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
 	    bytes > m->bytes - offset || !prot_valid(prot))
@@ -150,8 +157,8 @@ bool mapping_shrink(struct mapping *m, struct pt *pt)
 }
 
 /*
- * A step of the removal of a mapping, from its front. With the last one the mapping goes, then, with no lock held and
- * after a flush, its reference. as->lock is held, and released.
+ * A step of the removal of a mapping, from its front. With the last one the mapping goes, then,
+ * with no lock held and after a flush, its reference. as->lock is held, and released.
  */
 static void remove_step(struct aspace *as, struct mapping *m)
 {
@@ -170,7 +177,10 @@ static void remove_step(struct aspace *as, struct mapping *m)
 	}
 	kmem_free(as->quota, m, sizeof(*m));
 	spin_unlock(&as->lock);
-	/* From here on `as` is there only if it was active: then it outlives this stay in the kernel. */
+	/*
+	 * From here on `as` is there only if it was active: then it outlives this stay in the
+	 * kernel.
+	 */
 	if (active)
 		up_tlb_flush(as, active);
 	if (mem)
@@ -236,8 +246,8 @@ static bool fill(struct aspace *as, const struct mapping *m, u64 va)
 		return false;
 	first = MAX(page, m->offset);
 	end = MIN(page + bytes, m->offset + m->bytes);
-	return !pt_map(&as->pt, m->va + (first - m->offset), hpa_add(start, first - page), end - first,
-		       m->prot | PT_USER);
+	return !pt_map(&as->pt, m->va + (first - m->offset), hpa_add(start, first - page),
+		       end - first, m->prot | PT_USER);
 }
 
 bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
@@ -253,8 +263,9 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 }
 
 /*
- * One entry of the object's list. The order is address space, then object, so the address space's lock can
- * only be tried here; while the object's lock is held, the entry keeps the address space alive.
+ * One entry of the object's list. The order is address space, then object, so the address space's
+ * lock can only be tried here; while the object's lock is held, the entry keeps the address space
+ * alive.
  */
 static void unmap_first(struct mem *m)
 {
@@ -304,6 +315,7 @@ bool aspace_destroy_step(struct aspace *as)
 	ASSERT(!__atomic_load_n(&as->active, __ATOMIC_SEQ_CST));
 	if (!as->pt.root)
 		return true;
-	return aspace_clear_step(as) && pt_free_tables(&as->pt, KPRIV_BASE, KPRIV_BASE + KPRIV_SIZE) &&
+	return aspace_clear_step(as) &&
+	       pt_free_tables(&as->pt, KPRIV_BASE, KPRIV_BASE + KPRIV_SIZE) &&
 	       pt_destroy_step(&as->pt, USER_TOP_LEVEL_END);
 }

@@ -1,6 +1,6 @@
 /*
- * A domain's address space: user mappings of memory objects, filled on fault, and the private kernel slot.
- * Locks: aspace->lock, then mem->lock.
+ * A domain's address space: user mappings of memory objects, filled on fault, and the private
+ * kernel slot. Locks: aspace->lock, then mem->lock.
  */
 #pragma once
 
@@ -14,76 +14,98 @@
 /* The private slot is handed out in cells: a guard page, up to 6 pages, a guard page. */
 #define KPRIV_CELL KiB(32)
 
-/* [I] immutable, [s] under aspace->lock or vm->slot_lock. One row of an address space, or (vm set) a VM's slot. */
+/*
+ * [I] immutable, [s] under aspace->lock or vm->slot_lock. One row of an address space, or (vm set)
+ * a VM's slot.
+ */
 struct mapping {
-	struct rb_node node;	 /* by va, under aspace->lock */
-	struct list mem_link;	 /* under mem->lock */
-	struct aspace *as;	 /* [I] NULL for a VM slot */
-	struct vm *vm;		 /* [I] */
-	struct mem *mem;	 /* [I] holds a reference */
-	u64 va, bytes, offset;	 /* [s] va = gpa for a VM slot */
-	u32 prot;		 /* [I] enum prot */
+	struct rb_node node;   /* by va, under aspace->lock */
+	struct list mem_link;  /* under mem->lock */
+	struct aspace *as;     /* [I] NULL for a VM slot */
+	struct vm *vm;	       /* [I] */
+	struct mem *mem;       /* [I] holds a reference */
+	u64 va, bytes, offset; /* [s] va = gpa for a VM slot */
+	u32 prot;	       /* [I] enum prot */
 };
 
 struct aspace {
 	spinlock_t lock;
-	struct pt pt;		   /* under lock */
-	struct rb_tree mappings;   /* under lock */
-	struct quota *quota;	   /* [I] */
-	bool closed;		   /* under lock: nothing is mapped any more */
-	u64 active;		   /* [a] CPUs that may hold TLB entries of it */
-	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)]; /* under lock: used cells of the private slot */
+	struct pt pt;		 /* under lock */
+	struct rb_tree mappings; /* under lock */
+	struct quota *quota;	 /* [I] */
+	bool closed;		 /* under lock: nothing is mapped any more */
+	u64 active;		 /* [a] CPUs that may hold TLB entries of it */
+	/* under lock: used cells of the private slot */
+	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)];
 };
 
-/* Takes at most 512 entries of its front out of the tables; true when nothing is left of it. Under its lock. */
+/*
+ * Takes at most 512 entries of its front out of the tables; true when nothing is left of it. Under
+ * its lock.
+ */
 bool mapping_shrink(struct mapping *m, struct pt *pt);
 
 int aspace_init(struct aspace *as, struct quota *q) __must_check;
 /*
- * In steps: unmaps everything and lets go of the memory objects; from the first on, mapping fails with -E_DEAD. When
- * a domain ends, before its last reference goes: its objects hold references on it.
+ * In steps: unmaps everything and lets go of the memory objects; from the first on, mapping fails
+ * with -E_DEAD. When a domain ends, before its last reference goes: its objects hold references on
+ * it.
  */
 bool aspace_clear_step(struct aspace *as);
 /* In steps (see pt_destroy_step): clears it and frees tables. Runs on no CPU any more. */
 bool aspace_destroy_step(struct aspace *as);
 
 /*
- * Loads CR3 on this CPU and keeps as->active; the kernel stack must be reachable in both (thread switch does
- * it in assembly with aspace_cr3 and aspace_activate).
+ * Loads CR3 on this CPU and keeps as->active; the kernel stack must be reachable in both (thread
+ * switch does it in assembly with aspace_cr3 and aspace_activate).
  */
 void aspace_switch(struct aspace *as);
 u64 aspace_cr3(const struct aspace *as);
-/* CPUs that may hold entries of it: asked after its tables were changed, which a CPU that loads it now sees. */
+/*
+ * CPUs that may hold entries of it: asked after its tables were changed, which a CPU that loads it
+ * now sees.
+ */
 u64 aspace_active(struct aspace *as);
 /*
- * Before this CPU loads the CR3 of next, without leaving the kernel in between: keeps the masks. That the old space's
- * bit goes a moment early is safe: this CPU touches no user address before the load, and an address space is destroyed
- * only after every CPU has left the kernel.
+ * Before this CPU loads the CR3 of next, without leaving the kernel in between: keeps the masks.
+ * That the old space's bit goes a moment early is safe: this CPU touches no user address before the
+ * load, and an address space is destroyed only after every CPU has left the kernel.
  */
 void aspace_activate(struct aspace *next);
 
-/* -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM. Takes a reference on m. */
-int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot) __must_check;
 /*
- * A step of at most 512 entries that removes the mappings inside the range: 1 = there may be more, 0 = none is left. A
- * mapping that goes is flushed. -E_INVAL: range, one that is only partly inside, or a kernel page, which ends the removal.
+ * -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM. Takes a
+ * reference on m.
+ */
+int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot)
+	__must_check;
+/*
+ * A step of at most 512 entries that removes the mappings inside the range: 1 = there may be more,
+ * 0 = none is left. A mapping that goes is flushed. -E_INVAL: range, one that is only partly
+ * inside, or a kernel page, which ends the removal.
  */
 int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes) __must_check;
 /* Page fault at a user address: true = mapped now, try again. */
 bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
-/* Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W. -E_EXIST, -E_INVAL, -E_NOMEM */
+/*
+ * Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W.
+ * -E_EXIST, -E_INVAL, -E_NOMEM
+ */
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) __must_check;
 void aspace_unmap_kernel_page(struct aspace *as, u64 va);
 
 /*
- * The object is dead already, so that none is added. A step of at most 512 entries that removes its mappings, from
- * address spaces and VM slots; true when none is left, flushed everywhere.
+ * The object is dead already, so that none is added. A step of at most 512 entries that removes its
+ * mappings, from address spaces and VM slots; true when none is left, flushed everywhere.
  */
 bool mem_unmap_step(struct mem *m);
 
 /* ---- Private slot ---- */
 
-/* Pages (1..6) mapped R+W in the private slot only, zeroed. *first_hpa: of page 0 (pages need not be contiguous). NULL: no memory. */
+/*
+ * Pages (1..6) mapped R+W in the private slot only, zeroed. *first_hpa: of page 0 (pages need not
+ * be contiguous). NULL: no memory.
+ */
 void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa) __must_check;
 /* Physical address of a page in the slot of `as`, from any CPU. */
 hpa_t kpriv_hpa(struct aspace *as, const void *p);

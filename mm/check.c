@@ -17,7 +17,8 @@ static void report(struct check *c, u64 va, const struct pt_leaf *l, const char 
 {
 	if (c->violations++ < REPORTS)
 		log_error("mm: check: %#llx -> %#llx (%llu KiB): %s", (unsigned long long)va,
-			  (unsigned long long)l->start.v, (unsigned long long)l->bytes / 1024, what);
+			  (unsigned long long)l->start.v, (unsigned long long)l->bytes / 1024,
+			  what);
 }
 
 /* NULL: a frame of this owner may be mapped at va. */
@@ -29,9 +30,12 @@ static const char *wrong_owner(u64 va, enum frame_owner owner)
 	case FRAME_FREE: return "a free frame is mapped";
 	case FRAME_USER: return "a program's frame is mapped";
 	case FRAME_GUEST: return "a guest's frame is mapped";
-	case FRAME_PRIVATE: return private ? NULL : "a private frame is mapped outside the private slot";
-	case FRAME_KERNEL: return within(va, DIRECT_BASE, DIRECT_SIZE) ? NULL : "a heap frame is mapped twice";
-	case FRAME_RESERVED: return private ? "a reserved frame is mapped in the private slot" : NULL;
+	case FRAME_PRIVATE:
+		return private ? NULL : "a private frame is mapped outside the private slot";
+	case FRAME_KERNEL:
+		return within(va, DIRECT_BASE, DIRECT_SIZE) ? NULL : "a heap frame is mapped twice";
+	case FRAME_RESERVED:
+		return private ? "a reserved frame is mapped in the private slot" : NULL;
 	}
 	return "a frame of an unknown owner is mapped";
 }
@@ -44,7 +48,10 @@ static bool check_leaf(u64 va, const struct pt_leaf *l, void *arg)
 		report(c, va, l, "writable and executable");
 	if (l->prot & PT_USER)
 		report(c, va, l, "open to ring 3");
-	/* The frame table's own frames are reserved; it is as large as 0.2% of RAM. Windows may show any frame. */
+	/*
+	 * The frame table's own frames are reserved; it is as large as 0.2% of RAM. Windows may
+	 * show any frame.
+	 */
 	if (within(va, FRAMES_BASE, MMIO_BASE - FRAMES_BASE) || va >= WINDOW_BASE)
 		return true;
 	for (u64 at = 0; at < l->bytes; at += PAGE_SIZE) {

@@ -23,7 +23,8 @@ void early_init(const struct bootinfo *b, u64 limit)
 	early_free = early_ram;
 	ranges_remove(&early_free, b->kernel_start.v, b->kernel_start.v + b->kernel_bytes);
 	for (u32 i = 0; i < b->modules; i++) {
-		u64 start = b->module[i].start.v, end = ALIGN_UP(start + b->module[i].bytes, PAGE_SIZE);
+		u64 start = b->module[i].start.v,
+		    end = ALIGN_UP(start + b->module[i].bytes, PAGE_SIZE);
 
 		ranges_add(&early_ram, start, end);
 		ranges_remove(&early_free, start, end);
@@ -36,7 +37,8 @@ bool early_carve(u64 bytes, u64 align, u64 below, u64 *out)
 		struct range r = early_free.r[i];
 		u64 end = MIN(r.end, below);
 
-		if (end < r.start || end - r.start < bytes || ALIGN_DOWN(end - bytes, align) < r.start)
+		if (end < r.start || end - r.start < bytes ||
+		    ALIGN_DOWN(end - bytes, align) < r.start)
 			continue;
 		*out = ALIGN_DOWN(end - bytes, align);
 		ranges_remove(&early_free, *out, *out + bytes);

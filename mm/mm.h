@@ -8,10 +8,11 @@
 extern struct aspace kernel_aspace;
 
 /*
- * Boot CPU, once, with GS set (struct cpu with its id), on a stack in the image, with the boot tables: image at
- * KERNEL_BASE, the low 4 GiB mapped one to one. Builds the final tables, loads them (nothing below KERNEL_BASE of
- * the boot tables stays reachable: GDT, IDT and *b must be in the image), then frames and heap. mem_limit:
- * bytes of RAM to use, 0 = all. Panics when RAM is too small.
+ * Boot CPU, once, with GS set (struct cpu with its id), on a stack in the image, with the boot
+ * tables: image at KERNEL_BASE, the low 4 GiB mapped one to one. Builds the final tables, loads
+ * them (nothing below KERNEL_BASE of the boot tables stays reachable: GDT, IDT and *b must be in
+ * the image), then frames and heap. mem_limit: bytes of RAM to use, 0 = all. Panics when RAM is too
+ * small.
  */
 void mm_init(const struct bootinfo *b, u64 mem_limit);
 
@@ -19,8 +20,9 @@ void mm_init(const struct bootinfo *b, u64 mem_limit);
 extern hpa_t mm_trampoline;
 
 /*
- * Walks the kernel half of the tables that this CPU has loaded and logs as errors: mappings that are writable and
- * executable or open to ring 3, and frames of programs and guests, private frames outside the private slot, and free
- * frames that are mapped (the windows of CPUs excepted). Returns their number.
+ * Walks the kernel half of the tables that this CPU has loaded and logs as errors: mappings that
+ * are writable and executable or open to ring 3, and frames of programs and guests, private frames
+ * outside the private slot, and free frames that are mapped (the windows of CPUs excepted). Returns
+ * their number.
  */
 u32 mm_check_tables(void);

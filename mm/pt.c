@@ -17,7 +17,7 @@ static u64 page_bytes(u32 level) { return BIT(shift(level)); }
 static u32 index(u64 va, u32 level) { return va >> shift(level) & (ENTRIES - 1); }
 
 static bool is_present(const struct pt *pt, u64 e) { return e & pt->fmt->present; }
-static bool is_leaf(const struct pt *pt, u64 e, u32 level) { return level == 1 || e & pt->fmt->leaf; }
+static bool is_leaf(const struct pt *pt, u64 e, u32 l) { return l == 1 || e & pt->fmt->leaf; }
 static u64 leaf_address(const struct pt *pt, u64 e, u32 level)
 {
 	return ALIGN_DOWN(e & pt->fmt->address, page_bytes(level));
@@ -45,7 +45,10 @@ static void table_free(const struct pt *pt, u64 *t)
 	kmem_pages_free(pt->quota, t, 0);
 }
 
-/* The CPU reads entries at any time: a table is complete before the entry that points to it is stored. */
+/*
+ * The CPU reads entries at any time: a table is complete before the entry that points to it is
+ * stored.
+ */
 static void entry_set(u64 *e, u64 v) { __atomic_store_n(e, v, __ATOMIC_RELEASE); }
 
 int pt_init(struct pt *pt, const struct pt_format *fmt, struct quota *q)
@@ -156,12 +159,13 @@ bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
 	u32 level = 1;
 	u64 *e = pt_walk(pt, va, &level, false), v = __atomic_load_n(e, __ATOMIC_RELAXED);
 
-	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level), pt->fmt->decode(v), e};
+	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level),
+				pt->fmt->decode(v), e};
 	return is_present(pt, v);
 }
 
-void pt_for_each(const struct pt *pt, u64 va, u64 end, bool (*fn)(u64 va, const struct pt_leaf *l, void *arg),
-		 void *arg)
+void pt_for_each(const struct pt *pt, u64 va, u64 end,
+		 bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg)
 {
 	struct pt_leaf l;
 

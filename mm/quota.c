@@ -15,8 +15,8 @@ bool quota_charge(struct quota *q, u64 bytes)
 
 		if (used > limit || bytes > limit - used)
 			return false;
-	} while (!__atomic_compare_exchange_n(&q->used, &used, used + bytes, false, __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&q->used, &used, used + bytes, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return true;
 }
 

@@ -25,5 +25,5 @@ static int copy(void *dst, const void *src, u64 user, size_t n)
 	return e ? -E_FAULT : 0;
 }
 
-int ucopy_in(void *dst, u64 user_src, size_t n) { return copy(dst, (const void *)user_src, user_src, n); }
-int ucopy_out(u64 user_dst, const void *src, size_t n) { return copy((void *)user_dst, src, user_dst, n); }
+int ucopy_in(void *dst, u64 src, size_t n) { return copy(dst, (void *)src, src, n); }
+int ucopy_out(u64 dst, const void *src, size_t n) { return copy((void *)dst, src, dst, n); }

@@ -1,7 +1,8 @@
 /*
- * Debug builds prove that no frame of a memory object is freed while a TLB may still map it: emulators flush
- * everything at a VM's entry and exit, so a forgotten flush would show on hardware only. Each removal of a
- * mapping raises the epoch and stamps the object; each CPU notes the epoch up to which it has flushed.
+ * Debug builds prove that no frame of a memory object is freed while a TLB may still map it:
+ * emulators flush everything at a VM's entry and exit, so a forgotten flush would show on hardware
+ * only. Each removal of a mapping raises the epoch and stamps the object; each CPU notes the epoch
+ * up to which it has flushed.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 
 #ifdef CAISSON_DEBUG
 struct unmap_stamp {
-	u64 epoch[MAX_CPUS]; /* [a] of the last removal while that CPU might hold entries; 0 = none */
+	/* [a] of the last removal while that CPU might hold entries; 0 = none */
+	u64 epoch[MAX_CPUS];
 };
 
 extern u64 unmap_epoch; /* [a] */
@@ -28,7 +30,8 @@ static inline void unmap_stamp_note(struct unmap_stamp *s, u64 cpu_mask)
 /* This CPU is about to drop every user entry, before anything else can be entered. */
 static inline void unmap_flushing(struct cpu *c)
 {
-	__atomic_store_n(&c->unmap_seen, __atomic_load_n(&unmap_epoch, __ATOMIC_SEQ_CST), __ATOMIC_SEQ_CST);
+	__atomic_store_n(&c->unmap_seen, __atomic_load_n(&unmap_epoch, __ATOMIC_SEQ_CST),
+			 __ATOMIC_SEQ_CST);
 }
 
 /* Before the object's frames are freed. */

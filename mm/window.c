@@ -5,14 +5,18 @@
 #include "hv/x86.h"
 #include "mm/internal.h"
 
-/* [I] Level 2: an entry per CPU for its table of 4 KiB windows, then one per CPU for its 2 MiB window. */
+/*
+ * [I] Level 2: an entry per CPU for its table of 4 KiB windows, then one per CPU for its 2 MiB
+ * window.
+ */
 static hpa_t directory;
 
 static u64 leaf(u64 a, u32 level)
 {
 	const struct pt_format *f = &pt_host_format;
 
-	return a | f->encode(PT_R | PT_W, level) | f->accessed | f->dirty | (level > 1 ? f->leaf : 0);
+	return a | f->encode(PT_R | PT_W, level) | f->accessed | f->dirty |
+	       (level > 1 ? f->leaf : 0);
 }
 
 void window_init(void)

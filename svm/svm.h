@@ -1,4 +1,7 @@
-/* The AMD-V back-end: its own structures and what its files share. AMD APM 2, "Secure Virtual Machine". */
+/*
+ * The AMD-V back-end: its own structures and what its files share. AMD APM 2, "Secure Virtual
+ * Machine".
+ */
 #pragma once
 
 #include "arch/cpu.h"
@@ -10,7 +13,11 @@
 struct svm_cpu {
 	u64 asid_generation; /* vCPUs with an older one take a new ASID */
 	u32 next_asid;	     /* > max_asid: the next one starts a generation */
-	hpa_t host_hpa;	     /* what VMLOAD brings back after an exit: TR, FS, GS, system-call MSRs; 0 = AMD-V is off here */
+	/*
+	 * what VMLOAD brings back after an exit: TR, FS, GS, system-call MSRs; 0 = AMD-V is off
+	 * here
+	 */
+	hpa_t host_hpa;
 	u64 host_tsc_aux;
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];
@@ -24,30 +31,36 @@ enum svm_nmi {
 /* [I] immutable, [v] as in struct vcpu */
 struct svm_vcpu {
 	struct vcpu vcpu;
-	struct vmcb *vmcb;    /* [I] in the owner's private slot, before vcpu.priv */
-	hpa_t vmcb_hpa;	      /* [I] */
-	struct aspace *as;    /* [I] the owner's */
-	u64 asid_generation;  /* [v] 0 = needs a new ASID */
-	s32 last_cpu;	      /* [v] whose generation that is */
-	bool flush;	      /* [v] guest control registers changed what the TLB caches */
-	u8 offered;	      /* [v] vector to be delivered by V_IRQ; 0 = none */
-	bool offer_active;    /* [v] it was in the VMCB at the last entry */
-	bool irq_window;      /* [v] */
-	enum svm_nmi nmi;     /* [v] */
-	u64 nmi_iret_rip;     /* [v] */
-	bool step;	      /* [v] an NMI waits for the end of the next instruction */
-	bool stepping;	      /* [v] TF was set for that at the last entry, not by the guest */
-	u32 injected;	      /* [v] EVENTINJ at the last entry */
-	u64 tsc_aux;	      /* [v] while not loaded */
+	struct vmcb *vmcb;   /* [I] in the owner's private slot, before vcpu.priv */
+	hpa_t vmcb_hpa;	     /* [I] */
+	struct aspace *as;   /* [I] the owner's */
+	u64 asid_generation; /* [v] 0 = needs a new ASID */
+	s32 last_cpu;	     /* [v] whose generation that is */
+	bool flush;	     /* [v] guest control registers changed what the TLB caches */
+	u8 offered;	     /* [v] vector to be delivered by V_IRQ; 0 = none */
+	bool offer_active;   /* [v] it was in the VMCB at the last entry */
+	bool irq_window;     /* [v] */
+	enum svm_nmi nmi;    /* [v] */
+	u64 nmi_iret_rip;    /* [v] */
+	bool step;	     /* [v] an NMI waits for the end of the next instruction */
+	bool stepping;	     /* [v] TF was set for that at the last entry, not by the guest */
+	u32 injected;	     /* [v] EVENTINJ at the last entry */
+	u64 tsc_aux;	     /* [v] while not loaded */
 };
 
-static inline struct svm_vcpu *to_svm(struct vcpu *v) { return container_of(v, struct svm_vcpu, vcpu); }
+static inline struct svm_vcpu *to_svm(struct vcpu *v)
+{
+	return container_of(v, struct svm_vcpu, vcpu);
+}
 
 /* 1..svm_max_asid() are for guests. */
 static inline u32 svm_max_asid(void) { return cpu_facts.svm_asids - 1; }
 
 /* Fields of this group were changed: the CPU must read them again. */
-static inline void svm_dirty(struct svm_vcpu *s, enum vmcb_clean group) { s->vmcb->clean &= ~(u32)group; }
+static inline void svm_dirty(struct svm_vcpu *s, enum vmcb_clean group)
+{
+	s->vmcb->clean &= ~(u32)group;
+}
 
 static inline void svm_intercept(struct svm_vcpu *s, enum vmexit code, bool on)
 {
@@ -64,8 +77,8 @@ int svm_cpu_enable(struct cpu *c);
 
 /* ---- svm_bitmap.c ---- */
 void svm_bitmap_init(void);
-hpa_t svm_iopm(void);	/* shared by all VMs: every port leaves the guest */
-hpa_t svm_msrpm(void);	/* the same: all but what the world switch keeps apart */
+hpa_t svm_iopm(void);  /* shared by all VMs: every port leaves the guest */
+hpa_t svm_msrpm(void); /* the same: all but what the world switch keeps apart */
 
 /* ---- svm_exit.c ---- */
 /* Decodes the exit in the control block. */
@@ -85,7 +98,10 @@ void svm_event_prepare(struct svm_vcpu *s);
 bool svm_event_complete(struct svm_vcpu *s);
 
 /* ---- svm_tlb.c ---- */
-/* Before an entry on CPU c: the ASID, and the flush that vm->npt_epoch or a control register asks for. */
+/*
+ * Before an entry on CPU c: the ASID, and the flush that vm->npt_epoch or a control register asks
+ * for.
+ */
 void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);
 
 /* ---- svm_state.c ---- */
@@ -105,8 +121,8 @@ void svm_dump(struct vcpu *v);
 
 /* ---- svm_enter.asm ---- */
 /*
- * One world switch: VMLOAD, VMRUN, VMSAVE of the guest, VMLOAD of the host area. General registers but RAX
- * and RSP come from and go to regs->gpr. Interrupts off before and after; between, GIF is clear, and a
- * pending NMI is taken at the STGI at the end.
+ * One world switch: VMLOAD, VMRUN, VMSAVE of the guest, VMLOAD of the host area. General registers
+ * but RAX and RSP come from and go to regs->gpr. Interrupts off before and after; between, GIF is
+ * clear, and a pending NMI is taken at the STGI at the end.
  */
 void svm_switch(struct vcpu_regs *regs, u64 vmcb_hpa, u64 host_hpa);

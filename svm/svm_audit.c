@@ -1,6 +1,6 @@
 /*
- * Why VMRUN would refuse a control block: each rule names its field, as the CPU does not. AMD APM 2,
- * "VMRUN Instruction: Canonicalization and Consistency Checks".
+ * Why VMRUN would refuse a control block: each rule names its field, as the CPU does not. AMD APM
+ * 2, "VMRUN Instruction: Canonicalization and Consistency Checks".
  */
 #include "svm/svm.h"
 
@@ -17,7 +17,8 @@ const char *svm_audit_vmcb(const struct vmcb *b)
 		{!(b->efer & EFER_SVME), "EFER: SVME is clear"},
 		{control, control},
 		{b->cr3 & beyond, "CR3: a bit beyond the physical address width is set"},
-		{(b->efer & EFER_LMA) && (b->cs.attrib & SEG_ATTR_L) && (b->cs.attrib & SEG_ATTR_DB),
+		{(b->efer & EFER_LMA) && (b->cs.attrib & SEG_ATTR_L) &&
+			 (b->cs.attrib & SEG_ATTR_DB),
 		 "CS: L and D are both set"},
 		{b->cpl > 3, "CPL: above 3"},
 		{b->dr6 >> 32, "DR6: bits 63:32 are not zero"},

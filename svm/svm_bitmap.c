@@ -1,6 +1,6 @@
 /*
- * Permission bitmaps: a set bit makes the access leave the guest. One of each kind for all VMs. AMD APM 2,
- * "IOIO Intercept", "MSR Intercepts".
+ * Permission bitmaps: a set bit makes the access leave the guest. One of each kind for all VMs. AMD
+ * APM 2, "IOIO Intercept", "MSR Intercepts".
  */
 #include "svm/svm.h"
 
@@ -14,17 +14,21 @@ static u8 iopm[3 * PAGE_SIZE] __aligned(4096);
 static u8 msrpm[2 * PAGE_SIZE] __aligned(4096);
 #define MSRPM_HIGH 0x800 /* byte of MSR 0xc0000000 */
 
-/* Loaded and saved by VMLOAD and VMSAVE, or (PAT) by VMRUN: the guest has its own, whatever it writes. */
+/*
+ * Loaded and saved by VMLOAD and VMSAVE, or (PAT) by VMRUN: the guest has its own, whatever it
+ * writes.
+ */
 static const u32 passed[] = {
-	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
-	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_PAT,
+	MSR_STAR,    MSR_LSTAR,		 MSR_CSTAR,	  MSR_SFMASK,	    MSR_FS_BASE,
+	MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+	MSR_PAT,
 };
 
 static void pass(u32 msr)
 {
 	u32 n = msr & 0x1fff;
 
-	msrpm[(msr >> 31 ? MSRPM_HIGH : 0) + n / 4] &= (u8)~(3u << n % 4 * 2);
+	msrpm[(msr >> 31 ? MSRPM_HIGH : 0) + n / 4] &= (u8) ~(3u << n % 4 * 2);
 }
 
 void svm_bitmap_init(void)

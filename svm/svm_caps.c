@@ -43,12 +43,13 @@ void svm_features(char *buf, size_t size)
 
 	for (u32 i = 0; i < ARRAY_SIZE(f); i++)
 		if (f[i].on && n < size)
-			n += (size_t)fmt_snprintf(buf + n, size - n, "%s%s", n ? " " : "", f[i].name);
+			n += (size_t)fmt_snprintf(buf + n, size - n, "%s%s", n ? " " : "",
+						  f[i].name);
 }
 
 /*
- * Called when GS base, TR, LDTR and the system-call MSRs of this CPU have their final values: they are
- * saved here once, and every world switch loads them again.
+ * Called when GS base, TR, LDTR and the system-call MSRs of this CPU have their final values: they
+ * are saved here once, and every world switch loads them again.
  */
 int svm_cpu_enable(struct cpu *c)
 {
@@ -57,14 +58,17 @@ int svm_cpu_enable(struct cpu *c)
 
 	if (!c->id) /* the boot CPU, before all others */
 		svm_bitmap_init();
+	wrmsr(MSR_VM_CR, rdmsr(MSR_VM_CR) & ~VM_CR_SVMDIS); /* stays set when locked */
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
 		return -E_NODEV;
-	area = kmem_pages_alloc(NULL, 1); /* what VMRUN saves of the host, and the page for VMLOAD */
+	/* what VMRUN saves of the host, and the page for VMLOAD */
+	area = kmem_pages_alloc(NULL, 1);
 	if (!area)
 		return -E_NOMEM;
 	sc->host_hpa = kva_to_hpa(area + PAGE_SIZE);
 	sc->asid_generation = 0;
-	sc->next_asid = svm_max_asid() + 1; /* entries from before us: the first entry flushes all */
+	/* entries from before us: the first entry flushes all */
+	sc->next_asid = svm_max_asid() + 1;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, kva_to_hpa(area).v);
 	if (cpu_facts.rdtscp)

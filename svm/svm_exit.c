@@ -1,4 +1,7 @@
-/* From exit code to neutral exit. AMD APM 2, Appendix C "SVM Intercept Exit Codes", and "Decode Assists". */
+/*
+ * From exit code to neutral exit. AMD APM 2, Appendix C "SVM Intercept Exit Codes", and "Decode
+ * Assists".
+ */
 #include "svm/svm.h"
 
 #include "lib/string.h"
@@ -14,7 +17,8 @@ static void decode_cr_write(const struct vmcb *b, struct hv_exit *x)
 {
 	x->cr.cr = (u8)(b->exit_code - VMEXIT_CR0_WRITE);
 	x->cr.op = CR_OP_UNKNOWN;
-	if (cpu_facts.svm_decode_assists && (b->exit_info1 & CR_INFO_MOV)) { /* clear for CLTS and LMSW */
+	/* clear for CLTS and LMSW */
+	if (cpu_facts.svm_decode_assists && (b->exit_info1 & CR_INFO_MOV)) {
 		x->cr.op = CR_OP_WRITE;
 		x->cr.gpr = b->exit_info1 & CR_INFO_GPR;
 	}
@@ -30,7 +34,8 @@ static void decode_dr(const struct vmcb *b, struct hv_exit *x)
 
 static void decode_io(const struct vmcb *b, struct hv_exit *x)
 {
-	u64 info = b->exit_info1, length = b->exit_info2 - b->rip; /* given even without nRIP save */
+	/* given even without nRIP save */
+	u64 info = b->exit_info1, length = b->exit_info2 - b->rip;
 
 	x->io.port = (u16)(info >> IOIO_PORT_SHIFT);
 	x->io.size = info >> IOIO_SIZE_SHIFT & 7;
@@ -76,7 +81,7 @@ static const struct {
 } exits[VMEXIT_LOW_CODES] = {
 	[VMEXIT_CR0_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
 	[VMEXIT_CR4_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
-	[VMEXIT_DR0_READ ... VMEXIT_DR15_WRITE] = {ALWAYS | INSN, HV_EXIT_DR, decode_dr},
+	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS | INSN, HV_EXIT_DR, decode_dr},
 	/* #AC and #DB can fault for ever while they are delivered: each must pass through here. */
 	[VMEXIT_EXCP0 + EXC_DB] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},
 	[VMEXIT_EXCP0 + EXC_AC] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},
@@ -98,9 +103,9 @@ static const struct {
 	[VMEXIT_SHUTDOWN] = {ALWAYS, HV_EXIT_SHUTDOWN, NULL},
 	[VMEXIT_VMRUN] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_VMMCALL] = {ALWAYS | INSN, HV_EXIT_HYPERCALL, NULL},
-	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
+	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_WBINVD] = {ALWAYS | INSN, HV_EXIT_WBINVD, NULL},
-	[VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
+	[VMEXIT_MONITOR... VMEXIT_MWAIT_ARMED] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_XSETBV] = {ALWAYS | INSN, HV_EXIT_XSETBV, NULL},
 	[VMEXIT_RDPRU] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 };

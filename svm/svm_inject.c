@@ -1,7 +1,7 @@
 /*
- * Events into the guest. An interrupt of the local APIC goes in as a virtual interrupt (V_IRQ): the CPU
- * takes it when the guest can, without an exit. Everything else is EVENTINJ, taken at the next entry.
- * AMD APM 2, "Event Injection", "Virtual Interrupts", "Interrupt Shadows".
+ * Events into the guest. An interrupt of the local APIC goes in as a virtual interrupt (V_IRQ): the
+ * CPU takes it when the guest can, without an exit. Everything else is EVENTINJ, taken at the next
+ * entry. AMD APM 2, "Event Injection", "Virtual Interrupts", "Interrupt Shadows".
  */
 #include "svm/svm.h"
 
@@ -38,17 +38,18 @@ bool svm_can_inject(struct vcpu *v, u32 event)
 		return false;
 	switch (event & EVENT_TYPE_MASK) {
 	case HV_EVENT_IRQ:
-		return (v->priv->regs.rflags & RFLAGS_IF) && !(s->vmcb->int_state & INT_STATE_SHADOW);
-	case HV_EVENT_NMI & EVENT_TYPE_MASK:
+		return (v->priv->regs.rflags & RFLAGS_IF) &&
+		       !(s->vmcb->int_state & INT_STATE_SHADOW);
+	case HV_EVENT_NMI &EVENT_TYPE_MASK:
 		return s->nmi == SVM_NMI_OPEN && !(s->vmcb->int_state & INT_STATE_SHADOW);
-	default:
-		return true;
+	default: return true;
 	}
 }
 
 /*
- * IRET is intercepted as long as NMIs are blocked. Else the NMI waits for one instruction, which runs with
- * TF set; not behind an injection, whose handler would find TF in its frame: that NMI takes the next exit.
+ * IRET is intercepted as long as NMIs are blocked. Else the NMI waits for one instruction, which
+ * runs with TF set; not behind an injection, whose handler would find TF in its frame: that NMI
+ * takes the next exit.
  */
 void svm_want_window(struct vcpu *v, u32 event, bool on)
 {
@@ -73,20 +74,16 @@ bool svm_event_valid(u32 event)
 		return false;
 	switch (event & EVENT_TYPE_MASK) {
 	case HV_EVENT_IRQ:
-	case HV_EVENT_SOFT_INT:
-		return !error;
-	case HV_EVENT_NMI & EVENT_TYPE_MASK:
-		return vector == EXC_NMI && !error;
-	case HV_EVENT_EXCEPTION:
-		return vector < 32 && vector != EXC_NMI;
-	default:
-		return false;
+	case HV_EVENT_SOFT_INT: return !error;
+	case HV_EVENT_NMI &EVENT_TYPE_MASK: return vector == EXC_NMI && !error;
+	case HV_EVENT_EXCEPTION: return vector < 32 && vector != EXC_NMI;
+	default: return false;
 	}
 }
 
 /*
- * A window is a virtual interrupt with the highest priority and an intercept on its delivery; while one is
- * wanted the offered interrupt waits.
+ * A window is a virtual interrupt with the highest priority and an intercept on its delivery; while
+ * one is wanted the offered interrupt waits.
  */
 void svm_event_prepare(struct svm_vcpu *s)
 {
@@ -120,7 +117,8 @@ static void step_end(struct svm_vcpu *s)
 	struct vmcb *b = s->vmcb;
 
 	s->step = s->stepping = false;
-	if (s->nmi != SVM_NMI_IRET || b->rip == s->nmi_iret_rip) /* IRET has loaded the guest's own TF */
+	/* IRET has loaded the guest's own TF */
+	if (s->nmi != SVM_NMI_IRET || b->rip == s->nmi_iret_rip)
 		r->rflags &= ~(u64)RFLAGS_TF;
 	if (b->exit_code != VMEXIT_EXCP0 + EXC_DB || !(r->dr6 & DR6_BS))
 		return;

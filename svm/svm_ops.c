@@ -103,7 +103,9 @@ static void registers_in(struct svm_vcpu *s)
 		b->dr6 = r->dr6;
 		svm_dirty(s, CLEAN_DR);
 	}
-	/* The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on. */
+	/*
+	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
+	 */
 	if (b->dr7 & DR7_ENABLE_MASK)
 		for (u32 i = 0; i < 4; i++)
 			write_dr(i, r->dr[i]);

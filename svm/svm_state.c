@@ -1,6 +1,6 @@
 /*
- * Guest state in and out of the control block. AMD APM 2, "VMCB State Save Area", "Canonicalization and
- * Consistency Checks".
+ * Guest state in and out of the control block. AMD APM 2, "VMCB State Save Area", "Canonicalization
+ * and Consistency Checks".
  */
 #include "svm/svm.h"
 
@@ -23,12 +23,14 @@
 #define EFER_FLUSH (EFER_LME | EFER_LMA | EFER_NXE)
 
 /* Where each segment of enum seg is. */
+/* clang-format off */
 static const u16 seg_offset[SEGS] = {
 	[SEG_ES] = offsetof(struct vmcb, es), [SEG_CS] = offsetof(struct vmcb, cs),
 	[SEG_SS] = offsetof(struct vmcb, ss), [SEG_DS] = offsetof(struct vmcb, ds),
 	[SEG_FS] = offsetof(struct vmcb, fs), [SEG_GS] = offsetof(struct vmcb, gs),
 	[SEG_LDTR] = offsetof(struct vmcb, ldtr), [SEG_TR] = offsetof(struct vmcb, tr),
 };
+/* clang-format on */
 
 static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg)
 {
@@ -36,8 +38,8 @@ static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg)
 }
 
 /*
- * VMRUN and VMLOAD sign-extend addresses without a fault, and QEMU's TCG lets a guest write any: what get
- * gives out is what the CPU will use, and can be set again.
+ * VMRUN and VMLOAD sign-extend addresses without a fault, and QEMU's TCG lets a guest write any:
+ * what get gives out is what the CPU will use, and can be set again.
  */
 static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
 
@@ -49,10 +51,12 @@ static const struct {
 	u16 state, block;
 	bool address; /* canonical */
 } fields[] = {
+/* clang-format off */
 #define FIELD(group, name, member) \
 	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), false}
 #define ADDRESS(group, name, member) \
 	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), true}
+	/* clang-format on */
 	FIELD(STATE_CR, cr0, cr0),
 	FIELD(STATE_CR, cr3, cr3),
 	FIELD(STATE_CR, cr4, cr4),
@@ -71,7 +75,10 @@ static const struct {
 	FIELD(STATE_MSR, msr.pat, g_pat),
 };
 
-static u64 *state_field(const struct vcpu_state *st, u32 i) { return (u64 *)((u8 *)st + fields[i].state); }
+static u64 *state_field(const struct vcpu_state *st, u32 i)
+{
+	return (u64 *)((u8 *)st + fields[i].state);
+}
 
 static u64 *block_field(const struct vmcb *b, u32 i) { return (u64 *)((u8 *)b + fields[i].block); }
 
@@ -84,8 +91,8 @@ static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
 	for (u32 i = 0; i < SEGS; i++) {
 		const struct vmcb_seg *g = seg_of(b, i);
 
-		st->seg[i] = (struct seg_state){g->selector, g->attrib, g->limit,
-					       canonicalize(g->base)};
+		st->seg[i] =
+			(struct seg_state){g->selector, g->attrib, g->limit, canonicalize(g->base)};
 	}
 	/* The CPU keeps the privilege level apart; SS.DPL may be stale. */
 	st->seg[SEG_SS].attr = (u16)((b->ss.attrib & ~0x60u) | (u32)(b->cpl & 3) << 5);
@@ -161,7 +168,8 @@ static bool pat_valid(u64 pat)
 static bool state_valid(const struct vcpu_state *st, u32 groups)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-		if ((groups & fields[i].group) && fields[i].address && !canonical(*state_field(st, i)))
+		if ((groups & fields[i].group) && fields[i].address &&
+		    !canonical(*state_field(st, i)))
 			return false;
 	if ((groups & STATE_SEG) && !segments_valid(st))
 		return false;
@@ -171,7 +179,8 @@ static bool state_valid(const struct vcpu_state *st, u32 groups)
 		return false;
 	if ((groups & STATE_MSR) && (!pat_valid(st->msr.pat) || st->msr.tsc_aux >> 32))
 		return false;
-	return !(groups & STATE_EVENT) || !st->event.injecting || svm_event_valid(st->event.injecting);
+	return !(groups & STATE_EVENT) || !st->event.injecting ||
+	       svm_event_valid(st->event.injecting);
 }
 
 static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
@@ -179,8 +188,8 @@ static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
 	struct vmcb *b = s->vmcb;
 
 	for (u32 i = 0; i < SEGS; i++)
-		*seg_of(b, i) = (struct vmcb_seg){st->seg[i].selector, st->seg[i].attr, st->seg[i].limit,
-						  st->seg[i].base};
+		*seg_of(b, i) = (struct vmcb_seg){st->seg[i].selector, st->seg[i].attr,
+						  st->seg[i].limit, st->seg[i].base};
 	b->cpl = st->seg[SEG_SS].attr >> 5 & 3;
 	b->gdtr.limit = st->gdtr.limit;
 	b->idtr.limit = st->idtr.limit;
@@ -245,12 +254,19 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 	const struct vmcb *b = to_svm(v)->vmcb;
 
 	*m = (struct hv_mode){
-		.cr0 = b->cr0, .cr3 = b->cr3, .cr4 = b->cr4, .efer = b->efer & ~(u64)EFER_SVME,
-		.cs_base = b->cs.base, .cs_attr = b->cs.attrib, .cpl = b->cpl,
+		.cr0 = b->cr0,
+		.cr3 = b->cr3,
+		.cr4 = b->cr4,
+		.efer = b->efer & ~(u64)EFER_SVME,
+		.cs_base = b->cs.base,
+		.cs_attr = b->cs.attrib,
+		.cpl = b->cpl,
 	};
 }
 
-/* Bits that VMRUN would refuse, or that would reach the host, are dropped whatever the caller says. */
+/*
+ * Bits that VMRUN would refuse, or that would reach the host, are dropped whatever the caller says.
+ */
 void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 {
 	struct svm_vcpu *s = to_svm(v);
@@ -274,11 +290,8 @@ void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 		s->flush |= ((b->cr4 ^ value) & CR4_FLUSH) != 0;
 		b->cr4 = value;
 		break;
-	case CR_EFER:
-		efer = (value & guest_bits.efer) | EFER_SVME;
-		break;
-	default:
-		ASSERT(!"a control register that the back-end holds");
+	case CR_EFER: efer = (value & guest_bits.efer) | EFER_SVME; break;
+	default: ASSERT(!"a control register that the back-end holds");
 	}
 	b->efer = efer_with_lma(efer, b->cr0);
 	s->flush |= ((b->efer ^ efer) & EFER_FLUSH) != 0 || cr == CR_EFER;

@@ -2,8 +2,9 @@
 #include "svm/svm.h"
 
 /*
- * ASIDs are handed out in generations: a number is used once per generation, and a new generation begins
- * with all entries flushed. So a new ASID is a flush of one vCPU, also without flush-by-ASID.
+ * ASIDs are handed out in generations: a number is used once per generation, and a new generation
+ * begins with all entries flushed. So a new ASID is a flush of one vCPU, also without
+ * flush-by-ASID.
  */
 void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 {

@@ -18,13 +18,16 @@ static const void *map_firmware(hpa_t a, u64 bytes)
 {
 	u64 last = a.v + bytes - 1;
 
-	if (!a.v || last < a.v || last >> cpu_facts.phys_bits || frame_owner_of(a) != FRAME_RESERVED ||
-	    frame_owner_of(hpa(last)) != FRAME_RESERVED)
+	if (!a.v || last < a.v || last >> cpu_facts.phys_bits ||
+	    frame_owner_of(a) != FRAME_RESERVED || frame_owner_of(hpa(last)) != FRAME_RESERVED)
 		return NULL;
 	return mmio_map(a, bytes, PT_R);
 }
 
-/* Checks the header, the length and the checksum of a table and lists it. Every listed table stays mapped. */
+/*
+ * Checks the header, the length and the checksum of a table and lists it. Every listed table stays
+ * mapped.
+ */
 static void add_table(struct acpi_facts *f, hpa_t a)
 {
 	const char *bad = "not firmware memory";
@@ -44,7 +47,8 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 	if (f->tables >= ARRAY_SIZE(f->table))
 		bad = "too many tables";
 	if (bad || !data) {
-		log_warn("acpi: %.4s at 0x%lx: %s; skipped", h ? h->signature : "????", a.v, bad ? bad : "not mapped");
+		log_warn("acpi: %.4s at 0x%lx: %s; skipped", h ? h->signature : "????", a.v,
+			 bad ? bad : "not mapped");
 		return;
 	}
 	memcpy(f->table[f->tables].signature, h->signature, 4);
@@ -59,7 +63,8 @@ static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 	add_table(f, root);
 	if (!f->tables)
 		return;
-	for (u32 at = sizeof(struct acpi_header); f->table[0].length - at >= entry_bytes; at += entry_bytes) {
+	for (u32 at = sizeof(struct acpi_header); f->table[0].length - at >= entry_bytes;
+	     at += entry_bytes) {
 		u64 a = 0;
 
 		memcpy(&a, f->table[0].data + at, entry_bytes);
@@ -92,14 +97,16 @@ void acpi_init(const struct bootinfo *b)
 	if (f->dsdt.v)
 		add_table(f, f->dsdt);
 	if (f->cpus_dropped)
-		log_warn("acpi: %u CPUs are more than are supported (%u)", f->cpus_dropped, MAX_CPUS);
+		log_warn("acpi: %u CPUs are more than are supported (%u)", f->cpus_dropped,
+			 MAX_CPUS);
 	if (!f->nodes) {
 		f->nodes = 1;
 		f->distance[0][0] = 10;
 	}
 	power_init();
-	log_info("acpi: %u tables, %u CPUs, %u I/O APICs, %u nodes%s%s", f->tables, f->cpus, f->ioapics,
-		 f->nodes, f->hpet.v ? ", HPET" : "", f->pm_timer_port ? ", PM timer" : "");
+	log_info("acpi: %u tables, %u CPUs, %u I/O APICs, %u nodes%s%s", f->tables, f->cpus,
+		 f->ioapics, f->nodes, f->hpet.v ? ", HPET" : "",
+		 f->pm_timer_port ? ", PM timer" : "");
 }
 
 u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes)

@@ -1,4 +1,7 @@
-/* ACPI table layouts: ACPI 6.5, chapter 5; HPET: IA-PC HPET 1.0a, 3.2.4; MCFG: PCI Firmware 3.3, 4.1.2. */
+/*
+ * ACPI table layouts: ACPI 6.5, chapter 5; HPET: IA-PC HPET 1.0a, 3.2.4; MCFG: PCI Firmware 3.3,
+ * 4.1.2.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -7,7 +10,7 @@ struct acpi_rsdp {
 	char signature[8]; /* "RSD PTR " */
 	u8 checksum;	   /* of the first 20 bytes */
 	char oem_id[6];
-	u8 revision;	   /* 0: ACPI 1.0, ends after rsdt_address */
+	u8 revision; /* 0: ACPI 1.0, ends after rsdt_address */
 	u32 rsdt_address;
 	u32 length;
 	u64 xsdt_address;
@@ -33,7 +36,8 @@ struct acpi_gas_layout { /* generic address structure */
 enum acpi_space {
 	ACPI_SPACE_MEMORY = 0,
 	ACPI_SPACE_IO = 1,
-	ACPI_SPACE_PCI = 2, /* of bus 0: device in bits 47-32 of the address, function 31-16, offset 15-0 */
+	/* of bus 0: device in bits 47-32 of the address, function 31-16, offset 15-0 */
+	ACPI_SPACE_PCI = 2,
 };
 
 struct acpi_fadt {

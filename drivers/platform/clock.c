@@ -10,37 +10,43 @@
 #include "lib/string.h"
 
 #define NS_PER_S 1000000000ull
-#define WINDOW_NS 5000000ull   /* two of these calibrate; they must agree */
-#define AGREE_PART 200	       /* within 1/200 */
+#define WINDOW_NS 5000000ull /* two of these calibrate; they must agree */
+#define AGREE_PART 200	     /* within 1/200 */
 #define CALIBRATE_TRIES 3
-#define SAMPLE_READS 5	       /* the quickest one counts */
-#define WAIT_READS 50000000u   /* bound of a wait for the reference */
-#define GUESS_HZ NS_PER_S      /* of a TSC that nothing can measure */
+#define SAMPLE_READS 5	     /* the quickest one counts */
+#define WAIT_READS 50000000u /* bound of a wait for the reference */
+#define GUESS_HZ NS_PER_S    /* of a TSC that nothing can measure */
 #define SYNC_ROUNDS 8
 #define SYNC_WAIT 10000000u
-#define NS_FAR (1ull << 59)    /* 18 years: no deadline needs more, and products stay in 64 bits */
+#define NS_FAR (1ull << 59) /* 18 years: no deadline needs more, and products stay in 64 bits */
 #define REF_SPINS 100000u
 
 enum source { SOURCE_TSC, SOURCE_REF };
 
-/* [I] after clock_init but for source, which may fall back while the other CPUs start, and the [l] of lock. */
+/*
+ * [I] after clock_init but for source, which may fall back while the other CPUs start, and the [l]
+ * of lock.
+ */
 static struct {
 	enum source source;
-	u64 base;	 /* TSC at ns 0 */
-	u64 mult;	 /* ns per TSC tick, 32.32; 0 before clock_init: the clock stands at 0 */
-	u64 tsc_mult;	 /* TSC ticks per ns, 32.32 */
+	u64 base;     /* TSC at ns 0 */
+	u64 mult;     /* ns per TSC tick, 32.32; 0 before clock_init: the clock stands at 0 */
+	u64 tsc_mult; /* TSC ticks per ns, 32.32 */
 	u64 tsc_hz;
-	bool trusted;	 /* tsc=reliable */
+	bool trusted; /* tsc=reliable */
 	bool ref_found;
 	struct clock_ref ref;
-	u64 ref_mult;	 /* ns per tick of the reference, 32.32 */
-	u64 unix_s;	 /* wall time at ns 0 */
+	u64 ref_mult; /* ns per tick of the reference, 32.32 */
+	u64 unix_s;   /* wall time at ns 0 */
 	spinlock_t lock;
 	u64 ref_last, ref_ticks; /* [l] the counter as last read; ticks since it became the clock */
-	u64 ref_base;	 /* ns when it became the clock */
+	u64 ref_base;		 /* ns when it became the clock */
 } clk;
 
-/* An AP asks the boot CPU for its TSC: request is raised, then reply follows with tsc filled in. [a] */
+/*
+ * An AP asks the boot CPU for its TSC: request is raised, then reply follows with tsc filled in.
+ * [a]
+ */
 static struct {
 	u32 request, reply;
 	u64 tsc;
@@ -50,15 +56,9 @@ struct sample {
 	u64 tsc, ref;
 };
 
-static u64 mul_32_32(u64 a, u64 b)
-{
-	return (u64)((unsigned __int128)a * b >> 32);
-}
+static u64 mul_32_32(u64 a, u64 b) { return (u64)((unsigned __int128)a * b >> 32); }
 
-static u64 ratio_32_32(u64 a, u64 b)
-{
-	return (a / b << 32) + ((a % b) << 32) / b;
-}
+static u64 ratio_32_32(u64 a, u64 b) { return (a / b << 32) + ((a % b) << 32) / b; }
 
 static u64 rdtsc_ordered(void)
 {
@@ -70,14 +70,19 @@ static u64 rdtsc_ordered(void)
 
 /* ---- The clock ---- */
 
-/* The reference as clock. Bounded also when a CPU was stopped with the lock held: then time stands still. */
+/*
+ * The reference as clock. Bounded also when a CPU was stopped with the lock held: then time stands
+ * still.
+ */
 static u64 ref_clock_ns(void)
 {
 	u64 ticks, now;
 
 	for (u32 i = 0; !spin_trylock(&clk.lock); i++) {
 		if (i == REF_SPINS)
-			return clk.ref_base + mul_32_32(__atomic_load_n(&clk.ref_ticks, __ATOMIC_RELAXED), clk.ref_mult);
+			return clk.ref_base +
+			       mul_32_32(__atomic_load_n(&clk.ref_ticks, __ATOMIC_RELAXED),
+					 clk.ref_mult);
 		cpu_relax();
 	}
 	now = clk.ref.read() & clk.ref.mask;
@@ -104,20 +109,11 @@ u64 clock_to_tsc(u64 ns)
 	return tsc - mul_32_32(now - ns, clk.tsc_mult);
 }
 
-const char *clock_name(void)
-{
-	return clk.source == SOURCE_TSC ? "tsc" : clk.ref.name;
-}
+const char *clock_name(void) { return clk.source == SOURCE_TSC ? "tsc" : clk.ref.name; }
 
-bool clock_is_tsc(void)
-{
-	return clk.source == SOURCE_TSC;
-}
+bool clock_is_tsc(void) { return clk.source == SOURCE_TSC; }
 
-u64 clock_tsc_hz(void)
-{
-	return clk.tsc_hz;
-}
+u64 clock_tsc_hz(void) { return clk.tsc_hz; }
 
 void clock_tsc_params(u64 *base, u64 *mult)
 {
@@ -125,10 +121,7 @@ void clock_tsc_params(u64 *base, u64 *mult)
 	*mult = clk.mult;
 }
 
-u64 clock_boot_unix(void)
-{
-	return clk.unix_s;
-}
+u64 clock_boot_unix(void) { return clk.unix_s; }
 
 /* ---- Calibration ---- */
 
@@ -138,7 +131,8 @@ static struct sample take_sample(void)
 	u64 best = ~0ull;
 
 	for (u32 i = 0; i < SAMPLE_READS; i++) {
-		u64 before = rdtsc_ordered(), ref = clk.ref.read() & clk.ref.mask, width = rdtsc_ordered() - before;
+		u64 before = rdtsc_ordered(), ref = clk.ref.read() & clk.ref.mask,
+		    width = rdtsc_ordered() - before;
 
 		if (width < best) {
 			best = width;
@@ -170,7 +164,8 @@ static u64 rate(const struct sample *a, const struct sample *b)
 static bool calibrate(void)
 {
 	for (u32 i = 0; i < CALIBRATE_TRIES; i++) {
-		struct sample a = take_sample(), b = sample_after_window(&a), c = sample_after_window(&b);
+		struct sample a = take_sample(), b = sample_after_window(&a),
+			      c = sample_after_window(&b);
 		u64 first = rate(&a, &b), second = rate(&b, &c);
 
 		clk.tsc_hz = rate(&a, &c);
@@ -180,7 +175,9 @@ static bool calibrate(void)
 	return false;
 }
 
-/* Without any reference: what CPUID says (leaf 0x15: crystal and ratio; 0x16: MHz), else a guess. */
+/*
+ * Without any reference: what CPUID says (leaf 0x15: crystal and ratio; 0x16: MHz), else a guess.
+ */
 static u64 hz_from_cpuid(void)
 {
 	struct cpuid r;
@@ -255,8 +252,9 @@ void clock_sync_poll(void)
 }
 
 /*
- * Does the boot CPU's TSC lie between two of ours, taken before it was asked and after it answered? *ahead: by
- * how much it is ahead of ours, from the shortest exchange. False also when it does not answer.
+ * Does the boot CPU's TSC lie between two of ours, taken before it was asked and after it answered?
+ * *ahead: by how much it is ahead of ours, from the shortest exchange. False also when it does not
+ * answer.
  */
 static bool in_step(s64 *ahead)
 {

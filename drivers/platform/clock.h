@@ -1,16 +1,19 @@
 /*
- * The one nanosecond clock: an invariant TSC, or one that a start-up check shows to be in step, else HPET or
- * the PM timer. tsc= overrides (tsc=reliable, tsc=off). clock_ns and the conversions are declared in hv/up.h.
+ * The one nanosecond clock: an invariant TSC, or one that a start-up check shows to be in step,
+ * else HPET or the PM timer. tsc= overrides (tsc=reliable, tsc=off). clock_ns and the conversions
+ * are declared in hv/up.h.
  */
 #pragma once
 
 #include "hv/cpu.h"
 
 void clock_init(u64 entry_tsc, const char *tsc_option); /* calibrates; ns 0 = entry_tsc */
-void clock_check_cpu(struct cpu *c); /* on an AP at its start: is its TSC in step? else falls back */
-void clock_sync_poll(void); /* on the boot CPU, again and again while an AP may be in clock_check_cpu */
+/* on an AP at its start: is its TSC in step? else falls back */
+void clock_check_cpu(struct cpu *c);
+/* on the boot CPU, again and again while an AP may be in clock_check_cpu */
+void clock_sync_poll(void);
 const char *clock_name(void);
 bool clock_is_tsc(void);
 u64 clock_tsc_hz(void);
 void clock_tsc_params(u64 *base, u64 *mult); /* for kinfo: ns = ((tsc - base) * mult) >> 32 */
-u64 clock_boot_unix(void); /* from the CMOS clock at start */
+u64 clock_boot_unix(void);		     /* from the CMOS clock at start */

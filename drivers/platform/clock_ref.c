@@ -7,8 +7,9 @@
 #include "mm/pt.h"
 
 /* IA-PC HPET 1.0a, 2.3 "Timer Registers" */
-#define HPET_CAPABILITIES 0x00 /* bits 63-32: femtoseconds per tick; bit 13: the counter has 64 bits */
-#define HPET_CONFIG 0x10       /* bit 0: runs; bit 1: legacy interrupt routes */
+/* bits 63-32: femtoseconds per tick; bit 13: the counter has 64 bits */
+#define HPET_CAPABILITIES 0x00
+#define HPET_CONFIG 0x10 /* bit 0: runs; bit 1: legacy interrupt routes */
 #define HPET_COUNTER 0xf0
 #define HPET_PERIOD_MIN 1000000u
 #define HPET_PERIOD_MAX 100000000u
@@ -21,10 +22,7 @@
 
 static volatile u8 *hpet;
 
-static u64 hpet_read(void)
-{
-	return *(volatile u64 *)(hpet + HPET_COUNTER);
-}
+static u64 hpet_read(void) { return *(volatile u64 *)(hpet + HPET_COUNTER); }
 
 static bool hpet_init(struct clock_ref *r)
 {
@@ -44,20 +42,17 @@ static bool hpet_init(struct clock_ref *r)
 	volatile u64 *config = (volatile u64 *)(hpet + HPET_CONFIG);
 
 	*config = (*config & ~HPET_LEGACY) | HPET_RUN;
-	*r = (struct clock_ref){"hpet", 1000000000000000ull / period, low & HPET_64_BIT ? ~0ull : 0xffffffff,
-				hpet_read};
+	*r = (struct clock_ref){"hpet", 1000000000000000ull / period,
+				low & HPET_64_BIT ? ~0ull : 0xffffffff, hpet_read};
 	return true;
 }
 
-static u64 pm_timer_read(void)
-{
-	return inl(acpi_facts.pm_timer_port);
-}
+static u64 pm_timer_read(void) { return inl(acpi_facts.pm_timer_port); }
 
 static bool pm_timer_init(struct clock_ref *r)
 {
-	*r = (struct clock_ref){"pm-timer", PM_TIMER_HZ, acpi_facts.pm_timer_32 ? 0xffffffff : 0xffffff,
-				pm_timer_read};
+	*r = (struct clock_ref){"pm-timer", PM_TIMER_HZ,
+				acpi_facts.pm_timer_32 ? 0xffffffff : 0xffffff, pm_timer_read};
 	return acpi_facts.pm_timer_port != 0;
 }
 
@@ -74,7 +69,7 @@ static bool counts(const struct clock_ref *r)
 
 bool clock_ref_find(struct clock_ref *out)
 {
-	static bool (*const init[])(struct clock_ref *r) = {hpet_init, pm_timer_init};
+	static bool (*const init[])(struct clock_ref * r) = {hpet_init, pm_timer_init};
 
 	for (u32 i = 0; i < ARRAY_SIZE(init); i++)
 		if (init[i](out) && counts(out))

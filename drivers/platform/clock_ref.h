@@ -1,4 +1,7 @@
-/* Counters of known frequency: HPET, ACPI PM timer. For calibration, and as clocks where the TSC is none. */
+/*
+ * Counters of known frequency: HPET, ACPI PM timer. For calibration, and as clocks where the TSC is
+ * none.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -6,7 +9,7 @@
 struct clock_ref {
 	const char *name;
 	u64 hz;
-	u64 mask;	    /* the counter wraps after this value */
+	u64 mask; /* the counter wraps after this value */
 	u64 (*read)(void);
 };
 

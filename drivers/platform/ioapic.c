@@ -7,7 +7,7 @@
 /* 82093AA I/O APIC, "Register Description" */
 #define IOAPIC_SELECT 0x00
 #define IOAPIC_WINDOW 0x10
-#define IOAPIC_VERSION 1	  /* bits 23-16: highest pin */
+#define IOAPIC_VERSION 1 /* bits 23-16: highest pin */
 #define IOAPIC_REDIRECTION(pin) (0x10 + 2 * (pin))
 #define RTE_LOW_ACTIVE BIT(13)
 #define RTE_LEVEL BIT(15)
@@ -46,14 +46,15 @@ static void set_pin(u32 i, u32 pin, u64 entry)
 void ioapic_init(void)
 {
 	for (u32 i = 0; i < acpi_facts.ioapics; i++) {
-		volatile u8 *regs = mmio_map(acpi_facts.ioapic[i].address, 0x20, PT_R | PT_W | PT_UNCACHED);
+		volatile u8 *regs =
+			mmio_map(acpi_facts.ioapic[i].address, 0x20, PT_R | PT_W | PT_UNCACHED);
 		u32 version;
 
 		ioapic[i].regs = regs;
 		version = regs ? read_reg(i, IOAPIC_VERSION) : ~0u;
 		if (version == ~0u) {
-			log_warn("ioapic: %u at 0x%lx does not answer; left out", acpi_facts.ioapic[i].id,
-				 acpi_facts.ioapic[i].address.v);
+			log_warn("ioapic: %u at 0x%lx does not answer; left out",
+				 acpi_facts.ioapic[i].id, acpi_facts.ioapic[i].address.v);
 			ioapic[i].regs = NULL;
 			continue;
 		}

@@ -26,14 +26,15 @@
 #define APIC_DIVIDE_BY_1 0xb
 #define APIC_MAX_LVT_SHIFT 16
 
-#define ICR_WAIT 100000u      /* reads; delivery takes microseconds */
-#define CALIBRATE_PART 500    /* of a second: 2 ms */
+#define ICR_WAIT 100000u   /* reads; delivery takes microseconds */
+#define CALIBRATE_PART 500 /* of a second: 2 ms */
 #define CALIBRATE_READS 50000000u
-#define INIT_WAIT_NS 10000000 /* MP specification 1.4, B.4: 10 ms after INIT, 200 us between SIPIs */
+/* MP specification 1.4, B.4: 10 ms after INIT, 200 us between SIPIs */
+#define INIT_WAIT_NS 10000000
 #define SIPI_WAIT_NS 200000
 #define STEADY_ROUNDS 64
 #define STEADY_CHANGES 4 /* on the way into the loop */
-#define HEARTBEATS 1     /* per second, at least: no wrap of the clock's counter goes unseen */
+#define HEARTBEATS 1	 /* per second, at least: no wrap of the clock's counter goes unseen */
 #define LOSSY_HEARTBEATS 100
 #define LOSSY_MIN_COUNT 20000 /* 20 us */
 
@@ -64,26 +65,30 @@ static void write_reg(enum apic_reg r, u32 v)
 /* Remapped first, since a spurious interrupt ignores the mask. */
 static void mask_8259s(void)
 {
+	/* clang-format off */
 	static const struct { u8 port, value; } writes[] = {
-		{PIC1_COMMAND, PIC_ICW1}, {PIC1_DATA, PIC1_VECTOR}, {PIC1_DATA, 1 << 2}, {PIC1_DATA, PIC_ICW4},
-		{PIC2_COMMAND, PIC_ICW1}, {PIC2_DATA, PIC2_VECTOR}, {PIC2_DATA, 2}, {PIC2_DATA, PIC_ICW4},
-		{PIC1_DATA, 0xff}, {PIC2_DATA, 0xff},
+		{PIC1_COMMAND, PIC_ICW1}, {PIC1_DATA, PIC1_VECTOR}, {PIC1_DATA, 1 << 2},
+		{PIC1_DATA, PIC_ICW4}, {PIC2_COMMAND, PIC_ICW1}, {PIC2_DATA, PIC2_VECTOR},
+		{PIC2_DATA, 2}, {PIC2_DATA, PIC_ICW4}, {PIC1_DATA, 0xff}, {PIC2_DATA, 0xff},
 	};
+	/* clang-format on */
 
 	for (u32 i = 0; i < ARRAY_SIZE(writes); i++)
 		outb(writes[i].port, writes[i].value);
 }
 
 /*
- * QEMU's TCG with -icount: it ends with "Bad icount read" when an MSR access looks at its clock, as those to the
- * x2APIC's timer do. There, and nowhere else, the TSC grows by the same few ticks in every round of a loop.
+ * QEMU's TCG with -icount: it ends with "Bad icount read" when an MSR access looks at its clock, as
+ * those to the x2APIC's timer do. There, and nowhere else, the TSC grows by the same few ticks in
+ * every round of a loop.
  */
 static bool counts_instructions(void)
 {
 	u64 last = rdtsc(), last_step = 0;
 	u32 changes = 0;
 
-	for (u32 i = 0; i < STEADY_ROUNDS; i++) { /* no branch but the loop's: every round is as long */
+	/* no branch but the loop's: every round is as long */
+	for (u32 i = 0; i < STEADY_ROUNDS; i++) {
 		u64 now = rdtsc(), step = now - last;
 
 		changes += step != last_step;
@@ -101,9 +106,10 @@ static bool is_tcg(void)
 }
 
 /*
- * In QEMU 10's TCG, VMRUN and #VMEXIT change the word of pending interrupts without a lock, and undo what another
- * thread of QEMU sets there meanwhile. The interrupt stays in IRR, and the local APIC's next one brings it too: the
- * timer is periodic there, so that a next one always comes. With -icount one thread does both.
+ * In QEMU 10's TCG, VMRUN and #VMEXIT change the word of pending interrupts without a lock, and
+ * undo what another thread of QEMU sets there meanwhile. The interrupt stays in IRR, and the local
+ * APIC's next one brings it too: the timer is periodic there, so that a next one always comes. With
+ * -icount one thread does both.
  */
 void lapic_init_boot(void)
 {
@@ -112,7 +118,10 @@ void lapic_init_boot(void)
 
 	lapic.lossy = tcg && !icount;
 	mask_8259s();
-	/* Firmware that has switched x2APIC mode on is followed: there is no way back but through "disabled". */
+	/*
+	 * Firmware that has switched x2APIC mode on is followed: there is no way back but through
+	 * "disabled".
+	 */
 	lapic.x2apic = cpu_facts.x2apic && (base & APIC_BASE_X2APIC || !icount);
 	if (!lapic.x2apic) {
 		lapic.regs = mmio_map(hpa(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE)), PAGE_SIZE,
@@ -142,11 +151,14 @@ static void timer_prepare(void)
 {
 	if (lapic.deadline) {
 		write_reg(APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE | VECTOR_TIMER);
-		/* SDM 3, "TSC-Deadline Mode": in xAPIC mode the store must come before the WRMSR. */
+		/*
+		 * SDM 3, "TSC-Deadline Mode": in xAPIC mode the store must come before the WRMSR.
+		 */
 		__asm__ volatile("mfence" : : : "memory");
 	} else {
 		write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
-		write_reg(APIC_LVT_TIMER, (lapic.lossy ? APIC_LVT_TIMER_PERIODIC : 0) | VECTOR_TIMER);
+		write_reg(APIC_LVT_TIMER,
+			  (lapic.lossy ? APIC_LVT_TIMER_PERIODIC : 0) | VECTOR_TIMER);
 	}
 	lapic_timer_set(~0ull);
 }
@@ -166,7 +178,8 @@ void lapic_init_cpu(void)
 	write_reg(APIC_LVT_LINT0, APIC_LVT_MASKED);
 	write_reg(APIC_LVT_LINT1, APIC_DM_NMI << APIC_DM_SHIFT);
 	for (u32 i = 4; i <= MIN(max_lvt, 6u); i++)
-		write_reg((enum apic_reg[]){APIC_LVT_PMC, APIC_LVT_THERMAL, APIC_LVT_CMCI}[i - 4], APIC_LVT_MASKED);
+		write_reg((enum apic_reg[]){APIC_LVT_PMC, APIC_LVT_THERMAL, APIC_LVT_CMCI}[i - 4],
+			  APIC_LVT_MASKED);
 	write_reg(APIC_ESR, 0);
 	write_reg(APIC_LVT_ERROR, VECTOR_ERROR);
 	end_old_interrupts();
@@ -181,10 +194,7 @@ u32 lapic_id(void)
 	return lapic.x2apic ? id : id >> APIC_DEST_SHIFT_XAPIC;
 }
 
-void lapic_eoi(void)
-{
-	write_reg(APIC_EOI, 0);
-}
+void lapic_eoi(void) { write_reg(APIC_EOI, 0); }
 
 /* ---- Interrupts to other CPUs ---- */
 
@@ -196,17 +206,17 @@ static void send(u32 apic_id, u32 command)
 		wrmsr(MSR_X2APIC_BASE + APIC_ICR / 16, (u64)apic_id << 32 | command);
 		return;
 	}
-	/* An NMI or #MC here could send too, between the two halves; both end in a panic, which sends to all. */
+	/*
+	 * An NMI or #MC here could send too, between the two halves; both end in a panic, which
+	 * sends to all.
+	 */
 	for (u32 i = 0; i < ICR_WAIT && read_reg(APIC_ICR) & APIC_ICR_BUSY; i++)
 		cpu_relax();
 	write_reg(APIC_ICR_HIGH, apic_id << APIC_DEST_SHIFT_XAPIC);
 	write_reg(APIC_ICR, command);
 }
 
-void lapic_ipi(u32 apic_id, u8 vector)
-{
-	send(apic_id, APIC_ICR_ASSERT | vector);
-}
+void lapic_ipi(u32 apic_id, u8 vector) { send(apic_id, APIC_ICR_ASSERT | vector); }
 
 void lapic_nmi_others(void)
 {

@@ -3,7 +3,8 @@
 
 #include "lib/types.h"
 
-enum host_vector { /* 0x20-0x2f: the 8259s, masked; a spurious interrupt there is counted */
+/* 0x20-0x2f: the 8259s, masked; a spurious interrupt there is counted */
+enum host_vector {
 	VECTOR_UART = 0x30,
 	VECTOR_TIMER = 0xf0,
 	VECTOR_IPI = 0xf1,
@@ -11,18 +12,25 @@ enum host_vector { /* 0x20-0x2f: the 8259s, masked; a spurious interrupt there i
 	VECTOR_SPURIOUS = 0xff,
 };
 
-void lapic_init_boot(void);  /* boot CPU: chooses the mode, maps the registers, masks the 8259s */
-void lapic_init_cpu(void);   /* every CPU, the boot CPU too */
+void lapic_init_boot(void); /* boot CPU: chooses the mode, maps the registers, masks the 8259s */
+void lapic_init_cpu(void);  /* every CPU, the boot CPU too */
 u32 lapic_id(void);
 void lapic_eoi(void);
 void lapic_ipi(u32 apic_id, u8 vector);
 void lapic_nmi_others(void); /* for panic */
-void lapic_init_sipi(u32 apic_id, u32 trampoline_page); /* INIT, then two SIPIs with the delays of the MP specification */
+/* INIT, then two SIPIs with the delays of the MP specification */
+void lapic_init_sipi(u32 apic_id, u32 trampoline_page);
 void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */
-/* tsc: deadline on this CPU's TSC, ~0 for none. The interrupt may come earlier, too: whoever takes it sets the next. */
+/*
+ * tsc: deadline on this CPU's TSC, ~0 for none. The interrupt may come earlier, too: whoever takes
+ * it sets the next.
+ */
 void lapic_timer_set(u64 tsc);
 void lapic_timer_calibrate(void); /* after clock_init */
 
 void ioapic_init(void); /* masks every pin */
-/* Routes an ISA interrupt (with the MADT's overrides) to a vector on a CPU. False: no I/O APIC has it. */
+/*
+ * Routes an ISA interrupt (with the MADT's overrides) to a vector on a CPU. False: no I/O APIC has
+ * it.
+ */
 bool ioapic_route_isa(u32 isa_irq, u8 vector, u32 apic_id);

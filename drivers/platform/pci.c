@@ -36,13 +36,14 @@ static bool quiesce(u32 f)
 {
 	u32 command = read32(f, PCI_COMMAND) & PCI_COMMAND_MASK;
 
-	if (read32(f, PCI_CLASS) >> 24 == PCI_CLASS_BRIDGE || read32(f, PCI_HEADER) & PCI_HEADER_LAYOUT ||
-	    !(command & PCI_COMMAND_MASTER))
+	if (read32(f, PCI_CLASS) >> 24 == PCI_CLASS_BRIDGE ||
+	    read32(f, PCI_HEADER) & PCI_HEADER_LAYOUT || !(command & PCI_COMMAND_MASTER))
 		return false;
 	outl(CONFIG_ADDRESS, CONFIG_ENABLE | f << 8 | PCI_COMMAND);
 	outl(CONFIG_DATA, command & ~PCI_COMMAND_MASTER);
 	if (read32(f, PCI_COMMAND) & PCI_COMMAND_MASTER)
-		log_error("pci: %02x:%02x.%u stays a bus master; it can reach all memory", f >> 8, f >> 3 & 31, f & 7);
+		log_error("pci: %02x:%02x.%u stays a bus master; it can reach all memory", f >> 8,
+			  f >> 3 & 31, f & 7);
 	return true;
 }
 
@@ -51,7 +52,9 @@ void pci_quiesce(void)
 	u32 functions = 0, masters = 0;
 
 	for (u32 slot = 0; slot < 1u << 16; slot += 8) {
-		u32 count = read32(slot, PCI_VENDOR) == ~0u ? 0 : read32(slot, PCI_HEADER) & PCI_HEADER_MULTI ? 8 : 1;
+		u32 count = read32(slot, PCI_VENDOR) == ~0u		  ? 0
+			    : read32(slot, PCI_HEADER) & PCI_HEADER_MULTI ? 8
+									  : 1;
 
 		for (u32 f = slot; f < slot + count; f++) {
 			if (read32(f, PCI_VENDOR) == ~0u)

@@ -30,11 +30,13 @@ static void delay_us(u32 us)
 void power_init(void)
 {
 	struct acpi_facts *f = &acpi_facts;
-	struct acpi_gas *reg[] = {&f->pm1a_control, &f->pm1b_control, &f->sleep_control, &f->reset_register};
+	struct acpi_gas *reg[] = {&f->pm1a_control, &f->pm1b_control, &f->sleep_control,
+				  &f->reset_register};
 
 	for (u32 i = 0; i < ARRAY_SIZE(reg); i++)
 		if (reg[i]->address && reg[i]->space == ACPI_SPACE_MEMORY)
-			reg[i]->mapped = mmio_map(hpa(reg[i]->address), 4, PT_R | PT_W | PT_UNCACHED);
+			reg[i]->mapped =
+				mmio_map(hpa(reg[i]->address), 4, PT_R | PT_W | PT_UNCACHED);
 }
 
 static u16 read16(const struct acpi_gas *g)
@@ -57,7 +59,8 @@ static void write8(const struct acpi_gas *g, u32 v)
 	if (g->space == ACPI_SPACE_IO && g->address)
 		outb((u16)g->address, (u8)v);
 	else if (g->space == ACPI_SPACE_PCI)
-		pci_write8((u32)(g->address >> 29) + (u32)(g->address >> 16 & 7), g->address & 0xff, (u8)v);
+		pci_write8((u32)(g->address >> 29) + (u32)(g->address >> 16 & 7), g->address & 0xff,
+			   (u8)v);
 	else if (g->mapped)
 		*(volatile u8 *)g->mapped = (u8)v;
 }
@@ -85,7 +88,8 @@ void acpi_poweroff(u8 slp_typa, u8 slp_typb)
 	u32 a, b;
 
 	if (f->hw_reduced) {
-		write8(&f->sleep_control, (slp_typa & 7u) << SLEEP_CONTROL_TYP_SHIFT | SLEEP_CONTROL_EN);
+		write8(&f->sleep_control,
+		       (slp_typa & 7u) << SLEEP_CONTROL_TYP_SHIFT | SLEEP_CONTROL_EN);
 	} else {
 		acpi_mode_enable();
 		a = pm1_value(&f->pm1a_control, slp_typa);
@@ -98,10 +102,7 @@ void acpi_poweroff(u8 slp_typa, u8 slp_typb)
 	delay_us(1000000);
 }
 
-static void reset_acpi(void)
-{
-	write8(&acpi_facts.reset_register, acpi_facts.reset_value);
-}
+static void reset_acpi(void) { write8(&acpi_facts.reset_register, acpi_facts.reset_value); }
 
 static void reset_pci(void)
 {

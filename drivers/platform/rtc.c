@@ -42,8 +42,8 @@ bool rtc_decode(const u8 reg[10], u8 status_b, struct rtc_time *out)
 		t.hour = t.hour % 12 + (hour & RTC_AFTERNOON ? 12 : 0);
 	t.year += t.year < 70 ? 2000 : 1900; /* no century register is common to all machines */
 	*out = t;
-	return t.second < 60 && t.minute < 60 && t.hour < 24 && t.day - 1 < 31 && t.month - 1 < 12 &&
-	       t.year < 2070;
+	return t.second < 60 && t.minute < 60 && t.hour < 24 && t.day - 1 < 31 &&
+	       t.month - 1 < 12 && t.year < 2070;
 }
 
 u64 rtc_to_unix(const struct rtc_time *t)

@@ -7,10 +7,13 @@
 
 #define TX_RING KiB(16)
 #define RX_RING 1024u
-#define POLL_LIMIT 100000u /* reads of the line status, about 1 us each: far longer than a FIFO takes */
+/* reads of the line status, about 1 us each: far longer than a FIFO takes */
+#define POLL_LIMIT 100000u
 #define IRQ_ROUNDS 32u
 
-/* Positions count for ever; the ring holds [tail, head). All under lock, but a panic takes no lock. */
+/*
+ * Positions count for ever; the ring holds [tail, head). All under lock, but a panic takes no lock.
+ */
 static struct {
 	spinlock_t lock;
 	struct uart_config config;
@@ -23,15 +26,9 @@ static struct {
 	char rx[RX_RING];
 } uart = {.config = {.port = 0x3f8, .divisor = 1, .lcr = 3, .irq = 4}};
 
-static u8 reg_read(enum uart_reg r)
-{
-	return inb((u16)(uart.config.port + r));
-}
+static u8 reg_read(enum uart_reg r) { return inb((u16)(uart.config.port + r)); }
 
-static void reg_write(enum uart_reg r, u8 v)
-{
-	outb((u16)(uart.config.port + r), v);
-}
+static void reg_write(enum uart_reg r, u8 v) { outb((u16)(uart.config.port + r), v); }
 
 static void set_ier(u8 v)
 {
@@ -64,10 +61,7 @@ bool uart_init(void)
 	return true;
 }
 
-u32 uart_isa_irq(void)
-{
-	return uart.config.irq;
-}
+u32 uart_isa_irq(void) { return uart.config.irq; }
 
 /* Bounded: false when the UART takes nothing, a hung or unplugged one. */
 static bool wait_tx_empty(void)
@@ -96,7 +90,10 @@ static void drain_polled(void)
 	}
 }
 
-/* By interrupt: fills an empty transmitter, and wants its interrupt as long as the ring holds something. */
+/*
+ * By interrupt: fills an empty transmitter, and wants its interrupt as long as the ring holds
+ * something.
+ */
 static void tx_continue(void)
 {
 	if (reg_read(UART_LSR) & LSR_TX_EMPTY)
@@ -134,7 +131,10 @@ void uart_interrupt(void)
 	u32 round = 0;
 
 	spin_lock(&uart.lock);
-	/* The line is edge-triggered: it must fall before the next interrupt can come, so all causes go. */
+	/*
+	 * The line is edge-triggered: it must fall before the next interrupt can come, so all
+	 * causes go.
+	 */
 	for (; uart.by_irq && round < IRQ_ROUNDS && !(reg_read(UART_IIR) & IIR_NONE); round++) {
 		input |= receive();
 		tx_continue();

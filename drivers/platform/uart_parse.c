@@ -2,7 +2,9 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 
+/* clang-format off */
 static const struct { u16 port; u8 irq; } com[] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+/* clang-format on */
 
 static bool parse_port(const char **s, struct uart_config *c)
 {
@@ -40,7 +42,8 @@ static bool parse_frame(const char **s, struct uart_config *c)
 {
 	const char *p = *s;
 
-	if (p[0] < '5' || p[0] > '8' || !p[1] || !strchr("noe", p[1]) || (p[2] != '1' && p[2] != '2'))
+	if (p[0] < '5' || p[0] > '8' || !p[1] || !strchr("noe", p[1]) ||
+	    (p[2] != '1' && p[2] != '2'))
 		return false;
 	c->lcr = (u8)(p[0] - '5');
 	if (p[1] != 'n')
@@ -59,7 +62,8 @@ bool uart_parse_config(const char *spec, struct uart_config *out, const char **w
 	} part[] = {
 		{parse_port, "the port must be com1..com4 or 0x100..0xfff8"},
 		{parse_baud, "the baud rate must divide 115200 (50..115200)"},
-		{parse_frame, "the frame must be data bits 5..8, parity n, o or e, stop bits 1 or 2: 8n1"},
+		{parse_frame,
+		 "the frame must be data bits 5..8, parity n, o or e, stop bits 1 or 2: 8n1"},
 	};
 	struct uart_config c = {.divisor = 1, .lcr = 3};
 

@@ -1,4 +1,7 @@
-/* 16550 UART registers (National PC16550D, "Registers"), and the parsed form of the console= option. */
+/*
+ * 16550 UART registers (National PC16550D, "Registers"), and the parsed form of the console=
+ * option.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -15,19 +18,19 @@ enum uart_reg {
 	UART_SCR = 7,  /* scratch */
 };
 
-#define IER_RX 0x01	 /* received data available */
-#define IER_TX 0x02	 /* transmitter holding register empty */
-#define IIR_NONE 0x01	 /* no interrupt pending */
+#define IER_RX 0x01   /* received data available */
+#define IER_TX 0x02   /* transmitter holding register empty */
+#define IIR_NONE 0x01 /* no interrupt pending */
 #define FCR_ENABLE 0x01
-#define FCR_CLEAR 0x06	 /* both FIFOs */
+#define FCR_CLEAR 0x06 /* both FIFOs */
 #define FCR_TRIGGER_8 0x80
-#define LCR_DLAB 0x80	 /* divisor latch access */
+#define LCR_DLAB 0x80 /* divisor latch access */
 #define LCR_STOP_2 0x04
 #define LCR_PARITY 0x08
 #define LCR_EVEN 0x10
 #define MCR_DTR_RTS 0x03
-#define MCR_OUT2 0x08	 /* gates the interrupt line */
-#define LSR_DATA 0x01	 /* data ready */
+#define MCR_OUT2 0x08	  /* gates the interrupt line */
+#define LSR_DATA 0x01	  /* data ready */
 #define LSR_TX_EMPTY 0x20 /* transmitter holding register empty */
 #define UART_FIFO 16
 #define UART_CLOCK 115200 /* baud rate of divisor 1 */

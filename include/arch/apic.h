@@ -1,4 +1,7 @@
-/* Local APIC registers as offsets in the APIC page; x2APIC MSR = 0x800 + offset / 16. Intel SDM 3 "APIC". */
+/*
+ * Local APIC registers as offsets in the APIC page; x2APIC MSR = 0x800 + offset / 16. Intel SDM 3
+ * "APIC".
+ */
 #pragma once
 
 enum apic_reg {
@@ -38,7 +41,8 @@ enum apic_reg {
 #define APIC_LVT_TIMER_PERIODIC 0x20000u
 #define APIC_LVT_TIMER_DEADLINE 0x40000u
 
-enum apic_delivery { /* ICR, LVT and MSI data bits 8-10 */
+/* ICR, LVT and MSI data bits 8-10 */
+enum apic_delivery {
 	APIC_DM_FIXED = 0,
 	APIC_DM_LOWEST = 1,
 	APIC_DM_NMI = 4,

@@ -1,4 +1,7 @@
-/* Control registers, flags, exceptions, selectors. Intel SDM 3 "System Architecture Overview"; AMD APM 2. */
+/*
+ * Control registers, flags, exceptions, selectors. Intel SDM 3 "System Architecture Overview"; AMD
+ * APM 2.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -16,8 +19,9 @@ enum cr0 {
 	CR0_CD = 1u << 30, /* cache disable */
 	CR0_PG = 1u << 31, /* paging */
 };
-#define CR0_DEFINED                                                                                          \
-	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_DEFINED                                                                                \
+	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+	 CR0_PG)
 
 enum cr4 {
 	CR4_VME = 1u << 0,
@@ -52,7 +56,8 @@ enum efer {
 	EFER_FFXSR = 1u << 14,
 };
 
-enum xcr0 { /* Intel SDM 1, "XSAVE-Supported Features and State-Component Bitmaps" */
+/* Intel SDM 1, "XSAVE-Supported Features and State-Component Bitmaps" */
+enum xcr0 {
 	XCR0_X87 = 1u << 0,
 	XCR0_SSE = 1u << 1,
 	XCR0_AVX = 1u << 2,
@@ -77,11 +82,13 @@ enum rflags {
 
 enum dr6 { DR6_HITS = 0xf /* B0-B3 */, DR6_BD = 1u << 13, DR6_BS = 1u << 14 };
 
+/* clang-format off */
 enum exception {
-	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
-	EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
-	EXC_AC = 17, EXC_MC = 18, EXC_XM = 19, EXC_VE = 20, EXC_CP = 21,
+	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
+	EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14,
+	EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19, EXC_VE = 20, EXC_CP = 21,
 };
+/* clang-format on */
 
 enum pf_error { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16 };
 

@@ -10,30 +10,30 @@ struct vcpu;
 struct aspace;
 
 /*
- * All fields belong to the CPU itself unless marked: [a] atomic, set by others too; [I] after start.
- * The first four are used by assembly (see kernel/offsets.c).
+ * All fields belong to the CPU itself unless marked: [a] atomic, set by others too; [I] after
+ * start. The first four are used by assembly (see kernel/offsets.c).
  */
 struct cpu {
-	struct cpu *self;	/* [I] */
-	u64 user_rsp;		/* scratch of the system-call entry */
-	u64 kstack_top;		/* of the current thread */
+	struct cpu *self; /* [I] */
+	u64 user_rsp;	  /* scratch of the system-call entry */
+	u64 kstack_top;	  /* of the current thread */
 	struct thread *current;
 	struct thread *idle;
-	struct aspace *aspace;	/* whose CR3 is loaded */
-	struct vcpu *vcpu;	/* loaded vCPU, or NULL */
-	u32 id;			/* [I] 0..MAX_CPUS-1 */
-	u32 apic_id;		/* [I] */
-	bool up;		/* [a] */
-	u32 resched;		/* [a] leave ring 3 or the guest and choose again */
-	u64 ipi_pending;	/* [a] enum ipi bits */
-	u64 quiesce_seq;	/* [a] last epoch request answered */
-	u64 flush_seq;		/* [a] address-space flush requests answered */
-	u64 unmap_seen;		/* [a] mm/unmap_epoch.h */
-	u64 timer_armed;	/* deadline in the local APIC, ns; ~0 none, 0 not set */
-	u64 slow_ops;		/* counted by wrappers in bench builds */
-	void *window;		/* [I] WINDOW_BASE + id * WINDOW_SIZE */
-	u64 *window_pte;	/* [I] its 512 page-table entries */
-	u64 fixup_rip;		/* not 0: a fault in ring 0 continues here (user copy) */
+	struct aspace *aspace; /* whose CR3 is loaded */
+	struct vcpu *vcpu;     /* loaded vCPU, or NULL */
+	u32 id;		       /* [I] 0..MAX_CPUS-1 */
+	u32 apic_id;	       /* [I] */
+	bool up;	       /* [a] */
+	u32 resched;	       /* [a] leave ring 3 or the guest and choose again */
+	u64 ipi_pending;       /* [a] enum ipi bits */
+	u64 quiesce_seq;       /* [a] last epoch request answered */
+	u64 flush_seq;	       /* [a] address-space flush requests answered */
+	u64 unmap_seen;	       /* [a] mm/unmap_epoch.h */
+	u64 timer_armed;       /* deadline in the local APIC, ns; ~0 none, 0 not set */
+	u64 slow_ops;	       /* counted by wrappers in bench builds */
+	void *window;	       /* [I] WINDOW_BASE + id * WINDOW_SIZE */
+	u64 *window_pte;       /* [I] its 512 page-table entries */
+	u64 fixup_rip;	       /* not 0: a fault in ring 0 continues here (user copy) */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* NULL beyond cpu_count */

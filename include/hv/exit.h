@@ -1,32 +1,34 @@
 /*
- * Neutral exits: a vendor back-end decodes an exit once into struct hv_exit; common code never sees a
- * vendor's exit number.
+ * Neutral exits: a vendor back-end decodes an exit once into struct hv_exit; common code never sees
+ * a vendor's exit number.
  */
 #pragma once
 
 #include "lib/types.h"
 
 enum hv_exit_reason {
-	HV_EXIT_EXTINT,	    /* a host interrupt is pending; it is taken when interrupts are enabled */
-	HV_EXIT_NMI,	    /* a host NMI, already handled */
-	HV_EXIT_MC,	    /* a machine check under the guest */
-	HV_EXIT_EXCEPTION,  /* an intercepted exception: vector, error */
+	HV_EXIT_EXTINT, /* a host interrupt is pending; it is taken when interrupts are enabled */
+	HV_EXIT_NMI,	/* a host NMI, already handled */
+	HV_EXIT_MC,	/* a machine check under the guest */
+	HV_EXIT_EXCEPTION, /* an intercepted exception: vector, error */
 	HV_EXIT_CPUID,
 	HV_EXIT_HLT,
 	HV_EXIT_PAUSE,
 	HV_EXIT_IO,
-	HV_EXIT_MSR_READ,   /* number in the guest's ECX */
+	HV_EXIT_MSR_READ, /* number in the guest's ECX */
 	HV_EXIT_MSR_WRITE,
-	HV_EXIT_CR,	    /* MOV to or from CR, CLTS, LMSW: `cr` when the CPU decodes it, else kernel does */
+	/* MOV to or from CR, CLTS, LMSW: `cr` when the CPU decodes it, else kernel does */
+	HV_EXIT_CR,
 	HV_EXIT_DR,
 	HV_EXIT_XSETBV,
 	HV_EXIT_HYPERCALL,  /* VMMCALL or VMCALL */
 	HV_EXIT_NPF,	    /* nested page fault: no or insufficient mapping in the nested table */
 	HV_EXIT_IRQ_WINDOW, /* the guest can take an interrupt now (asked by want_window) */
 	HV_EXIT_NMI_WINDOW,
-	HV_EXIT_SHUTDOWN,   /* triple fault */
-	HV_EXIT_UNDEFINED,  /* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
-	HV_EXIT_WBINVD,	    /* INVD, WBINVD: skip */
+	HV_EXIT_SHUTDOWN, /* triple fault */
+	/* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
+	HV_EXIT_UNDEFINED,
+	HV_EXIT_WBINVD, /* INVD, WBINVD: skip */
 	HV_EXIT_INIT,
 	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: dump, stop the VM */
 	HV_EXIT_UNKNOWN,    /* raw holds the vendor's number, for the dump only */
@@ -37,19 +39,24 @@ enum hv_cr_op { CR_OP_UNKNOWN, CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_LMSW }
 
 struct hv_exit {
 	enum hv_exit_reason reason;
-	u8 insn_len;	/* of the instruction at rip; 0 = the CPU does not say */
-	u8 insn_bytes;	/* valid bytes in insn[]: decode assists */
+	u8 insn_len;   /* of the instruction at rip; 0 = the CPU does not say */
+	u8 insn_bytes; /* valid bytes in insn[]: decode assists */
 	u8 insn[15];
 	union {
+		/* clang-format off */
 		struct { u8 vector; bool has_error; u32 error; } exception;
 		struct { u16 port; u8 size; bool in, string; } io;
-		struct { u8 cr; u8 op; u8 gpr; u16 lmsw; } cr;	/* op: enum hv_cr_op; UNKNOWN: decode it */
+		/* op: enum hv_cr_op; UNKNOWN: decode it */
+		struct { u8 cr; u8 op; u8 gpr; u16 lmsw; } cr;
 		struct { u8 dr; bool write; u8 gpr; bool decoded; } dr;
+		/* clang-format on */
 		struct {
 			gpa_t gpa;
 			bool write, fetch;
-			bool table_walk;	    /* while the guest's own tables were walked */
+			bool table_walk; /* while the guest's own tables were walked */
 		} npf;
-		struct { u64 raw, info1, info2; } unknown;
+		struct {
+			u64 raw, info1, info2;
+		} unknown;
 	};
 };

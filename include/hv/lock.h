@@ -1,6 +1,6 @@
 /*
- * Spin locks. Interrupts are off in the kernel but at marked preemption points, where no lock is held, so
- * a lock needs no flags. docs/architecture.md has the order in which locks are taken.
+ * Spin locks. Interrupts are off in the kernel but at marked preemption points, where no lock is
+ * held, so a lock needs no flags. docs/architecture.md has the order in which locks are taken.
  */
 #pragma once
 
@@ -18,7 +18,10 @@ static inline void spin_lock(spinlock_t *l)
 			up_spin_wait();
 }
 
-static inline bool spin_trylock(spinlock_t *l) { return !__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE); }
+static inline bool spin_trylock(spinlock_t *l)
+{
+	return !__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE);
+}
 
 static inline void spin_unlock(spinlock_t *l)
 {

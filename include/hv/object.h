@@ -10,8 +10,9 @@ struct quota;
 /*
  * [I] immutable, [a] atomic, [o] under lock
  *
- * refs counts handles, mappings and blocked calls. A lookup takes no reference: an object is freed only after every
- * CPU has left the kernel once since the last reference went (epoch, kernel/reaper.c).
+ * refs counts handles, mappings and blocked calls. A lookup takes no reference: an object is freed
+ * only after every CPU has left the kernel once since the last reference went (epoch,
+ * kernel/reaper.c).
  */
 struct object {
 	u32 type;	     /* [I] enum obj_type */
@@ -19,8 +20,11 @@ struct object {
 	bool dead;	     /* [a] revoked: every call but close fails with E_DEAD */
 	struct quota *quota; /* [I] what the object is charged to */
 	struct list reap;    /* the reaper's */
-	/* Binding to a port, under the port's lock. It holds no reference: a port that is revoked lets go of all. */
-	struct port *port;   /* [a] NULL = not bound */
+	/*
+	 * Binding to a port, under the port's lock. It holds no reference: a port that is revoked
+	 * lets go of all.
+	 */
+	struct port *port; /* [a] NULL = not bound */
 	u64 port_key;
 	u64 port_bits;
 	struct list port_bound; /* struct port.bound */

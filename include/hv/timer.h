@@ -6,8 +6,9 @@
 
 struct timer {
 	struct rb_node node;
-	u64 deadline;	/* ns since boot */
-	u32 cpu;	/* where it is queued */
+	u64 deadline; /* ns since boot */
+	u32 cpu;      /* where it is queued */
 	bool armed;
-	void (*fn)(struct timer *t); /* interrupts off, on the CPU that armed it; may arm it again */
+	/* interrupts off, on the CPU that armed it; may arm it again */
+	void (*fn)(struct timer *t);
 };

@@ -21,36 +21,50 @@ void log_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
-/* Stops the machine: other CPUs by NMI, then registers and backtrace. For broken invariants only. */
+/*
+ * Stops the machine: other CPUs by NMI, then registers and backtrace. For broken invariants only.
+ */
 void panic(const char *fmt, ...) __noreturn __printf(1, 2);
 
 /* Nanoseconds since boot, the one clock. */
 u64 clock_ns(void);
-u64 clock_to_tsc(u64 ns);	/* clock value -> this CPU's TSC */
+u64 clock_to_tsc(u64 ns); /* clock value -> this CPU's TSC */
 
 /* ---- mm: flushes ---- */
-/* Every CPU in the mask drops its TLB entries of the address space (all of them) before this returns. */
+/*
+ * Every CPU in the mask drops its TLB entries of the address space (all of them) before this
+ * returns.
+ */
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
 
 /*
- * A step of at most 512 entries that removes a slot of the VM that maps m, if there is one; with the last step its entry
- * in the object's list goes too, flushed. Called with no lock held.
+ * A step of at most 512 entries that removes a slot of the VM that maps m, if there is one; with
+ * the last step its entry in the object's list goes too, flushed. Called with no lock held.
  */
 void up_vm_slot_unmap_step(struct vm *vm, struct mem *m);
 
 /* ---- mm: objects (kernel/object.c) ---- */
 /* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */
 void object_init(struct object *o, enum obj_type type, struct quota *q);
-/* A reference; also on an object just looked up whose last one goes at this moment: then it stays, but dead. */
+/*
+ * A reference; also on an object just looked up whose last one goes at this moment: then it stays,
+ * but dead.
+ */
 void object_get(struct object *o);
-/* Drops a reference; the last one revokes the object and hands it to the reaper. May be a preemption point. */
+/*
+ * Drops a reference; the last one revokes the object and hands it to the reaper. May be a
+ * preemption point.
+ */
 void object_put(struct object *o);
-/* The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that holds o. */
+/*
+ * The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that
+ * holds o.
+ */
 void object_free(struct object *o, void *structure, size_t bytes);
 
 /*
- * What a CPU does while it waits with interrupts off: it answers flush requests, since the CPU it waits for
- * may be waiting for the answer.
+ * What a CPU does while it waits with interrupts off: it answers flush requests, since the CPU it
+ * waits for may be waiting for the answer.
  */
 #ifdef HOST_TEST
 static inline void up_spin_wait(void) {}
@@ -59,14 +73,17 @@ void up_spin_wait(void);
 #endif
 
 /* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
-bool fpu_xcr0_valid(u64 xcr0);		      /* may a guest have this XCR0? */
-void fpu_load(struct vcpu *v);		      /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
-void fpu_unload(struct vcpu *v);	      /* at vcpu_unload: back into v->priv->fpu */
+bool fpu_xcr0_valid(u64 xcr0);	 /* may a guest have this XCR0? */
+void fpu_load(struct vcpu *v);	 /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
+void fpu_unload(struct vcpu *v); /* at vcpu_unload: back into v->priv->fpu */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
-void fpu_init_area(struct vcpu *v);	      /* reset state */
+void fpu_init_area(struct vcpu *v);	     /* reset state */
 
 /* ---- Control registers (kernel/cr_rules.c), pure ---- */
-/* The rules that a guest's CR0, CR4 and EFER keep together: NULL, or the first that is broken, "field: rule". */
+/*
+ * The rules that a guest's CR0, CR4 and EFER keep together: NULL, or the first that is broken,
+ * "field: rule".
+ */
 const char *cr_broken(u64 cr0, u64 cr4, u64 efer);
 u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
 

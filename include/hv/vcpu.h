@@ -1,12 +1,12 @@
 /*
  * The common part of VM and vCPU, first member of the vendor's own structures.
  *
- * struct vm and struct vcpu live in the kernel heap and may be touched by every CPU. Register and FPU
- * contents live in struct vcpu_private, mapped only in the owning domain's private slot: they can be
- * reached only while that domain's address space is loaded.
+ * struct vm and struct vcpu live in the kernel heap and may be touched by every CPU. Register and
+ * FPU contents live in struct vcpu_private, mapped only in the owning domain's private slot: they
+ * can be reached only while that domain's address space is loaded.
  *
- * Legend: [I] immutable after creation, [a] atomic, [v] owned by the thread that runs the vCPU (vcpu->busy),
- * [s] under vm->slot_lock.
+ * Legend: [I] immutable after creation, [a] atomic, [v] owned by the thread that runs the vCPU
+ * (vcpu->busy), [s] under vm->slot_lock.
  */
 #pragma once
 
@@ -26,23 +26,23 @@ struct thread;
 
 struct vm {
 	struct object obj;
-	struct domain *owner;	 /* [I] */
-	u32 id;			 /* [I] for the log */
+	struct domain *owner; /* [I] */
+	u32 id;		      /* [I] for the log */
 	spinlock_t slot_lock;
 	struct mapping slot[VM_SLOTS]; /* [s] mem NULL = free */
-	bool slot_busy;		 /* [s] a slot's entries are being removed in chunks */
-	struct pt npt;		 /* [s] nested page table */
-	u64 npt_epoch;		 /* [a] raised when entries were removed: vCPUs flush before the next entry */
-	u64 tsc_base;		 /* [I] host TSC at creation: the guest's TSC starts at 0 */
+	bool slot_busy;		       /* [s] a slot's entries are being removed in chunks */
+	struct pt npt;		       /* [s] nested page table */
+	u64 npt_epoch; /* [a] raised when entries were removed: vCPUs flush before the next entry */
+	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
-	u64 msr_logged[4];	 /* [a] hashed: unknown MSRs already logged */
+	u64 msr_logged[4];		 /* [a] hashed: unknown MSRs already logged */
 };
 
 /* Guest registers as the world switch keeps them. gpr order: enum gpr. */
 struct vcpu_regs {
-	u64 gpr[GPRS];	/* rsp here too; the back-end copies what its control block holds */
+	u64 gpr[GPRS]; /* rsp here too; the back-end copies what its control block holds */
 	u64 rip, rflags;
-	u64 cr2;	/* VMX has no field for it */
+	u64 cr2; /* VMX has no field for it */
 	u64 dr[4], dr6;
 };
 
@@ -60,35 +60,35 @@ struct hv_mode {
 };
 
 enum vcpu_kick_bits {
-	KICK_USER = 1,	  /* vcpu_kick: return to the monitor */
-	KICK_IRQ = 2,	  /* look at pending interrupts */
-	KICK_STOP = 8,	  /* the VM or the domain is going away */
-	KICK_RESET = 16,  /* INIT or SIPI arrived */
+	KICK_USER = 1,	 /* vcpu_kick: return to the monitor */
+	KICK_IRQ = 2,	 /* look at pending interrupts */
+	KICK_STOP = 8,	 /* the VM or the domain is going away */
+	KICK_RESET = 16, /* INIT or SIPI arrived */
 };
 
 struct vcpu {
 	struct object obj;
-	struct vm *vm;			/* [I] */
-	u32 index;			/* [I] = APIC id */
-	struct thread *runner;		/* [a] thread in vcpu_run, for wake-up; NULL = none */
-	u32 busy;			/* [a] 1 while a call uses the vCPU's state */
-	u32 kick;			/* [a] enum vcpu_kick_bits; tested before each entry */
-	s32 cpu;			/* [a] CPU where it is loaded, -1 = nowhere */
-	bool in_guest;			/* [a] between the last kick test and the exit */
-	struct vlapic lapic;		/* kernel/vlapic.c */
-	u64 npt_seen;			/* [v] vm->npt_epoch that was flushed */
-	struct vcpu_private *priv;	/* [I] in the owner's private slot */
-	struct vcpu_run *run;		/* [I] the kernel's view of the run page; the monitor writes it too */
-	struct hv_exit exit;		/* [v] */
-	u32 activity;			/* [v] enum vcpu_activity */
-	u32 pending_reply;		/* [v] enum run_exit whose reply is awaited */
-	u8 reply_size;			/* [v] of the IN */
-	bool nmi_pending;		/* [a] */
-	u64 xcr0;			/* [v] guest's */
-	u64 apic_base;			/* [v] */
-	u64 cr8;			/* [v] TPR bits 7:4; enter() hands it to the CPU and reads it back */
-	u64 tsc_offset;			/* [v] guest TSC = host TSC + this */
-	u64 misc_enable, mtrr_def_type;	/* [v] MSRs that are state only */
+	struct vm *vm;		   /* [I] */
+	u32 index;		   /* [I] = APIC id */
+	struct thread *runner;	   /* [a] thread in vcpu_run, for wake-up; NULL = none */
+	u32 busy;		   /* [a] 1 while a call uses the vCPU's state */
+	u32 kick;		   /* [a] enum vcpu_kick_bits; tested before each entry */
+	s32 cpu;		   /* [a] CPU where it is loaded, -1 = nowhere */
+	bool in_guest;		   /* [a] between the last kick test and the exit */
+	struct vlapic lapic;	   /* kernel/vlapic.c */
+	u64 npt_seen;		   /* [v] vm->npt_epoch that was flushed */
+	struct vcpu_private *priv; /* [I] in the owner's private slot */
+	struct vcpu_run *run; /* [I] the kernel's view of the run page; the monitor writes it too */
+	struct hv_exit exit;  /* [v] */
+	u32 activity;	      /* [v] enum vcpu_activity */
+	u32 pending_reply;    /* [v] enum run_exit whose reply is awaited */
+	u8 reply_size;	      /* [v] of the IN */
+	bool nmi_pending;     /* [a] */
+	u64 xcr0;	      /* [v] guest's */
+	u64 apic_base;	      /* [v] */
+	u64 cr8;	      /* [v] TPR bits 7:4; enter() hands it to the CPU and reads it back */
+	u64 tsc_offset;	      /* [v] guest TSC = host TSC + this */
+	u64 misc_enable, mtrr_def_type; /* [v] MSRs that are state only */
 	s32 ext_vector;			/* [v] the PIC's vector, not yet injected; -1 = none */
 	bool broken;			/* [v] after RUN_EXIT_INTERNAL */
 	bool unload;			/* [a] another CPU waits for it to be unloaded */
@@ -98,5 +98,8 @@ struct vcpu {
 	u64 stat[STAT_ROWS];		/* [v] */
 };
 
-/* Requests an exit soon (IPI when the vCPU is in guest mode elsewhere) and wakes its thread. Never lost. */
+/*
+ * Requests an exit soon (IPI when the vCPU is in guest mode elsewhere) and wakes its thread. Never
+ * lost.
+ */
 void vcpu_kick(struct vcpu *v, u32 bits);

@@ -1,7 +1,7 @@
 /*
  * The contract between kernel/ and a vendor back-end (svm/, vmx/), bound once at boot. Unless said
- * otherwise a callback runs with interrupts off, on the CPU where the vCPU is loaded, with the owner's
- * address space active.
+ * otherwise a callback runs with interrupts off, on the CPU where the vCPU is loaded, with the
+ * owner's address space active.
  */
 #pragma once
 
@@ -11,58 +11,80 @@
 struct cpu;
 
 struct hv_ops {
-	const char *name;	/* "svm", "vmx" */
-	size_t vcpu_size;	/* of the structure that embeds struct vcpu first */
+	const char *name; /* "svm", "vmx" */
+	size_t vcpu_size; /* of the structure that embeds struct vcpu first */
 	const struct pt_format *nested_format;
 
-	/* True when usable; else *why says why not, in one line for a person. Pure function of the facts. */
+	/*
+	 * True when usable; else *why says why not, in one line for a person. Pure function of the
+	 * facts.
+	 */
 	bool (*probe)(const struct cpu_facts *f, const char **why);
 	void (*features)(char *buf, size_t size); /* names of the optional features in use */
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
 	/* What set_state then makes the state after reset of; vm->npt exists. -E_NOMEM */
 	int (*vcpu_init)(struct vcpu *v);
-	void (*vcpu_fini)(struct vcpu *v);	/* any CPU; the vCPU is loaded nowhere */
-	void (*vcpu_load)(struct vcpu *v);	/* makes v current on this CPU: host state, ASID */
+	void (*vcpu_fini)(struct vcpu *v); /* any CPU; the vCPU is loaded nowhere */
+	void (*vcpu_load)(struct vcpu *v); /* makes v current on this CPU: host state, ASID */
 	void (*vcpu_unload)(struct vcpu *v);
 
 	/*
-	 * One entry, one exit, decoded into v->exit. The caller has tested v->kick with interrupts off. Host
-	 * interrupts stay pending until the caller enables them. Handles the flush that v->npt_seen asks for,
-	 * re-queues an event whose delivery the exit interrupted, and copies registers from and to
-	 * v->priv->regs. Sets *irq_taken when the offered interrupt was delivered during this run.
+	 * One entry, one exit, decoded into v->exit. The caller has tested v->kick with interrupts
+	 * off. Host interrupts stay pending until the caller enables them. Handles the flush that
+	 * v->npt_seen asks for, re-queues an event whose delivery the exit interrupted, and copies
+	 * registers from and to v->priv->regs. Sets *irq_taken when the offered interrupt was
+	 * delivered during this run.
 	 */
 	void (*enter)(struct vcpu *v, bool *irq_taken);
 
-	/* Groups of struct vcpu_state that the vendor holds: GPR SEG CR DR MSR EVENT. get never fails. */
+	/*
+	 * Groups of struct vcpu_state that the vendor holds: GPR SEG CR DR MSR EVENT. get never
+	 * fails.
+	 */
 	void (*get_state)(struct vcpu *v, struct vcpu_state *s, u32 groups);
-	/* Checks everything first, then takes it: -E_INVAL changes nothing. No accepted state can harm the host. */
+	/*
+	 * Checks everything first, then takes it: -E_INVAL changes nothing. No accepted state can
+	 * harm the host.
+	 */
 	int (*set_state)(struct vcpu *v, const struct vcpu_state *s, u32 groups);
 	void (*read_mode)(struct vcpu *v, struct hv_mode *m);
-	/* Guest CR0, CR3, CR4, EFER, XCR0 writes by common code after its checks (kernel/vcpu_cr.c). cr: 0, 3, 4; or CR_EFER */
+	/*
+	 * Guest CR0, CR3, CR4, EFER, XCR0 writes by common code after its checks
+	 * (kernel/vcpu_cr.c). cr: 0, 3, 4; or CR_EFER
+	 */
 	void (*set_cr)(struct vcpu *v, u32 cr, u64 value);
 
 	/*
-	 * Interrupts. offer_irq: deliver `vector` as soon as the guest can take it, without an exit if the CPU
-	 * can (0 withdraws). inject: an event to be delivered at the next entry, whatever was offered;
-	 * the caller has checked can_inject.
+	 * Interrupts. offer_irq: deliver `vector` as soon as the guest can take it, without an exit
+	 * if the CPU can (0 withdraws). inject: an event to be delivered at the next entry,
+	 * whatever was offered; the caller has checked can_inject.
 	 */
 	void (*offer_irq)(struct vcpu *v, u8 vector);
-	void (*inject)(struct vcpu *v, u32 event, u32 error); /* enum hv_event | vector, see below */
+	/* enum hv_event | vector, see below */
+	void (*inject)(struct vcpu *v, u32 event, u32 error);
 	bool (*can_inject)(struct vcpu *v, u32 event);
-	void (*want_window)(struct vcpu *v, u32 event, bool on); /* exit when such an event can be injected */
+	/* exit when such an event can be injected */
+	void (*want_window)(struct vcpu *v, u32 event, bool on);
 
-	void (*skip_insn)(struct vcpu *v, u32 length); /* rip += length, clears the interrupt shadow */
-	void (*set_tsc)(struct vcpu *v, u64 offset);   /* guest TSC = host TSC + offset */
+	/* rip += length, clears the interrupt shadow */
+	void (*skip_insn)(struct vcpu *v, u32 length);
+	void (*set_tsc)(struct vcpu *v, u64 offset); /* guest TSC = host TSC + offset */
 
-	/* Checks the guest state against the manual. NULL = good; else the name of the field and the rule. */
+	/*
+	 * Checks the guest state against the manual. NULL = good; else the name of the field and
+	 * the rule.
+	 */
 	const char *(*audit)(struct vcpu *v);
 	void (*dump)(struct vcpu *v); /* the vendor's own fields to the log, as notice lines */
 };
 
 #define CR_EFER 0x100u
 
-/* What guests may set in CR4, EFER, XCR0: it goes with what CPUID tells them. [I] before the first VM. */
+/*
+ * What guests may set in CR4, EFER, XCR0: it goes with what CPUID tells them. [I] before the first
+ * VM.
+ */
 struct guest_bits {
 	u64 cr4, efer;
 	u64 xcr0; /* 1: no XSAVE */

@@ -6,12 +6,13 @@
 #define WALK_LEVELS 4
 
 /*
- * The page that was found last, and the windows that show it and its tables while the vCPU is loaded: one a
- * level, one for the page. It is used only after every table entry that led to it was read again and found
- * unchanged, so a guest that edits its tables without a flush that we see does it no harm.
+ * The page that was found last, and the windows that show it and its tables while the vCPU is
+ * loaded: one a level, one for the page. It is used only after every table entry that led to it was
+ * read again and found unchanged, so a guest that edits its tables without a flush that we see does
+ * it no harm.
  */
 struct walk_cache {
-	u64 page;  /* linear address of the page's last byte; 0 = none was found */
+	u64 page; /* linear address of the page's last byte; 0 = none was found */
 	u64 cr3;
 	u64 mode;  /* enum walk_mode of guest_walk.c */
 	u64 epoch; /* vm->npt_epoch before the walk */

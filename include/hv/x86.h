@@ -19,14 +19,20 @@ static inline void wrmsr(u32 msr, u64 v)
 	__asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
 }
 
-static inline u64 read_cr0(void) { u64 v; __asm__ volatile("mov %%cr0, %0" : "=r"(v)); return v; }
-static inline u64 read_cr2(void) { u64 v; __asm__ volatile("mov %%cr2, %0" : "=r"(v)); return v; }
-static inline u64 read_cr3(void) { u64 v; __asm__ volatile("mov %%cr3, %0" : "=r"(v)); return v; }
-static inline u64 read_cr4(void) { u64 v; __asm__ volatile("mov %%cr4, %0" : "=r"(v)); return v; }
-static inline void write_cr0(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr0" : : "r"(v) : "memory"); }
-static inline void write_cr3(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr3" : : "r"(v) : "memory"); }
-static inline void write_cr4(u64 v) { SLOW_OP(); __asm__ volatile("mov %0, %%cr4" : : "r"(v) : "memory"); }
-static inline void invlpg(u64 va) { SLOW_OP(); __asm__ volatile("invlpg (%0)" : : "r"(va) : "memory"); }
+/* clang-format off */
+#define OUT_OF(insn, type, how, ...) \
+	({ type v_; __asm__ volatile(insn : how(v_) : __VA_ARGS__); v_; })
+#define SLOW_INTO(insn, v) do { SLOW_OP(); __asm__ volatile(insn : : "r"(v) : "memory"); } while (0)
+/* clang-format on */
+
+static inline u64 read_cr0(void) { return OUT_OF("mov %%cr0, %0", u64, "=r"); }
+static inline u64 read_cr2(void) { return OUT_OF("mov %%cr2, %0", u64, "=r"); }
+static inline u64 read_cr3(void) { return OUT_OF("mov %%cr3, %0", u64, "=r"); }
+static inline u64 read_cr4(void) { return OUT_OF("mov %%cr4, %0", u64, "=r"); }
+static inline void write_cr0(u64 v) { SLOW_INTO("mov %0, %%cr0", v); }
+static inline void write_cr3(u64 v) { SLOW_INTO("mov %0, %%cr3", v); }
+static inline void write_cr4(u64 v) { SLOW_INTO("mov %0, %%cr4", v); }
+static inline void invlpg(u64 va) { SLOW_INTO("invlpg (%0)", va); }
 
 static inline u64 rdtsc(void)
 {
@@ -44,13 +50,15 @@ static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
 {
 	struct cpuid r;
 
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(subleaf));
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "a"(leaf), "c"(subleaf));
 	return r;
 }
 
-static inline u8 inb(u16 port) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline u16 inw(u16 port) { u16 v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port)); return v; }
-static inline u32 inl(u16 port) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port)); return v; }
+static inline u8 inb(u16 port) { return OUT_OF("inb %1, %0", u8, "=a", "Nd"(port)); }
+static inline u16 inw(u16 port) { return OUT_OF("inw %1, %0", u16, "=a", "Nd"(port)); }
+static inline u32 inl(u16 port) { return OUT_OF("inl %1, %0", u32, "=a", "Nd"(port)); }
 static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port)); }
 static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port)); }

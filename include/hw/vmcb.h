@@ -3,13 +3,15 @@
 
 #include "lib/types.h"
 
-enum vmcb_tlb_control { /* 05Ch */
+/* 05Ch */
+enum vmcb_tlb_control {
 	TLB_NOTHING = 0,
 	TLB_FLUSH_ALL = 1,
 	TLB_FLUSH_ASID = 3, /* with flush-by-ASID */
 };
 
-enum vmcb_int_ctl { /* 060h */
+/* 060h */
+enum vmcb_int_ctl {
 	V_IRQ = 1u << 8,
 	V_INTR_PRIO_SHIFT = 16,
 	V_IGN_TPR = 1u << 20,
@@ -24,22 +26,23 @@ enum vmcb_int_ctl { /* 060h */
 #define EVENT_TYPE_MASK 0x700u
 #define EVENT_DEFINED 0x80000fffu
 
-enum vmcb_clean { /* 0C0h: 1 = the field is as the CPU knows it */
-	CLEAN_I = 1u << 0,    /* intercepts, TSC offset, pause filter */
+/* 0C0h: 1 = the field is as the CPU knows it */
+enum vmcb_clean {
+	CLEAN_I = 1u << 0, /* intercepts, TSC offset, pause filter */
 	CLEAN_ASID = 1u << 2,
-	CLEAN_TPR = 1u << 3,  /* 060h */
-	CLEAN_NP = 1u << 4,   /* N_CR3, G_PAT */
-	CLEAN_CR = 1u << 5,   /* CR0, CR3, CR4, EFER */
-	CLEAN_DR = 1u << 6,   /* DR6, DR7 */
-	CLEAN_DT = 1u << 7,   /* GDTR, IDTR */
-	CLEAN_SEG = 1u << 8,  /* CS, DS, SS, ES, CPL */
+	CLEAN_TPR = 1u << 3, /* 060h */
+	CLEAN_NP = 1u << 4,  /* N_CR3, G_PAT */
+	CLEAN_CR = 1u << 5,  /* CR0, CR3, CR4, EFER */
+	CLEAN_DR = 1u << 6,  /* DR6, DR7 */
+	CLEAN_DT = 1u << 7,  /* GDTR, IDTR */
+	CLEAN_SEG = 1u << 8, /* CS, DS, SS, ES, CPL */
 	CLEAN_CR2 = 1u << 9,
 	CLEAN_ALL = (1u << 10) - 1,
 };
 
 /*
- * AMD APM 2, Appendix C "SVM Intercept Exit Codes". Below VMEXIT_LOW_CODES they are also the numbers of the
- * intercept bits, counted from the start of the control block.
+ * AMD APM 2, Appendix C "SVM Intercept Exit Codes". Below VMEXIT_LOW_CODES they are also the
+ * numbers of the intercept bits, counted from the start of the control block.
  */
 enum vmexit {
 	VMEXIT_CR0_WRITE = 0x10,
@@ -87,7 +90,8 @@ enum ioio_info {
 };
 
 /* EXITINFO1 of VMEXIT_NPF: enum pf_error below, and */
-#define NPF_TABLE_WALK (1ull << 33) /* the fault came from a guest page table, not from the final address */
+/* the fault came from a guest page table, not from the final address */
+#define NPF_TABLE_WALK (1ull << 33)
 
 /* EXITINFO1 of MOV CR and MOV DR exits with decode assists. */
 #define CR_INFO_MOV (1ull << 63)
@@ -102,6 +106,7 @@ struct vmcb_seg {
 	u64 base;
 };
 
+/* clang-format off */
 struct vmcb {
 	/* Control area */
 	u32 intercept[6];			       /* 000h: one bit an exit code */
@@ -153,6 +158,7 @@ struct vmcb {
 	u64 dbgctl;				       /* 670h */
 	u8 reserved_678[0x1000 - 0x678];
 };
+/* clang-format on */
 
 static_assert(sizeof(struct vmcb_seg) == 16, "VMCB segment");
 static_assert(sizeof(struct vmcb) == 4096, "VMCB");

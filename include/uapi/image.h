@@ -1,6 +1,7 @@
 /*
- * A ring-3 program as the build makes it: a flat image. The file holds text, read-only data and data,
- * each page-aligned, in this order; the header is the first bytes of text. bss follows data in memory.
+ * A ring-3 program as the build makes it: a flat image. The file holds text, read-only data and
+ * data, each page-aligned, in this order; the header is the first bytes of text. bss follows data
+ * in memory.
  */
 #pragma once
 
@@ -28,14 +29,14 @@ struct image_header {
 #define INIT_MSG_VA 0x00007ffffe000000ull
 
 struct init_module {
-	char name[64];	/* the module's string; longer ones are refused at boot with a message */
+	char name[64];	 /* the module's string; longer ones are refused at boot with a message */
 	handle_t memory; /* read-only memory object; bytes beyond size in the last page are zero */
 	u32 reserved;
 	u64 size;
 };
 
 struct init_info {
-	u32 size;	/* sizeof this structure */
+	u32 size; /* sizeof this structure */
 	u32 uapi_version;
 	handle_t system; /* all rights */
 	u32 modules;

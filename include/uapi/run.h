@@ -1,8 +1,9 @@
 /*
  * The run page: one per vCPU, shared by the kernel and its monitor. vcpu_run fills `exit` when it
- * returns 0 or -E_INTR; the monitor writes the reply and calls again. The kernel copies each reply field
- * once before it checks it. vcpu_get and vcpu_set are allowed between, but the state is complete only
- * after the reply was taken by another vcpu_run (set `immediate` to take it without entering the guest).
+ * returns 0 or -E_INTR; the monitor writes the reply and calls again. The kernel copies each reply
+ * field once before it checks it. vcpu_get and vcpu_set are allowed between, but the state is
+ * complete only after the reply was taken by another vcpu_run (set `immediate` to take it without
+ * entering the guest).
  */
 #pragma once
 
@@ -10,9 +11,10 @@
 
 enum run_exit {
 	RUN_EXIT_NONE,
-	RUN_EXIT_INTR,	   /* kicked, or `immediate` was set; vcpu_run returned -E_INTR */
-	RUN_EXIT_IO,	   /* IN or OUT; rip is already past it. String forms: RUN_EXIT_EMULATE */
-	RUN_EXIT_EMULATE,  /* an instruction at rip that the monitor must carry out: MMIO or string I/O */
+	RUN_EXIT_INTR, /* kicked, or `immediate` was set; vcpu_run returned -E_INTR */
+	RUN_EXIT_IO,   /* IN or OUT; rip is already past it. String forms: RUN_EXIT_EMULATE */
+	/* an instruction at rip that the monitor must carry out: MMIO or string I/O */
+	RUN_EXIT_EMULATE,
 	RUN_EXIT_EOI,	   /* end of a level-triggered interrupt */
 	RUN_EXIT_EXTINT,   /* the vCPU can take an ExtINT: which vector? */
 	RUN_EXIT_SHUTDOWN, /* triple fault */
@@ -21,9 +23,9 @@ enum run_exit {
 };
 
 struct vcpu_run {
-	u32 version;	/* UAPI_VERSION */
-	u32 exit;	/* enum run_exit */
-	u32 immediate;	/* reply: return with RUN_EXIT_INTR before entering the guest */
+	u32 version;   /* UAPI_VERSION */
+	u32 exit;      /* enum run_exit */
+	u32 immediate; /* reply: return with RUN_EXIT_INTR before entering the guest */
 	u32 reserved;
 	union {
 		struct {
@@ -33,10 +35,10 @@ struct vcpu_run {
 			u32 data; /* OUT: value; IN: the reply */
 		} io;
 		struct {
-			u64 gpa;   /* faulting guest-physical address; for string I/O the port */
-			u8 write;  /* access type of the fault */
-			u8 io;	   /* 1 = string I/O on port `gpa` */
-			u8 fetch;  /* instruction fetch: from where no memory is */
+			u64 gpa;  /* faulting guest-physical address; for string I/O the port */
+			u8 write; /* access type of the fault */
+			u8 io;	  /* 1 = string I/O on port `gpa` */
+			u8 fetch; /* instruction fetch: from where no memory is */
 		} emulate;
 		struct {
 			u32 vector;
@@ -45,7 +47,7 @@ struct vcpu_run {
 			s32 vector; /* reply: 0..255, or -1 = none (spurious) */
 		} extint;
 		struct {
-			u32 code;  /* enum run_internal */
+			u32 code; /* enum run_internal */
 		} internal;
 	};
 };
@@ -59,23 +61,30 @@ enum run_internal {
 
 /* ---- vCPU state, in groups ---- */
 enum state_group {
-	STATE_GPR = 1 << 0,	/* gpr[], rip, rflags */
-	STATE_SEG = 1 << 1,	/* segments, GDTR, IDTR */
-	STATE_CR = 1 << 2,	/* control registers, EFER, XCR0 */
+	STATE_GPR = 1 << 0, /* gpr[], rip, rflags */
+	STATE_SEG = 1 << 1, /* segments, GDTR, IDTR */
+	STATE_CR = 1 << 2,  /* control registers, EFER, XCR0 */
 	STATE_DR = 1 << 3,
-	STATE_MSR = 1 << 4,	/* the fields under `msr` */
-	STATE_APIC = 1 << 5,	/* local APIC registers */
-	STATE_EVENT = 1 << 6,	/* pending and blocked events, activity */
-	STATE_FPU = 1 << 7,	/* XSAVE area, standard format */
+	STATE_MSR = 1 << 4,   /* the fields under `msr` */
+	STATE_APIC = 1 << 5,  /* local APIC registers */
+	STATE_EVENT = 1 << 6, /* pending and blocked events, activity */
+	STATE_FPU = 1 << 7,   /* XSAVE area, standard format */
 	STATE_ALL = 0xff
 };
 
-enum gpr { GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	   GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPRS };
+/* clang-format off */
+enum gpr {
+	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI, GPR_R8, GPR_R9,
+	GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPRS,
+};
+/* clang-format on */
 
 enum seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEGS };
 
-/* attr: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D/B 10, G 11 (as in the VMCB; AMD APM 2, Appendix B) */
+/*
+ * attr: type 0-3, S 4, DPL 5-6, P 7, AVL 8, L 9, D/B 10, G 11 (as in the VMCB; AMD APM 2, Appendix
+ * B)
+ */
 struct seg_state {
 	u16 selector;
 	u16 attr;
@@ -100,8 +109,8 @@ struct table_state {
 enum vcpu_activity { VCPU_RUNNABLE, VCPU_HALTED, VCPU_WAIT_SIPI };
 
 struct vcpu_state {
-	u32 size;	/* sizeof this structure */
-	u32 groups;	/* enum state_group: what get fills, what set takes */
+	u32 size;   /* sizeof this structure */
+	u32 groups; /* enum state_group: what get fills, what set takes */
 	u64 gpr[GPRS];
 	u64 rip, rflags;
 	struct seg_state seg[SEGS];
@@ -114,15 +123,16 @@ struct vcpu_state {
 		u64 pat, tsc, tsc_aux, misc_enable, mtrr_def_type;
 	} msr;
 	struct {
-		u64 base;	/* IA32_APIC_BASE */
-		u32 reg[64];	/* register at offset n * 16 of the APIC page */
+		u64 base;    /* IA32_APIC_BASE */
+		u32 reg[64]; /* register at offset n * 16 of the APIC page */
 	} apic;
 	struct {
-		u32 activity;	   /* #define FPU_STATE_BYTES 2696
+		u32 activity; /* #define FPU_STATE_BYTES 2696
 
 enum vcpu_activity */
 		u8 nmi_pending, nmi_blocked, sti_blocked, reserved;
-		u32 injecting;	   /* event being delivered: bit 31 valid, 11 error code, 8-10 type, 0-7 vector */
+		/* event being delivered: bit 31 valid, 11 error code, 8-10 type, 0-7 vector */
+		u32 injecting;
 		u32 injecting_error;
 	} event;
 	u8 fpu[FPU_STATE_BYTES] __aligned(64);
