@@ -1,27 +1,29 @@
-/* Linux bzImage by the 64-bit boot protocol. Linux Documentation/arch/x86/boot.rst, zero-page.rst. */
+/*
+ * Linux bzImage by the 64-bit boot protocol. Linux Documentation/arch/x86/boot.rst, zero-page.rst.
+ */
 #include "arch/cpu.h"
 #include "guest-loader/format.h"
 #include "lib/string.h"
 
 /* struct setup_header: offsets in the image and in the zero page alike. */
 enum setup_header {
-	SH_SETUP_SECTS = 0x1f1,    /* 1: size of the real-mode part in sectors, without the first */
-	SH_BOOT_FLAG = 0x1fe,      /* 2: 0xaa55 */
-	SH_JUMP = 0x201,           /* 1: the header ends this far behind 0x202 */
-	SH_MAGIC = 0x202,          /* 4: "HdrS" */
-	SH_VERSION = 0x206,        /* 2 */
+	SH_SETUP_SECTS = 0x1f1,	   /* 1: size of the real-mode part in sectors, without the first */
+	SH_BOOT_FLAG = 0x1fe,	   /* 2: 0xaa55 */
+	SH_JUMP = 0x201,	   /* 1: the header ends this far behind 0x202 */
+	SH_MAGIC = 0x202,	   /* 4: "HdrS" */
+	SH_VERSION = 0x206,	   /* 2 */
 	SH_TYPE_OF_LOADER = 0x210, /* 1 */
-	SH_LOADFLAGS = 0x211,      /* 1 */
+	SH_LOADFLAGS = 0x211,	   /* 1 */
 	SH_RAMDISK_IMAGE = 0x218,  /* 4 */
 	SH_RAMDISK_SIZE = 0x21c,   /* 4 */
 	SH_CMD_LINE_PTR = 0x228,   /* 4 */
 	SH_INITRD_ADDR_MAX = 0x22c, /* 4: highest address of its last byte */
-	SH_XLOADFLAGS = 0x236,      /* 2 */
+	SH_XLOADFLAGS = 0x236,	    /* 2 */
 	SH_CMDLINE_SIZE = 0x238,    /* 4: without the terminator */
 	SH_PREF_ADDRESS = 0x258,    /* 8 */
-	SH_INIT_SIZE = 0x260,       /* 4: memory that the kernel needs from its load address on */
-	SH_END = 0x264,             /* of version 2.10 and what we read */
-	SH_MAX = 0x290,             /* the zero page has no more room */
+	SH_INIT_SIZE = 0x260,	    /* 4: memory that the kernel needs from its load address on */
+	SH_END = 0x264,		    /* of version 2.10 and what we read */
+	SH_MAX = 0x290,		    /* the zero page has no more room */
 };
 
 enum {
@@ -33,9 +35,9 @@ enum {
 
 /* struct boot_params, the zero page. */
 enum zero_page {
-	ZP_ACPI_RSDP = 0x070,	/* 8 */
+	ZP_ACPI_RSDP = 0x070,	 /* 8 */
 	ZP_E820_ENTRIES = 0x1e8, /* 1 */
-	ZP_E820_TABLE = 0x2d0,	/* rows of base 8, size 8, type 4 */
+	ZP_E820_TABLE = 0x2d0,	 /* rows of base 8, size 8, type 4 */
 	ZP_E820_ROW = 20,
 };
 

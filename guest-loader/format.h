@@ -30,7 +30,10 @@ u8 *loader_ram(const struct loader *l, u64 gpa, u64 bytes);
 /* Copies the initrd to the highest page below `limit` whose range does not reach below `floor`. */
 int loader_place_initrd(struct loader *l, u64 floor, u64 limit, u64 *gpa);
 
-/* Little-endian field of 1, 2, 4 or 8 bytes at an offset that the caller has checked against the image. */
+/*
+ * Little-endian field of 1, 2, 4 or 8 bytes at an offset that the caller has checked against the
+ * image.
+ */
 u64 loader_field(const u8 *data, u64 offset, u32 bytes);
 void loader_put(u8 *data, u64 offset, u32 bytes, u64 value);
 

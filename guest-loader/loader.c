@@ -1,7 +1,7 @@
 #include "guest-loader/loader.h"
 
-#include "guest-loader/format.h"
 #include "arch/cpu.h"
+#include "guest-loader/format.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 

@@ -1,7 +1,8 @@
 /*
  * Guest images: what a VM boots from, put into guest RAM together with what its boot protocol wants
- * around it (tables, command line, memory map, initrd), and the state that the first vCPU starts in.
- * The image is never trusted: every offset and size in it is checked against the file and against RAM.
+ * around it (tables, command line, memory map, initrd), and the state that the first vCPU starts
+ * in. The image is never trusted: every offset and size in it is checked against the file and
+ * against RAM.
  */
 #pragma once
 
@@ -24,9 +25,10 @@ struct loader_ram {
 #define LOADER_LOW_END 0x9fc00ull
 
 /*
- * Finds the image's format, loads it and fills out's groups GPR, SEG and CR (out->groups names them; the
- * rest of *out is zeroed). initrd may be NULL; cmdline may be empty. 0, or -E_INVAL: error then names the
- * field, its value and what was expected. RAM may have been written in part then.
+ * Finds the image's format, loads it and fills out's groups GPR, SEG and CR (out->groups names
+ * them; the rest of *out is zeroed). initrd may be NULL; cmdline may be empty. 0, or -E_INVAL:
+ * error then names the field, its value and what was expected. RAM may have been written in part
+ * then.
  */
 int loader_load(const struct loader_image *kernel, const struct loader_image *initrd,
 		const char *cmdline, const struct loader_ram *ram, struct vcpu_state *out,

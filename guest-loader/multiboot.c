@@ -1,21 +1,25 @@
-/* Multiboot-1 ELF images, 32 and 64 bit. Multiboot Specification 0.6.96; System V ABI, "Object Files". */
+/*
+ * Multiboot-1 ELF images, 32 and 64 bit. Multiboot Specification 0.6.96; System V ABI, "Object
+ * Files".
+ */
 #include "arch/cpu.h"
 #include "guest-loader/format.h"
 #include "lib/string.h"
 
 enum multiboot_header {
 	MB_MAGIC = 0x1badb002,
-	MB_SEARCH = 8192, /* the header lies in the first 8 KiB, 4-aligned */
+	MB_SEARCH = 8192,     /* the header lies in the first 8 KiB, 4-aligned */
 	MB_HEADER_BYTES = 12, /* magic, flags, checksum */
 	MB_PAGE_ALIGN = 1 << 0,
 	MB_MEMORY_INFO = 1 << 1,
-	MB_VIDEO_MODE = 1 << 2,	 /* a wish; no mode is reported */
-	MB_REQUIRED = 0xffff,	 /* unknown bits here must be refused */
+	MB_VIDEO_MODE = 1 << 2,	  /* a wish; no mode is reported */
+	MB_REQUIRED = 0xffff,	  /* unknown bits here must be refused */
 	MB_AOUT_KLUDGE = 1 << 16, /* load addresses in the header instead of ELF */
 	MB_AOUT_BYTES = 32,
 };
 
-enum multiboot_info { /* offsets; all fields 4 bytes */
+/* offsets; all fields 4 bytes */
+enum multiboot_info {
 	MBI_FLAGS = 0,
 	MBI_MEM_LOWER = 4, /* KiB */
 	MBI_MEM_UPPER = 8, /* KiB from 1 MiB on */
@@ -35,7 +39,9 @@ enum multiboot_info { /* offsets; all fields 4 bytes */
 
 enum { MB_BOOT_MAGIC = 0x2badb002 };
 
-/* What the guest reads at start lies from here to LOADER_LOW_END; segments must stay clear of it. */
+/*
+ * What the guest reads at start lies from here to LOADER_LOW_END; segments must stay clear of it.
+ */
 enum {
 	INFO_GPA = 0x90000,
 	MODS_GPA = 0x90080,
@@ -71,7 +77,10 @@ enum {
 
 typedef unsigned long long ull;
 
-/* Offset of the multiboot header: the first with a good checksum, else the first with the magic; or -1. */
+/*
+ * Offset of the multiboot header: the first with a good checksum, else the first with the magic; or
+ * -1.
+ */
 static s64 find_header(const struct loader_image *image)
 {
 	u64 limit = MIN(image->bytes, (u64)MB_SEARCH);
@@ -90,10 +99,7 @@ static s64 find_header(const struct loader_image *image)
 	return found;
 }
 
-static bool multiboot_probe(const struct loader_image *image)
-{
-	return find_header(image) >= 0;
-}
+static bool multiboot_probe(const struct loader_image *image) { return find_header(image) >= 0; }
 
 /* Copies a segment and clears the rest of it. */
 static int load_segment(struct loader *l, const char *what, u64 gpa, u64 offset, u64 file_bytes,

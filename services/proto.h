@@ -1,9 +1,9 @@
 /*
  * What the ring-3 programs say to each other.
  *
- * init owns every domain and the table of VMs; manager is the console and may die and come back; a vmm
- * owns one VM. init and vmm share one memory object per VM (struct vm_shared), which manager maps too.
- * Each side treats what the other may write as hostile: copy, then check.
+ * init owns every domain and the table of VMs; manager is the console and may die and come back; a
+ * vmm owns one VM. init and vmm share one memory object per VM (struct vm_shared), which manager
+ * maps too. Each side treats what the other may write as hostile: copy, then check.
  */
 #pragma once
 
@@ -15,9 +15,9 @@
 enum vm_on_exit { ON_EXIT_DESTROY, ON_EXIT_RESTART, ON_EXIT_PRESERVE };
 struct vm_def {
 	char name[VM_NAME_MAX];
-	u64 memory;	/* bytes, multiple of 2 MiB... see docs */
+	u64 memory; /* bytes, multiple of 2 MiB... see docs */
 	u32 vcpus;
-	u32 on_exit;	/* enum vm_on_exit */
+	u32 on_exit;	 /* enum vm_on_exit */
 	u32 restart_max; /* restart:N; 0 = no limit */
 	bool autostart, populate, console_attach;
 	char kernel[64], initrd[64]; /* module names without '@'; initrd may be empty */
@@ -28,18 +28,22 @@ struct vm_def {
 #define VM_RING_BYTES KiB(64)
 #define VM_INPUT_BYTES 4096u
 
-enum vm_state { VM_STATE_STARTING, VM_STATE_RUNNING, VM_STATE_SHUTDOWN /* ended; see reason, status */ };
+enum vm_state {
+	VM_STATE_STARTING,
+	VM_STATE_RUNNING,
+	VM_STATE_SHUTDOWN /* ended; see reason, status */
+};
 
 enum vm_reason {
 	VM_REASON_NONE,
-	VM_REASON_EXIT_PORT,	/* the guest wrote `status` to port 0xf4 */
-	VM_REASON_POWEROFF,	/* ACPI S5: status 0 */
-	VM_REASON_RESET,	/* 0xcf9, 0x64: see VM_STATUS_RESET */
+	VM_REASON_EXIT_PORT, /* the guest wrote `status` to port 0xf4 */
+	VM_REASON_POWEROFF,  /* ACPI S5: status 0 */
+	VM_REASON_RESET,     /* 0xcf9, 0x64: see VM_STATUS_RESET */
 	VM_REASON_TRIPLE_FAULT,
-	VM_REASON_INTERNAL,	/* the monitor or kernel could not go on; the log says why */
-	VM_REASON_LOAD,		/* the guest image was refused; the log says why */
+	VM_REASON_INTERNAL, /* the monitor or kernel could not go on; the log says why */
+	VM_REASON_LOAD,	    /* the guest image was refused; the log says why */
 	VM_REASON_MONITOR_DIED,
-	VM_REASON_DESTROYED,	/* by the user */
+	VM_REASON_DESTROYED, /* by the user */
 	VM_REASONS
 };
 
@@ -54,11 +58,13 @@ enum vm_status {
 	VM_STATUS_DESTROYED = 125,
 };
 
-enum vm_event_bits { /* event manager/init -> vmm */
+/* event manager/init -> vmm */
+enum vm_event_bits {
 	VM_EV_INPUT = 1,    /* bytes in the input ring, or room in the output ring */
 	VM_EV_SHUTDOWN = 2, /* press the ACPI power button */
 };
-enum vm_notify_bits { /* event vmm -> manager */
+/* event vmm -> manager */
+enum vm_notify_bits {
 	VM_NOTIFY_OUTPUT = 1,
 	VM_NOTIFY_STATE = 2,
 };
@@ -67,13 +73,13 @@ enum vm_notify_bits { /* event vmm -> manager */
 struct vm_shared {
 	u32 version;
 	u32 state, reason, status; /* vmm writes */
-	u64 out_head;	 /* vmm: bytes written to COM1 so far; the last VM_RING_BYTES are in out[] */
-	u64 out_tail;	 /* manager: bytes shown so far, when attached */
-	u32 attached;	 /* manager: 1 = the UART waits for room instead of overwriting */
+	u64 out_head; /* vmm: bytes written to COM1 so far; the last VM_RING_BYTES are in out[] */
+	u64 out_tail; /* manager: bytes shown so far, when attached */
+	u32 attached; /* manager: 1 = the UART waits for room instead of overwriting */
 	u32 pad;
-	u64 in_head;	 /* manager */
-	u64 in_tail;	 /* vmm */
-	char log[1024];	 /* vmm: its last error lines, NUL-terminated, written before state */
+	u64 in_head;	/* manager */
+	u64 in_tail;	/* vmm */
+	char log[1024]; /* vmm: its last error lines, NUL-terminated, written before state */
 	u8 in[VM_INPUT_BYTES];
 	u8 out[VM_RING_BYTES];
 };
@@ -83,10 +89,10 @@ struct vm_shared {
 
 struct vmm_start {
 	u32 size;
-	handle_t shared_mem;	/* struct vm_shared, R+W */
+	handle_t shared_mem; /* struct vm_shared, R+W */
 	u64 shared_bytes;
-	handle_t event;		/* init, manager -> vmm: R_WAIT */
-	handle_t notify;	/* vmm -> manager: R_SIGNAL */
+	handle_t event;			 /* init, manager -> vmm: R_WAIT */
+	handle_t notify;		 /* vmm -> manager: R_SIGNAL */
 	handle_t kernel_mem, initrd_mem; /* read-only; HANDLE_NONE = none */
 	u64 kernel_size, initrd_size;
 	struct vm_def def;
@@ -100,22 +106,27 @@ struct manager_start {
 	handle_t system; /* R_CONSOLE | R_LOG | R_STAT */
 	handle_t init;	 /* channel, R_CALL */
 	handle_t port;	 /* R_WAIT; made and bound by init, so that it outlives manager */
-	u32 restarts;	   /* how often manager was started before */
-	u32 resume;	   /* VM that the manager before was attached to; MANAGER_RESUME_NONE = none */
+	u32 restarts;	 /* how often manager was started before */
+	u32 resume; /* VM that the manager before was attached to; MANAGER_RESUME_NONE = none */
 	bool quit_on_last; /* exit=last-vm: manager is told for its banner only */
 };
 
 /* ---- Calls of manager to init: word 0 = enum init_call; the reply's word 0 = 0 or -error ---- */
+/* clang-format off */
 enum init_call {
 	INIT_VM_INFO,	 /* (index) -> struct init_vm_info */
 	INIT_VM_START,	 /* (index) */
 	INIT_VM_DESTROY, /* (index) */
-	INIT_VM_ATTACH,	 /* (index) -> handles in manager's table: shared memory, event, domain (info only); while
-			  * the VM does not run the last two are HANDLE_NONE. To be closed when `generation` changes. */
+	/*
+	 * (index) -> handles in manager's table: shared memory, event, domain (info only); while
+	 * the VM does not run the last two are HANDLE_NONE. To be closed when `generation` changes.
+	 */
+	INIT_VM_ATTACH,
 	INIT_POWEROFF,
 	INIT_REBOOT,
 	INIT_CALLS
 };
+/* clang-format on */
 
 struct init_vm_info { /* fits in 63 words */
 	char name[VM_NAME_MAX];
@@ -123,7 +134,7 @@ struct init_vm_info { /* fits in 63 words */
 	u32 vcpus;
 	u32 present;	/* 0 = index beyond the last VM */
 	u32 running;	/* has a domain */
-	u32 generation;	/* raised at every start: attached handles of an older one are stale */
+	u32 generation; /* raised at every start: attached handles of an older one are stale */
 	u32 reason, status;
 	u32 autostart, console_attach, on_exit, restarts;
 	u64 start_ns;

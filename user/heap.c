@@ -1,6 +1,7 @@
 /*
- * The heap: first fit with boundary tags. Blocks lie end to end in arenas; an arena is a memory object of
- * 1 MiB or more and ends with a used block of size 0. Two free blocks never stand side by side.
+ * The heap: first fit with boundary tags. Blocks lie end to end in arenas; an arena is a memory
+ * object of 1 MiB or more and ends with a used block of size 0. Two free blocks never stand side by
+ * side.
  */
 #include "lib/assert.h"
 #include "lib/string.h"
@@ -13,8 +14,8 @@
 
 /* Sizes include the header and are multiples of 16. */
 struct block {
-	size_t before; /* size of the block before; 0 = first of its arena */
-	size_t size;   /* bit 0 = used */
+	size_t before;		   /* size of the block before; 0 = first of its arena */
+	size_t size;		   /* bit 0 = used */
 	struct block *next, *prev; /* free blocks only */
 };
 

@@ -10,7 +10,7 @@
 #define VA_END 0x00007f0000000000ull
 
 static struct {
-	u64 va_next;	/* [a] 0 = VA_FIRST */
+	u64 va_next; /* [a] 0 = VA_FIRST */
 	void (*sink)(const char *line, void *arg);
 	void *sink_arg;
 } rt;
@@ -29,10 +29,7 @@ u64 rt_clock_ns(void)
 	return (u64)((unsigned __int128)ticks * k->tsc_mult >> 32);
 }
 
-u64 rt_unix_seconds(void)
-{
-	return rt_kinfo()->boot_unix_s + rt_clock_ns() / 1000000000;
-}
+u64 rt_unix_seconds(void) { return rt_kinfo()->boot_unix_s + rt_clock_ns() / 1000000000; }
 
 /* ---- Address ranges ---- */
 
@@ -47,8 +44,8 @@ u64 rt_va_reserve(u64 bytes)
 		va = ALIGN_UP(old ? old : VA_FIRST, align);
 		if (va + ALIGN_UP(bytes, PAGE_SIZE) > VA_END)
 			return 0;
-	} while (!__atomic_compare_exchange_n(&rt.va_next, &old, va + ALIGN_UP(bytes, PAGE_SIZE), false,
-					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&rt.va_next, &old, va + ALIGN_UP(bytes, PAGE_SIZE),
+					      false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return va;
 }
 
@@ -82,10 +79,7 @@ static struct rt_thread_info *thread_self(void)
 	return (struct rt_thread_info *)ALIGN_UP(rsp, RT_STACK_SIZE) - 1;
 }
 
-struct msg_page *rt_msg(void)
-{
-	return thread_self()->msg;
-}
+struct msg_page *rt_msg(void) { return thread_self()->msg; }
 
 void rt_thread_main(struct rt_thread_info *self);
 void rt_thread_entry(void);
@@ -178,7 +172,8 @@ void rt_lock(struct rt_mutex *m)
 
 void rt_unlock(struct rt_mutex *m)
 {
-	if (__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_RELEASE) == MUTEX_CONTENDED && m->event)
+	if (__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_RELEASE) == MUTEX_CONTENDED &&
+	    m->event)
 		event_signal(m->event, 1);
 }
 
@@ -224,7 +219,4 @@ static const char *const error_text[] = {
 };
 static_assert(ARRAY_SIZE(error_text) == E_ERRORS, "a text for each error");
 
-const char *rt_error(s64 e)
-{
-	return e <= 0 && -e < E_ERRORS ? error_text[-e] : "unknown error";
-}
+const char *rt_error(s64 e) { return e <= 0 && -e < E_ERRORS ? error_text[-e] : "unknown error"; }

@@ -4,7 +4,10 @@
 #include "lib/types.h"
 #include "uapi/abi.h"
 
-/* Each program defines it; arg is what the creator passed. The value returned is the domain's exit status. */
+/*
+ * Each program defines it; arg is what the creator passed. The value returned is the domain's exit
+ * status.
+ */
 int program_main(void *arg);
 
 u64 rt_clock_ns(void); /* since boot; no system call where the TSC serves */
@@ -15,12 +18,18 @@ static inline const struct kinfo *rt_kinfo(void) { return (const struct kinfo *)
 void *rt_alloc(size_t n);
 void rt_free(void *p);
 
-/* An unused range of the domain's address space, page-aligned (2 MiB-aligned from 2 MiB on). Never reused. */
+/*
+ * An unused range of the domain's address space, page-aligned (2 MiB-aligned from 2 MiB on). Never
+ * reused.
+ */
 u64 rt_va_reserve(u64 bytes);
 /* Maps a whole memory object (bytes of it) somewhere. NULL on error, *err set when not NULL. */
 void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err);
 
-/* Starts a thread with a stack of 64 KiB and a message page. Returns its handle or a negative error. */
+/*
+ * Starts a thread with a stack of 64 KiB and a message page. Returns its handle or a negative
+ * error.
+ */
 s64 rt_thread(void (*fn)(void *), void *arg);
 struct msg_page *rt_msg(void); /* of the calling thread */
 

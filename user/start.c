@@ -11,8 +11,7 @@ extern const char BASE[], _text_size[], _rodata_size[], _data_size[], _bss_size[
 void _start(void);
 void rt_start(void *arg, struct rt_thread_info *self);
 
-__attribute__((section(".image_header"), used))
-const struct image_header image_header = {
+__attribute__((section(".image_header"), used)) const struct image_header image_header = {
 	.magic = IMAGE_MAGIC,
 	.uapi_version = UAPI_VERSION,
 	.header_size = sizeof(struct image_header),
@@ -25,8 +24,8 @@ const struct image_header image_header = {
 };
 
 /*
- * The creator gives rdi = argument and rsp = end of the stack, aligned to RT_STACK_SIZE. The top of each
- * stack holds the thread's own information.
+ * The creator gives rdi = argument and rsp = end of the stack, aligned to RT_STACK_SIZE. The top of
+ * each stack holds the thread's own information.
  */
 __asm__(".section .text.start, \"ax\", @progbits\n"
 	".global _start\n"

@@ -56,8 +56,10 @@ struct fadt {
 	u16 sci_int;
 	u32 smi_cmd;
 	u8 acpi_enable, acpi_disable, s4bios_req, pstate_cnt;
-	u32 pm1a_evt_blk, pm1b_evt_blk, pm1a_cnt_blk, pm1b_cnt_blk, pm2_cnt_blk, pm_tmr_blk, gpe0_blk, gpe1_blk;
-	u8 pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len, gpe0_blk_len, gpe1_blk_len, gpe1_base, cst_cnt;
+	u32 pm1a_evt_blk, pm1b_evt_blk, pm1a_cnt_blk, pm1b_cnt_blk, pm2_cnt_blk, pm_tmr_blk,
+		gpe0_blk, gpe1_blk;
+	u8 pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len, gpe0_blk_len, gpe1_blk_len, gpe1_base,
+		cst_cnt;
 	u16 p_lvl2_lat, p_lvl3_lat, flush_size, flush_stride;
 	u8 duty_offset, duty_width, day_alrm, mon_alrm, century;
 	u16 iapc_boot_arch;
@@ -68,14 +70,19 @@ struct fadt {
 	u16 arm_boot_arch;
 	u8 minor_version;
 	u64 x_firmware_ctrl, x_dsdt;
-	struct gas x_pm1a_evt_blk, x_pm1b_evt_blk, x_pm1a_cnt_blk, x_pm1b_cnt_blk, x_pm2_cnt_blk, x_pm_tmr_blk,
-		x_gpe0_blk, x_gpe1_blk, sleep_control_reg, sleep_status_reg;
+	struct gas x_pm1a_evt_blk, x_pm1b_evt_blk, x_pm1a_cnt_blk, x_pm1b_cnt_blk, x_pm2_cnt_blk,
+		x_pm_tmr_blk, x_gpe0_blk, x_gpe1_blk, sleep_control_reg, sleep_status_reg;
 	u64 hypervisor_vendor;
 } __packed;
 static_assert(sizeof(struct fadt) == 276, "FADT 6.4");
 
 enum fadt_boot_arch { BOOT_LEGACY_DEVICES = 1 << 0, BOOT_NO_VGA = 1 << 2, BOOT_NO_ASPM = 1 << 4 };
-enum fadt_flags { FADT_WBINVD = 1 << 0, FADT_PROC_C1 = 1 << 2, FADT_SLP_BUTTON = 1 << 5, FADT_RESET_REG_SUP = 1 << 10 };
+/* clang-format off */
+enum fadt_flags {
+	FADT_WBINVD = 1 << 0, FADT_PROC_C1 = 1 << 2, FADT_SLP_BUTTON = 1 << 5,
+	FADT_RESET_REG_SUP = 1 << 10,
+};
+/* clang-format on */
 enum { PROFILE_ENTERPRISE_SERVER = 4, CMOS_CENTURY = 0x32, RESET_PORT = 0xcf9, RESET_VALUE = 0x06 };
 #define C2_UNSUPPORTED 101
 #define C3_UNSUPPORTED 1001
@@ -94,7 +101,12 @@ struct madt {
 	struct header h;
 	u32 local_apic, flags;
 } __packed;
-enum { MADT_PCAT_COMPAT = 1, MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_LAPIC_NMI = 4 };
+/* clang-format off */
+enum {
+	MADT_PCAT_COMPAT = 1, MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2,
+	MADT_LAPIC_NMI = 4,
+};
+/* clang-format on */
 struct madt_lapic {
 	u8 type, length, processor, apic;
 	u32 flags;
@@ -122,7 +134,8 @@ struct builder {
 };
 #define OTHER_TABLES_MAX KiB(8) /* all but the DSDT */
 #define VCPUS_MAX 255u
-static_assert(VCPUS_MAX * sizeof(struct madt_lapic) + sizeof(struct fadt) < OTHER_TABLES_MAX / 2, "room");
+static_assert(VCPUS_MAX * sizeof(struct madt_lapic) + sizeof(struct fadt) < OTHER_TABLES_MAX / 2,
+	      "room");
 
 /* Room for a table: 64-byte aligned, as the FACS needs it. Its offset; the memory is zero. */
 static void *table_alloc(struct builder *b, u64 bytes, u64 *gpa)
@@ -157,7 +170,10 @@ static void finish(struct header *h, const char *signature, u8 revision, u64 len
 	h->checksum = checksum(h, length);
 }
 
-static struct gas io(u32 port, u8 bits, u8 access) { return (struct gas){GAS_IO, bits, 0, access, port}; }
+static struct gas io(u32 port, u8 bits, u8 access)
+{
+	return (struct gas){GAS_IO, bits, 0, access, port};
+}
 
 static u64 fadt_build(struct builder *b, u64 dsdt, u64 facs)
 {
@@ -192,8 +208,9 @@ static u64 fadt_build(struct builder *b, u64 dsdt, u64 facs)
 
 static u64 madt_build(struct builder *b, u32 vcpus)
 {
-	u64 gpa, bytes = sizeof(struct madt) + vcpus * sizeof(struct madt_lapic) + sizeof(struct madt_ioapic) +
-			 2 * sizeof(struct madt_override) + sizeof(struct madt_lapic_nmi);
+	u64 gpa, bytes = sizeof(struct madt) + vcpus * sizeof(struct madt_lapic) +
+			 sizeof(struct madt_ioapic) + 2 * sizeof(struct madt_override) +
+			 sizeof(struct madt_lapic_nmi);
 	struct madt *m = table_alloc(b, bytes, &gpa);
 	struct madt_lapic *cpu = (void *)(m + 1);
 	struct madt_ioapic *ioapic;
@@ -207,9 +224,10 @@ static u64 madt_build(struct builder *b, u32 vcpus)
 	*ioapic++ = (struct madt_ioapic){MADT_IOAPIC, sizeof(*ioapic), 0, 0, (u32)IOAPIC_BASE, 0};
 	o = (void *)ioapic;
 	*o++ = (struct madt_override){MADT_OVERRIDE, sizeof(*o), 0, IRQ_PIT, 2, INTI_CONFORMING};
-	*o++ = (struct madt_override){MADT_OVERRIDE, sizeof(*o), 0, IRQ_SCI, IRQ_SCI, INTI_HIGH_LEVEL};
-	*(struct madt_lapic_nmi *)o =
-		(struct madt_lapic_nmi){MADT_LAPIC_NMI, sizeof(struct madt_lapic_nmi), ALL_PROCESSORS, 0, 1};
+	*o++ = (struct madt_override){MADT_OVERRIDE, sizeof(*o), 0,
+				      IRQ_SCI,	     IRQ_SCI,	 INTI_HIGH_LEVEL};
+	*(struct madt_lapic_nmi *)o = (struct madt_lapic_nmi){
+		MADT_LAPIC_NMI, sizeof(struct madt_lapic_nmi), ALL_PROCESSORS, 0, 1};
 	finish(&m->h, "APIC", 5, bytes);
 	return gpa;
 }

@@ -1,6 +1,6 @@
 /*
- * The guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT and the DSDT from acpi/dsdt.asl, laid out in the
- * reserved range below 1 MiB where systems look for the RSDP. ACPI 6.4, chapter 5.
+ * The guest's ACPI tables: RSDP, XSDT, FADT, FACS, MADT and the DSDT from acpi/dsdt.asl, laid out
+ * in the reserved range below 1 MiB where systems look for the RSDP. ACPI 6.4, chapter 5.
  */
 #pragma once
 
@@ -9,5 +9,8 @@
 #define ACPI_GPA 0xe0000ull /* the RSDP stands first */
 #define ACPI_BYTES 0x20000ull
 
-/* Writes the tables for a machine with `vcpus` CPUs. 0, or -E_NOMEM: they don't fit or RAM isn't there. */
+/*
+ * Writes the tables for a machine with `vcpus` CPUs. 0, or -E_NOMEM: they don't fit or RAM isn't
+ * there.
+ */
 int acpi_build(const struct ram *ram, u32 vcpus);

@@ -4,8 +4,12 @@
 #include "vmm/state.h"
 
 enum pm_reg { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
-enum pm1 { PM1_TMR = 1 << 0, PM1_GBL = 1 << 5, PM1_PWRBTN = 1 << 8, PM1_SLPBTN = 1 << 9, PM1_RTC = 1 << 10,
-	   PM1_WAK = 1 << 15 };
+/* clang-format off */
+enum pm1 {
+	PM1_TMR = 1 << 0, PM1_GBL = 1 << 5, PM1_PWRBTN = 1 << 8, PM1_SLPBTN = 1 << 9,
+	PM1_RTC = 1 << 10, PM1_WAK = 1 << 15,
+};
+/* clang-format on */
 #define PM1_EVENTS (PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_SLPBTN | PM1_RTC)
 enum pm1_cnt { CNT_SCI_EN = 1 << 0, CNT_BM_RLD = 1 << 1, CNT_SLP_EN = 1 << 13 };
 #define CNT_SLP_TYP(v) ((v) >> 10 & 7u)
@@ -19,7 +23,8 @@ static u64 ticks(u64 ns) { return mul_div(ns, ACPI_PM_TIMER_HZ, NS_PER_S); }
 /* The next time after now at which bit 23 changes. */
 static u64 next_carry(u64 now)
 {
-	return mul_div((ticks(now) / CARRY_TICKS + 1) * CARRY_TICKS, NS_PER_S, ACPI_PM_TIMER_HZ) + 1;
+	return mul_div((ticks(now) / CARRY_TICKS + 1) * CARRY_TICKS, NS_PER_S, ACPI_PM_TIMER_HZ) +
+	       1;
 }
 
 /* Brings the timer's status bit, the interrupt line and our timer up to date. */
@@ -38,17 +43,11 @@ static void expired(struct device *d) { update(container_of(d, struct acpi_pm, d
 static u32 register_read(struct acpi_pm *a, u64 reg)
 {
 	switch (reg) {
-	case PM1_STS:
-		update(a);
-		return a->status;
-	case PM1_EN:
-		return a->enable;
-	case PM1_CNT:
-		return a->control | CNT_SCI_EN; /* there is no legacy mode to leave */
-	case PM_TMR:
-		return (u32)ticks(dev_now(&a->dev)) & TIMER_MASK;
-	default:
-		return (u32)(ticks(dev_now(&a->dev)) & TIMER_MASK) >> 16;
+	case PM1_STS: update(a); return a->status;
+	case PM1_EN: return a->enable;
+	case PM1_CNT: return a->control | CNT_SCI_EN; /* there is no legacy mode to leave */
+	case PM_TMR: return (u32)ticks(dev_now(&a->dev)) & TIMER_MASK;
+	default: return (u32)(ticks(dev_now(&a->dev)) & TIMER_MASK) >> 16;
 	}
 }
 
@@ -71,7 +70,7 @@ static u64 pm_read(struct device *d, u64 offset, u32 size)
 static void status_write(struct acpi_pm *a, u16 clear)
 {
 	update(a);
-	a->status &= (u16)~(clear & (PM1_EVENTS | PM1_WAK));
+	a->status &= (u16) ~(clear & (PM1_EVENTS | PM1_WAK));
 	if (clear & PM1_TMR)
 		a->carry = next_carry(dev_now(&a->dev));
 	update(a);
@@ -91,18 +90,13 @@ static void control_write(struct acpi_pm *a, u16 v)
 static void register_write(struct acpi_pm *a, u64 reg, u16 v, u16 keep)
 {
 	switch (reg) {
-	case PM1_STS:
-		status_write(a, v & (u16)~keep);
-		break;
+	case PM1_STS: status_write(a, v & (u16)~keep); break;
 	case PM1_EN:
 		a->enable = (u16)((a->enable & keep) | (v & ~keep)) & PM1_EVENTS;
 		update(a);
 		break;
-	case PM1_CNT:
-		control_write(a, (u16)((a->control & keep) | (v & ~keep)));
-		break;
-	default:
-		break;
+	case PM1_CNT: control_write(a, (u16)((a->control & keep) | (v & ~keep))); break;
+	default: break;
 	}
 }
 
@@ -114,7 +108,7 @@ static void pm_write(struct device *d, u64 offset, u32 size, u64 value)
 	if (size == 1) {
 		u32 shift = (offset & 1) * 8;
 
-		register_write(a, reg, (u16)(value << shift), (u16)~(0xffu << shift));
+		register_write(a, reg, (u16)(value << shift), (u16) ~(0xffu << shift));
 		return;
 	}
 	register_write(a, reg, (u16)value, 0);

@@ -1,4 +1,7 @@
-/* ACPI fixed hardware at the ports of a q35 board: PM1a event and control block, PM timer. ACPI 6.4, chapter 4.8. */
+/*
+ * ACPI fixed hardware at the ports of a q35 board: PM1a event and control block, PM timer. ACPI
+ * 6.4, chapter 4.8.
+ */
 #pragma once
 
 #include "vmm/device.h"

@@ -15,8 +15,8 @@ struct bus_range {
 struct bus {
 	struct bus_range range[BUS_RANGES]; /* by base, disjoint */
 	u32 ranges;
-	u32 last;	/* [a] the range that answered last: a hint */
-	u64 unclaimed;	/* [a] accesses that nothing answered */
+	u32 last;      /* [a] the range that answered last: a hint */
+	u64 unclaimed; /* [a] accesses that nothing answered */
 };
 
 /*
@@ -25,6 +25,9 @@ struct bus {
  */
 int bus_register(struct bus *b, u64 base, u64 size, struct device *dev, u64 offset);
 
-/* size 1, 2, 4 or 8. Bytes that nobody claims read as ones and are dropped on write. Takes device locks. */
+/*
+ * size 1, 2, 4 or 8. Bytes that nobody claims read as ones and are dropped on write. Takes device
+ * locks.
+ */
 u64 bus_read(struct bus *b, u64 addr, u32 size);
 void bus_write(struct bus *b, u64 addr, u32 size, u64 value);

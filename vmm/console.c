@@ -11,7 +11,9 @@ static bool console_put(struct uart_peer *peer, u8 ch)
 	if (__atomic_load_n(&s->attached, __ATOMIC_RELAXED)) {
 		u64 used = c->out_head - __atomic_load_n(&s->out_tail, __ATOMIC_ACQUIRE);
 
-		/* A tail further back than the ring is long is nonsense, or from before: overwrite. */
+		/*
+		 * A tail further back than the ring is long is nonsense, or from before: overwrite.
+		 */
 		if (used == VM_RING_BYTES)
 			return false;
 	}
@@ -29,7 +31,8 @@ static s32 console_get(struct uart_peer *peer)
 
 	if (head == c->in_tail)
 		return -1;
-	if (head - c->in_tail > VM_INPUT_BYTES) /* nonsense, or the writer lapped us: take the last full ring */
+	/* nonsense, or the writer lapped us: take the last full ring */
+	if (head - c->in_tail > VM_INPUT_BYTES)
 		c->in_tail = head - VM_INPUT_BYTES;
 	ch = s->in[c->in_tail % VM_INPUT_BYTES];
 	__atomic_store_n(&s->in_tail, ++c->in_tail, __ATOMIC_RELEASE);

@@ -5,9 +5,10 @@
 
 struct console {
 	struct uart_peer peer;
-	struct vm_shared *shared; /* [I] others write to it: every field is read once, then checked */
-	handle_t notify;	  /* [I] */
-	u64 out_head, in_tail;	  /* ours; the shared copies are for the others */
+	/* [I] others write to it: every field is read once, then checked */
+	struct vm_shared *shared;
+	handle_t notify;       /* [I] */
+	u64 out_head, in_tail; /* ours; the shared copies are for the others */
 };
 
 void console_init(struct console *c, struct vm_shared *shared, handle_t notify);

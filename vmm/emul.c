@@ -3,8 +3,8 @@
 #include "vmm/emul_priv.h"
 
 /*
- * One handler per family of opcodes. A handler checks and translates everything before its first effect; it
- * returns EMUL_OK with registers, flags and e->next_rip as after the instruction.
+ * One handler per family of opcodes. A handler checks and translates everything before its first
+ * effect; it returns EMUL_OK with registers, flags and e->next_rip as after the instruction.
  */
 typedef enum emul_result (*emul_fn)(struct emul *e);
 
@@ -24,20 +24,11 @@ enum emul_result emul_unsupported(struct emul *e, const char *why)
 }
 
 /* Bytes that the instruction's operands have: even opcodes are byte-sized. */
-static u32 operand_bytes(const struct emul *e)
-{
-	return e->insn.opcode & 1 ? e->insn.op_size : 1;
-}
+static u32 operand_bytes(const struct emul *e) { return e->insn.opcode & 1 ? e->insn.op_size : 1; }
 
-static u8 sub_opcode(const struct emul *e)
-{
-	return e->insn.modrm >> 3 & 7;
-}
+static u8 sub_opcode(const struct emul *e) { return e->insn.modrm >> 3 & 7; }
 
-static bool has_lock(const struct emul *e)
-{
-	return e->insn.prefixes & INSN_P_LOCK;
-}
+static bool has_lock(const struct emul *e) { return e->insn.prefixes & INSN_P_LOCK; }
 
 /* Operand = operand op value. */
 static enum emul_result alu_rm(struct emul *e, enum emul_alu_op op, u64 value)
@@ -251,7 +242,9 @@ static enum emul_result do_group_3(struct emul *e)
 	return emul_unsupported(e, "MUL, IMUL, DIV or IDIV with a memory operand");
 }
 
-/* PUSH and POP: operand and stack widths. In 64-bit mode both are 8 unless 66 makes the operand 2. */
+/*
+ * PUSH and POP: operand and stack widths. In 64-bit mode both are 8 unless 66 makes the operand 2.
+ */
 static u32 push_bytes(const struct emul *e)
 {
 	return e->mode == INSN_MODE_64 && e->insn.op_size != 2 ? 8 : e->insn.op_size;
@@ -355,7 +348,9 @@ static enum emul_result do_xadd(struct emul *e)
 	return EMUL_OK;
 }
 
-/* BT, BTS, BTR, BTC: a bit number in a register reaches beyond the operand, an immediate does not. */
+/*
+ * BT, BTS, BTR, BTC: a bit number in a register reaches beyond the operand, an immediate does not.
+ */
 static enum emul_result do_bit(struct emul *e)
 {
 	bool immediate = e->insn.opcode == 0xba;
@@ -417,9 +412,11 @@ static enum emul_result do_cmov(struct emul *e)
 }
 
 static const emul_fn map_1[256] = {
+/* clang-format off */
 #define ALU_ROW(n) [(n) ... (n) + 3] = do_alu
 	ALU_ROW(0x00), ALU_ROW(0x08), ALU_ROW(0x10), ALU_ROW(0x18),
 	ALU_ROW(0x20), ALU_ROW(0x28), ALU_ROW(0x30), ALU_ROW(0x38),
+/* clang-format on */
 #undef ALU_ROW
 	[0x63] = do_mov_extend,
 	[0x6c ... 0x6f] = emul_string,

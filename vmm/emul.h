@@ -1,7 +1,7 @@
 /*
- * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could not
- * (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and OUT.
- * It knows no device and no RAM layout: the operations below do.
+ * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could
+ * not (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and
+ * OUT. It knows no device and no RAM layout: the operations below do.
  */
 #pragma once
 
@@ -11,9 +11,14 @@
 struct emul;
 
 struct emul_ops {
-	/* Host address of guest RAM gpa..gpa+bytes (never across a page), writable; NULL: not RAM. */
+	/*
+	 * Host address of guest RAM gpa..gpa+bytes (never across a page), writable; NULL: not RAM.
+	 */
 	void *(*ram)(struct emul *e, u64 gpa, u64 bytes);
-	/* size 1, 2, 4, 8; naturally aligned, or within one page byte by byte. ROM reads come here too. */
+	/*
+	 * size 1, 2, 4, 8; naturally aligned, or within one page byte by byte. ROM reads come here
+	 * too.
+	 */
 	u64 (*mmio_read)(struct emul *e, u64 gpa, u32 size);
 	void (*mmio_write)(struct emul *e, u64 gpa, u32 size, u64 value);
 	u32 (*io_in)(struct emul *e, u16 port, u32 size); /* size 1, 2, 4 */
@@ -28,32 +33,33 @@ enum emul_result {
 
 /* A linear page that this step has translated already. */
 struct emul_tlb {
-	u64 page;  /* linear, page-aligned | 1 when valid */
+	u64 page; /* linear, page-aligned | 1 when valid */
 	u64 gpa;
-	u8 *host;  /* NULL: not RAM */
+	u8 *host; /* NULL: not RAM */
 };
 
 /*
- * The caller embeds it and gets at its own structure by container_of. Set s and ops before emul_step;
- * s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of *s to set.
+ * The caller embeds it and gets at its own structure by container_of. Set s and ops before
+ * emul_step; s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of *s to
+ * set.
  */
 struct emul {
 	struct vcpu_state *s;
 	const struct emul_ops *ops;
 
 	/* results */
-	u32 dirty;	    /* enum state_group */
-	u8 vector;	    /* EMUL_FAULT: the exception */
+	u32 dirty; /* enum state_group */
+	u8 vector; /* EMUL_FAULT: the exception */
 	bool has_error;
 	u32 error;
 	u64 cr2;	    /* of a page fault */
 	u8 bytes[INSN_MAX]; /* what was at rip */
 	u8 byte_count;
-	const char *why;    /* EMUL_UNSUPPORTED */
+	const char *why; /* EMUL_UNSUPPORTED */
 
 	/* private, valid during a step */
 	struct insn insn;
-	u8 mode;	    /* enum insn_mode */
+	u8 mode; /* enum insn_mode */
 	u8 cpl;
 	u64 next_rip;
 	struct emul_tlb tlb[2]; /* for reads, for writes */
@@ -61,7 +67,10 @@ struct emul {
 
 #define EMUL_GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT)
 
-/* Bytes that one step moves at most for a REP string instruction; the rest is left for the next step. */
+/*
+ * Bytes that one step moves at most for a REP string instruction; the rest is left for the next
+ * step.
+ */
 #define EMUL_STRING_MAX 4096u
 
 enum emul_result emul_step(struct emul *e);

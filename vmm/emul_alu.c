@@ -1,4 +1,7 @@
-/* Results and flags of integer arithmetic. Intel SDM 1, "EFLAGS Register"; what is undefined is cleared. */
+/*
+ * Results and flags of integer arithmetic. Intel SDM 1, "EFLAGS Register"; what is undefined is
+ * cleared.
+ */
 #include "vmm/emul_priv.h"
 
 #define FLAGS_ARITH (u64)(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
@@ -78,7 +81,8 @@ u64 emul_shift(enum emul_shift_op op, u64 a, u32 count, u32 bytes, u64 *flags)
 
 		switch (op) {
 		case SHIFT_ROL: in = high; break;
-		case SHIFT_RCL: case SHIFT_RCR: in = cf; break;
+		case SHIFT_RCL:
+		case SHIFT_RCR: in = cf; break;
 		case SHIFT_ROR: in = low; break;
 		case SHIFT_SAR: in = high; break;
 		default: in = 0; break;

@@ -46,7 +46,10 @@ enum emul_result emul_unsupported(struct emul *e, const char *why);
 enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa);
 
 /* emul_operand.c */
-/* reg: reg 4..7 of 1 byte are AH..BH without REX; full: always the low bytes; 4 bytes clear the upper half. */
+/*
+ * reg: reg 4..7 of 1 byte are AH..BH without REX; full: always the low bytes; 4 bytes clear the
+ * upper half.
+ */
 u64 emul_reg_read(const struct emul *e, u8 reg, u32 bytes);
 void emul_reg_write(struct emul *e, u8 reg, u32 bytes, u64 value);
 u64 emul_full_read(const struct emul *e, u8 reg, u32 bytes);

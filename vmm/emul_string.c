@@ -1,4 +1,6 @@
-/* String instructions, IN and OUT. Intel SDM 2, "REP"; the bitmap: SDM 1, "I/O Permission Bit Map". */
+/*
+ * String instructions, IN and OUT. Intel SDM 2, "REP"; the bitmap: SDM 1, "I/O Permission Bit Map".
+ */
 #include "vmm/emul_priv.h"
 
 struct string_op {
@@ -11,13 +13,14 @@ struct string_op {
 };
 
 static const struct string_op string_ops[256] = {
-	[0x6c ... 0x6d] = {.valid = true, .dst_write = true, .in = true},		     /* INS */
-	[0x6e ... 0x6f] = {.valid = true, .src = true, .out = true},			     /* OUTS */
-	[0xa4 ... 0xa5] = {.valid = true, .src = true, .dst_write = true},		     /* MOVS */
-	[0xa6 ... 0xa7] = {.valid = true, .src = true, .dst_read = true, .compare = true},   /* CMPS */
-	[0xaa ... 0xab] = {.valid = true, .dst_write = true},				     /* STOS */
-	[0xac ... 0xad] = {.valid = true, .src = true},					     /* LODS */
-	[0xae ... 0xaf] = {.valid = true, .dst_read = true, .compare = true},		     /* SCAS */
+	[0x6c ... 0x6d] = {.valid = true, .dst_write = true, .in = true},  /* INS */
+	[0x6e ... 0x6f] = {.valid = true, .src = true, .out = true},	   /* OUTS */
+	[0xa4 ... 0xa5] = {.valid = true, .src = true, .dst_write = true}, /* MOVS */
+	/* CMPS */
+	[0xa6 ... 0xa7] = {.valid = true, .src = true, .dst_read = true, .compare = true},
+	[0xaa ... 0xab] = {.valid = true, .dst_write = true},		      /* STOS */
+	[0xac ... 0xad] = {.valid = true, .src = true},			      /* LODS */
+	[0xae ... 0xaf] = {.valid = true, .dst_read = true, .compare = true}, /* SCAS */
 };
 
 /* A field of the task-state segment or its bitmap, read as the CPU does. */

@@ -12,8 +12,11 @@ enum pte {
 
 #define PTE_NX BIT(63)
 #define PTE_ADDR 0x000ffffffffff000ull
-#define PAE_RESERVED 0x7ff0000000000000ull  /* bits 52-62 of PAE entries; ignored in 4-level ones */
-/* Of the four PAE page-directory-pointer entries. Without the accessed bit: QEMU's TCG sets it there too. */
+#define PAE_RESERVED 0x7ff0000000000000ull /* bits 52-62 of PAE entries; ignored in 4-level ones */
+/*
+ * Of the four PAE page-directory-pointer entries. Without the accessed bit: QEMU's TCG sets it
+ * there too.
+ */
 #define PDPTE_RESERVED 0xfff00000000001c6ull
 
 struct paging {
@@ -128,8 +131,8 @@ static enum emul_result walk_tables(struct emul *e, struct walk *w, u64 *gpa)
 
 		if (!at)
 			return emul_unsupported(e, "page table outside RAM");
-		u64 entry = w->p->bytes == 4 ? __atomic_load_n((u32 *)at, __ATOMIC_RELAXED) :
-					       __atomic_load_n((u64 *)at, __ATOMIC_RELAXED);
+		u64 entry = w->p->bytes == 4 ? __atomic_load_n((u32 *)at, __ATOMIC_RELAXED)
+					     : __atomic_load_n((u64 *)at, __ATOMIC_RELAXED);
 
 		if (!(entry & PTE_P))
 			return page_fault(e, w, 0);
@@ -166,8 +169,9 @@ enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa)
 		return EMUL_OK;
 	}
 	w.user = e->cpl == 3 && !(access & EMUL_SYSTEM);
-	w.p = &pagings[s->efer & EFER_LMA ? (s->cr4 & CR4_LA57 ? PAGING_5 : PAGING_4) :
-		       s->cr4 & CR4_PAE ? PAGING_PAE : PAGING_32];
+	w.p = &pagings[s->efer & EFER_LMA ? (s->cr4 & CR4_LA57 ? PAGING_5 : PAGING_4)
+		       : s->cr4 & CR4_PAE ? PAGING_PAE
+					  : PAGING_32];
 	return walk_tables(e, &w, gpa);
 }
 

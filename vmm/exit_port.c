@@ -19,4 +19,7 @@ static const struct dev_ops exit_port_ops = {
 	.reset = exit_port_reset,
 };
 
-void exit_port_init(struct exit_port *e, struct platform *plat) { device_init(&e->dev, &exit_port_ops, plat); }
+void exit_port_init(struct exit_port *e, struct platform *plat)
+{
+	device_init(&e->dev, &exit_port_ops, plat);
+}

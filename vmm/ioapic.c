@@ -12,14 +12,15 @@ enum { IOAPICID = 0x00, IOAPICVER = 0x01, IOAPICARB = 0x02, IOREDTBL = 0x10 };
 #define RTE_VECTOR 0xffull
 #define RTE_DELIVERY (7ull << 8)
 #define RTE_LOGICAL BIT(11)
-#define RTE_STATUS BIT(12)	/* read-only */
-#define RTE_POLARITY BIT(13)	/* lines are levels here: stored, without effect */
-#define RTE_REMOTE_IRR BIT(14)	/* read-only */
+#define RTE_STATUS BIT(12)     /* read-only */
+#define RTE_POLARITY BIT(13)   /* lines are levels here: stored, without effect */
+#define RTE_REMOTE_IRR BIT(14) /* read-only */
 #define RTE_LEVEL BIT(15)
 #define RTE_MASKED BIT(16)
 #define RTE_DEST_SHIFT 56
-#define RTE_WRITABLE (RTE_VECTOR | RTE_DELIVERY | RTE_LOGICAL | RTE_POLARITY | RTE_LEVEL | RTE_MASKED | \
-		      0xffull << RTE_DEST_SHIFT)
+#define RTE_WRITABLE                                                                               \
+	(RTE_VECTOR | RTE_DELIVERY | RTE_LOGICAL | RTE_POLARITY | RTE_LEVEL | RTE_MASKED |         \
+	 0xffull << RTE_DEST_SHIFT)
 
 static void send(struct ioapic *a, u32 pin)
 {
@@ -77,12 +78,9 @@ static u32 window_read(const struct ioapic *a)
 
 	switch (a->select) {
 	case IOAPICID:
-	case IOAPICARB:
-		return a->id;
-	case IOAPICVER:
-		return 0x20 | (IOAPIC_PINS - 1) << 16;
-	default:
-		return n < IOAPIC_PINS * 2 ? (u32)(a->entry[n / 2] >> (n & 1) * 32) : 0;
+	case IOAPICARB: return a->id;
+	case IOAPICVER: return 0x20 | (IOAPIC_PINS - 1) << 16;
+	default: return n < IOAPIC_PINS * 2 ? (u32)(a->entry[n / 2] >> (n & 1) * 32) : 0;
 	}
 }
 
@@ -108,12 +106,9 @@ static u64 ioapic_read(struct device *d, u64 offset, u32 size)
 	u32 shift = (offset & 3) * 8;
 
 	switch (offset & ~3ull) {
-	case IOREGSEL:
-		return (u32)a->select >> shift;
-	case IOWIN:
-		return window_read(a) >> shift;
-	default:
-		return 0;
+	case IOREGSEL: return (u32)a->select >> shift;
+	case IOWIN: return window_read(a) >> shift;
+	default: return 0;
 	}
 }
 
@@ -158,4 +153,7 @@ static const struct dev_ops ioapic_ops = {
 	.field_count = ARRAY_SIZE(ioapic_fields),
 };
 
-void ioapic_init(struct ioapic *a, struct platform *plat) { device_init(&a->dev, &ioapic_ops, plat); }
+void ioapic_init(struct ioapic *a, struct platform *plat)
+{
+	device_init(&a->dev, &ioapic_ops, plat);
+}

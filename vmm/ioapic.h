@@ -1,4 +1,7 @@
-/* The I/O APIC: 24 pins, messages out. Intel 82093AA data sheet; version 0x20 with the EOI register. */
+/*
+ * The I/O APIC: 24 pins, messages out. Intel 82093AA data sheet; version 0x20 with the EOI
+ * register.
+ */
 #pragma once
 
 #include "vmm/device.h"

@@ -9,12 +9,18 @@ static struct machine *of(struct platform *p) { return container_of(p, struct ma
 static u64 plat_now(struct platform *p) { return rt_clock_ns() - of(p)->start_ns; }
 static void plat_line(struct platform *p, u32 line, bool up) { irq_set(&of(p)->irq, line, up); }
 
-/* An address or a vector that means nothing is the guest's own programming: no message, as on hardware. */
-static void plat_msi(struct platform *p, u64 address, u32 data) { (void)vm_msi(of(p)->vm, address, data); }
+/*
+ * An address or a vector that means nothing is the guest's own programming: no message, as on
+ * hardware.
+ */
+static void plat_msi(struct platform *p, u64 address, u32 data)
+{
+	(void)vm_msi(of(p)->vm, address, data);
+}
 
 /*
- * Sets the kernel timer when it must ring earlier than it would. One lock around look and set: of two
- * threads, the later one sees what the earlier one did.
+ * Sets the kernel timer when it must ring earlier than it would. One lock around look and set: of
+ * two threads, the later one sees what the earlier one did.
  */
 static void arm(struct machine *m)
 {
@@ -56,7 +62,10 @@ void machine_end(struct machine *m, enum vm_reason reason, u32 status)
 	vcpu_kick(m->vcpu);
 }
 
-static void plat_end(struct platform *p, enum vm_reason reason, u32 status) { machine_end(of(p), reason, status); }
+static void plat_end(struct platform *p, enum vm_reason reason, u32 status)
+{
+	machine_end(of(p), reason, status);
+}
 
 static const struct platform_ops ops = {
 	.now = plat_now,
@@ -105,6 +114,7 @@ int machine_init(struct machine *m)
 	m->armed = VTIMER_OFF;
 	create_devices(m);
 	for (u32 i = 0; i < ARRAY_SIZE(ports) && !err; i++)
-		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev, ports[i].offset);
+		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev,
+				   ports[i].offset);
 	return err ? err : bus_register(&m->mmio, IOAPIC_BASE, IOAPIC_BYTES, &m->irq.ioapic.dev, 0);
 }

@@ -15,24 +15,26 @@
 #include "vmm/timer.h"
 #include "vmm/uart.h"
 
-/* [I] immutable once the first vCPU runs, [a] atomic, [r] under arm_lock, others: their own lock. */
+/*
+ * [I] immutable once the first vCPU runs, [a] atomic, [r] under arm_lock, others: their own lock.
+ */
 struct machine {
 	struct platform plat;
-	handle_t vm;	       /* [I] */
-	handle_t timer_event;  /* [I] its kernel timer wakes the event thread */
-	u64 start_ns;	       /* [I] host clock at the VM clock's 0 */
-	struct ram ram;	       /* [I] */
+	handle_t vm;	      /* [I] */
+	handle_t timer_event; /* [I] its kernel timer wakes the event thread */
+	u64 start_ns;	      /* [I] host clock at the VM clock's 0 */
+	struct ram ram;	      /* [I] */
 	struct bus ports, mmio;
 
 	struct timers timers;
 	struct rt_mutex arm_lock; /* below every device's, above the timer list's */
 	u64 armed;		  /* [r] what the kernel timer is set to (VM clock) */
 
-	u32 ending;	       /* [a] somebody has set reason and status, or is about to */
-	u32 ended;	       /* [a] reason and status are valid; vCPU threads leave their loops */
+	u32 ending; /* [a] somebody has set reason and status, or is about to */
+	u32 ended;  /* [a] reason and status are valid; vCPU threads leave their loops */
 	enum vm_reason reason;
 	u32 status;
-	handle_t vcpu;	       /* [I] to kick when the VM ends */
+	handle_t vcpu; /* [I] to kick when the VM ends */
 
 	struct irq irq;
 	struct pit pit;
@@ -45,12 +47,17 @@ struct machine {
 	struct reset_port reset_port;
 };
 
-/* Builds the devices. m is zeroed but for vm, timer_event, ram and console. 0 or a negative error. */
+/*
+ * Builds the devices. m is zeroed but for vm, timer_event, ram and console. 0 or a negative error.
+ */
 int machine_init(struct machine *m);
 
 /* Ends the VM; the first call decides. The vCPUs leave the guest after their present exit. */
 void machine_end(struct machine *m, enum vm_reason reason, u32 status);
-static inline bool machine_ended(const struct machine *m) { return __atomic_load_n(&m->ended, __ATOMIC_ACQUIRE); }
+static inline bool machine_ended(const struct machine *m)
+{
+	return __atomic_load_n(&m->ended, __ATOMIC_ACQUIRE);
+}
 
 /* The event thread's part: runs what is due and sets the kernel timer for the next. */
 void machine_run_timers(struct machine *m);

@@ -32,7 +32,8 @@ static __noreturn void finish(struct vm *vm, enum vm_reason reason, u32 status)
 /* Guest RAM: one memory object, mapped here and into up to three slots of the VM. */
 static int set_slot(struct vm *vm, u32 slot, handle_t mem, u64 gpa, u64 offset, u64 end)
 {
-	struct vm_slot s = {.size = sizeof(s), .memory = mem, .gpa = gpa, .offset = offset, .bytes = end - gpa};
+	struct vm_slot s = {
+		.size = sizeof(s), .memory = mem, .gpa = gpa, .offset = offset, .bytes = end - gpa};
 	s64 err = vm_slot_set(vm->machine.vm, slot, &s);
 
 	if (err)
@@ -49,12 +50,14 @@ static int create_ram(struct vm *vm)
 	s64 h;
 
 	if (!def->memory || !IS_ALIGNED(def->memory, MEMORY_UNIT)) {
-		rt_log("memory: %llu bytes is not a multiple of 2 MiB", (unsigned long long)def->memory);
+		rt_log("memory: %llu bytes is not a multiple of 2 MiB",
+		       (unsigned long long)def->memory);
 		return -E_INVAL;
 	}
 	h = mem_create(def->memory, MEM_GUEST | (def->populate ? MEM_POPULATE : 0));
 	if (h < 0) {
-		rt_log("memory: %llu MiB: %s", (unsigned long long)(def->memory >> 20), rt_error(h));
+		rt_log("memory: %llu MiB: %s", (unsigned long long)(def->memory >> 20),
+		       rt_error(h));
 		return (int)h;
 	}
 	mem = (handle_t)h;
@@ -74,7 +77,8 @@ static int create_ram(struct vm *vm)
 }
 
 /* Maps a module to read. False: an error was logged. An absent one leaves *image empty. */
-static bool map_image(const char *key, const char *name, handle_t mem, u64 size, struct loader_image *image)
+static bool map_image(const char *key, const char *name, handle_t mem, u64 size,
+		      struct loader_image *image)
 {
 	int err;
 
@@ -116,8 +120,8 @@ static int load(struct vm *vm)
 		rt_log("ACPI tables: %s", rt_error(err));
 		return err;
 	}
-	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram, &vm->vcpu.state, error,
-			  sizeof(error));
+	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram,
+			  &vm->vcpu.state, error, sizeof(error));
 	if (err) {
 		rt_log("kernel: @%s: %s", st->def.kernel, error);
 		return err;
@@ -208,8 +212,8 @@ static int start_events(struct vm *vm)
 int program_main(void *arg)
 {
 	const struct vmm_start *start = arg;
-	struct vm_shared *shared = rt_map(start->shared_mem, ALIGN_UP(start->shared_bytes, PAGE_SIZE),
-					  PROT_R | PROT_W, NULL);
+	struct vm_shared *shared = rt_map(
+		start->shared_mem, ALIGN_UP(start->shared_bytes, PAGE_SIZE), PROT_R | PROT_W, NULL);
 	struct vm *vm;
 
 	if (start->size != sizeof(*start) || !shared || start->shared_bytes < sizeof(*shared))

@@ -10,13 +10,19 @@ enum pci_port { CONFIG_ADDRESS = 0, RESET_CONTROL = 1, CONFIG_DATA = 4 };
 enum reset_control { RESET_SYSTEM = 0x02, RESET_CPU = 0x04, RESET_FULL = 0x08 };
 
 /* Configuration header, type 0 */
+/* clang-format off */
 enum pci_header {
-	PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_REVISION = 0x08, PCI_CLASS = 0x0a,
-	PCI_CACHE_LINE = 0x0c, PCI_SUBSYSTEM_VENDOR = 0x2c, PCI_SUBSYSTEM = 0x2e,
+	PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_REVISION = 0x08,
+	PCI_CLASS = 0x0a, PCI_CACHE_LINE = 0x0c, PCI_SUBSYSTEM_VENDOR = 0x2c, PCI_SUBSYSTEM = 0x2e,
 };
+/* clang-format on */
 /* The host bridge of Intel's 3 Series chip set, as on a q35 board */
-enum host_bridge { MCH_VENDOR = 0x8086, MCH_DEVICE = 0x29c0, MCH_REVISION = 2, CLASS_HOST_BRIDGE = 0x0600,
-		   MCH_SUBSYSTEM_VENDOR = 0x1af4, MCH_SUBSYSTEM = 0x1100 };
+/* clang-format off */
+enum host_bridge {
+	MCH_VENDOR = 0x8086, MCH_DEVICE = 0x29c0, MCH_REVISION = 2, CLASS_HOST_BRIDGE = 0x0600,
+	MCH_SUBSYSTEM_VENDOR = 0x1af4, MCH_SUBSYSTEM = 0x1100,
+};
+/* clang-format on */
 
 static void put16(u8 *config, u32 offset, u32 v)
 {

@@ -7,11 +7,18 @@
 enum icw1 { ICW1_IC4 = 0x01, ICW1_INIT = 0x10 };
 enum icw4 { ICW4_AEOI = 0x02, ICW4_SFNM = 0x10 };
 enum ocw2 { OCW2_EOI = 0x20, OCW2_SPECIFIC = 0x40, OCW2_ROTATE = 0x80 };
-enum ocw3 { OCW3_SELECT = 0x08, OCW3_POLL = 0x04, OCW3_READ = 0x02, OCW3_ISR = 0x01,
-	    OCW3_SMM_SET = 0x40, OCW3_SMM = 0x20 };
+/* clang-format off */
+enum ocw3 {
+	OCW3_SELECT = 0x08, OCW3_POLL = 0x04, OCW3_READ = 0x02, OCW3_ISR = 0x01,
+	OCW3_SMM_SET = 0x40, OCW3_SMM = 0x20,
+};
+/* clang-format on */
 
 #define CASCADE 2
-/* Edges only: timer, keyboard, cascade; RTC and FPU on the slave (Intel ICH9 data sheet, ELCR1 and ELCR2). */
+/*
+ * Edges only: timer, keyboard, cascade; RTC and FPU on the slave (Intel ICH9 data sheet, ELCR1 and
+ * ELCR2).
+ */
 static const u8 elcr_writable[2] = {0xf8, 0xde};
 
 /* The pin of the highest priority among `bits`, or -1. */
@@ -27,7 +34,10 @@ static s32 highest(const struct pic_chip *c, u8 bits)
 }
 
 /* How urgent a pin is: 0 first; 8 for none. */
-static u32 rank(const struct pic_chip *c, s32 pin) { return pin < 0 ? 8 : ((u32)pin - c->priority) & 7; }
+static u32 rank(const struct pic_chip *c, s32 pin)
+{
+	return pin < 0 ? 8 : ((u32)pin - c->priority) & 7;
+}
 
 /* The pin that the chip would have served now, or -1. */
 static s32 request(const struct pic *p, u32 n)
@@ -40,7 +50,7 @@ static s32 request(const struct pic *p, u32 n)
 		serving &= (u8)~c->imr;
 	/* In special fully nested mode the slave may ask again while it is served. */
 	if (!n && c->special_nested && pin == CASCADE)
-		serving &= (u8)~(1u << CASCADE);
+		serving &= (u8) ~(1u << CASCADE);
 	return rank(c, pin) < rank(c, highest(c, serving)) ? pin : -1;
 }
 
@@ -60,11 +70,14 @@ static void update(struct pic *p)
 {
 	bool slave = request(p, 1) >= 0, was = p->intr;
 
-	/* The cascade follows the slave's output: it must fall with it, or a masked request would be served. */
+	/*
+	 * The cascade follows the slave's output: it must fall with it, or a masked request would
+	 * be served.
+	 */
 	if (slave)
 		p->chip[0].irr |= 1u << CASCADE;
 	else
-		p->chip[0].irr &= (u8)~(1u << CASCADE);
+		p->chip[0].irr &= (u8) ~(1u << CASCADE);
 	p->intr = request(p, 0) >= 0;
 	if (p->intr && !was)
 		dev_msi(&p->dev, MSI_ADDR_BASE, APIC_DM_EXTINT << 8);
@@ -100,7 +113,10 @@ s32 pic_ack(struct pic *p)
 	if (pin == CASCADE) {
 		s32 sub = request(p, 1);
 
-		/* The request went away between the two acknowledges: the data sheet's spurious IR7. */
+		/*
+		 * The request went away between the two acknowledges: the data sheet's spurious
+		 * IR7.
+		 */
 		vector = p->chip[1].base + (sub < 0 ? 7 : (u8)sub);
 		if (sub >= 0)
 			accept(&p->chip[1], (u32)sub);
@@ -134,7 +150,7 @@ static void command_eoi(struct pic_chip *c, u8 v)
 	}
 	if (pin < 0)
 		return;
-	c->isr &= (u8)~(1u << pin);
+	c->isr &= (u8) ~(1u << pin);
 	if (v & OCW2_ROTATE)
 		c->priority = (u8)(pin + 1) & 7;
 }
@@ -172,8 +188,7 @@ static void data(struct pic_chip *c, u8 v)
 		c->special_nested = !!(v & ICW4_SFNM);
 		c->init_state = 0;
 		break;
-	default:
-		c->imr = v;
+	default: c->imr = v;
 	}
 }
 
@@ -222,7 +237,9 @@ static void pic_reset(struct device *d)
 
 	memset(p->chip, 0, sizeof(p->chip));
 	p->intr = 0;
-	/* As firmware leaves them: masked, at the usual vectors, the SCI (IRQ 9) level-triggered. */
+	/*
+	 * As firmware leaves them: masked, at the usual vectors, the SCI (IRQ 9) level-triggered.
+	 */
 	p->chip[0].imr = p->chip[1].imr = 0xff;
 	p->chip[0].base = 0x08;
 	p->chip[1].base = 0x70;
@@ -230,13 +247,15 @@ static void pic_reset(struct device *d)
 }
 
 #define CHIP(n, m) STATE_FIELD(struct pic, chip[n].m, 1)
-#define CHIP_FIELDS(n) \
-	CHIP(n, irr), CHIP(n, imr), CHIP(n, isr), CHIP(n, level), CHIP(n, elcr), CHIP(n, base), \
-	CHIP(n, priority), CHIP(n, init_state), CHIP(n, need_icw4), CHIP(n, auto_eoi), \
-	CHIP(n, rotate_auto_eoi), CHIP(n, special_mask), CHIP(n, special_nested), CHIP(n, read_isr), \
-	CHIP(n, poll)
+#define CHIP_FIELDS(n)                                                                             \
+	CHIP(n, irr), CHIP(n, imr), CHIP(n, isr), CHIP(n, level), CHIP(n, elcr), CHIP(n, base),    \
+		CHIP(n, priority), CHIP(n, init_state), CHIP(n, need_icw4), CHIP(n, auto_eoi),     \
+		CHIP(n, rotate_auto_eoi), CHIP(n, special_mask), CHIP(n, special_nested),          \
+		CHIP(n, read_isr), CHIP(n, poll)
 static const struct state_field pic_fields[] = {
-	CHIP_FIELDS(0), CHIP_FIELDS(1), STATE_FIELD(struct pic, intr, 1),
+	CHIP_FIELDS(0),
+	CHIP_FIELDS(1),
+	STATE_FIELD(struct pic, intr, 1),
 };
 
 static const struct dev_ops pic_ops = {

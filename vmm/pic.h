@@ -1,9 +1,13 @@
-/* The two 8259A interrupt controllers of a PC and their edge/level registers. Intel 8259A data sheet. */
+/*
+ * The two 8259A interrupt controllers of a PC and their edge/level registers. Intel 8259A data
+ * sheet.
+ */
 #pragma once
 
 #include "vmm/device.h"
 
-enum pic_port { /* offsets in the register space */
+/* offsets in the register space */
+enum pic_port {
 	PIC_MASTER = 0, /* ports 0x20, 0x21 */
 	PIC_SLAVE = 2,	/* ports 0xa0, 0xa1 */
 	PIC_ELCR = 4,	/* ports 0x4d0, 0x4d1 */
@@ -30,5 +34,7 @@ void pic_init(struct pic *p, struct platform *plat);
 /* Input pin 0..15. The caller holds the device's lock. A rising output sends an ExtINT message. */
 void pic_set(struct pic *p, u32 irq, bool up);
 
-/* The processor's acknowledge: the vector to deliver, or -1 when nothing asks any more. Lock held. */
+/*
+ * The processor's acknowledge: the vector to deliver, or -1 when nothing asks any more. Lock held.
+ */
 s32 pic_ack(struct pic *p);

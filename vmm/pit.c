@@ -6,10 +6,16 @@
 
 enum control { CONTROL_BCD = 0x01, CONTROL_READ_BACK = 3, RB_NO_COUNT = 0x20, RB_NO_STATUS = 0x10 };
 enum status { STATUS_OUT = 0x80, STATUS_NULL = 0x40 };
-enum port61 { P61_GATE2 = 0x01, P61_SPEAKER = 0x02, P61_CHECKS = 0x0c, P61_REFRESH = 0x10, P61_OUT2 = 0x20 };
+/* clang-format off */
+enum port61 {
+	P61_GATE2 = 0x01, P61_SPEAKER = 0x02, P61_CHECKS = 0x0c, P61_REFRESH = 0x10,
+	P61_OUT2 = 0x20,
+};
+/* clang-format on */
 enum { ACCESS_LATCH, ACCESS_LOW, ACCESS_HIGH, ACCESS_BOTH };
 
-#define PERIOD_MIN_NS 50000 /* edges closer than this coalesce: they would only burn the VM's own time */
+/* edges closer than this coalesce: they would only burn the VM's own time */
+#define PERIOD_MIN_NS 50000
 #define REFRESH_NS 15085 /* the refresh bit toggles with channel 1's usual count of 18 */
 
 static u64 ticks_of(u64 ns) { return mul_div(ns, PIT_HZ, NS_PER_S); }
@@ -52,16 +58,11 @@ static bool output(const struct pit_channel *c, u64 now)
 	u64 t = elapsed(c, now);
 
 	switch (c->mode) {
-	case 0:
-		return c->reload && t >= c->reload;
-	case 1:
-		return !c->reload || !c->triggered || t >= c->reload;
-	case 2:
-		return !c->gate || !c->reload || t % c->reload != c->reload - 1;
-	case 3:
-		return !c->gate || !c->reload || t % c->reload < (c->reload + 1) / 2;
-	default:
-		return !c->reload || t != c->reload;
+	case 0: return c->reload && t >= c->reload;
+	case 1: return !c->reload || !c->triggered || t >= c->reload;
+	case 2: return !c->gate || !c->reload || t % c->reload != c->reload - 1;
+	case 3: return !c->gate || !c->reload || t % c->reload < (c->reload + 1) / 2;
+	default: return !c->reload || t != c->reload;
 	}
 }
 
@@ -89,7 +90,10 @@ static void expired(struct device *d)
 {
 	struct pit *p = container_of(d, struct pit, dev);
 
-	/* The low phase before the edge is of no interest to an edge-triggered input, however short. */
+	/*
+	 * The low phase before the edge is of no interest to an edge-triggered input, however
+	 * short.
+	 */
 	dev_line(d, IRQ_PIT, false);
 	dev_line(d, IRQ_PIT, true);
 	arm(p, dev_now(d));
@@ -100,7 +104,8 @@ static void load(struct pit *p, u32 n, u32 value)
 	struct pit_channel *c = &p->channel[n];
 
 	if (c->bcd)
-		value = (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 + (value & 15);
+		value = (value >> 12) * 1000 + (value >> 8 & 15) * 100 + (value >> 4 & 15) * 10 +
+			(value & 15);
 	c->reload = value ? value : c->bcd ? 10000 : 0x10000;
 	c->counted = 0;
 	c->start = dev_now(&p->dev);
@@ -129,8 +134,9 @@ static void read_back(struct pit *p, u8 v)
 			latch_count(p, c);
 		if (v & RB_NO_STATUS || c->status_latched)
 			continue;
-		c->status = (u8)((output(c, dev_now(&p->dev)) ? STATUS_OUT : 0) | (c->reload ? 0 : STATUS_NULL) |
-				 c->access << 4 | c->mode << 1 | c->bcd);
+		c->status = (u8)((output(c, dev_now(&p->dev)) ? STATUS_OUT : 0) |
+				 (c->reload ? 0 : STATUS_NULL) | c->access << 4 | c->mode << 1 |
+				 c->bcd);
 		c->status_latched = 1;
 	}
 }
@@ -229,7 +235,8 @@ static u64 pit_read(struct device *d, u64 offset, u32 size)
 	if (offset != PIT_PORT61)
 		return 0xff;
 	now = dev_now(d);
-	return p->port61 | (now / REFRESH_NS & 1 ? P61_REFRESH : 0) | (output(&p->channel[2], now) ? P61_OUT2 : 0);
+	return p->port61 | (now / REFRESH_NS & 1 ? P61_REFRESH : 0) |
+	       (output(&p->channel[2], now) ? P61_OUT2 : 0);
 }
 
 static void pit_write(struct device *d, u64 offset, u32 size, u64 value)
@@ -265,12 +272,16 @@ static void pit_reset(struct device *d)
 static void pit_restored(struct device *d) { arm(container_of(d, struct pit, dev), dev_now(d)); }
 
 #define CH(n, m) STATE_FIELD(struct pit, channel[n].m, 1)
-#define CH_FIELDS(n) \
-	CH(n, reload), CH(n, counted), CH(n, start), CH(n, latch), CH(n, mode), CH(n, access), CH(n, bcd), \
-	CH(n, latched), CH(n, status), CH(n, status_latched), CH(n, write_low), CH(n, write_half), \
-	CH(n, read_half), CH(n, gate), CH(n, triggered)
+#define CH_FIELDS(n)                                                                               \
+	CH(n, reload), CH(n, counted), CH(n, start), CH(n, latch), CH(n, mode), CH(n, access),     \
+		CH(n, bcd), CH(n, latched), CH(n, status), CH(n, status_latched),                  \
+		CH(n, write_low), CH(n, write_half), CH(n, read_half), CH(n, gate),                \
+		CH(n, triggered)
 static const struct state_field pit_fields[] = {
-	CH_FIELDS(0), CH_FIELDS(1), CH_FIELDS(2), STATE_FIELD(struct pit, port61, 1),
+	CH_FIELDS(0),
+	CH_FIELDS(1),
+	CH_FIELDS(2),
+	STATE_FIELD(struct pit, port61, 1),
 };
 
 static const struct dev_ops pit_ops = {

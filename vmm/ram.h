@@ -1,6 +1,6 @@
 /*
- * Guest RAM: [0, low) without the VGA hole, and [4 GiB, 4 GiB + high). The memory object is contiguous:
- * high RAM follows low RAM.
+ * Guest RAM: [0, low) without the VGA hole, and [4 GiB, 4 GiB + high). The memory object is
+ * contiguous: high RAM follows low RAM.
  */
 #pragma once
 
@@ -20,8 +20,10 @@ struct ram {
 static inline void *ram_ptr(const struct ram *r, u64 gpa, u64 bytes)
 {
 	if (gpa < r->low)
-		return bytes <= r->low - gpa && (gpa >= RAM_HOLE_END || (gpa < RAM_HOLE && bytes <= RAM_HOLE - gpa)) ?
-			       r->host + gpa : NULL;
+		return bytes <= r->low - gpa && (gpa >= RAM_HOLE_END ||
+						 (gpa < RAM_HOLE && bytes <= RAM_HOLE - gpa))
+			       ? r->host + gpa
+			       : NULL;
 	gpa -= RAM_HIGH_BASE; /* below it: wraps to a value beyond any size */
 	return gpa < r->high && bytes <= r->high - gpa ? r->host + r->low + gpa : NULL;
 }

@@ -26,7 +26,10 @@ static void reset_port_write(struct device *d, u64 offset, u32 size, u64 value)
 		dev_end(d, VM_REASON_RESET, VM_STATUS_RESET);
 }
 
-static void reset_port_reset(struct device *d) { container_of(d, struct reset_port, dev)->port_a = PORT_A_A20; }
+static void reset_port_reset(struct device *d)
+{
+	container_of(d, struct reset_port, dev)->port_a = PORT_A_A20;
+}
 
 static const struct state_field reset_port_fields[] = {
 	STATE_FIELD(struct reset_port, port_a, 1),
@@ -43,4 +46,7 @@ static const struct dev_ops reset_port_ops = {
 	.field_count = ARRAY_SIZE(reset_port_fields),
 };
 
-void reset_port_init(struct reset_port *r, struct platform *plat) { device_init(&r->dev, &reset_port_ops, plat); }
+void reset_port_init(struct reset_port *r, struct platform *plat)
+{
+	device_init(&r->dev, &reset_port_ops, plat);
+}

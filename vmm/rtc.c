@@ -4,13 +4,19 @@
 #include "vmm/irq.h"
 #include "vmm/state.h"
 
+/* clang-format off */
 enum rtc_reg {
-	RTC_SECONDS = 0, RTC_SECONDS_ALARM = 1, RTC_MINUTES = 2, RTC_MINUTES_ALARM = 3, RTC_HOURS = 4,
-	RTC_HOURS_ALARM = 5, RTC_WEEKDAY = 6, RTC_DAY = 7, RTC_MONTH = 8, RTC_YEAR = 9,
-	RTC_A = 10, RTC_B = 11, RTC_C = 12, RTC_D = 13, CMOS_CENTURY = 0x32,
+	RTC_SECONDS = 0, RTC_SECONDS_ALARM = 1, RTC_MINUTES = 2, RTC_MINUTES_ALARM = 3,
+	RTC_HOURS = 4, RTC_HOURS_ALARM = 5, RTC_WEEKDAY = 6, RTC_DAY = 7, RTC_MONTH = 8,
+	RTC_YEAR = 9, RTC_A = 10, RTC_B = 11, RTC_C = 12, RTC_D = 13, CMOS_CENTURY = 0x32,
 };
+/* clang-format on */
 enum reg_a { A_UIP = 0x80, A_DIVIDER = 0x70, A_DIVIDER_ON = 0x20, A_RATE = 0x0f };
-enum reg_b { B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_BINARY = 0x04, B_24H = 0x02 };
+/* clang-format off */
+enum reg_b {
+	B_SET = 0x80, B_PIE = 0x40, B_AIE = 0x20, B_UIE = 0x10, B_BINARY = 0x04, B_24H = 0x02,
+};
+/* clang-format on */
 enum reg_c { C_IRQ = 0x80, C_PF = 0x40, C_AF = 0x20, C_UF = 0x10 };
 #define D_VALID 0x80
 #define HOUR_PM 0x80
@@ -23,7 +29,9 @@ struct date {
 	u32 year, month, day, weekday, hour, minute, second; /* weekday 1 = Sunday */
 };
 
-/* Days since 1970-01-01 of a Gregorian date; months count from March so that leap days come last. */
+/*
+ * Days since 1970-01-01 of a Gregorian date; months count from March so that leap days come last.
+ */
 static u64 days_of(u32 year, u32 month, u32 day)
 {
 	u32 y = month > 2 ? year : year - 1, m = (month + 9) % 12;
@@ -33,7 +41,8 @@ static u64 days_of(u32 year, u32 month, u32 day)
 
 static struct date date_of(u64 unix_seconds)
 {
-	u64 t = unix_seconds & (BIT(40) - 1), days = t / 86400; /* 34,000 years: keeps the search below short */
+	/* 34,000 years: keeps the search below short */
+	u64 t = unix_seconds & (BIT(40) - 1), days = t / 86400;
 	u32 s = (u32)(t % 86400), m = 1;
 	struct date d = {.year = (u32)(1970 + days / 366)};
 
@@ -55,7 +64,10 @@ static u8 encode(const struct rtc *r, u32 v)
 	return (u8)(r->cmos[RTC_B] & B_BINARY ? v : v / 10 << 4 | v % 10);
 }
 
-static u32 decode(const struct rtc *r, u8 v) { return r->cmos[RTC_B] & B_BINARY ? v : (v >> 4) * 10u + (v & 15); }
+static u32 decode(const struct rtc *r, u8 v)
+{
+	return r->cmos[RTC_B] & B_BINARY ? v : (v >> 4) * 10u + (v & 15);
+}
 
 static u8 encode_hour(const struct rtc *r, u32 hour)
 {
@@ -91,12 +103,15 @@ static u8 time_register(struct rtc *r, u32 reg)
 
 static bool is_time(u32 reg)
 {
-	return reg == CMOS_CENTURY || reg == RTC_SECONDS || reg == RTC_MINUTES || reg == RTC_HOURS ||
-	       (reg >= RTC_WEEKDAY && reg <= RTC_YEAR);
+	return reg == CMOS_CENTURY || reg == RTC_SECONDS || reg == RTC_MINUTES ||
+	       reg == RTC_HOURS || (reg >= RTC_WEEKDAY && reg <= RTC_YEAR);
 }
 
 /* Where a time register is kept while the SET bit holds the clock. */
-static u8 *held(struct rtc *r, u32 reg) { return reg == CMOS_CENTURY ? &r->set_century : &r->set_time[reg]; }
+static u8 *held(struct rtc *r, u32 reg)
+{
+	return reg == CMOS_CENTURY ? &r->set_century : &r->set_time[reg];
+}
 
 static void hold_clock(struct rtc *r)
 {
@@ -115,15 +130,21 @@ static void release_clock(struct rtc *r)
 
 	year = year < 1970 ? 1970 : year;
 	month = month < 1 || month > 12 ? 1 : month;
-	t = days_of(year, month, day ? day : 1) * 86400 + decode_hour(r, r->set_time[RTC_HOURS]) * 3600 +
+	t = days_of(year, month, day ? day : 1) * 86400 +
+	    decode_hour(r, r->set_time[RTC_HOURS]) * 3600 +
 	    decode(r, r->set_time[RTC_MINUTES]) * 60 + decode(r, r->set_time[RTC_SECONDS]);
 	r->base = t - vm_second(r); /* modulo 2^64: the sum comes out right */
 	r->seen_second = vm_second(r);
 }
 
-static bool alarm_matches(struct rtc *r, u8 alarm, u8 now) { return (alarm & ALARM_ANY) == ALARM_ANY || alarm == now; }
+static bool alarm_matches(struct rtc *r, u8 alarm, u8 now)
+{
+	return (alarm & ALARM_ANY) == ALARM_ANY || alarm == now;
+}
 
-/* Does an alarm fall into (seen_second, second]? A gap of more than a day holds every time of day. */
+/*
+ * Does an alarm fall into (seen_second, second]? A gap of more than a day holds every time of day.
+ */
 static bool alarm_in(struct rtc *r, u64 second)
 {
 	u64 from = second - r->seen_second > 86400 ? second - 86400 : r->seen_second;
@@ -155,10 +176,14 @@ static bool counting(const struct rtc *r)
 	return !(r->cmos[RTC_B] & B_SET) && (r->cmos[RTC_A] & A_DIVIDER) == A_DIVIDER_ON;
 }
 
-/* Brings register C and the interrupt line up to date, and arms the timer for the next enabled event. */
+/*
+ * Brings register C and the interrupt line up to date, and arms the timer for the next enabled
+ * event.
+ */
 static void update(struct rtc *r)
 {
-	u64 now = dev_now(&r->dev), second = now / NS_PER_S, next = VTIMER_OFF, period = period_ns(r);
+	u64 now = dev_now(&r->dev), second = now / NS_PER_S, next = VTIMER_OFF,
+	    period = period_ns(r);
 	u8 *c = &r->cmos[RTC_C], b = r->cmos[RTC_B];
 
 	if (counting(r) && second > r->seen_second) {
@@ -194,7 +219,8 @@ static u8 register_read(struct rtc *r, u32 reg)
 		return r->cmos[RTC_B] & B_SET ? *held(r, reg) : time_register(r, reg);
 	if (reg == RTC_A)
 		return r->cmos[RTC_A] |
-		       (counting(r) && dev_now(&r->dev) % NS_PER_S >= NS_PER_S - UPDATE_NS ? A_UIP : 0);
+		       (counting(r) && dev_now(&r->dev) % NS_PER_S >= NS_PER_S - UPDATE_NS ? A_UIP
+											   : 0);
 	if (reg != RTC_C)
 		return r->cmos[reg];
 	update(r);
@@ -216,7 +242,7 @@ static void control_write(struct rtc *r, u8 v)
 	/* An interrupt that is being enabled looks at events from now on. */
 	if (v & ~was & (B_AIE | B_UIE)) {
 		r->seen_second = vm_second(r);
-		r->cmos[RTC_C] &= (u8)~(v & ~was & (C_AF | C_UF));
+		r->cmos[RTC_C] &= (u8) ~(v & ~was & (C_AF | C_UF));
 	}
 	update(r);
 }
@@ -285,12 +311,9 @@ static void rtc_restored(struct device *d)
 }
 
 static const struct state_field rtc_fields[] = {
-	STATE_FIELD(struct rtc, index, 1),
-	STATE_ARRAY(struct rtc, cmos, 1),
-	STATE_ARRAY(struct rtc, set_time, 1),
-	STATE_FIELD(struct rtc, set_century, 1),
-	STATE_FIELD(struct rtc, base, 1),
-	STATE_FIELD(struct rtc, seen_second, 1),
+	STATE_FIELD(struct rtc, index, 1),	   STATE_ARRAY(struct rtc, cmos, 1),
+	STATE_ARRAY(struct rtc, set_time, 1),	   STATE_FIELD(struct rtc, set_century, 1),
+	STATE_FIELD(struct rtc, base, 1),	   STATE_FIELD(struct rtc, seen_second, 1),
 	STATE_FIELD(struct rtc, next_periodic, 1),
 };
 
@@ -318,7 +341,8 @@ static void memory_sizes(struct rtc *r, u64 low, u64 high)
 	put16(&r->cmos[0x15], 640);
 	put16(&r->cmos[0x17], low > MiB(1) ? MIN((low - MiB(1)) / 1024, 0xffff) : 0);
 	memcpy(&r->cmos[0x30], &r->cmos[0x17], 2);
-	put16(&r->cmos[0x34], low > MiB(16) ? (low - MiB(16)) / KiB(64) : 0); /* below 4 GiB it fits */
+	/* below 4 GiB it fits */
+	put16(&r->cmos[0x34], low > MiB(16) ? (low - MiB(16)) / KiB(64) : 0);
 	put16(&r->cmos[0x5b], high / KiB(64));
 	r->cmos[0x5d] = (u8)(high / KiB(64) >> 16);
 }

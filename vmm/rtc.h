@@ -6,8 +6,8 @@
 struct rtc {
 	struct device dev;
 	u8 index;
-	u8 cmos[128];	     /* registers A..D and memory; time and date are computed */
-	u8 set_time[10];     /* registers 0..9 as written while the SET bit holds the clock */
+	u8 cmos[128];	 /* registers A..D and memory; time and date are computed */
+	u8 set_time[10]; /* registers 0..9 as written while the SET bit holds the clock */
 	u8 set_century;
 	u64 base;	     /* Unix seconds at the VM clock's 0 */
 	u64 seen_second;     /* VM-clock second up to which updates have raised UF and AF */

@@ -91,7 +91,9 @@ static bool name_is(const char *name, const u8 *p, u8 len)
 	return strlen(name) == len && !memcmp(name, p, len);
 }
 
-/* Loads one field; false when the buffer is malformed. *index = its place in the table, or count. */
+/*
+ * Loads one field; false when the buffer is malformed. *index = its place in the table, or count.
+ */
 static bool load_field(struct device *d, struct reader *r, u32 *index)
 {
 	const u8 *name, *width, *data;

@@ -30,7 +30,9 @@ bool timers_set(struct timers *ts, struct vtimer *t, u64 deadline)
 	return first;
 }
 
-/* Takes t out when it is still due: its device may have moved it before we had the device's lock. */
+/*
+ * Takes t out when it is still due: its device may have moved it before we had the device's lock.
+ */
 static bool claim(struct timers *ts, struct vtimer *t, u64 now)
 {
 	bool still;

@@ -1,4 +1,6 @@
-/* The devices' deadlines, in one list; the event thread waits for the first and runs what is due. */
+/*
+ * The devices' deadlines, in one list; the event thread waits for the first and runs what is due.
+ */
 #pragma once
 
 #include "vmm/device.h"

@@ -5,15 +5,32 @@
 
 enum uart_reg { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR };
 enum ier { IER_RX = 0x01, IER_THRE = 0x02, IER_LINE = 0x04, IER_MODEM = 0x08 };
-enum iir { IIR_NONE = 0x01, IIR_MODEM = 0x00, IIR_THRE = 0x02, IIR_RX = 0x04, IIR_LINE = 0x06,
-	   IIR_TIMEOUT = 0x0c, IIR_FIFO = 0xc0 };
+enum iir {
+	IIR_NONE = 0x01,
+	IIR_MODEM = 0x00,
+	IIR_THRE = 0x02,
+	IIR_RX = 0x04,
+	IIR_LINE = 0x06,
+	IIR_TIMEOUT = 0x0c,
+	IIR_FIFO = 0xc0
+};
 enum fcr { FCR_ENABLE = 0x01, FCR_CLEAR_RX = 0x02, FCR_CLEAR_TX = 0x04, FCR_TRIGGER = 0xc0 };
 enum lcr { LCR_DLAB = 0x80 };
 enum mcr { MCR_DTR = 0x01, MCR_RTS = 0x02, MCR_OUT1 = 0x04, MCR_OUT2 = 0x08, MCR_LOOP = 0x10 };
 enum lsr { LSR_DR = 0x01, LSR_OE = 0x02, LSR_ERRORS = 0x1e, LSR_THRE = 0x20, LSR_TEMT = 0x40 };
-enum msr { MSR_DELTAS = 0x0f, MSR_TERI = 0x04, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80 };
+enum msr {
+	MSR_DELTAS = 0x0f,
+	MSR_TERI = 0x04,
+	MSR_CTS = 0x10,
+	MSR_DSR = 0x20,
+	MSR_RI = 0x40,
+	MSR_DCD = 0x80
+};
 
-/* Output is gathered this long before the peer is told, so that a line costs one signal and not fifty. */
+/*
+ * Output is gathered this long before the peer is told, so that a line costs one signal and not
+ * fifty.
+ */
 #define FLUSH_NS 1000000u
 
 static bool fifo_on(const struct uart *u) { return u->fcr & FCR_ENABLE; }
@@ -32,7 +49,9 @@ static u8 iir(const struct uart *u)
 		return IIR_LINE;
 	if (u->ier & IER_RX && u->rx_count >= rx_trigger(u))
 		return IIR_RX;
-	/* Characters that reach no trigger level time out after four character times: here at once. */
+	/*
+	 * Characters that reach no trigger level time out after four character times: here at once.
+	 */
 	if (u->ier & IER_RX && u->rx_count)
 		return IIR_TIMEOUT;
 	if (u->ier & IER_THRE && u->thre_pending)
@@ -126,8 +145,8 @@ static u8 modem_inputs(u8 mcr)
 {
 	if (!(mcr & MCR_LOOP))
 		return MSR_DCD | MSR_DSR | MSR_CTS;
-	return (mcr & MCR_RTS ? MSR_CTS : 0) | (mcr & MCR_DTR ? MSR_DSR : 0) | (mcr & MCR_OUT1 ? MSR_RI : 0) |
-	       (mcr & MCR_OUT2 ? MSR_DCD : 0);
+	return (mcr & MCR_RTS ? MSR_CTS : 0) | (mcr & MCR_DTR ? MSR_DSR : 0) |
+	       (mcr & MCR_OUT1 ? MSR_RI : 0) | (mcr & MCR_OUT2 ? MSR_DCD : 0);
 }
 
 static void set_mcr(struct uart *u, u8 v)
@@ -273,20 +292,13 @@ static void uart_restored(struct device *d)
 }
 
 static const struct state_field uart_fields[] = {
-	STATE_FIELD(struct uart, ier, 1),
-	STATE_FIELD(struct uart, fcr, 1),
-	STATE_FIELD(struct uart, lcr, 1),
-	STATE_FIELD(struct uart, mcr, 1),
-	STATE_FIELD(struct uart, scr, 1),
-	STATE_FIELD(struct uart, dll, 1),
-	STATE_FIELD(struct uart, dlm, 1),
-	STATE_FIELD(struct uart, lsr, 1),
-	STATE_FIELD(struct uart, msr, 1),
-	STATE_FIELD(struct uart, thre_pending, 1),
-	STATE_FIELD(struct uart, line_up, 1),
-	STATE_ARRAY(struct uart, rx, 1),
-	STATE_FIELD(struct uart, rx_count, 1),
-	STATE_ARRAY(struct uart, tx, 1),
+	STATE_FIELD(struct uart, ier, 1),      STATE_FIELD(struct uart, fcr, 1),
+	STATE_FIELD(struct uart, lcr, 1),      STATE_FIELD(struct uart, mcr, 1),
+	STATE_FIELD(struct uart, scr, 1),      STATE_FIELD(struct uart, dll, 1),
+	STATE_FIELD(struct uart, dlm, 1),      STATE_FIELD(struct uart, lsr, 1),
+	STATE_FIELD(struct uart, msr, 1),      STATE_FIELD(struct uart, thre_pending, 1),
+	STATE_FIELD(struct uart, line_up, 1),  STATE_ARRAY(struct uart, rx, 1),
+	STATE_FIELD(struct uart, rx_count, 1), STATE_ARRAY(struct uart, tx, 1),
 	STATE_FIELD(struct uart, tx_count, 1),
 };
 

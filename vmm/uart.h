@@ -1,4 +1,7 @@
-/* A 16550A serial port. National Semiconductor PC16550D data sheet. Characters pass at once, whatever the baud rate. */
+/*
+ * A 16550A serial port. National Semiconductor PC16550D data sheet. Characters pass at once,
+ * whatever the baud rate.
+ */
 #pragma once
 
 #include "vmm/device.h"
@@ -21,13 +24,13 @@ struct uart {
 	struct uart_peer *peer; /* [I] */
 	u32 irq;		/* [I] line */
 	u8 ier, fcr, lcr, mcr, scr, dll, dlm;
-	u8 lsr;		    /* error bits; data and transmitter bits are computed */
-	u8 msr;		    /* delta bits; the inputs are computed */
-	u8 thre_pending;    /* the transmitter became empty and nobody was told */
-	u8 line_up;	    /* the interrupt line */
+	u8 lsr;		 /* error bits; data and transmitter bits are computed */
+	u8 msr;		 /* delta bits; the inputs are computed */
+	u8 thre_pending; /* the transmitter became empty and nobody was told */
+	u8 line_up;	 /* the interrupt line */
 	u8 rx[UART_FIFO], rx_count;
 	u8 tx[UART_FIFO], tx_count; /* waiting for room at the peer */
-	struct vtimer flush; /* output since the last flush */
+	struct vtimer flush;	    /* output since the last flush */
 };
 
 void uart_init(struct uart *u, struct platform *plat, struct uart_peer *peer, u32 irq);

@@ -5,11 +5,26 @@
 
 static struct vcpu *of(struct emul *e) { return container_of(e, struct vcpu, emul); }
 
-static void *emul_ram(struct emul *e, u64 gpa, u64 bytes) { return ram_ptr(&of(e)->m->ram, gpa, bytes); }
-static u64 emul_mmio_read(struct emul *e, u64 gpa, u32 size) { return bus_read(&of(e)->m->mmio, gpa, size); }
-static void emul_mmio_write(struct emul *e, u64 gpa, u32 size, u64 v) { bus_write(&of(e)->m->mmio, gpa, size, v); }
-static u32 emul_io_in(struct emul *e, u16 port, u32 size) { return (u32)bus_read(&of(e)->m->ports, port, size); }
-static void emul_io_out(struct emul *e, u16 port, u32 size, u32 v) { bus_write(&of(e)->m->ports, port, size, v); }
+static void *emul_ram(struct emul *e, u64 gpa, u64 bytes)
+{
+	return ram_ptr(&of(e)->m->ram, gpa, bytes);
+}
+static u64 emul_mmio_read(struct emul *e, u64 gpa, u32 size)
+{
+	return bus_read(&of(e)->m->mmio, gpa, size);
+}
+static void emul_mmio_write(struct emul *e, u64 gpa, u32 size, u64 v)
+{
+	bus_write(&of(e)->m->mmio, gpa, size, v);
+}
+static u32 emul_io_in(struct emul *e, u16 port, u32 size)
+{
+	return (u32)bus_read(&of(e)->m->ports, port, size);
+}
+static void emul_io_out(struct emul *e, u16 port, u32 size, u32 v)
+{
+	bus_write(&of(e)->m->ports, port, size, v);
+}
 
 static const struct emul_ops emul_callbacks = {
 	.ram = emul_ram,
@@ -74,7 +89,10 @@ static void exit_emulate(struct vcpu *v)
 static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
 static void exit_extint(struct vcpu *v) { v->run->extint.vector = irq_ack(&v->m->irq); }
 static void exit_intr(struct vcpu *v) { v->run->immediate = 0; }
-static void exit_shutdown(struct vcpu *v) { machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT); }
+static void exit_shutdown(struct vcpu *v)
+{
+	machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT);
+}
 
 static void exit_internal(struct vcpu *v)
 {
@@ -86,7 +104,8 @@ static void exit_internal(struct vcpu *v)
 	};
 	u32 code = v->run->internal.code;
 
-	rt_log("the vCPU cannot go on: %s", code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
+	rt_log("the vCPU cannot go on: %s",
+	       code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
 	fail(v);
 }
 
@@ -136,7 +155,8 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 	v->emul.ops = &emul_callbacks;
 	m->vcpu = v->handle;
 	if (v->run->version != UAPI_VERSION) {
-		rt_log("vCPU %u: run page version %u, expected %u", index, v->run->version, UAPI_VERSION);
+		rt_log("vCPU %u: run page version %u, expected %u", index, v->run->version,
+		       UAPI_VERSION);
 		return -E_INVAL;
 	}
 	return 0;

@@ -5,9 +5,9 @@
 #include "vmm/machine.h"
 
 struct vcpu {
-	struct machine *m;     /* [I] */
-	handle_t handle;       /* [I] */
-	struct vcpu_run *run;  /* [I] shared with the kernel */
+	struct machine *m;    /* [I] */
+	handle_t handle;      /* [I] */
+	struct vcpu_run *run; /* [I] shared with the kernel */
 	struct emul emul;
 	struct vcpu_state state;
 };

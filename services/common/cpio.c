@@ -38,9 +38,11 @@ bool cpio_find(const u8 *archive, size_t n, const char *name, const u8 **data, s
 		size_t file_bytes, name_bytes, start;
 
 		if (memcmp(h, MAGIC, 6) || !field(h, FIELD_FILESIZE, &file_bytes) ||
-		    !field(h, FIELD_NAMESIZE, &name_bytes) || name_bytes < 1 || name_bytes > NAME_MAX_BYTES)
+		    !field(h, FIELD_NAMESIZE, &name_bytes) || name_bytes < 1 ||
+		    name_bytes > NAME_MAX_BYTES)
 			return false;
-		start = ALIGN_UP(at + HEADER_BYTES + name_bytes, 4); /* 64-bit sums of 32-bit fields: no overflow */
+		/* 64-bit sums of 32-bit fields: no overflow */
+		start = ALIGN_UP(at + HEADER_BYTES + name_bytes, 4);
 		if (start > n || file_bytes > n - start)
 			return false;
 		if (name_bytes == want && !memcmp(h + HEADER_BYTES, name, want)) {

@@ -18,7 +18,8 @@ bool image_check(const u8 *file, size_t n, struct image_header *h, const char **
 	if (h->uapi_version != UAPI_VERSION)
 		return false;
 	*why = "a segment is not page-aligned";
-	if (!IS_ALIGNED(h->base | h->text_size | h->rodata_size | h->data_size | h->bss_size, PAGE_SIZE))
+	if (!IS_ALIGNED(h->base | h->text_size | h->rodata_size | h->data_size | h->bss_size,
+			PAGE_SIZE))
 		return false;
 	*why = "a segment is outside the file";
 	if (!h->text_size || h->text_size > n || h->rodata_size > n - h->text_size ||

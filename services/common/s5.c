@@ -70,7 +70,8 @@ static bool take_package(const u8 *aml, size_t n, size_t at, u8 *a, u8 *b)
 bool s5_find(const u8 *aml, size_t n, u8 *slp_typa, u8 *slp_typb)
 {
 	for (size_t i = 1; n >= 5 && i <= n - 4; i++) {
-		bool named = aml[i - 1] == AML_NAME || (aml[i - 1] == AML_ROOT && i >= 2 && aml[i - 2] == AML_NAME);
+		bool named = aml[i - 1] == AML_NAME ||
+			     (aml[i - 1] == AML_ROOT && i >= 2 && aml[i - 2] == AML_NAME);
 		u8 a, b;
 
 		if (!named || memcmp(aml + i, "_S5_", 4))

@@ -18,8 +18,8 @@ struct parse {
 /* A value that does not fit: "FILE:LINE: key = value: expected ..." */
 static bool bad_value(struct parse *p, const char *key, const char *value, const char *expected)
 {
-	fmt_snprintf(p->error, p->error_size, "%s:%u: %s = %.48s%s: expected %s", p->file, p->line, key,
-		     value, strlen(value) > 48 ? "..." : "", expected);
+	fmt_snprintf(p->error, p->error_size, "%s:%u: %s = %.48s%s: expected %s", p->file, p->line,
+		     key, value, strlen(value) > 48 ? "..." : "", expected);
 	return false;
 }
 
@@ -27,14 +27,20 @@ static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 static bool name_char(char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-	       c == '_' || c == '-';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+	       c == '.' || c == '_' || c == '-';
 }
 
 static bool parse_bool(const char *v, bool *out)
 {
-	static const struct { const char *word; bool value; } words[] = {
-		{"yes", true}, {"on", true}, {"no", false}, {"off", false},
+	static const struct {
+		const char *word;
+		bool value;
+	} words[] = {
+		{"yes", true},
+		{"on", true},
+		{"no", false},
+		{"off", false},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(words); i++)
@@ -194,12 +200,13 @@ static bool line_clean(struct parse *p, const char *s, size_t n, char *out)
 		if (c == '\r' && i == n - 1)
 			break;
 		if ((c < ' ' && c != '\t') || c == 0x7f) {
-			fmt_snprintf(p->error, p->error_size, "%s:%u: byte 0x%02x: expected text", p->file,
-				     p->line, c);
+			fmt_snprintf(p->error, p->error_size, "%s:%u: byte 0x%02x: expected text",
+				     p->file, p->line, c);
 			return false;
 		}
 		if (len == LINE_MAX - 1) {
-			fmt_snprintf(p->error, p->error_size, "%s:%u: line too long: expected at most %u characters",
+			fmt_snprintf(p->error, p->error_size,
+				     "%s:%u: line too long: expected at most %u characters",
 				     p->file, p->line, LINE_MAX - 1);
 			return false;
 		}
@@ -217,8 +224,8 @@ static bool line_take(struct parse *p, char *line, u32 *seen)
 	char *eq = strchr(line, '='), *end, *value;
 
 	if (!eq || eq == line) {
-		fmt_snprintf(p->error, p->error_size, "%s:%u: %.48s: expected key = value", p->file, p->line,
-			     line);
+		fmt_snprintf(p->error, p->error_size, "%s:%u: %.48s: expected key = value", p->file,
+			     p->line, line);
 		return false;
 	}
 	for (end = eq; end > line && is_blank(end[-1]); end--)
@@ -230,8 +237,9 @@ static bool line_take(struct parse *p, char *line, u32 *seen)
 		if (strcmp(line, keys[i].name))
 			continue;
 		if (*seen & BIT(i)) {
-			fmt_snprintf(p->error, p->error_size, "%s:%u: %s: given twice: expected it once", p->file,
-				     p->line, line);
+			fmt_snprintf(p->error, p->error_size,
+				     "%s:%u: %s: given twice: expected it once", p->file, p->line,
+				     line);
 			return false;
 		}
 		*seen |= (u32)BIT(i);
@@ -239,8 +247,8 @@ static bool line_take(struct parse *p, char *line, u32 *seen)
 			return bad_value(p, line, value, "a value");
 		return keys[i].set(p, line, value);
 	}
-	int at = fmt_snprintf(p->error, p->error_size, "%s:%u: %.32s: unknown key: expected one of", p->file,
-			      p->line, line);
+	int at = fmt_snprintf(p->error, p->error_size, "%s:%u: %.32s: unknown key: expected one of",
+			      p->file, p->line, line);
 	for (u32 i = 0; i < KEYS && (size_t)at < p->error_size; i++)
 		at += fmt_snprintf(p->error + at, p->error_size - (size_t)at, " %s", keys[i].name);
 	return false;
@@ -254,10 +262,12 @@ bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *ou
 	size_t at = 0;
 	u32 seen = 0;
 
-	*out = (struct vm_def){.memory = MiB(256), .vcpus = 1, .on_exit = ON_EXIT_DESTROY, .autostart = true};
+	*out = (struct vm_def){
+		.memory = MiB(256), .vcpus = 1, .on_exit = ON_EXIT_DESTROY, .autostart = true};
 	*lines = (struct vmdef_lines){0};
 	if (n > VMDEF_TEXT_MAX) {
-		fmt_snprintf(error, error_size, "%s: %zu bytes: expected a definition of at most 64 KiB", file, n);
+		fmt_snprintf(error, error_size,
+			     "%s: %zu bytes: expected a definition of at most 64 KiB", file, n);
 		return false;
 	}
 	while (at < n) {
@@ -266,14 +276,15 @@ bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *ou
 		while (end < n && text[end] != '\n')
 			end++;
 		p.line++;
-		if (!line_clean(&p, text + at, end - at, line) || (line[0] && !line_take(&p, line, &seen)))
+		if (!line_clean(&p, text + at, end - at, line) ||
+		    (line[0] && !line_take(&p, line, &seen)))
 			return false;
 		at = end + 1;
 	}
 	for (u32 i = 0; i < KEYS; i++)
 		if (keys[i].required && !(seen & BIT(i))) {
-			fmt_snprintf(error, error_size, "%s: no %s: expected a line %s = ...", file, keys[i].name,
-				     keys[i].name);
+			fmt_snprintf(error, error_size, "%s: no %s: expected a line %s = ...", file,
+				     keys[i].name, keys[i].name);
 			return false;
 		}
 	return true;

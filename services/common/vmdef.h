@@ -1,4 +1,7 @@
-/* VM definitions: text of `key = value` lines into struct vm_def. docs/console.md describes the keys. */
+/*
+ * VM definitions: text of `key = value` lines into struct vm_def. docs/console.md describes the
+ * keys.
+ */
 #pragma once
 
 #include "services/proto.h"
@@ -7,7 +10,10 @@
 #define VMDEF_MEMORY_MIN MiB(2)
 #define VMDEF_MEMORY_MAX GiB(1024)
 
-/* Lines of the keys whose values can only be checked against the machine; 0 = the key was not given. */
+/*
+ * Lines of the keys whose values can only be checked against the machine; 0 = the key was not
+ * given.
+ */
 struct vmdef_lines {
 	u32 memory, kernel, initrd;
 };

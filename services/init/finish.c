@@ -6,19 +6,16 @@
 #include "services/init/init.h"
 #include "user/sys.h"
 
-#define STATUS_MAX 127u		  /* QEMU leaves with twice the value plus one */
+#define STATUS_MAX 127u /* QEMU leaves with twice the value plus one */
 #define SHOW_PAUSE_NS 5000000ull
-#define SHOW_ROUNDS 200u	  /* at most 1 s for manager to show what guests wrote */
-#define TAIL_BYTES 2048u	  /* of the console of a VM that failed */
+#define SHOW_ROUNDS 200u /* at most 1 s for manager to show what guests wrote */
+#define TAIL_BYTES 2048u /* of the console of a VM that failed */
 #define TABLE_ROOM MiB(1)
 #define SSDT_MAX 64u
 
 /* ---- Console ---- */
 
-static void pause_ns(struct init *in, u64 ns)
-{
-	event_wait(in->idle, rt_clock_ns() + ns);
-}
+static void pause_ns(struct init *in, u64 ns) { event_wait(in->idle, rt_clock_ns() + ns); }
 
 static void put(struct init *in, const char *s, size_t n)
 {
@@ -136,9 +133,11 @@ void finish_last_vm(struct init *in)
 		if (vm->ended && vm->status && vm->view && !vm->def.console_attach)
 			vm_print_tail(in, vm);
 		if (vm->broken || (vm->ended && vm->error[0]))
-			print(in, "vm %s: status %u (not started: %s)", vm->def.name, vm->status, vm->error);
+			print(in, "vm %s: status %u (not started: %s)", vm->def.name, vm->status,
+			      vm->error);
 		else if (vm->ended)
-			print(in, "vm %s: status %u (%s)", vm->def.name, vm->status, vm_reason_text(vm->reason));
+			print(in, "vm %s: status %u (%s)", vm->def.name, vm->status,
+			      vm_reason_text(vm->reason));
 		else
 			print(in, "vm %s: not started", vm->def.name);
 		good += vm->ended && !vm->status;
@@ -146,14 +145,15 @@ void finish_last_vm(struct init *in)
 	}
 	print(in, "%u VMs: %u ended well, %u failed; exit status %u", in->vms, good, bad, status);
 	if (in->options.has_exitport)
-		sys_ctl(in->system, SYSOP_DEBUG_EXIT, NULL, (u64)in->options.exitport << 32 | status);
+		sys_ctl(in->system, SYSOP_DEBUG_EXIT, NULL,
+			(u64)in->options.exitport << 32 | status);
 	finish_poweroff(in);
 }
 
 /* ---- Power-off ---- */
 
-static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room, struct sys_poweroff *out,
-		    bool *more)
+static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room,
+		    struct sys_poweroff *out, bool *more)
 {
 	struct acpi_read r = {.index = index, .buf = (u64)room, .bytes = (u32)TABLE_ROOM};
 

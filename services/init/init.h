@@ -1,6 +1,6 @@
 /*
- * The root task. The main thread owns the port and sees domains end; a second thread serves manager's
- * calls. Both work on the table of VMs under one lock.
+ * The root task. The main thread owns the port and sees domains end; a second thread serves
+ * manager's calls. Both work on the table of VMs under one lock.
  */
 #pragma once
 
@@ -31,42 +31,46 @@ struct vm {
 	char error[192];	  /* [I] why it can never start, or why the last start failed */
 	bool broken;		  /* [I] */
 	struct init_module kernel, initrd; /* [I] memory HANDLE_NONE = none */
-	handle_t shared, notify;  /* [I] live as long as init, so that the console stays readable */
-	handle_t event;		  /* of the running monitor: an event stays bound to the port of whom it served */
-	struct vm_shared *view;	  /* [I] of shared: hostile */
+	handle_t shared, notify; /* [I] live as long as init, so that the console stays readable */
+	/* of the running monitor: an event stays bound to the port of whom it served */
+	handle_t event;
+	struct vm_shared *view; /* [I] of shared: hostile */
 	struct process process;
 	bool running;
-	bool ended;		  /* has run and ended, or could not be started */
+	bool ended; /* has run and ended, or could not be started */
 	u32 generation;
 	u32 reason, status;
 	u32 restarts;
 	u64 start_ns;
-	u64 restart_at;		  /* ns; 0 = none pending */
+	u64 restart_at; /* ns; 0 = none pending */
 };
 
 /* [I] immutable after start */
 struct init {
 	handle_t system, port, channel, wake; /* [I] */
 	handle_t manager_port; /* [I] what manager waits at; bindings last, managers come and go */
-	handle_t idle; /* [I] an event that nobody signals: for pauses */
-	struct init_options options; /* [I] */
+	handle_t idle;	       /* [I] an event that nobody signals: for pauses */
+	struct init_options options;		     /* [I] */
 	struct program vmm_program, manager_program; /* [I] */
 	struct rt_mutex lock;
 	struct vm vm[INIT_VMS];
-	u32 vms;		/* [I] */
-	u64 last_end_ns;	/* of any VM */
-	u32 first_status;	/* first status other than 0 that a VM ended with */
+	u32 vms;	  /* [I] */
+	u64 last_end_ns;  /* of any VM */
+	u32 first_status; /* first status other than 0 that a VM ended with */
 	struct process manager;
 	u32 manager_restarts;
 	u64 manager_start_ns;
-	u64 manager_restart_at;	/* ns; 0 = none pending */
+	u64 manager_restart_at; /* ns; 0 = none pending */
 };
 
 /* ---- vms.c; init->lock held, except in vms_read ---- */
 /* Reads every definition among the modules; a bad one is logged and kept as broken. */
 void vms_read(struct init *in, const struct init_info *info);
 int vm_start(struct init *in, struct vm *vm);
-/* Its domain ended, or is to end: reason VM_REASON_NONE = take it from what the monitor left behind. */
+/*
+ * Its domain ended, or is to end: reason VM_REASON_NONE = take it from what the monitor left
+ * behind.
+ */
 void vm_end(struct init *in, struct vm *vm, enum vm_reason reason);
 int vm_destroy(struct init *in, struct vm *vm);
 
@@ -78,7 +82,10 @@ void manager_ended(struct init *in);
 void service_thread(void *arg); /* arg = struct init */
 
 /* ---- finish.c ---- */
-/* The last VM ended: prints the result and leaves the machine. init->lock held; returns only if that fails. */
+/*
+ * The last VM ended: prints the result and leaves the machine. init->lock held; returns only if
+ * that fails.
+ */
 void finish_last_vm(struct init *in);
 /* ACPI power-off. Returns a negative error when the machine is still there. */
 int finish_poweroff(struct init *in);

@@ -27,8 +27,8 @@ static void complain(const char *option, const char *expected)
 
 static int objects_create(struct init *in)
 {
-	s64 port = port_create(), manager_port = port_create(), channel = channel_create(), wake = event_create(),
-	    idle = event_create();
+	s64 port = port_create(), manager_port = port_create(), channel = channel_create(),
+	    wake = event_create(), idle = event_create();
 
 	if (port < 0 || manager_port < 0 || channel < 0 || wake < 0 || idle < 0)
 		return -E_NOMEM;
@@ -43,7 +43,10 @@ static int objects_create(struct init *in)
 
 static int programs_load(struct init *in, const struct init_info *info)
 {
-	const struct { struct program *program; const char *name; } load[] = {
+	const struct {
+		struct program *program;
+		const char *name;
+	} load[] = {
 		{&in->manager_program, "manager"},
 		{&in->vmm_program, "vmm"},
 	};
@@ -93,7 +96,8 @@ static void packet_take(struct init *in, u64 key)
 
 	switch (KEY_KIND(key)) {
 	case KEY_MANAGER:
-		if (KEY_GENERATION(key) == in->manager_restarts && in->manager.domain != HANDLE_NONE)
+		if (KEY_GENERATION(key) == in->manager_restarts &&
+		    in->manager.domain != HANDLE_NONE)
 			manager_ended(in);
 		break;
 	case KEY_VM:
@@ -101,8 +105,7 @@ static void packet_take(struct init *in, u64 key)
 		if (vm->running && vm->generation == KEY_GENERATION(key))
 			vm_end(in, vm, VM_REASON_NONE);
 		break;
-	default: /* woken to look at the table again */
-		break;
+	default: /* woken to look at the table again */ break;
 	}
 }
 

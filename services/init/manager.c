@@ -11,7 +11,8 @@ static u32 manager_detach_all(struct init *in)
 	u32 found = MANAGER_RESUME_NONE;
 
 	for (u32 i = 0; i < in->vms; i++)
-		if (in->vm[i].view && __atomic_exchange_n(&in->vm[i].view->attached, 0, __ATOMIC_ACQ_REL)) {
+		if (in->vm[i].view &&
+		    __atomic_exchange_n(&in->vm[i].view->attached, 0, __ATOMIC_ACQ_REL)) {
 			found = i;
 			if (in->vm[i].event != HANDLE_NONE)
 				event_signal(in->vm[i].event, VM_EV_INPUT);

@@ -44,7 +44,7 @@ static const struct {
 };
 
 void init_options_parse(const char *cmdline, struct init_options *out,
-		   void (*complain)(const char *option, const char *expected))
+			void (*complain)(const char *option, const char *expected))
 {
 	char word[64];
 

@@ -11,8 +11,8 @@ struct init_options {
 };
 
 /*
- * Reads the kernel's command line. Options of others are passed over; the value of one of ours that does not
- * fit is reported and the default stays.
+ * Reads the kernel's command line. Options of others are passed over; the value of one of ours that
+ * does not fit is reported and the default stays.
  */
 void init_options_parse(const char *cmdline, struct init_options *out,
-		   void (*complain)(const char *option, const char *expected));
+			void (*complain)(const char *option, const char *expected));

@@ -44,7 +44,8 @@ int program_load(struct program *p, const char *name, const u8 *archive, size_t 
 	p->text = (handle_t)mem;
 	if (!p->header.rodata_size)
 		return 0;
-	mem = mem_filled(p->header.rodata_size, p->file + p->header.text_size, p->header.rodata_size);
+	mem = mem_filled(p->header.rodata_size, p->file + p->header.text_size,
+			 p->header.rodata_size);
 	if (mem < 0)
 		return (int)mem;
 	p->rodata = (handle_t)mem;
@@ -52,7 +53,8 @@ int program_load(struct program *p, const char *name, const u8 *archive, size_t 
 }
 
 /* Makes an object of `bytes`, holding n bytes of src, and maps it into the process. */
-static int process_add(struct process *p, handle_t *out, u64 va, u64 bytes, const void *src, u64 n, u32 prot)
+static int process_add(struct process *p, handle_t *out, u64 va, u64 bytes, const void *src, u64 n,
+		       u32 prot)
 {
 	s64 mem;
 
@@ -85,10 +87,11 @@ int process_create(struct process *out, const struct program *p, const char *nam
 	va += h->rodata_size;
 	if (e >= 0)
 		e = process_add(out, &out->data, va, h->data_size + h->bss_size,
-				p->file + h->text_size + h->rodata_size, h->data_size, PROT_R | PROT_W);
-	if (e >= 0)
-		e = process_add(out, &out->stack, INIT_STACK_TOP - INIT_STACK_SIZE, INIT_STACK_SIZE, NULL, 0,
+				p->file + h->text_size + h->rodata_size, h->data_size,
 				PROT_R | PROT_W);
+	if (e >= 0)
+		e = process_add(out, &out->stack, INIT_STACK_TOP - INIT_STACK_SIZE, INIT_STACK_SIZE,
+				NULL, 0, PROT_R | PROT_W);
 	if (e < 0)
 		process_destroy(out);
 	return e < 0 ? (int)e : 0;
@@ -108,7 +111,8 @@ int process_run(struct process *p, const struct program *program, const void *st
 		.arg = START_VA,
 		.msg_va = INIT_MSG_VA,
 	};
-	s64 e = process_add(p, &p->start, START_VA, ALIGN_UP(bytes, PAGE_SIZE), start, bytes, PROT_R);
+	s64 e = process_add(p, &p->start, START_VA, ALIGN_UP(bytes, PAGE_SIZE), start, bytes,
+			    PROT_R);
 
 	if (e < 0)
 		return (int)e;

@@ -17,7 +17,8 @@ struct process {
 };
 
 /* Finds and loads a program. On failure a negative error, and *why says what is wrong. */
-int program_load(struct program *p, const char *name, const u8 *archive, size_t n, const char **why);
+int program_load(struct program *p, const char *name, const u8 *archive, size_t n,
+		 const char **why);
 
 /* A domain with the program and a stack in it, not running. On failure nothing is left. */
 int process_create(struct process *out, const struct program *p, const char *name, u64 quota);

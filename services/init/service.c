@@ -3,9 +3,13 @@
 #include "services/init/init.h"
 #include "user/sys.h"
 
-static_assert(sizeof(struct init_vm_info) <= (MSG_WORDS - 1) * sizeof(u64), "an answer fits the page");
+static_assert(sizeof(struct init_vm_info) <= (MSG_WORDS - 1) * sizeof(u64),
+	      "an answer fits the page");
 
-/* vm is NULL where the call has no index. Words beside the first go to out. Returns 0 or a negative error. */
+/*
+ * vm is NULL where the call has no index. Words beside the first go to out. Returns 0 or a negative
+ * error.
+ */
 typedef int (*call_fn)(struct init *in, struct vm *vm, u64 *out, u32 *words);
 
 static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words)
@@ -51,7 +55,10 @@ static int call_destroy(struct init *in, struct vm *vm, u64 *out, u32 *words)
 
 static int call_attach(struct init *in, struct vm *vm, u64 *out, u32 *words)
 {
-	const struct { handle_t handle; u32 rights; } give[] = {
+	const struct {
+		handle_t handle;
+		u32 rights;
+	} give[] = {
 		{vm->shared, R_READ | R_WRITE | R_INFO},
 		{vm->event, R_SIGNAL | R_INFO},
 		{vm->process.domain, R_INFO},
@@ -122,7 +129,8 @@ void service_thread(void *arg)
 		reply = 0;
 		if (words < 0)
 			continue; /* the caller went away before its answer */
-		u64 nr = words > 0 ? msg->word[0] : INIT_CALLS, index = words > 1 ? msg->word[1] : ~0ull;
+		u64 nr = words > 0 ? msg->word[0] : INIT_CALLS,
+		    index = words > 1 ? msg->word[1] : ~0ull;
 		memset(msg, 0, sizeof(*msg));
 		msg->word[0] = (u64)(s64)serve(in, nr, index, &msg->word[1], &reply);
 		reply++;

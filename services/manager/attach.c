@@ -3,7 +3,10 @@
 #include "services/manager/manager.h"
 #include "user/sys.h"
 
-/* Sequentially consistent: the monitor stores out_head, then reads out_tail; we the other way round. */
+/*
+ * Sequentially consistent: the monitor stores out_head, then reads out_tail; we the other way
+ * round.
+ */
 #define LOAD(p) __atomic_load_n(&(p), __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n(&(p), (v), __ATOMIC_SEQ_CST)
 
@@ -32,7 +35,8 @@ bool attach_pump(struct manager *m)
 		if (!n)
 			return false;
 		u64 index = vm->shown % VM_RING_BYTES, before = vm->shown;
-		size_t taken = con_try_write(m, vm->view->out + index, MIN(n, VM_RING_BYTES - index));
+		size_t taken =
+			con_try_write(m, vm->view->out + index, MIN(n, VM_RING_BYTES - index));
 
 		if (!taken)
 			return true;

@@ -50,7 +50,8 @@ void cmd_start(struct manager *m, u32 words, const char *const *word)
 	else if (e == -E_STATE)
 		con_printf(m, "error: vm %s is running\n", m->vm[i].info.name);
 	else
-		con_printf(m, "error: %s\n", m->vm[i].info.error[0] ? m->vm[i].info.error : rt_error(e));
+		con_printf(m, "error: %s\n",
+			   m->vm[i].info.error[0] ? m->vm[i].info.error : rt_error(e));
 }
 
 void cmd_shutdown(struct manager *m, u32 words, const char *const *word)
@@ -98,15 +99,18 @@ static void print_domain(struct manager *m, const struct domain_info *d)
 
 	con_printf(m, "CPU time:       %lu.%lus\n", ms / 1000, ms % 1000 / 100);
 	con_printf(m, "Used memory:    %lu KiB\n", d->populated_bytes >> 10);
-	con_printf(m, "Quota:          %lu KiB of %lu KiB, page tables %lu KiB\n", d->used_bytes >> 10,
-		   d->quota_bytes >> 10, d->table_bytes >> 10);
+	con_printf(m, "Quota:          %lu KiB of %lu KiB, page tables %lu KiB\n",
+		   d->used_bytes >> 10, d->quota_bytes >> 10, d->table_bytes >> 10);
 }
 
 void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 {
+	/* clang-format off */
 	static const char *const on_exit[] = {
-		[ON_EXIT_DESTROY] = "destroy", [ON_EXIT_RESTART] = "restart", [ON_EXIT_PRESERVE] = "preserve",
+		[ON_EXIT_DESTROY] = "destroy", [ON_EXIT_RESTART] = "restart",
+		[ON_EXIT_PRESERVE] = "preserve",
 	};
+	/* clang-format on */
 	s32 i = vm_find(m, word[1]);
 	const struct init_vm_info *info;
 	struct domain_info d;
@@ -123,12 +127,15 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 		print_domain(m, &d);
 	con_printf(m, "Autostart:      %s\n", info->autostart ? "enable" : "disable");
 	con_printf(m, "Console:        %s\n", info->console_attach ? "attach" : "ring");
-	con_printf(m, "On exit:        %s\n", info->on_exit < ARRAY_SIZE(on_exit) ? on_exit[info->on_exit] : "?");
+	con_printf(m, "On exit:        %s\n",
+		   info->on_exit < ARRAY_SIZE(on_exit) ? on_exit[info->on_exit] : "?");
 	con_printf(m, "Restarts:       %u\n", info->restarts);
 	if (info->running)
-		con_printf(m, "Running for:    %lus\n", (rt_clock_ns() - info->start_ns) / 1000000000);
+		con_printf(m, "Running for:    %lus\n",
+			   (rt_clock_ns() - info->start_ns) / 1000000000);
 	else if (info->generation)
-		con_printf(m, "Ended:          %s, status %u\n", vm_reason_text(info->reason), info->status);
+		con_printf(m, "Ended:          %s, status %u\n", vm_reason_text(info->reason),
+			   info->status);
 	if (info->error[0])
 		con_printf(m, "Error:          %s\n", info->error);
 }
@@ -174,7 +181,8 @@ static u64 exits_of(const struct domain_info *d)
 static void stat_print_vm(struct manager *m, u32 index, const struct domain_info *now,
 			  const struct domain_info *before)
 {
-	con_printf(m, "%-24s %12s %12s\n", m->vm[index].info.name, "total", before ? "per second" : "");
+	con_printf(m, "%-24s %12s %12s\n", m->vm[index].info.name, "total",
+		   before ? "per second" : "");
 	for (u32 i = 0; i < STAT_ROWS; i++) {
 		if (!now->exits[i])
 			continue;
@@ -224,7 +232,8 @@ void cmd_stat(struct manager *m, u32 words, const char *const *word)
 		if (!once)
 			con_printf(m, "\x1b[2J\x1b[H");
 		if (!stat_round(m, only, before, first)) {
-			con_printf(m, "error: %s\n", only < 0 ? "no VM is running" : "the VM is not running");
+			con_printf(m, "error: %s\n",
+				   only < 0 ? "no VM is running" : "the VM is not running");
 			break;
 		}
 		first = false;

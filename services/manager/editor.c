@@ -116,7 +116,8 @@ static u32 word_start(const struct editor *e)
 
 static void history_add(struct editor *e)
 {
-	if (!e->len || (e->entries && !strcmp(e->history[(e->entries - 1) % EDITOR_HISTORY], e->line)))
+	if (!e->len ||
+	    (e->entries && !strcmp(e->history[(e->entries - 1) % EDITOR_HISTORY], e->line)))
 		return;
 	memcpy(e->history[e->entries++ % EDITOR_HISTORY], e->line, EDITOR_LINE);
 }
@@ -130,7 +131,8 @@ static void history_show(struct editor *e, bool older)
 	if (e->browsing == e->entries)
 		memcpy(e->typed, e->line, EDITOR_LINE);
 	e->browsing += older ? ~0u : 1u;
-	str_copy(e->line, e->browsing == e->entries ? e->typed : e->history[e->browsing % EDITOR_HISTORY],
+	str_copy(e->line,
+		 e->browsing == e->entries ? e->typed : e->history[e->browsing % EDITOR_HISTORY],
 		 EDITOR_LINE);
 	e->len = e->cursor = (u32)strlen(e->line);
 	e->view = 0;
@@ -166,10 +168,14 @@ static void key_motion(struct editor *e, enum motion m)
 /* The byte that ends ESC [ or ESC O. */
 static void key_sequence(struct editor *e, u8 c)
 {
-	static const struct { u8 final; u8 param; u8 motion; } sequences[] = {
-		{'A', 0, TO_OLDER}, {'B', 0, TO_NEWER}, {'C', 0, TO_RIGHT}, {'D', 0, TO_LEFT},
-		{'H', 0, TO_START}, {'F', 0, TO_END}, {'~', 1, TO_START}, {'~', 7, TO_START},
-		{'~', 4, TO_END}, {'~', 8, TO_END}, {'~', 3, DELETE_CHAR},
+	static const struct {
+		u8 final;
+		u8 param;
+		u8 motion;
+	} sequences[] = {
+		{'A', 0, TO_OLDER}, {'B', 0, TO_NEWER}, {'C', 0, TO_RIGHT},    {'D', 0, TO_LEFT},
+		{'H', 0, TO_START}, {'F', 0, TO_END},	{'~', 1, TO_START},    {'~', 7, TO_START},
+		{'~', 4, TO_END},   {'~', 8, TO_END},	{'~', 3, DELETE_CHAR},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(sequences); i++)

@@ -1,15 +1,18 @@
-/* The line editor: a state machine over bytes from a terminal (VT100 sequences), drawing through a callback. */
+/*
+ * The line editor: a state machine over bytes from a terminal (VT100 sequences), drawing through a
+ * callback.
+ */
 #pragma once
 
 #include "lib/types.h"
 
-#define EDITOR_LINE 256u   /* with its NUL */
+#define EDITOR_LINE 256u /* with its NUL */
 #define EDITOR_HISTORY 32u
 #define EDITOR_COLUMNS 80u /* longer lines scroll sideways */
 
 enum editor_event {
 	EDITOR_GOES_ON,
-	EDITOR_DONE,   /* a line is complete in `line`; editor_start begins the next */
+	EDITOR_DONE, /* a line is complete in `line`; editor_start begins the next */
 };
 
 enum editor_state { EDITOR_PLAIN, EDITOR_ESC, EDITOR_CSI, EDITOR_SS3 };
@@ -17,18 +20,19 @@ enum editor_state { EDITOR_PLAIN, EDITOR_ESC, EDITOR_CSI, EDITOR_SS3 };
 struct editor {
 	const char *prompt;
 	void (*out)(struct editor *e, const char *text, size_t n);
-	void (*complete)(struct editor *e); /* Tab; may call editor_insert, or print and editor_redraw */
+	/* Tab; may call editor_insert, or print and editor_redraw */
+	void (*complete)(struct editor *e);
 
 	char line[EDITOR_LINE];
 	u32 len, cursor;
-	u32 view;  /* first character shown */
+	u32 view; /* first character shown */
 	enum editor_state state;
-	u32 param; /* number in a CSI sequence */
+	u32 param;     /* number in a CSI sequence */
 	bool after_cr; /* a LF that follows belongs to it */
 
 	char history[EDITOR_HISTORY][EDITOR_LINE]; /* entry n at n % EDITOR_HISTORY */
-	u32 entries;	/* ever added */
-	u32 browsing;	/* entry shown; == entries: the line being typed */
+	u32 entries;				   /* ever added */
+	u32 browsing;		 /* entry shown; == entries: the line being typed */
 	char typed[EDITOR_LINE]; /* kept while browsing */
 };
 

@@ -12,10 +12,7 @@ static void editor_out(struct editor *e, const char *text, size_t n)
 	con_write(container_of(e, struct manager, editor), text, n);
 }
 
-static void log_sink(const char *line, void *arg)
-{
-	con_printf(arg, "%s\n", line);
-}
+static void log_sink(const char *line, void *arg) { con_printf(arg, "%s\n", line); }
 
 /* Type-ahead goes where it belongs at its turn: to a guest, or into the line. */
 static void take_input(struct manager *m)
@@ -41,7 +38,10 @@ static void take_input(struct manager *m)
 	}
 }
 
-/* Where the terminal belongs at the start: to the VM of before, else to the first with console = attach. */
+/*
+ * Where the terminal belongs at the start: to the VM of before, else to the first with console =
+ * attach.
+ */
 static void first_attach(struct manager *m)
 {
 	u32 resume = m->start.resume;

@@ -9,7 +9,7 @@
 
 #define MANAGER_VMS INIT_MODULES
 #define CAISSON_VERSION "0.1"
-#define KEY_LEAVE 0x1d	      /* ^] */
+#define KEY_LEAVE 0x1d /* ^] */
 
 /* A VM as seen from here. view is written by its monitor: hostile. */
 struct vm_client {
@@ -23,10 +23,10 @@ struct vm_client {
 
 struct manager {
 	struct manager_start start;
-	handle_t idle;	     /* an event that nobody signals, for pauses */
+	handle_t idle; /* an event that nobody signals, for pauses */
 	struct vm_client vm[MANAGER_VMS];
 	u32 vms;
-	s32 attached;	     /* index of the VM whose console is shown; -1 = the shell */
+	s32 attached; /* index of the VM whose console is shown; -1 = the shell */
 	struct editor editor;
 };
 

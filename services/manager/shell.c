@@ -21,15 +21,16 @@ static void cmd_help(struct manager *m, u32 words, const char *const *word)
 		con_printf(m, "%s\n", command_groups[g]);
 		for (u32 i = 0; i < COMMANDS; i++)
 			if (commands[i].group == g)
-				con_printf(m, "  %-16s %-10s %s\n", commands[i].name, commands[i].args,
-					   commands[i].brief);
+				con_printf(m, "  %-16s %-10s %s\n", commands[i].name,
+					   commands[i].args, commands[i].brief);
 	}
 	con_printf(m, "VM is a name or an Id; `;` separates commands, `#` begins a comment.\n");
 }
 
 static void cmd_version(struct manager *m, u32 words, const char *const *word)
 {
-	con_printf(m, "Caisson " CAISSON_VERSION ", system-call interface %u\n", rt_kinfo()->uapi_version);
+	con_printf(m, "Caisson " CAISSON_VERSION ", system-call interface %u\n",
+		   rt_kinfo()->uapi_version);
 }
 
 static void cmd_restart_manager(struct manager *m, u32 words, const char *const *word)
@@ -37,24 +38,18 @@ static void cmd_restart_manager(struct manager *m, u32 words, const char *const 
 	domain_exit(0);
 }
 
+/* clang-format off */
 static const command_fn run[] = {
-	[CMD_LIST] = cmd_list,
-	[CMD_START] = cmd_start,
-	[CMD_SHUTDOWN] = cmd_shutdown,
-	[CMD_DESTROY] = cmd_destroy,
-	[CMD_CONSOLE] = cmd_console,
-	[CMD_DOMINFO] = cmd_dominfo,
-	[CMD_STAT] = cmd_stat,
-	[CMD_HOSTINFO] = cmd_hostinfo,
-	[CMD_DMESG] = cmd_dmesg,
-	[CMD_LOGLEVEL] = cmd_loglevel,
-	[CMD_SELFTEST] = cmd_selftest,
-	[CMD_REBOOT] = cmd_reboot,
-	[CMD_POWEROFF] = cmd_poweroff,
-	[CMD_HELP] = cmd_help,
-	[CMD_VERSION] = cmd_version,
-	[CMD_RESTART_MANAGER] = cmd_restart_manager,
+	[CMD_LIST] = cmd_list,	       [CMD_START] = cmd_start,
+	[CMD_SHUTDOWN] = cmd_shutdown, [CMD_DESTROY] = cmd_destroy,
+	[CMD_CONSOLE] = cmd_console,   [CMD_DOMINFO] = cmd_dominfo,
+	[CMD_STAT] = cmd_stat,	       [CMD_HOSTINFO] = cmd_hostinfo,
+	[CMD_DMESG] = cmd_dmesg,       [CMD_LOGLEVEL] = cmd_loglevel,
+	[CMD_SELFTEST] = cmd_selftest, [CMD_REBOOT] = cmd_reboot,
+	[CMD_POWEROFF] = cmd_poweroff, [CMD_HELP] = cmd_help,
+	[CMD_VERSION] = cmd_version,   [CMD_RESTART_MANAGER] = cmd_restart_manager,
 };
+/* clang-format on */
 static_assert(ARRAY_SIZE(run) == COMMANDS, "a function for each command");
 
 void shell_run_line(struct manager *m, const char *line)

@@ -28,7 +28,8 @@ bool vm_refresh(struct manager *m, u32 index)
 	memcpy(info, &rt_msg()->word[1], sizeof(*info));
 	info->name[sizeof(info->name) - 1] = 0;
 	info->error[sizeof(info->error) - 1] = 0;
-	if (vm->event != HANDLE_NONE && (!info->running || vm->event_generation != info->generation)) {
+	if (vm->event != HANDLE_NONE &&
+	    (!info->running || vm->event_generation != info->generation)) {
 		handle_close(vm->event); /* else it would hold what is left of the monitor */
 		vm->event = HANDLE_NONE;
 	}
@@ -101,7 +102,8 @@ int vm_domain_info(struct manager *m, u32 index, struct domain_info *out)
 	if (e < 0)
 		return (int)e;
 	memset(out, 0, sizeof(*out));
-	e = h[ATTACH_DOMAIN] == HANDLE_NONE ? -E_NOENT : handle_info(h[ATTACH_DOMAIN], out, sizeof(*out));
+	e = h[ATTACH_DOMAIN] == HANDLE_NONE ? -E_NOENT
+					    : handle_info(h[ATTACH_DOMAIN], out, sizeof(*out));
 	close_all(h);
 	return e < 0 ? (int)e : 0;
 }
