@@ -5,11 +5,17 @@
 #include "kernel/reaper.h"
 #include "mm/kmem.h"
 
+/* clang-format off */
 static const struct object_ops *const object_ops[OBJ_TYPES] = {
-	[OBJ_DOMAIN] = &domain_object_ops, [OBJ_THREAD] = &thread_object_ops, [OBJ_MEM] = &mem_object_ops,
-	[OBJ_EVENT] = &event_object_ops,   [OBJ_PORT] = &port_object_ops,     [OBJ_CHANNEL] = &channel_object_ops,
-	[OBJ_VM] = &vm_object_ops,	   [OBJ_VCPU] = &vcpu_object_ops,     [OBJ_SYSTEM] = &(const struct object_ops){},
+	[OBJ_DOMAIN] = &domain_object_ops, [OBJ_THREAD] = &thread_object_ops,
+	[OBJ_MEM] = &mem_object_ops,       [OBJ_EVENT] = &event_object_ops,
+	[OBJ_PORT] = &port_object_ops,     [OBJ_CHANNEL] = &channel_object_ops,
+	[OBJ_VM] = &vm_object_ops,         [OBJ_VCPU] = &vcpu_object_ops,
+	[OBJ_SYSTEM] = &(const struct object_ops){},
 };
+/* clang-format on */
+
+u32 object_count[OBJ_TYPES];
 
 /* The domain that a quota is part of stays until the last object charged to it is gone. */
 static struct domain *quota_domain(struct quota *q)
@@ -23,6 +29,7 @@ void object_init(struct object *o, enum obj_type type, struct quota *q)
 	o->refs = 1;
 	o->dead = false;
 	o->quota = q;
+	__atomic_fetch_add(&object_count[type], 1, __ATOMIC_RELAXED);
 	list_init(&o->reap);
 	list_init(&o->port_bound);
 	list_init(&o->port_link);
@@ -34,15 +41,13 @@ void object_free(struct object *o, void *structure, size_t bytes)
 {
 	struct quota *q = o->quota;
 
+	__atomic_fetch_sub(&object_count[o->type], 1, __ATOMIC_RELAXED);
 	kmem_free(q, structure, bytes);
 	if (q)
 		object_put(&quota_domain(q)->obj);
 }
 
-void object_get(struct object *o)
-{
-	__atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
-}
+void object_get(struct object *o) { __atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED); }
 
 /* The last reference is held until the object is revoked and unbound. */
 void object_put(struct object *o)
@@ -51,7 +56,8 @@ void object_put(struct object *o)
 
 	ASSERT(refs > 0);
 	while (refs > 1)
-		if (__atomic_compare_exchange_n(&o->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&o->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
 			return;
 	object_revoke(o);
 	port_unbind(o);

@@ -1,6 +1,7 @@
 /*
- * The kernel heap: 2 MiB blocks, pages in them by a buddy allocator, objects of up to 1 KiB in pages of one
- * size class each. Blocks are never given back: their pages serve the next table or object.
+ * The kernel heap: 2 MiB blocks, pages in them by a buddy allocator, objects of up to 1 KiB in
+ * pages of one size class each. Blocks are never given back: their pages serve the next table or
+ * object.
  *
  * Until the frame table exists, pages come one after the other from early blocks.
  */
@@ -53,15 +54,19 @@ void kmem_prepare_area(u64 a)
 		panic("mm: no memory for the kernel's tables");
 }
 
-/* The table that holds the entry was made by kmem_prepare_area; one store suffices and nothing is flushed. */
+/*
+ * The table that holds the entry was made by kmem_prepare_area; one store suffices and nothing is
+ * flushed.
+ */
 static void map_block(u64 a)
 {
 	u32 level = 2;
 	u64 *entry = pt_walk(kernel_pt(), DIRECT_BASE + a, &level, false);
 
 	ASSERT(entry && level == 2 && !(*entry & pt_host_format.present));
-	__atomic_store_n(entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(
+		entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
+		__ATOMIC_RELEASE);
 }
 
 /* Before the switch of tables, the first block's own mapping is made by mm_init. */
@@ -87,8 +92,10 @@ void kmem_map_first_block(void)
 	map_block(early.block[0]);
 }
 
-u64 kmem_adopt(struct frame *table)
+u64 kmem_adopt(const struct buddy *frames)
 {
+	struct frame *table = frames->table;
+
 	for (u32 i = 0; i < SLAB_CLASSES; i++)
 		list_init(&partial[i]);
 	spin_lock(&lock);
@@ -97,34 +104,46 @@ u64 kmem_adopt(struct frame *table)
 	for (u32 i = 0; i < early.used; i++)
 		buddy_mark(table, early.block[early.count - 1] / PAGE_SIZE + i, 0, FRAME_KERNEL);
 	heap.table = table;
-	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used, PAGES_2M - early.used);
+	for (const struct zone *z = frames->zone; z < frames->zone + frames->zones; z++)
+		if (!buddy_zone_add(&heap, z->start, z->end, z->node))
+			panic("mm: more zones than the frame allocator has");
+	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used,
+		      PAGES_2M - early.used);
 	spin_unlock(&lock);
 	return early.count * PAGE_2M;
 }
 
-static bool grow(void)
+static bool grow(u32 reach)
 {
 	hpa_t block;
 
-	if (!frame_alloc(ORDER_2M, FRAME_KERNEL, &block))
+	if (!frame_alloc_near(reach, ORDER_2M, FRAME_KERNEL, &block))
 		return false;
 	map_block(block.v);
 	buddy_add(&heap, block.v / PAGE_SIZE, ORDER_2M);
 	return true;
 }
 
+/* A new block of this CPU's node comes before pages of other nodes. */
 static void *pages_get(u32 order)
 {
+	u32 nodes;
+	const u8 *node;
 	u64 pfn;
 
 	if (!heap.table) {
 		ASSERT(order == 0);
 		return early_page();
 	}
-	if (!buddy_alloc(&heap, order, FRAME_KERNEL, &pfn) &&
-	    (order > ORDER_2M || !grow() || !buddy_alloc(&heap, order, FRAME_KERNEL, &pfn)))
-		return NULL;
-	return hpa_to_kva(hpa(pfn * PAGE_SIZE));
+	node = frame_nodes(&nodes);
+	for (u32 reach = 1; order <= ORDER_2M; reach = nodes) {
+		if (buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn) ||
+		    (grow(reach) && buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn)))
+			return hpa_to_kva(hpa(pfn * PAGE_SIZE));
+		if (reach == nodes)
+			break;
+	}
+	return NULL;
 }
 
 void *kmem_pages_alloc(struct quota *q, u32 order)
@@ -151,12 +170,14 @@ void kmem_pages_free(struct quota *q, void *p, u32 order)
 	quota_uncharge(q, PAGE_SIZE << order);
 }
 
+u64 kmem_free_bytes(void) { return heap.free_frames * PAGE_SIZE; }
+
 static u32 class_of(size_t size)
 {
 	u32 class = 0;
 
 	while ((1u << (class + SLAB_MIN_SHIFT)) < size)
-		class++;
+		class += 1;
 	return class;
 }
 
@@ -189,8 +210,9 @@ static struct slab *slab_new(u32 class)
 
 static void *slab_get(u32 class)
 {
-	struct slab *s = list_empty(&partial[class]) ? slab_new(class)
-						     : list_entry(partial[class].next, struct slab, link);
+	struct slab *s = list_empty(&partial[class])
+				 ? slab_new(class)
+				 : list_entry(partial[class].next, struct slab, link);
 	void **object;
 
 	if (!s)

@@ -13,22 +13,22 @@
 
 enum uapi_error {
 	E_OK = 0,
-	E_NOMEM = 1,	 /* quota or memory exhausted */
-	E_INVAL = 2,	 /* an argument is outside its range */
-	E_HANDLE = 3,	 /* no such handle */
-	E_TYPE = 4,	 /* the handle names an object of another type */
-	E_RIGHTS = 5,	 /* the handle lacks a right that the call needs */
-	E_FAULT = 6,	 /* a user pointer is not mapped as needed */
-	E_BUSY = 7,	 /* in use by another thread */
-	E_NOENT = 8,	 /* nothing there */
-	E_EXIST = 9,	 /* something is there already */
-	E_NOSYS = 10,	 /* no such call */
-	E_DEAD = 11,	 /* the object was destroyed */
-	E_TIMEOUT = 12,	 /* the deadline passed */
-	E_INTR = 13,	 /* ended early by a kick or a stop */
-	E_NODEV = 14,	 /* the machine has no such thing */
-	E_AGAIN = 15,	 /* nothing available now */
-	E_STATE = 16,	 /* the object is not in a state that allows it */
+	E_NOMEM = 1,	/* quota or memory exhausted */
+	E_INVAL = 2,	/* an argument is outside its range */
+	E_HANDLE = 3,	/* no such handle */
+	E_TYPE = 4,	/* the handle names an object of another type */
+	E_RIGHTS = 5,	/* the handle lacks a right that the call needs */
+	E_FAULT = 6,	/* a user pointer is not mapped as needed */
+	E_BUSY = 7,	/* in use by another thread */
+	E_NOENT = 8,	/* nothing there */
+	E_EXIST = 9,	/* something is there already */
+	E_NOSYS = 10,	/* no such call */
+	E_DEAD = 11,	/* the object was destroyed */
+	E_TIMEOUT = 12, /* the deadline passed */
+	E_INTR = 13,	/* ended early by a kick or a stop */
+	E_NODEV = 14,	/* the machine has no such thing */
+	E_AGAIN = 15,	/* nothing available now */
+	E_STATE = 16,	/* the object is not in a state that allows it */
 	E_ERRORS
 };
 
@@ -52,46 +52,47 @@ enum obj_type {
 };
 
 enum rights {
-	R_DUP = 1 << 0,	    /* may be duplicated, also into another domain */
-	R_REVOKE = 1 << 1,  /* may destroy the object */
-	R_INFO = 1 << 2,    /* handle_info */
-	R_READ = 1 << 3,    /* memory: map readable */
-	R_WRITE = 1 << 4,   /* memory: map writable */
-	R_EXEC = 1 << 5,    /* memory: map executable */
-	R_SIGNAL = 1 << 6,  /* event: signal, arm its timer */
-	R_WAIT = 1 << 7,    /* event, port: wait; any bindable object: bind to a port */
-	R_CALL = 1 << 8,    /* channel: call */
-	R_SERVE = 1 << 9,   /* channel: reply and wait */
-	R_MANAGE = 1 << 10, /* domain: map, create threads, put handles; thread: set; vm: slots, vCPUs, MSIs */
-	R_RUN = 1 << 11,    /* vCPU: run, get, set, kick */
+	R_DUP = 1 << 0,	   /* may be duplicated, also into another domain */
+	R_REVOKE = 1 << 1, /* may destroy the object */
+	R_INFO = 1 << 2,   /* handle_info */
+	R_READ = 1 << 3,   /* memory: map readable */
+	R_WRITE = 1 << 4,  /* memory: map writable */
+	R_EXEC = 1 << 5,   /* memory: map executable */
+	R_SIGNAL = 1 << 6, /* event: signal, arm its timer */
+	R_WAIT = 1 << 7,   /* event, port: wait; any bindable object: bind to a port */
+	R_CALL = 1 << 8,   /* channel: call */
+	R_SERVE = 1 << 9,  /* channel: reply and wait */
+	/* domain: map, create threads, put handles; thread: set; vm: slots, vCPUs, MSIs */
+	R_MANAGE = 1 << 10,
+	R_RUN = 1 << 11,     /* vCPU: run, get, set, kick */
 	R_CONSOLE = 1 << 12, /* system: read and write the console */
-	R_LOG = 1 << 13,    /* system: read the log, set its level, write to it */
-	R_POWER = 1 << 14,  /* system: reboot, power off, debug exit */
-	R_STAT = 1 << 15,   /* system: host information, checks */
+	R_LOG = 1 << 13,     /* system: read the log, set its level, write to it */
+	R_POWER = 1 << 14,   /* system: reboot, power off, debug exit */
+	R_STAT = 1 << 15,    /* system: host information, checks */
 	R_ALL = 0xffff
 };
 
 /* ---- Calls ---- */
 enum sys_nr {
-	SYS_HANDLE_DUP,		/* (handle, rights, domain) -> new handle in domain */
-	SYS_HANDLE_CLOSE,	/* (handle) */
-	SYS_HANDLE_INFO,	/* (handle, struct *_info *, size) -> bytes written */
-	SYS_HANDLE_REVOKE,	/* (handle): destroys the object */
-	SYS_DOMAIN_CREATE,	/* (quota_bytes, name) -> domain; the quota is taken from the caller's */
-	SYS_DOMAIN_EXIT,	/* (status): ends the calling domain, does not return */
-	SYS_THREAD_CREATE,	/* (domain, struct thread_args *) -> thread, stopped */
-	SYS_THREAD_SET,		/* (thread, enum thread_op, value) */
-	SYS_MAP,		/* (domain, memory, va, offset, size, enum prot) */
-	SYS_UNMAP,		/* (domain, va, size) */
-	SYS_MEM_CREATE,		/* (size, enum mem_flags) -> memory */
-	SYS_EVENT_CREATE,	/* () -> event */
-	SYS_EVENT_SIGNAL,	/* (event, bits) */
-	SYS_EVENT_WAIT,		/* (event, deadline_ns) -> bits */
-	SYS_PORT_CREATE,	/* () -> port */
-	SYS_PORT_BIND,		/* (port, object, key) */
-	SYS_PORT_WAIT,		/* (port, struct port_packet *, max, deadline_ns) -> packets */
-	SYS_TIMER_SET,		/* (event, deadline_ns): 0 disarms; signals EVENT_TIMER_BIT */
-	SYS_CLOCK_GET,		/* () -> ns since boot */
+	SYS_HANDLE_DUP,	   /* (handle, rights, domain) -> new handle in domain */
+	SYS_HANDLE_CLOSE,  /* (handle) */
+	SYS_HANDLE_INFO,   /* (handle, struct *_info *, size) -> bytes written */
+	SYS_HANDLE_REVOKE, /* (handle): destroys the object */
+	SYS_DOMAIN_CREATE, /* (quota_bytes, name) -> domain; the quota is taken from the caller's */
+	SYS_DOMAIN_EXIT,   /* (status): ends the calling domain, does not return */
+	SYS_THREAD_CREATE, /* (domain, struct thread_args *) -> thread, stopped */
+	SYS_THREAD_SET,	   /* (thread, enum thread_op, value) */
+	SYS_MAP,	   /* (domain, memory, va, offset, size, enum prot) */
+	SYS_UNMAP,	   /* (domain, va, size) */
+	SYS_MEM_CREATE,	   /* (size, enum mem_flags) -> memory */
+	SYS_EVENT_CREATE,  /* () -> event */
+	SYS_EVENT_SIGNAL,  /* (event, bits) */
+	SYS_EVENT_WAIT,	   /* (event, deadline_ns) -> bits */
+	SYS_PORT_CREATE,   /* () -> port */
+	SYS_PORT_BIND,	   /* (port, object, key) */
+	SYS_PORT_WAIT,	   /* (port, struct port_packet *, max, deadline_ns) -> packets */
+	SYS_TIMER_SET,	   /* (event, deadline_ns): 0 disarms; signals EVENT_TIMER_BIT */
+	SYS_CLOCK_GET,	   /* () -> ns since boot */
 	SYS_CHANNEL_CREATE,	/* () -> channel */
 	SYS_CHANNEL_CALL,	/* (channel, words) -> words of the reply, in the message page */
 	SYS_CHANNEL_REPLY_WAIT, /* (channel, reply_words, deadline_ns) -> words of the next call */
@@ -123,12 +124,12 @@ enum mem_flags {
 
 /* ---- Threads ---- */
 struct thread_args {
-	u32 size;	/* sizeof this structure */
-	u32 flags;	/* 0 */
-	u64 entry;	/* first rip */
-	u64 stack;	/* first rsp */
-	u64 arg;	/* first rdi */
-	u64 msg_va;	/* where the message page is mapped; 0 = none, then no channel calls */
+	u32 size;   /* sizeof this structure */
+	u32 flags;  /* 0 */
+	u64 entry;  /* first rip */
+	u64 stack;  /* first rsp */
+	u64 arg;    /* first rdi */
+	u64 msg_va; /* where the message page is mapped; 0 = none, then no channel calls */
 };
 
 enum thread_op {
@@ -154,37 +155,41 @@ struct port_packet {
 #define VM_SLOTS 32
 enum vm_slot_flags { VM_SLOT_READONLY = 1 };
 struct vm_slot {
-	u32 size;	/* sizeof this structure */
-	u32 flags;	/* enum vm_slot_flags */
+	u32 size;  /* sizeof this structure */
+	u32 flags; /* enum vm_slot_flags */
 	handle_t memory;
-	u32 reserved;	/* 0 */
-	u64 gpa;	/* page-aligned */
-	u64 offset;	/* into memory, page-aligned */
-	u64 bytes;	/* page-aligned; 0 removes the slot */
+	u32 reserved; /* 0 */
+	u64 gpa;      /* page-aligned */
+	u64 offset;   /* into memory, page-aligned */
+	u64 bytes;    /* page-aligned; 0 removes the slot */
 };
 
 /* ---- handle_info ---- */
-enum exit_stat { /* rows of the exit statistics, also in `stat` */
-	STAT_EXTINT, STAT_NMI, STAT_EXCEPTION, STAT_CPUID, STAT_HLT, STAT_PAUSE, STAT_IO, STAT_MSR_READ,
-	STAT_MSR_WRITE, STAT_CR, STAT_DR, STAT_XSETBV, STAT_HYPERCALL, STAT_MMIO, STAT_PAGE_POPULATE,
-	STAT_APIC_MMIO, STAT_IRQ_WINDOW, STAT_SHUTDOWN, STAT_OTHER, STAT_USER /* returns to the monitor */,
+/* clang-format off */
+/* rows of the exit statistics, also in `stat` */
+enum exit_stat {
+	STAT_EXTINT, STAT_NMI, STAT_EXCEPTION, STAT_CPUID, STAT_HLT, STAT_PAUSE, STAT_IO,
+	STAT_MSR_READ, STAT_MSR_WRITE, STAT_CR, STAT_DR, STAT_XSETBV, STAT_HYPERCALL, STAT_MMIO,
+	STAT_PAGE_POPULATE, STAT_APIC_MMIO, STAT_IRQ_WINDOW, STAT_SHUTDOWN, STAT_OTHER,
+	STAT_USER, /* returns to the monitor */
 	STAT_IRQ_INJECTED, STAT_ROWS
 };
+/* clang-format on */
 
 struct object_info { /* every type starts with this */
-	u32 type;   /* enum obj_type */
-	u32 rights; /* of the handle */
+	u32 type;    /* enum obj_type */
+	u32 rights;  /* of the handle */
 };
 
 struct domain_info {
 	struct object_info base;
 	char name[32];
 	u64 quota_bytes, used_bytes;
-	u64 table_bytes;   /* of used_bytes: page tables */
+	u64 table_bytes;     /* of used_bytes: page tables */
 	u64 populated_bytes; /* frames that its memory objects hold */
-	u64 cpu_ns;	   /* run time of its threads */
+	u64 cpu_ns;	     /* run time of its threads */
 	u32 threads, vcpus;
-	u32 dead, status;  /* after exit or destroy */
+	u32 dead, status;     /* after exit or destroy */
 	u64 exits[STAT_ROWS]; /* of all its vCPUs */
 };
 
@@ -196,24 +201,25 @@ struct mem_info {
 /* ---- sys_ctl ---- */
 enum sys_op {
 	SYSOP_CONSOLE_WRITE, /* (char *, n) -> bytes taken; never waits */
-	SYSOP_CONSOLE_READ,  /* (char *, n) -> bytes; 0 = none. Bind the system handle to a port to wait. */
-	SYSOP_LOG_WRITE,     /* (char *, n <= 200) one line at level info */
-	SYSOP_LOG_READ,	     /* (struct log_read *, size): the log ring from a position */
-	SYSOP_LOG_LEVEL,     /* (NULL, level 0..4; ~0 = only return it) -> level before */
-	SYSOP_HOSTINFO,	     /* (struct host_info *, size) */
+	/* (char *, n) -> bytes; 0 = none. Bind the system handle to a port to wait. */
+	SYSOP_CONSOLE_READ,
+	SYSOP_LOG_WRITE, /* (char *, n <= 200) one line at level info */
+	SYSOP_LOG_READ,	 /* (struct log_read *, size): the log ring from a position */
+	SYSOP_LOG_LEVEL, /* (NULL, level 0..4; ~0 = only return it) -> level before */
+	SYSOP_HOSTINFO,	 /* (struct host_info *, size) */
 	SYSOP_REBOOT,
-	SYSOP_POWEROFF,	     /* (struct sys_poweroff *, size): ACPI S5 with the values found in _S5_ */
-	SYSOP_DEBUG_EXIT,    /* (NULL, port << 32 | value): writes the 32-bit value to the port */
-	SYSOP_CHECK_TABLES,  /* -> 0, or the number of violations; each is logged */
-	SYSOP_ACPI_READ,     /* (struct acpi_read *, size): copies a firmware table out */
+	SYSOP_POWEROFF,	  /* (struct sys_poweroff *, size): ACPI S5 with the values found in _S5_ */
+	SYSOP_DEBUG_EXIT, /* (NULL, port << 32 | value): writes the 32-bit value to the port */
+	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
+	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
 	SYSOP_OPS
 };
 
 struct log_read {
-	u64 pos;	/* in: first byte wanted (monotonic); out: position after the copied bytes */
-	u32 bytes;	/* in: room in buf; out: copied */
+	u64 pos;   /* in: first byte wanted (monotonic); out: position after the copied bytes */
+	u32 bytes; /* in: room in buf; out: copied */
 	u32 reserved;
-	u64 buf;	/* user address */
+	u64 buf; /* user address */
 };
 
 struct sys_poweroff {
@@ -223,23 +229,27 @@ struct sys_poweroff {
 
 struct acpi_read {
 	char signature[4];
-	u32 index;	/* n-th table of that signature */
-	u64 buf;	/* user address */
-	u32 bytes;	/* in: room; out: the table's length */
+	u32 index; /* n-th table of that signature */
+	u64 buf;   /* user address */
+	u32 bytes; /* in: room; out: the table's length */
 	u32 reserved;
 };
 
 struct host_info {
 	u32 cpus, cpus_up;
 	u64 mem_total, mem_free, mem_kernel; /* bytes; kernel = heap, image, tables */
+	u64 mem_heap_free;	/* of mem_kernel: pages of the heap that hold nothing */
+	u32 objects[OBJ_TYPES]; /* that exist, by enum obj_type */
 	u64 tsc_hz;
-	u64 boot_ns;	/* kernel entry to the start of init */
-	u64 first_guest_cycles; /* TSC from kernel entry to the first guest instruction; 0 = none yet */
-	u64 log_dropped; /* bytes of log lines that the console's ring had no room for; dmesg has them */
-	u64 slow_ops;	/* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
+	u64 boot_ns; /* kernel entry to the start of init */
+	/* TSC from kernel entry to the first guest instruction; 0 = none yet */
+	u64 first_guest_cycles;
+	/* bytes of log lines that the console's ring had no room for; dmesg has them */
+	u64 log_dropped;
+	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
 	char vendor[13];
 	char brand[49];
-	char virt[16];	/* "svm", "vmx", or "none" */
+	char virt[16];	      /* "svm", "vmx", or "none" */
 	char virt_reason[96]; /* why not, when "none" */
 	char virt_features[128];
 	char clock[16];
@@ -249,8 +259,11 @@ struct host_info {
 #define KINFO_VA 0x00007fffffffd000ull
 struct kinfo {
 	u32 uapi_version;
-	u32 flags;	/* KINFO_TSC */
-	u64 tsc_base;	/* ns = ((tsc - tsc_base) * tsc_mult) >> 32, 128-bit product, when KINFO_TSC; else clock_get */
+	u32 flags; /* KINFO_TSC */
+	/*
+	 * ns = ((tsc - tsc_base) * tsc_mult) >> 32, 128-bit product, when KINFO_TSC; else clock_get
+	 */
+	u64 tsc_base;
 	u64 tsc_mult;
 	u64 boot_unix_s; /* wall time at ns = 0 */
 	u32 cpus;

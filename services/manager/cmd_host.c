@@ -18,19 +18,29 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 	}
 	con_printf(m, "CPU model:      %.48s\n", h.brand[0] ? h.brand : h.vendor);
 	con_printf(m, "CPU(s):         %u of %u\n", h.cpus_up, h.cpus);
-	con_printf(m, "TSC:            %lu.%03lu MHz\n", h.tsc_hz / 1000000, h.tsc_hz / 1000 % 1000);
+	con_printf(m, "TSC:            %lu.%03lu MHz\n", h.tsc_hz / 1000000,
+		   h.tsc_hz / 1000 % 1000);
 	con_printf(m, "Clock:          %.15s\n", h.clock);
 	con_printf(m, "Memory:         %lu KiB\n", h.mem_total >> 10);
 	con_printf(m, "Free memory:    %lu KiB\n", h.mem_free >> 10);
 	con_printf(m, "Kernel memory:  %lu KiB\n", h.mem_kernel >> 10);
-	con_printf(m, "Virtualization: %.15s%s%.95s\n", h.virt, h.virt_reason[0] ? ": " : "", h.virt_reason);
+	con_printf(
+		m,
+		"Objects:        %u domains, %u threads, %u memory, %u events, %u ports, %u channels, %u VMs, %u vCPUs\n",
+		h.objects[OBJ_DOMAIN], h.objects[OBJ_THREAD], h.objects[OBJ_MEM],
+		h.objects[OBJ_EVENT], h.objects[OBJ_PORT], h.objects[OBJ_CHANNEL],
+		h.objects[OBJ_VM], h.objects[OBJ_VCPU]);
+	con_printf(m, "Virtualization: %.15s%s%.95s\n", h.virt, h.virt_reason[0] ? ": " : "",
+		   h.virt_reason);
 	if (h.virt_features[0])
 		con_printf(m, "Features:       %.127s\n", h.virt_features);
 	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
 	if (h.first_guest_cycles)
-		con_printf(m, "First guest:    %lu cycles after kernel entry\n", h.first_guest_cycles);
+		con_printf(m, "First guest:    %lu cycles after kernel entry\n",
+			   h.first_guest_cycles);
 	if (h.log_dropped)
-		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n", h.log_dropped);
+		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n",
+			   h.log_dropped);
 	if (h.slow_ops)
 		con_printf(m, "Slow operations: %lu\n", h.slow_ops);
 	con_printf(m, "Up for:         %lu s\n", rt_clock_ns() / 1000000000);
@@ -84,7 +94,8 @@ void cmd_selftest(struct manager *m, u32 words, const char *const *word)
 	if (bad < 0)
 		con_printf(m, "error: %s\n", rt_error(bad));
 	else
-		con_printf(m, "selftest: live page tables: %ld violations: %s\n", bad, bad ? "FAIL" : "PASS");
+		con_printf(m, "selftest: live page tables: %ld violations: %s\n", bad,
+			   bad ? "FAIL" : "PASS");
 }
 
 /* Does not come back when it works. */
@@ -97,4 +108,7 @@ static void leave(struct manager *m, enum init_call call)
 
 void cmd_reboot(struct manager *m, u32 words, const char *const *word) { leave(m, INIT_REBOOT); }
 
-void cmd_poweroff(struct manager *m, u32 words, const char *const *word) { leave(m, INIT_POWEROFF); }
+void cmd_poweroff(struct manager *m, u32 words, const char *const *word)
+{
+	leave(m, INIT_POWEROFF);
+}
