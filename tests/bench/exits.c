@@ -1,6 +1,6 @@
 /*
- * What a round trip out of the guest costs, in TSC ticks: instructions under QEMU's -icount shift=0.
- * 1,000 rounds, the loop and the call included; lines "BENCH name value".
+ * What a round trip out of the guest costs, in TSC ticks: instructions under QEMU's -icount
+ * shift=0. 1,000 rounds, the loop and the call included; lines "BENCH name value".
  */
 #include "guest.h"
 
@@ -10,15 +10,9 @@ TEST_NAME("exits");
 #define VECTOR 0x41
 #define PM_TIMER 0x608
 
-static void eoi_x2(struct frame *f)
-{
-	wrmsr(MSR_X2APIC + (APIC_EOI >> 4), 0);
-}
+static void eoi_x2(struct frame *f) { wrmsr(MSR_X2APIC + (APIC_EOI >> 4), 0); }
 
-static void eoi_x1(struct frame *f)
-{
-	mmio_write(LAPIC + APIC_EOI, 0);
-}
+static void eoi_x1(struct frame *f) { mmio_write(LAPIC + APIC_EOI, 0); }
 
 static void path_cpuid(void) { cpuid(0, 0); }
 static void path_port(void) { inb(0x61); }
@@ -44,7 +38,8 @@ static const struct path {
 	void (*run)(void);
 	handler_fn handler; /* of VECTOR */
 	bool x2apic;
-} paths[] = { /* those in x2APIC mode last: there is no way back */
+} paths[] = {
+	/* those in x2APIC mode last: there is no way back */
 	{"cpuid", path_cpuid, NULL, false},
 	{"port-monitor", path_port, NULL, false},
 	{"pm-timer", path_pm_timer, NULL, false},

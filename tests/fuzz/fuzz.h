@@ -1,6 +1,6 @@
 /*
- * What every fuzz target starts from: libFuzzer's entry point, a reader of its bytes, and a check that makes a
- * finding. A target keeps nothing from one input to the next.
+ * What every fuzz target starts from: libFuzzer's entry point, a reader of its bytes, and a check
+ * that makes a finding. A target keeps nothing from one input to the next.
  */
 #pragma once
 
@@ -13,14 +13,14 @@
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n);
 
 /* A broken property is a finding like a sanitizer's: the input is kept. */
-#define FUZZ_CHECK(e, ...) \
-	do { \
-		if (!(e)) { \
-			fprintf(stderr, "%s:%d: broken: %s: ", __FILE__, __LINE__, #e); \
-			fprintf(stderr, "" __VA_ARGS__); \
-			fputc('\n', stderr); \
-			abort(); \
-		} \
+#define FUZZ_CHECK(e, ...)                                                                         \
+	do {                                                                                       \
+		if (!(e)) {                                                                        \
+			fprintf(stderr, "%s:%d: broken: %s: ", __FILE__, __LINE__, #e);            \
+			fprintf(stderr, "" __VA_ARGS__);                                           \
+			fputc('\n', stderr);                                                       \
+			abort();                                                                   \
+		}                                                                                  \
 	} while (0)
 
 struct fuzz_input {

@@ -24,15 +24,20 @@ static void check(const struct acpi_facts *f)
 	FUZZ_CHECK(f->nodes <= ARRAY_SIZE(f->domain), "%u nodes", f->nodes);
 	FUZZ_CHECK(f->mem_ranges <= ARRAY_SIZE(f->mem_range), "%u memory ranges", f->mem_ranges);
 	for (u32 i = 0; i < f->cpus; i++)
-		FUZZ_CHECK(!f->node[i] || f->node[i] < f->nodes, "CPU %u in node %u of %u", i, f->node[i], f->nodes);
+		FUZZ_CHECK(!f->node[i] || f->node[i] < f->nodes, "CPU %u in node %u of %u", i,
+			   f->node[i], f->nodes);
 	for (u32 i = 0; i < f->mem_ranges; i++) {
-		FUZZ_CHECK(f->mem_range[i].node < f->nodes, "memory in node %u", f->mem_range[i].node);
-		FUZZ_CHECK(f->mem_range[i].base + f->mem_range[i].bytes >= f->mem_range[i].base, "memory wraps");
+		FUZZ_CHECK(f->mem_range[i].node < f->nodes, "memory in node %u",
+			   f->mem_range[i].node);
+		FUZZ_CHECK(f->mem_range[i].base + f->mem_range[i].bytes >= f->mem_range[i].base,
+			   "memory wraps");
 	}
 	for (u32 i = 0; i < f->ioapics; i++)
-		FUZZ_CHECK(IS_ALIGNED(f->ioapic[i].address.v, 16) && f->ioapic[i].address.v, "I/O APIC's address");
+		FUZZ_CHECK(IS_ALIGNED(f->ioapic[i].address.v, 16) && f->ioapic[i].address.v,
+			   "I/O APIC's address");
 	FUZZ_CHECK(IS_ALIGNED(f->hpet.v, 8), "HPET at %#lx", f->hpet.v);
-	FUZZ_CHECK(f->mcfg_bus_first <= f->mcfg_bus_last, "buses %u-%u", f->mcfg_bus_first, f->mcfg_bus_last);
+	FUZZ_CHECK(f->mcfg_bus_first <= f->mcfg_bus_last, "buses %u-%u", f->mcfg_bus_first,
+		   f->mcfg_bus_last);
 }
 
 static void check_rsdp(const u8 *data, size_t n)
@@ -42,14 +47,19 @@ static void check_rsdp(const u8 *data, size_t n)
 	u32 entry = 0;
 
 	if (acpi_parse_rsdp(rsdp, (u32)MIN(n, 36), &root, &entry))
-		FUZZ_CHECK(root.v && (entry == 4 || entry == 8), "root %#lx, entries of %u", root.v, entry);
+		FUZZ_CHECK(root.v && (entry == 4 || entry == 8), "root %#lx, entries of %u", root.v,
+			   entry);
 	free(rsdp);
 }
 
-/* Each table: its length in 2 bytes, its number in the list of signatures, then what follows the signature. */
+/*
+ * Each table: its length in 2 bytes, its number in the list of signatures, then what follows the
+ * signature.
+ */
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
-	static const char signatures[][5] = {"APIC", "FACP", "HPET", "MCFG", "SRAT", "SLIT", "DSDT", "SSDT"};
+	static const char signatures[][5] = {"APIC", "FACP", "HPET", "MCFG",
+					     "SRAT", "SLIT", "DSDT", "SSDT"};
 	struct fuzz_input in = {data, n};
 	struct acpi_facts *f = calloc(1, sizeof(*f));
 

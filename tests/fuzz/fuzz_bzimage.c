@@ -1,6 +1,10 @@
-// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c lib/str_copy.c
+// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c
+// SOURCES: lib/str_copy.c
 // MAX_LEN: 8192
-/* A bzImage: two bytes choose the machine, then the header from setup_sects on; the magics are given. */
+/*
+ * A bzImage: two bytes choose the machine, then the header from setup_sects on; the magics are
+ * given.
+ */
 #include "tests/fuzz/fuzz_loader.h"
 
 #define HEADER 0x1f1u

@@ -15,8 +15,10 @@ static void check_image(const u8 *file, size_t n)
 	if (image_check(exact, n, &h, &why)) {
 		u64 bytes = h.text_size + h.rodata_size + h.data_size;
 
-		FUZZ_CHECK(h.text_size <= n && h.rodata_size <= n && h.data_size <= n && bytes <= n, "segments outside");
-		FUZZ_CHECK(h.base >= USER_VA_MIN && h.base + bytes + h.bss_size <= USER_VA_MAX, "base %#lx", h.base);
+		FUZZ_CHECK(h.text_size <= n && h.rodata_size <= n && h.data_size <= n && bytes <= n,
+			   "segments outside");
+		FUZZ_CHECK(h.base >= USER_VA_MIN && h.base + bytes + h.bss_size <= USER_VA_MAX,
+			   "base %#lx", h.base);
 		FUZZ_CHECK(h.entry - h.base < h.text_size, "entry %#lx", h.entry);
 	} else {
 		FUZZ_CHECK(why && *why, "refused without a reason");
@@ -31,7 +33,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	size_t size = 0;
 
 	if (cpio_find(archive, n, "vmm", &file, &size)) {
-		FUZZ_CHECK(file >= archive && size <= n && file + size <= archive + n, "file outside the archive");
+		FUZZ_CHECK(file >= archive && size <= n && file + size <= archive + n,
+			   "file outside the archive");
 		check_image(file, size);
 	}
 	check_image(data, n);

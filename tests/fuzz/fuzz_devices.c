@@ -1,8 +1,9 @@
-// SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
+// SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
 // MAX_LEN: 2048
 /*
- * All device models through their ports and registers, in time, and with saved state that somebody has changed.
- * What a load accepted must then serve any access.
+ * All device models through their ports and registers, in time, and with saved state that somebody
+ * has changed. What a load accepted must then serve any access.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -48,7 +49,8 @@ static void pass_time(void)
 	while (timers_next(&pc.f.timers) <= end && rounds++ < 1000) {
 		pc.f.now = MAX(pc.f.now, timers_next(&pc.f.timers));
 		timers_run(&pc.f.timers, pc.f.now);
-		FUZZ_CHECK(timers_next(&pc.f.timers) > pc.f.now, "a timer that is due again at once");
+		FUZZ_CHECK(timers_next(&pc.f.timers) > pc.f.now,
+			   "a timer that is due again at once");
 	}
 	pc.f.now = end;
 	timers_run(&pc.f.timers, pc.f.now);
@@ -73,27 +75,16 @@ static void step(void)
 	s32 vector;
 
 	switch (op >> 4) {
-	case 0:
-		pass_time();
-		break;
-	case 1:
-		uart_poll(&pc.uart);
-		break;
+	case 0: pass_time(); break;
+	case 1: uart_poll(&pc.uart); break;
 	case 2:
 		vector = irq_ack(&pc.irq);
 		FUZZ_CHECK(vector >= -1 && vector <= 255, "vector %d", vector);
 		break;
-	case 3:
-		irq_eoi(&pc.irq, fuzz_u8(&in));
-		break;
-	case 4:
-		acpi_pm_button(&pc.pm);
-		break;
-	case 5:
-		load_hostile(fuzz_u8(&in));
-		break;
-	default:
-		access_register(op);
+	case 3: irq_eoi(&pc.irq, fuzz_u8(&in)); break;
+	case 4: acpi_pm_button(&pc.pm); break;
+	case 5: load_hostile(fuzz_u8(&in)); break;
+	default: access_register(op);
 	}
 }
 

@@ -23,8 +23,10 @@ static void check_cuts(const u8 *b, u32 n, enum insn_mode mode, const struct ins
 	for (u32 k = 0; k <= n; k++) {
 		bool ok = decode_exact(b, k, mode, &cut);
 
-		FUZZ_CHECK(ok == (k >= whole->length), "length %u, cut to %u: %d", whole->length, k, ok);
-		FUZZ_CHECK(!ok || !memcmp(&cut, whole, sizeof(cut)), "another instruction when cut to %u", k);
+		FUZZ_CHECK(ok == (k >= whole->length), "length %u, cut to %u: %d", whole->length, k,
+			   ok);
+		FUZZ_CHECK(!ok || !memcmp(&cut, whole, sizeof(cut)),
+			   "another instruction when cut to %u", k);
 	}
 }
 
@@ -44,9 +46,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	ours = decode_exact(f.at, left, reference_modes[m], &in);
 	theirs = reference_decode(m, f.at, MIN(left, INSN_MAX), &r);
 	what = reference_differs(true, &in, ours, &r, theirs);
-	FUZZ_CHECK(!what, "%s of %s in mode %d: ours %u, Zydis %u", what, ZydisMnemonicGetString(r.in.mnemonic),
-		   reference_modes[m], ours ? in.length : 0, r.in.length);
-	FUZZ_CHECK(!ours || (in.length && in.length <= MIN(left, INSN_MAX)), "length %u of %u", in.length, left);
+	FUZZ_CHECK(!what, "%s of %s in mode %d: ours %u, Zydis %u", what,
+		   ZydisMnemonicGetString(r.in.mnemonic), reference_modes[m], ours ? in.length : 0,
+		   r.in.length);
+	FUZZ_CHECK(!ours || (in.length && in.length <= MIN(left, INSN_MAX)), "length %u of %u",
+		   in.length, left);
 	if (ours)
 		check_cuts(f.at, left, reference_modes[m], &in);
 	return 0;

@@ -15,7 +15,8 @@ static void check_ram(void)
 	for (u32 i = 0; i < b.ram.count; i++) {
 		u64 start = b.ram.r[i].start, end = b.ram.r[i].end;
 
-		FUZZ_CHECK(start >= last && start < end && end <= BIT(52), "%#lx to %#lx", start, end);
+		FUZZ_CHECK(start >= last && start < end && end <= BIT(52), "%#lx to %#lx", start,
+			   end);
 		FUZZ_CHECK(IS_ALIGNED(start | end, PAGE_SIZE), "%#lx to %#lx", start, end);
 		last = end;
 	}
@@ -29,11 +30,14 @@ static void check_modules(void)
 		u64 end = m->start.v + ALIGN_UP(m->bytes, PAGE_SIZE);
 
 		FUZZ_CHECK(strnlen(m->name, sizeof(m->name)) < sizeof(m->name), "name without end");
-		FUZZ_CHECK(IS_ALIGNED(m->start.v, PAGE_SIZE) && end >= m->start.v, "%#lx to %#lx", m->start.v, end);
-		FUZZ_CHECK(!m->bytes || ranges_contain(&b.ram, m->start.v, end), "module outside RAM");
+		FUZZ_CHECK(IS_ALIGNED(m->start.v, PAGE_SIZE) && end >= m->start.v, "%#lx to %#lx",
+			   m->start.v, end);
+		FUZZ_CHECK(!m->bytes || ranges_contain(&b.ram, m->start.v, end),
+			   "module outside RAM");
 		for (u32 k = 0; k < i && m->bytes; k++)
 			FUZZ_CHECK(!b.module[k].bytes || b.module[k].start.v >= end ||
-					   b.module[k].start.v + b.module[k].bytes <= m->start.v, "modules overlap");
+					   b.module[k].start.v + b.module[k].bytes <= m->start.v,
+				   "modules overlap");
 	}
 }
 
@@ -49,7 +53,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	if (!b.error[0]) {
 		check_ram();
 		check_modules();
-		FUZZ_CHECK(strnlen(b.cmdline, sizeof(b.cmdline)) < sizeof(b.cmdline), "command line without end");
+		FUZZ_CHECK(strnlen(b.cmdline, sizeof(b.cmdline)) < sizeof(b.cmdline),
+			   "command line without end");
 		FUZZ_CHECK(b.rsdp_bytes <= sizeof(b.rsdp_copy), "RSDP of %u bytes", b.rsdp_bytes);
 	}
 	free(info);

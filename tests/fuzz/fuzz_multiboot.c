@@ -1,6 +1,10 @@
-// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c lib/str_copy.c
+// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c
+// SOURCES: lib/str_copy.c
 // MAX_LEN: 8192
-/* A multiboot-1 kernel: two bytes choose the machine, two where a header with a good checksum is put, then the image. */
+/*
+ * A multiboot-1 kernel: two bytes choose the machine, two where a header with a good checksum is
+ * put, then the image.
+ */
 #include "tests/fuzz/fuzz_loader.h"
 
 #define MAGIC 0x1badb002u

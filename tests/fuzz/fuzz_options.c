@@ -1,4 +1,5 @@
-// SOURCES: kernel/options.c services/init/options.c drivers/platform/uart_parse.c lib/fmt.c lib/str_copy.c
+// SOURCES: kernel/options.c services/init/options.c drivers/platform/uart_parse.c lib/fmt.c
+// SOURCES: lib/str_copy.c
 // MAX_LEN: 1024
 /* The boot command line, as the kernel and init read it, and the console's specification in it. */
 #include "tests/fuzz/fuzz.h"
@@ -42,7 +43,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	reports = 0;
 	options_parse(line, &o, report);
 	FUZZ_CHECK(o.loglevel <= LOG_DEBUG, "loglevel %u", o.loglevel);
-	FUZZ_CHECK(strnlen(o.console, sizeof(o.console)) < sizeof(o.console), "console without end");
+	FUZZ_CHECK(strnlen(o.console, sizeof(o.console)) < sizeof(o.console),
+		   "console without end");
 	FUZZ_CHECK(strnlen(o.tsc, sizeof(o.tsc)) < sizeof(o.tsc), "tsc without end");
 	FUZZ_CHECK(reports <= n, "%u reports", reports);
 	check_console(o.console);

@@ -1,4 +1,6 @@
-/* Access where no memory is: nothing dies, reads give ones (QEMU's PC gives 0), writes are dropped. */
+/*
+ * Access where no memory is: nothing dies, reads give ones (QEMU's PC gives 0), writes are dropped.
+ */
 #include "guest.h"
 
 TEST_NAME("beyond-memory");

@@ -53,7 +53,8 @@ static void test_hypervisor(void)
 		u32 v = hidden[i].reg == 'a' ? r.eax : hidden[i].reg == 'c' ? r.ecx : r.edx;
 
 		if (v & hidden[i].mask)
-			fail("%s is offered: leaf 0x%x has 0x%x", hidden[i].name, hidden[i].leaf, v & hidden[i].mask);
+			fail("%s is offered: leaf 0x%x has 0x%x", hidden[i].name, hidden[i].leaf,
+			     v & hidden[i].mask);
 	}
 }
 
@@ -67,7 +68,11 @@ static const struct {
 	{"operand size", 0, 4, {0x66, 0x0f, 0xa2, 0xc3}},
 	{"REX.W", 0, 4, {0x48, 0x0f, 0xa2, 0xc3}},
 	{"segment and repeat", 0, 6, {0x2e, 0xf3, 0x67, 0x0f, 0xa2, 0xc3}},
-	{"15 bytes", 0, 16, {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x0f, 0xa2, 0xc3}},
+	{"15 bytes",
+	 0,
+	 16,
+	 {0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x0f, 0xa2,
+	  0xc3}},
 	{"across pages", PAGE - 1, 3, {0x0f, 0xa2, 0xc3}},
 	{"prefix across pages", PAGE - 2, 5, {0x66, 0x48, 0x0f, 0xa2, 0xc3}},
 	{"at the end of a page", PAGE - 3, 3, {0x0f, 0xa2, 0xc3}},
@@ -85,8 +90,10 @@ static void test_encodings(void)
 				 : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
 				 : "r"(pages + encodings[i].offset)
 				 : "memory");
-		if (eax != expected.eax || ebx != expected.ebx || ecx != expected.ecx || edx != expected.edx)
-			fail("encoding %s: got 0x%x 0x%x 0x%x 0x%x", encodings[i].name, eax, ebx, ecx, edx);
+		if (eax != expected.eax || ebx != expected.ebx || ecx != expected.ecx ||
+		    edx != expected.edx)
+			fail("encoding %s: got 0x%x 0x%x 0x%x 0x%x", encodings[i].name, eax, ebx,
+			     ecx, edx);
 	}
 }
 

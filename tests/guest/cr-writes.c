@@ -33,9 +33,11 @@ static void test_refused(void)
 	expect_trap("CR0 with PG without PE", try_call(set_cr0, (void *)(cr0 & ~CR0_PE)), EXC_GP);
 	expect_trap("CR0 with NW without CD", try_call(set_cr0, (void *)(cr0 | CR0_NW)), EXC_GP);
 	expect_trap("CR0 with an upper bit", try_call(set_cr0, (void *)(cr0 | 1ul << 40)), EXC_GP);
-	expect_trap("CR4 with a reserved bit", try_call(set_cr4, (void *)(cr4 | 1ul << 30)), EXC_GP);
+	expect_trap("CR4 with a reserved bit", try_call(set_cr4, (void *)(cr4 | 1ul << 30)),
+		    EXC_GP);
 	expect_trap("CR4 with VMXE", try_call(set_cr4, (void *)(cr4 | CR4_VMXE)), EXC_GP);
-	expect_trap("CR4 without PAE in long mode", try_call(set_cr4, (void *)(cr4 & ~CR4_PAE)), EXC_GP);
+	expect_trap("CR4 without PAE in long mode", try_call(set_cr4, (void *)(cr4 & ~CR4_PAE)),
+		    EXC_GP);
 	expect_eq("CR0 after refusals", read_cr0(), cr0);
 	expect_eq("CR4 after refusals", read_cr4(), cr4);
 }
@@ -69,7 +71,8 @@ void test_main(void)
 	apic_write(APIC_TPR, 0x90);
 	expect_eq("CR8 after TPR = 0x90", get_cr8(), 9);
 	set_cr8((void *)0);
-	__asm__ volatile("mov %0, %%r11; mov %%r11, %%cr3; mov %%cr3, %%r12" ::"r"(read_cr3()) : "r11", "r12", "memory");
+	__asm__ volatile("mov %0, %%r11; mov %%r11, %%cr3; mov %%cr3, %%r12" ::"r"(read_cr3())
+			 : "r11", "r12", "memory");
 	if (under_caisson)
 		test_refused();
 }

@@ -39,9 +39,14 @@ static void test_sse(void)
 	u32 mxcsr = 0x1f80 | 0x6000, got;
 
 	__asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
-	__asm__ volatile("movaps (%0), %%xmm0; movaps 16(%0), %%xmm1; movaps 32(%0), %%xmm7; movaps 48(%0), %%xmm15" ::"r"(in));
+	__asm__ volatile(
+		"movaps (%0), %%xmm0; movaps 16(%0), %%xmm1; movaps 32(%0), %%xmm7; movaps 48(%0), %%xmm15" ::
+			"r"(in));
 	exits();
-	__asm__ volatile("movaps %%xmm0, (%0); movaps %%xmm1, 16(%0); movaps %%xmm7, 32(%0); movaps %%xmm15, 48(%0)" ::"r"(out) : "memory");
+	__asm__ volatile(
+		"movaps %%xmm0, (%0); movaps %%xmm1, 16(%0); movaps %%xmm7, 32(%0); movaps %%xmm15, 48(%0)" ::
+			"r"(out)
+		: "memory");
 	__asm__ volatile("stmxcsr %0" : "=m"(got));
 	compare("SSE", 8);
 	expect_eq("MXCSR", got, mxcsr);
@@ -67,10 +72,7 @@ static void set_xcr0(void *arg)
 	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)(ulong)arg), "d"(0));
 }
 
-static void set_xcr1(void *arg)
-{
-	__asm__ volatile("xsetbv" ::"c"(1), "a"(3), "d"(0));
-}
+static void set_xcr1(void *arg) { __asm__ volatile("xsetbv" ::"c"(1), "a"(3), "d"(0)); }
 
 static void test_avx(void)
 {
@@ -79,7 +81,8 @@ static void test_avx(void)
 	expect_trap("XSETBV without x87", try_call(set_xcr0, (void *)2), EXC_GP);
 	expect_trap("XSETBV with AVX without SSE", try_call(set_xcr0, (void *)5), EXC_GP);
 	if (under_caisson)
-		expect_trap("XSETBV with an unknown bit", try_call(set_xcr0, (void *)(1 << 20 | 3)), EXC_GP);
+		expect_trap("XSETBV with an unknown bit", try_call(set_xcr0, (void *)(1 << 20 | 3)),
+			    EXC_GP);
 	expect_trap("XSETBV of XCR1", try_call(set_xcr1, NULL), EXC_GP);
 	if (!(cpuid(1, 0).ecx & 1u << 28))
 		return;

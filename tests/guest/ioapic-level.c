@@ -1,9 +1,12 @@
-/* A level-triggered line through the I/O APIC: remote IRR, and delivery again after EOI while it is high. */
+/*
+ * A level-triggered line through the I/O APIC: remote IRR, and delivery again after EOI while it is
+ * high.
+ */
 #include "guest.h"
 
 TEST_NAME("ioapic-level");
 
-#define PIN 4	    /* COM1 */
+#define PIN 4 /* COM1 */
 #define VECTOR 0x54
 #define LEVEL 0x8000u
 #define REMOTE_IRR 0x4000u

@@ -9,10 +9,7 @@ TEST_NAME("mmio-widths");
 #define PIN 20
 #define MASKED 0x10000u
 
-static void select(u32 reg)
-{
-	mmio_write(INDEX, reg);
-}
+static void select(u32 reg) { mmio_write(INDEX, reg); }
 
 /* Loads: every form reads the same masked entry. */
 static void test_loads(void)
@@ -24,7 +21,10 @@ static void test_loads(void)
 	expect_eq("mov r32, [base+8]", v, MASKED | 0x77);
 	__asm__ volatile("movl (%1,%2,1), %k0" : "=r"(v) : "r"(base), "r"(index));
 	expect_eq("mov r32, [base+index]", v, MASKED | 0x77);
-	__asm__ volatile("mov %1, %%r13; movl 0x10(%%r13), %%r9d; mov %%r9, %0" : "=r"(v) : "r"(base) : "r9", "r13");
+	__asm__ volatile("mov %1, %%r13; movl 0x10(%%r13), %%r9d; mov %%r9, %0"
+			 : "=r"(v)
+			 : "r"(base)
+			 : "r9", "r13");
 	expect_eq("mov r9d, [r13+8]", v, MASKED | 0x77);
 	v = 0;
 	__asm__ volatile("addl 0x10(%1), %k0" : "+r"(v) : "r"(base) : "cc");
@@ -52,7 +52,8 @@ static void test_stores(void)
 	select(ENTRY_LOW(PIN));
 	__asm__ volatile("movl $0x10031, 0x10(%0)" ::"r"(base) : "memory");
 	expect_eq("mov m32, imm32", mmio_read(WINDOW), MASKED | 0x31);
-	__asm__ volatile("mov %0, %%r14; mov $0x10032, %%r10d; movl %%r10d, 0x10(%%r14)" ::"r"(base) : "memory", "r10", "r14");
+	__asm__ volatile("mov %0, %%r14; mov $0x10032, %%r10d; movl %%r10d, 0x10(%%r14)" ::"r"(base)
+			 : "memory", "r10", "r14");
 	expect_eq("mov [r14+8], r10d", mmio_read(WINDOW), MASKED | 0x32);
 	__asm__ volatile("orl $0x0d, 0x10(%0)" ::"r"(base) : "memory", "cc");
 	expect_eq("or m32, imm8", mmio_read(WINDOW), MASKED | 0x3f);
@@ -93,7 +94,8 @@ static void test_apic_page(void)
 	expect_eq("local APIC TPR by mov eax, moffs", v, 0x20);
 	__asm__ volatile("movl $0x10, (%0)" ::"r"(LAPIC + APIC_TPR) : "memory");
 	expect_eq("local APIC TPR by mov m32, imm32", apic_read(APIC_TPR), 0x10);
-	expect_trap("local APIC TPR by or m32, imm8", try_call(or_tpr, NULL), under_caisson ? EXC_UD : NO_TRAP);
+	expect_trap("local APIC TPR by or m32, imm8", try_call(or_tpr, NULL),
+		    under_caisson ? EXC_UD : NO_TRAP);
 	expect_eq("local APIC TPR after it", apic_read(APIC_TPR), under_caisson ? 0x10 : 0x30);
 	apic_write(APIC_TPR, 0);
 }

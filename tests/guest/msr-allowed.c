@@ -25,13 +25,14 @@ static const struct {
 	u32 msr;
 	const char *name;
 } readable[] = {
-	{0x10, "TSC"},	      {0x1b, "APIC_BASE"},     {0x8b, "microcode version"}, {0xfe, "MTRRCAP"},
-	{0x1a0, "MISC_ENABLE"}, {0x2ff, "MTRR_DEF_TYPE"}, {0xc0000080, "EFER"},
+	{0x10, "TSC"},	      {0x1b, "APIC_BASE"},    {0x8b, "microcode version"},
+	{0xfe, "MTRRCAP"},    {0x1a0, "MISC_ENABLE"}, {0x2ff, "MTRR_DEF_TYPE"},
+	{0xc0000080, "EFER"},
 };
 
 /*
- * Values that the architecture refuses. MSRs that the guest writes without an exit (LSTAR, FS_BASE, PAT ...)
- * are missing: there the CPU checks, and TCG takes any value.
+ * Values that the architecture refuses. MSRs that the guest writes without an exit (LSTAR, FS_BASE,
+ * PAT ...) are missing: there the CPU checks, and TCG takes any value.
  */
 static const struct {
 	u32 msr;
@@ -45,15 +46,9 @@ static const struct {
 	{0xfe, 0, "MTRRCAP, which is read-only"},
 };
 
-static void write_one(void *arg)
-{
-	wrmsr(refused[(ulong)arg].msr, refused[(ulong)arg].value);
-}
+static void write_one(void *arg) { wrmsr(refused[(ulong)arg].msr, refused[(ulong)arg].value); }
 
-static void read_one(void *arg)
-{
-	rdmsr((u32)(ulong)arg);
-}
+static void read_one(void *arg) { rdmsr((u32)(ulong)arg); }
 
 void test_main(void)
 {
@@ -65,7 +60,8 @@ void test_main(void)
 		wrmsr(writable[i].msr, before);
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(readable); i++)
-		expect_trap(readable[i].name, try_call(read_one, (void *)(ulong)readable[i].msr), NO_TRAP);
+		expect_trap(readable[i].name, try_call(read_one, (void *)(ulong)readable[i].msr),
+			    NO_TRAP);
 	for (u32 i = 0; under_caisson && i < ARRAY_SIZE(refused); i++)
 		expect_trap(refused[i].name, try_call(write_one, (void *)(ulong)i), EXC_GP);
 	expect(rdmsr(0x1b) & 1u << 8, "APIC_BASE: the boot processor bit is not set");

@@ -21,10 +21,7 @@ static void read_one(void *arg)
 	got = rdmsr((u32)(ulong)arg);
 }
 
-static void write_one(void *arg)
-{
-	wrmsr((u32)(ulong)arg, 1);
-}
+static void write_one(void *arg) { wrmsr((u32)(ulong)arg, 1); }
 
 void test_main(void)
 {
@@ -33,7 +30,8 @@ void test_main(void)
 		long w = try_call(write_one, (void *)(ulong)denied[i]);
 
 		if (denied[i] != 0xc0010114 && denied[i] != 0x3a && r != EXC_GP)
-			fail("read of 0x%x: got %d (value 0x%llx), expected #GP", denied[i], (int)r, got);
+			fail("read of 0x%x: got %d (value 0x%llx), expected #GP", denied[i], (int)r,
+			     got);
 		if (denied[i] != 0x79 && w != EXC_GP)
 			fail("write of 0x%x: got %d, expected #GP", denied[i], (int)w);
 		if (r == EXC_GP)

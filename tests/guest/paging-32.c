@@ -1,5 +1,8 @@
 // MODE: 32
-/* 32-bit two-level paging: 4 KiB and 4 MiB pages, permissions, exits from pages that are not one to one. */
+/*
+ * 32-bit two-level paging: 4 KiB and 4 MiB pages, permissions, exits from pages that are not one to
+ * one.
+ */
 #include "guest.h"
 
 TEST_NAME("paging-32");
@@ -50,7 +53,9 @@ static void test_exits(void)
 	frame_a[0] = 0xa2;
 	frame_a[1] = 0xc3;
 	gap[0] = 0x0b;
-	__asm__ volatile("call *%4" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : "S"(HIGH + 5 * PAGE - 1));
+	__asm__ volatile("call *%4"
+			 : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
+			 : "S"(HIGH + 5 * PAGE - 1));
 	expect_eq("CPUID across frames", ebx, expected);
 	map(7, (void *)IOAPIC, P | W | PCD);
 	mmio_write(HIGH + 7 * PAGE, 1);

@@ -1,4 +1,7 @@
-/* Long-mode paging: page sizes, permissions, accessed and dirty bits; exits from pages that are not one to one. */
+/*
+ * Long-mode paging: page sizes, permissions, accessed and dirty bits; exits from pages that are not
+ * one to one.
+ */
 #include "guest.h"
 
 TEST_NAME("paging-long");
@@ -57,8 +60,10 @@ static void test_permissions(void)
 	map(3, frame_a, P);
 	expect_trap("execution without NX", try_call(run_at, va), NO_TRAP);
 	map(3, frame_a, P | 1ull << 51);
-	expect_trap("a reserved bit", try_call(read_at, va), cpuid(0x80000008, 0).eax % 256 < 52 ? EXC_PF : NO_TRAP);
-	expect_trap("an address that is not canonical", try_call(read_at, (void *)0x8000000000000000), EXC_GP);
+	expect_trap("a reserved bit", try_call(read_at, va),
+		    cpuid(0x80000008, 0).eax % 256 < 52 ? EXC_PF : NO_TRAP);
+	expect_trap("an address that is not canonical",
+		    try_call(read_at, (void *)0x8000000000000000), EXC_GP);
 }
 
 /* CPUID that begins on one frame and ends on another one that does not follow it. */
@@ -72,7 +77,9 @@ static void test_exit_across_frames(void)
 	frame_a[0] = 0xa2;
 	frame_a[1] = 0xc3;
 	gap[0] = 0x0b; /* what a walk that took the next frame would see: UD2 */
-	__asm__ volatile("call *%4" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : "r"(HIGH + 5 * PAGE - 1));
+	__asm__ volatile("call *%4"
+			 : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
+			 : "r"(HIGH + 5 * PAGE - 1));
 	expect_eq("CPUID across frames", ebx, expected);
 }
 
@@ -98,10 +105,13 @@ void test_main(void)
 	pd[1] = P | W | PS;
 	pdpt[1] = P | W | PS;
 	*(u32 *)(frame_a + 16) = 0x1234;
-	expect_eq("2 MiB page", *(volatile u32 *)(HIGH + 0x200000 + ((ulong)frame_a & 0x1fffff) + 16 - 0) ==
-		  *(volatile u32 *)(((ulong)frame_a & 0x1fffff) + 16), 1);
+	expect_eq("2 MiB page",
+		  *(volatile u32 *)(HIGH + 0x200000 + ((ulong)frame_a & 0x1fffff) + 16 - 0) ==
+			  *(volatile u32 *)(((ulong)frame_a & 0x1fffff) + 16),
+		  1);
 	if (cpuid(0x80000001, 0).edx & 1u << 26)
-		expect_eq("1 GiB page", *(volatile u32 *)(HIGH + (1ul << 30) + (ulong)frame_a + 16), 0x1234);
+		expect_eq("1 GiB page", *(volatile u32 *)(HIGH + (1ul << 30) + (ulong)frame_a + 16),
+			  0x1234);
 	test_permissions();
 	test_exit_across_frames();
 	test_devices();

@@ -12,7 +12,8 @@ enum { P = 1, W = 2, PCD = 16, A = 32, D = 64, PS = 128 };
 #define EFER 0xc0000080u
 
 static u64 pdpt[4] __attribute__((aligned(32)));
-static u64 pd[4][512] __page_aligned, pt[512] __page_aligned, other_pt[512] __page_aligned, other_pd[512] __page_aligned;
+static u64 pd[4][512] __page_aligned, pt[512] __page_aligned, other_pt[512] __page_aligned,
+	other_pd[512] __page_aligned;
 static u64 other_pdpt[4] __attribute__((aligned(32)));
 static u8 frame_a[PAGE] __page_aligned, gap[PAGE] __page_aligned, frame_b[PAGE] __page_aligned;
 
@@ -55,7 +56,9 @@ static void test_exits(void)
 	frame_a[0] = 0xa2;
 	frame_a[1] = 0xc3;
 	gap[0] = 0x0b;
-	__asm__ volatile("call *%4" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx) : "S"(HIGH + 5 * PAGE - 1));
+	__asm__ volatile("call *%4"
+			 : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx)
+			 : "S"(HIGH + 5 * PAGE - 1));
 	expect_eq("CPUID across frames", ebx, expected);
 	map(7, (void *)IOAPIC, P | W | PCD);
 	mmio_write(HIGH + 7 * PAGE, 1);
@@ -78,7 +81,10 @@ static void test_switch(void)
 		u32 eax = 0, ecx = 0;
 
 		write_cr3((ulong)(i & 1 ? other_pdpt : pdpt));
-		__asm__ volatile("call *%2" : "+a"(eax), "+c"(ecx) : "S"(HIGH + 5 * PAGE - 1) : "ebx", "edx");
+		__asm__ volatile("call *%2"
+				 : "+a"(eax), "+c"(ecx)
+				 : "S"(HIGH + 5 * PAGE - 1)
+				 : "ebx", "edx");
 		expect_eq("after a switch of CR3", eax, i & 1 ? 0 : expected);
 	}
 }

@@ -1,5 +1,8 @@
 // MODE: 32
-/* Protected mode to real mode and back: software and hardware interrupts through the IVT, exits in real mode. */
+/*
+ * Protected mode to real mode and back: software and hardware interrupts through the IVT, exits in
+ * real mode.
+ */
 #include "guest.h"
 
 TEST_NAME("real-mode");

@@ -21,11 +21,12 @@ static void put(const u8 *bytes, u32 n)
 
 void test_main(void)
 {
-	static const u8 mov[] = {0xb8, 0, 0, 0, 0, 0xc3};	   /* mov eax, imm32; ret */
-	static const u8 exits[] = {0x0f, 0xa2, 0x90, 0xc3};	   /* cpuid; nop; ret */
-	static const u8 longer[] = {0x66, 0x0f, 0xa2, 0xc3};	   /* one byte longer, same end */
-	static const u8 none[] = {0x83, 0xc0, 0x05, 0xc3};	   /* add eax, 5; ret */
-	static const u8 port[] = {0x66, 0xba, 0xff, 0x03, 0xec, 0xc3}; /* mov dx, 0x3ff; in al, dx; ret */
+	static const u8 mov[] = {0xb8, 0, 0, 0, 0, 0xc3};    /* mov eax, imm32; ret */
+	static const u8 exits[] = {0x0f, 0xa2, 0x90, 0xc3};  /* cpuid; nop; ret */
+	static const u8 longer[] = {0x66, 0x0f, 0xa2, 0xc3}; /* one byte longer, same end */
+	static const u8 none[] = {0x83, 0xc0, 0x05, 0xc3};   /* add eax, 5; ret */
+	/* mov dx, 0x3ff; in al, dx; ret */
+	static const u8 port[] = {0x66, 0xba, 0xff, 0x03, 0xec, 0xc3};
 	u32 leaf0 = cpuid(0, 0).eax;
 
 	put(mov, sizeof(mov));

@@ -106,10 +106,12 @@ void test_main(void)
 {
 	test_ins();
 	test_outs();
-	expect_trap("rep insb to an unmapped page", try_call(ins_unmapped, (void *)UNMAPPED), EXC_PF);
+	expect_trap("rep insb to an unmapped page", try_call(ins_unmapped, (void *)UNMAPPED),
+		    EXC_PF);
 	expect_eq("its CR2", last_trap.cr2, UNMAPPED);
 	expect_eq("its error code", last_trap.error, 2);
-	expect_trap("rep outsb from an unmapped page", try_call(outs_unmapped, (void *)(UNMAPPED + 0x5000)), EXC_PF);
+	expect_trap("rep outsb from an unmapped page",
+		    try_call(outs_unmapped, (void *)(UNMAPPED + 0x5000)), EXC_PF);
 	expect_eq("its CR2", last_trap.cr2, UNMAPPED + 0x5000);
 	expect_eq("its error code", last_trap.error, 0);
 }

@@ -44,7 +44,8 @@ void test_main(void)
 
 	wrmsr(0x10, 1ull << 40);
 	u64 now = rdtsc();
-	expect(!under_caisson || (now >= 1ull << 40 && now < (1ull << 40) + (1ull << 38)), "a write of MSR 0x10 has no effect");
+	expect(!under_caisson || (now >= 1ull << 40 && now < (1ull << 40) + (1ull << 38)),
+	       "a write of MSR 0x10 has no effect");
 	if (cpuid(0x80000001, 0).edx & 1u << 27) {
 		u32 lo, hi, aux;
 

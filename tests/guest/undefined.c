@@ -3,8 +3,11 @@
 
 TEST_NAME("undefined");
 
-#define OPCODE(name, ...) \
-	static void name(void *arg) { __asm__ volatile(".byte " __VA_ARGS__ ::"a"(arg), "c"(0), "d"(0) : "memory"); }
+#define OPCODE(name, ...)                                                                          \
+	static void name(void *arg)                                                                \
+	{                                                                                          \
+		__asm__ volatile(".byte " __VA_ARGS__ ::"a"(arg), "c"(0), "d"(0) : "memory");      \
+	}
 OPCODE(vmrun, "0x0f, 0x01, 0xd8")
 OPCODE(vmload, "0x0f, 0x01, 0xda")
 OPCODE(vmsave, "0x0f, 0x01, 0xdb")
@@ -24,9 +27,10 @@ static const struct {
 	const char *name;
 	bool always;
 } cases[] = {
-	{vmrun, "VMRUN", false}, {vmload, "VMLOAD", false},   {vmsave, "VMSAVE", false}, {stgi, "STGI", false},
-	{clgi, "CLGI", false},	 {invlpga, "INVLPGA", false}, {skinit, "SKINIT", false}, {monitor, "MONITOR", false},
-	{mwait, "MWAIT", false}, {rdpmc, "RDPMC", false},     {rsm, "RSM", true},	 {vmxoff, "VMXOFF", true},
+	{vmrun, "VMRUN", false},   {vmload, "VMLOAD", false},	{vmsave, "VMSAVE", false},
+	{stgi, "STGI", false},	   {clgi, "CLGI", false},	{invlpga, "INVLPGA", false},
+	{skinit, "SKINIT", false}, {monitor, "MONITOR", false}, {mwait, "MWAIT", false},
+	{rdpmc, "RDPMC", false},   {rsm, "RSM", true},		{vmxoff, "VMXOFF", true},
 	{ud2, "UD2", true},
 };
 

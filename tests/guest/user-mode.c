@@ -1,32 +1,49 @@
-/* Ring 3 of the guest: what exits there works, what is privileged faults, and the emulator minds the U/S bit. */
+/*
+ * Ring 3 of the guest: what exits there works, what is privileged faults, and the emulator minds
+ * the U/S bit.
+ */
 #include "guest.h"
 
 TEST_NAME("user-mode");
 
 #define PTE_US 4ull
-#define PTE_PS_BASE(a) ((a) & 0x000fffffffe00000ull)
+#define PTE_PS_BASE(a) ((a)&0x000fffffffe00000ull)
 #define USER_DATA (0x30 | 3)
 #define USER_CODE (0x38 | 3)
 #define TSS_SELECTOR 0x40
 #define IOPL_3 0x3000ul
 #define SCRATCH 0x3ff
 #define KERNEL_PAGE 0x600000ul /* RAM, supervisor */
-#define IO_PAGE_FAULT_WRITE 7u	/* present, write, user */
+#define IO_PAGE_FAULT_WRITE 7u /* present, write, user */
 
 extern u64 page_pml4[];
 
 /* As in start.asm up to 0x18; then user segments and the TSS. */
 static u64 user_gdt[] = {
-	0, 0x00cf9b000000ffff, 0x00cf93000000ffff, 0x00af9b000000ffff, 0, 0,
-	0x00cff3000000ffff, 0x00affb000000ffff, 0, 0,
+	0,
+	0x00cf9b000000ffff,
+	0x00cf93000000ffff,
+	0x00af9b000000ffff,
+	0,
+	0,
+	0x00cff3000000ffff,
+	0x00affb000000ffff,
+	0,
+	0,
 };
-static struct { u32 reserved0; u64 rsp[3]; u8 reserved1[74]; u16 io_map; } __attribute__((packed)) tss;
-static u8 trap_stack[4 * PAGE] __attribute__((aligned(16))), user_stack[PAGE] __attribute__((aligned(16)));
+static struct {
+	u32 reserved0;
+	u64 rsp[3];
+	u8 reserved1[74];
+	u16 io_map;
+} __attribute__((packed)) tss;
+static u8 trap_stack[4 * PAGE] __attribute__((aligned(16))),
+	user_stack[PAGE] __attribute__((aligned(16)));
 static struct frame last;
 
 /* Each piece ends by UD2; the registers are then in `last`. */
-#define USER(name, code) \
-	extern const char name[]; \
+#define USER(name, code)                                                                           \
+	extern const char name[];                                                                  \
 	__asm__(".text\n" #name ": " code "; ud2\n")
 USER(user_cpuid, "cpuid");
 USER(user_in, "inb %dx, %al");
@@ -60,9 +77,10 @@ static const struct call calls[] = {
 	{"INS", user_ins, .vector = EXC_GP, .dx = SCRATCH, .di = (ulong)user_stack},
 	{"OUT with IOPL 3", user_out, .vector = EXC_UD, .flags = IOPL_3, .dx = SCRATCH},
 	{"IN with IOPL 3", user_in, .vector = EXC_UD, .flags = IOPL_3, .dx = SCRATCH},
-	{"INS with IOPL 3", user_ins, .vector = EXC_UD, .flags = IOPL_3, .dx = SCRATCH, .di = (ulong)user_stack},
-	{"INS to a supervisor page", user_ins, .vector = EXC_PF, .error = IO_PAGE_FAULT_WRITE, .flags = IOPL_3,
-	 .dx = SCRATCH, .di = KERNEL_PAGE},
+	{"INS with IOPL 3", user_ins, .vector = EXC_UD, .flags = IOPL_3, .dx = SCRATCH,
+	 .di = (ulong)user_stack},
+	{"INS to a supervisor page", user_ins, .vector = EXC_PF, .error = IO_PAGE_FAULT_WRITE,
+	 .flags = IOPL_3, .dx = SCRATCH, .di = KERNEL_PAGE},
 	{"HLT", user_hlt, .vector = EXC_GP},
 	{"RDMSR", user_rdmsr, .vector = EXC_GP, .cx = 0x1b},
 	{"WRMSR", user_wrmsr, .vector = EXC_GP, .cx = 0x1b},
@@ -77,13 +95,16 @@ static const struct call calls[] = {
 	{"load from a device", user_load, .vector = EXC_UD, .si = IOAPIC},
 	{"store to a device", user_store, .vector = EXC_UD, .di = IOAPIC},
 	{"ADD from a device", user_add, .vector = EXC_UD, .si = IOAPIC},
-	{"load from a supervisor device page", user_load, .vector = EXC_PF, .error = 5, .si = LAPIC},
-	{"store to a supervisor device page", user_store, .vector = EXC_PF, .error = 7, .di = LAPIC + APIC_TPR},
-	{"MOVS from a device to a user page", user_move, .vector = EXC_UD, .si = IOAPIC, .di = (ulong)user_stack},
-	{"MOVS from a device to a supervisor page", user_move, .vector = EXC_PF, .error = IO_PAGE_FAULT_WRITE,
-	 .si = IOAPIC, .di = KERNEL_PAGE},
-	{"MOVS from a supervisor page to a device", user_move, .vector = EXC_PF, .error = 5, .si = KERNEL_PAGE,
-	 .di = IOAPIC},
+	{"load from a supervisor device page", user_load, .vector = EXC_PF, .error = 5,
+	 .si = LAPIC},
+	{"store to a supervisor device page", user_store, .vector = EXC_PF, .error = 7,
+	 .di = LAPIC + APIC_TPR},
+	{"MOVS from a device to a user page", user_move, .vector = EXC_UD, .si = IOAPIC,
+	 .di = (ulong)user_stack},
+	{"MOVS from a device to a supervisor page", user_move, .vector = EXC_PF,
+	 .error = IO_PAGE_FAULT_WRITE, .si = IOAPIC, .di = KERNEL_PAGE},
+	{"MOVS from a supervisor page to a device", user_move, .vector = EXC_PF, .error = 5,
+	 .si = KERNEL_PAGE, .di = IOAPIC},
 };
 
 static void leave(struct frame *f)
@@ -96,10 +117,13 @@ static void enter(void *arg)
 {
 	const struct call *c = arg;
 
-	__asm__ volatile("push %0; push %1; push %2; push %3; push %4; mov %5, %%rsi; mov %6, %%rdi; iretq" ::"r"((ulong)USER_DATA),
-			 "r"((ulong)user_stack + sizeof(user_stack)), "r"(2 | c->flags), "r"((ulong)USER_CODE), "r"(c->code),
-			 "r"(c->si), "r"(c->di), "a"(0), "c"(c->cx), "d"(c->dx)
-			 : "memory", "rsi", "rdi");
+	__asm__ volatile(
+		"push %0; push %1; push %2; push %3; push %4; mov %5, %%rsi; mov %6, %%rdi; iretq" ::
+			"r"((ulong)USER_DATA),
+		"r"((ulong)user_stack + sizeof(user_stack)), "r"(2 | c->flags),
+		"r"((ulong)USER_CODE), "r"(c->code), "r"(c->si), "r"(c->di), "a"(0), "c"(c->cx),
+		"d"(c->dx)
+		: "memory", "rsi", "rdi");
 }
 
 static void set_user(ulong a)
@@ -115,12 +139,16 @@ static void set_user(ulong a)
 
 static void init(void)
 {
-	struct { u16 limit; ulong base; } __attribute__((packed)) reg = {sizeof(user_gdt) - 1, (ulong)user_gdt};
+	struct {
+		u16 limit;
+		ulong base;
+	} __attribute__((packed)) reg = {sizeof(user_gdt) - 1, (ulong)user_gdt};
 	u64 base = (ulong)&tss;
 
 	tss.rsp[0] = (ulong)trap_stack + sizeof(trap_stack);
 	tss.io_map = sizeof(tss);
-	user_gdt[TSS_SELECTOR / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+	user_gdt[TSS_SELECTOR / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+				     (base >> 24 & 0xff) << 56;
 	user_gdt[TSS_SELECTOR / 8 + 1] = base >> 32;
 	__asm__ volatile("lgdt %0; ltr %w1" ::"m"(reg), "r"(TSS_SELECTOR) : "memory");
 	set_user(0x100000);
@@ -144,7 +172,8 @@ void test_main(void)
 		if (c->vector != EXC_UD && last.error != c->error)
 			fail("%s: error code 0x%lx, expected 0x%x", c->name, last.error, c->error);
 		if (c->vector != EXC_UD && last.ip != (ulong)c->code)
-			fail("%s: faulted at 0x%lx, expected 0x%lx", c->name, last.ip, (ulong)c->code);
+			fail("%s: faulted at 0x%lx, expected 0x%lx", c->name, last.ip,
+			     (ulong)c->code);
 		expect_eq(c->name, last.cs, USER_CODE);
 		if (c->code == user_cpuid)
 			expect_eq("CPUID: EAX", last.ax, leaf0);

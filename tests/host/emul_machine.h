@@ -53,7 +53,10 @@ static u64 op_mmio_read(struct emul *e, u64 gpa, u32 size)
 	return m.next_read;
 }
 
-static void op_mmio_write(struct emul *e, u64 gpa, u32 size, u64 value) { logged('w', gpa, size, value); }
+static void op_mmio_write(struct emul *e, u64 gpa, u32 size, u64 value)
+{
+	logged('w', gpa, size, value);
+}
 
 static u32 op_io_in(struct emul *e, u16 port, u32 size)
 {
@@ -61,7 +64,10 @@ static u32 op_io_in(struct emul *e, u16 port, u32 size)
 	return (u32)m.next_read;
 }
 
-static void op_io_out(struct emul *e, u16 port, u32 size, u32 value) { logged('o', port, size, value); }
+static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
+{
+	logged('o', port, size, value);
+}
 
 static const struct emul_ops ops = {op_ram, op_mmio_read, op_mmio_write, op_io_in, op_io_out};
 
@@ -77,7 +83,12 @@ static u64 rng(void)
 
 static void put64(u64 gpa, u64 v) { memcpy(m.ram + gpa, &v, 8); }
 static inline void put32(u64 gpa, u32 v) { memcpy(m.ram + gpa, &v, 4); }
-static inline u64 get64(u64 gpa) { u64 v; memcpy(&v, m.ram + gpa, 8); return v; }
+static inline u64 get64(u64 gpa)
+{
+	u64 v;
+	memcpy(&v, m.ram + gpa, 8);
+	return v;
+}
 
 static void reset_machine(void)
 {
@@ -92,7 +103,10 @@ static void reset_machine(void)
 	m.s.rflags = 2;
 }
 
-/* 4-level tables at 0x10000: linear = physical for RAM (4 KiB pages) and one MMIO page, user and writable. */
+/*
+ * 4-level tables at 0x10000: linear = physical for RAM (4 KiB pages) and one MMIO page, user and
+ * writable.
+ */
 static void enter_64(void)
 {
 	reset_machine();
@@ -115,7 +129,8 @@ static inline void enter_flat(bool protected, bool wide)
 	reset_machine();
 	m.s.cr0 = protected ? CR0_PE : 0;
 	for (u32 i = 0; i <= SEG_GS; i++)
-		m.s.seg[i] = (struct seg_state){.attr = (u16)(SEG_ATTR_P | SEG_ATTR_S | (wide ? SEG_ATTR_DB : 0) |
+		m.s.seg[i] = (struct seg_state){.attr = (u16)(SEG_ATTR_P | SEG_ATTR_S |
+							      (wide ? SEG_ATTR_DB : 0) |
 							      (i == SEG_CS ? 11 : 3)),
 						.limit = wide ? 0xffffffff : 0xffff};
 }

@@ -1,6 +1,6 @@
 /*
- * The kernel heap on the host: physical addresses are host addresses. fake_heap_left counts down to the
- * allocation that fails; fake_heap_live counts what was not freed.
+ * The kernel heap on the host: physical addresses are host addresses. fake_heap_left counts down to
+ * the allocation that fails; fake_heap_live counts what was not freed.
  */
 #pragma once
 
@@ -16,7 +16,11 @@
 struct cpu_facts cpu_facts = {.page_1g = true};
 static long fake_heap_left = 1l << 40, fake_heap_live;
 
-void assert_fail(const char *expr, const char *file, int line) { mock_assert(0, expr, file, line); __builtin_unreachable(); }
+void assert_fail(const char *expr, const char *file, int line)
+{
+	mock_assert(0, expr, file, line);
+	__builtin_unreachable();
+}
 
 static void *fake_heap(struct quota *q, size_t charge, size_t align)
 {
@@ -30,7 +34,10 @@ static void *fake_heap(struct quota *q, size_t charge, size_t align)
 	return memset(p, 0, charge);
 }
 
-void *kmem_pages_alloc(struct quota *q, u32 order) { return fake_heap(q, PAGE_SIZE << order, PAGE_SIZE); }
+void *kmem_pages_alloc(struct quota *q, u32 order)
+{
+	return fake_heap(q, PAGE_SIZE << order, PAGE_SIZE);
+}
 void *kmem_alloc(struct quota *q, size_t size) { return fake_heap(q, size, 64); }
 
 void kmem_pages_free(struct quota *q, void *p, u32 order)

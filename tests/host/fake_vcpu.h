@@ -1,4 +1,7 @@
-/* What the local APIC and the policies need of the kernel: a clock that stands still, timers, kicks, a log. */
+/*
+ * What the local APIC and the policies need of the kernel: a clock that stands still, timers,
+ * kicks, a log.
+ */
 #pragma once
 
 #include <stdlib.h>

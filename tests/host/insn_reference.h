@@ -1,4 +1,6 @@
-/* Zydis as the reference for insn_decode: what both accept has the same length, kind and operand. */
+/*
+ * Zydis as the reference for insn_decode: what both accept has the same length, kind and operand.
+ */
 #pragma once
 
 #include <Zydis/Zydis.h>
@@ -30,15 +32,18 @@ static inline bool reference_decode(u32 m, const u8 *b, u32 n, struct reference 
 
 static inline bool reference_is_vector(const struct reference *r)
 {
-	return r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX || r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
+	return r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ||
+	       r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
 	       r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_XOP;
 }
 
 /* Must our decoder accept it? Branches with an operand-size prefix are where the vendors differ. */
 static inline bool reference_is_ours(const struct reference *r)
 {
-	return r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && r->in.opcode_map <= ZYDIS_OPCODE_MAP_0F3A &&
-	       r->in.meta.category != ZYDIS_CATEGORY_COND_BR && r->in.meta.category != ZYDIS_CATEGORY_CALL &&
+	return r->in.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       r->in.opcode_map <= ZYDIS_OPCODE_MAP_0F3A &&
+	       r->in.meta.category != ZYDIS_CATEGORY_COND_BR &&
+	       r->in.meta.category != ZYDIS_CATEGORY_CALL &&
 	       r->in.meta.category != ZYDIS_CATEGORY_UNCOND_BR;
 }
 
@@ -46,7 +51,9 @@ static inline u8 reference_gpr(ZydisRegister r)
 {
 	ZyanI8 id = ZydisRegisterGetId(r);
 
-	return r == ZYDIS_REGISTER_NONE || r == ZYDIS_REGISTER_RIP || r == ZYDIS_REGISTER_EIP ? INSN_NO_REG : (u8)id;
+	return r == ZYDIS_REGISTER_NONE || r == ZYDIS_REGISTER_RIP || r == ZYDIS_REGISTER_EIP
+		       ? INSN_NO_REG
+		       : (u8)id;
 }
 
 /* The memory operand of the moves that a caller relies on. */
@@ -68,7 +75,8 @@ static inline bool reference_same_memory(const struct insn *in, const struct ref
 
 		if (rip != in->rip_relative)
 			return false;
-		if (reference_gpr(o->mem.base) != in->base || reference_gpr(o->mem.index) != in->index)
+		if (reference_gpr(o->mem.base) != in->base ||
+		    reference_gpr(o->mem.index) != in->index)
 			return false;
 		if (in->index != INSN_NO_REG && o->mem.scale && o->mem.scale != in->scale)
 			return false;
@@ -83,8 +91,9 @@ static inline bool reference_same_register(const struct insn *in, const struct r
 		const ZydisDecodedOperand *o = &z->op[i];
 
 		if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
-			return in->kind == INSN_STORE_IMM && (u64)in->imm << (64 - in->mem_size * 8) ==
-				(u64)o->imm.value.u << (64 - in->mem_size * 8);
+			return in->kind == INSN_STORE_IMM &&
+			       (u64)in->imm << (64 - in->mem_size * 8) ==
+				       (u64)o->imm.value.u << (64 - in->mem_size * 8);
 		if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
 			continue;
 		ZydisRegister r = o->reg.value;
@@ -108,7 +117,10 @@ static inline bool reference_is_class(const ZydisDecodedOperand *o, ZydisRegiste
 	return o->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(o->reg.value) == c;
 }
 
-/* The kind that the reference's instruction is of; INSN_OTHER where it is not one that a caller asks for. */
+/*
+ * The kind that the reference's instruction is of; INSN_OTHER where it is not one that a caller
+ * asks for.
+ */
 static inline enum insn_kind reference_kind(const struct reference *r)
 {
 	const ZydisDecodedOperand *to = &r->op[0], *from = &r->op[1];
@@ -125,12 +137,14 @@ static inline enum insn_kind reference_kind(const struct reference *r)
 			return INSN_DR_WRITE;
 		if (reference_is_class(from, ZYDIS_REGCLASS_DEBUG))
 			return INSN_DR_READ;
-		if (reference_is_class(to, ZYDIS_REGCLASS_SEGMENT) || reference_is_class(from, ZYDIS_REGCLASS_SEGMENT))
+		if (reference_is_class(to, ZYDIS_REGCLASS_SEGMENT) ||
+		    reference_is_class(from, ZYDIS_REGCLASS_SEGMENT))
 			return INSN_OTHER;
 		if (from->type == ZYDIS_OPERAND_TYPE_MEMORY)
 			return INSN_LOAD;
 		if (to->type == ZYDIS_OPERAND_TYPE_MEMORY)
-			return from->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? INSN_STORE_IMM : INSN_STORE;
+			return from->type == ZYDIS_OPERAND_TYPE_IMMEDIATE ? INSN_STORE_IMM
+									  : INSN_STORE;
 		return INSN_OTHER;
 	default: return INSN_OTHER;
 	}
@@ -163,7 +177,8 @@ static inline const char *reference_differs(bool strict, const struct insn *in, 
 		return "kind";
 	if (!reference_same_control(in, r))
 		return "control or debug register";
-	if (in->kind >= INSN_LOAD && (!reference_same_memory(in, r) || !reference_same_register(in, r)))
+	if (in->kind >= INSN_LOAD &&
+	    (!reference_same_memory(in, r) || !reference_same_register(in, r)))
 		return "operand";
 	return NULL;
 }

@@ -1,5 +1,8 @@
 // SOURCES: vmm/acpi.c
-/* The guest's ACPI tables: found as a system finds them, every checksum, length and address checked. */
+/*
+ * The guest's ACPI tables: found as a system finds them, every checksum, length and address
+ * checked.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -24,8 +27,18 @@ static u8 sum(const u8 *p, u32 n)
 	return s;
 }
 
-static u32 get32(const u8 *p) { u32 v; memcpy(&v, p, 4); return v; }
-static u64 get64(const u8 *p) { u64 v; memcpy(&v, p, 8); return v; }
+static u32 get32(const u8 *p)
+{
+	u32 v;
+	memcpy(&v, p, 4);
+	return v;
+}
+static u64 get64(const u8 *p)
+{
+	u64 v;
+	memcpy(&v, p, 8);
+	return v;
+}
 
 static struct ram make_ram(void)
 {
@@ -38,7 +51,8 @@ static struct ram make_ram(void)
 static u8 *find_rsdp(const struct ram *r)
 {
 	for (u64 a = 0xe0000; a < 0x100000; a += 16)
-		if (!memcmp(r->host + a, "RSD PTR ", 8) && !sum(r->host + a, 20) && !sum(r->host + a, 36))
+		if (!memcmp(r->host + a, "RSD PTR ", 8) && !sum(r->host + a, 20) &&
+		    !sum(r->host + a, 36))
 			return r->host + a;
 	return NULL;
 }
@@ -77,12 +91,12 @@ static void tables_are_linked_and_summed(void **s)
 	assert_int_equal(sum(madt, get32(madt + 4)), 0);
 	assert_int_equal(get32(dsdt + 4), 40);
 	/* The fixed hardware at the offsets that ACPI 6.4, table 5.33, gives. */
-	assert_int_equal(fadt[46] | fadt[47] << 8, 9);	/* SCI_INT */
-	assert_int_equal(get32(fadt + 48), 0);		/* SMI_CMD */
-	assert_int_equal(get32(fadt + 56), 0x600);	/* PM1a_EVT_BLK */
-	assert_int_equal(get32(fadt + 64), 0x604);	/* PM1a_CNT_BLK */
-	assert_int_equal(get32(fadt + 76), 0x608);	/* PM_TMR_BLK */
-	assert_int_equal(fadt[108], 0x32);		/* CENTURY */
+	assert_int_equal(fadt[46] | fadt[47] << 8, 9);	  /* SCI_INT */
+	assert_int_equal(get32(fadt + 48), 0);		  /* SMI_CMD */
+	assert_int_equal(get32(fadt + 56), 0x600);	  /* PM1a_EVT_BLK */
+	assert_int_equal(get32(fadt + 64), 0x604);	  /* PM1a_CNT_BLK */
+	assert_int_equal(get32(fadt + 76), 0x608);	  /* PM_TMR_BLK */
+	assert_int_equal(fadt[108], 0x32);		  /* CENTURY */
 	assert_int_equal(get32(fadt + 112) >> 10 & 1, 1); /* RESET_REG_SUP */
 	assert_int_equal(get64(fadt + 120), 0xcf9);
 	assert_int_equal(fadt[128], 6);

@@ -1,5 +1,8 @@
 // SOURCES: drivers/platform/acpi_parse.c drivers/platform/rtc.c
-/* The firmware's ACPI tables: good ones, each kind of damage, random bytes; and the CMOS clock's registers. */
+/*
+ * The firmware's ACPI tables: good ones, each kind of damage, random bytes; and the CMOS clock's
+ * registers.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,7 +71,7 @@ static void good_madt(void)
 
 	begin("APIC", &m, sizeof(m));
 	PUT(struct madt_lapic, {MADT_LAPIC, 8}, 0, 4, 1);
-	PUT(struct madt_lapic, {MADT_LAPIC, 8}, 1, 5, 0); /* disabled */
+	PUT(struct madt_lapic, {MADT_LAPIC, 8}, 1, 5, 0);	/* disabled */
 	PUT(struct madt_x2apic, {MADT_X2APIC, 16}, 0, 4, 1, 0); /* the first again */
 	PUT(struct madt_x2apic, {MADT_X2APIC, 16}, 0, 300, 1, 2);
 	PUT(struct madt_ioapic, {MADT_IOAPIC, 12}, 9, 0, 0xfec00000, 0);
@@ -96,7 +99,11 @@ static void madt_lists_cpus_ioapics_and_overrides(void **state)
 
 static void madt_entries_that_are_wrong_are_named_and_left_out(void **state)
 {
-	static const struct { u8 bytes[16]; u32 n; const char *want; } cases[] = {
+	static const struct {
+		u8 bytes[16];
+		u32 n;
+		const char *want;
+	} cases[] = {
 		{{0, 0}, 2, "type 0 at offset 126 has length 0"},
 		{{0, 1}, 2, "has length 1"},
 		{{0, 8, 0, 6}, 4, "has length 8, 4 bytes are left"},
@@ -140,7 +147,11 @@ static void madt_lists_that_overflow_are_counted_or_named(void **state)
 
 static void fadt_old_and_new(void **state)
 {
-	struct acpi_fadt t = {.dsdt = 0x1000, .smi_cmd = 0xb2, .acpi_enable = 2, .pm1a_cnt_blk = 0x604, .pm_tmr_blk = 0x608,
+	struct acpi_fadt t = {.dsdt = 0x1000,
+			      .smi_cmd = 0xb2,
+			      .acpi_enable = 2,
+			      .pm1a_cnt_blk = 0x604,
+			      .pm_tmr_blk = 0x608,
 			      .flags = FADT_TMR_VAL_EXT | FADT_RESET_REG_SUP};
 
 	begin("FACP", &t, FADT_BYTES_V1);
@@ -175,24 +186,34 @@ static void fadt_old_and_new(void **state)
 
 static void the_reset_register_may_lie_in_three_spaces(void **state)
 {
-	static const struct { u8 space; u64 address; bool used; } cases[] = {
-		{ACPI_SPACE_IO, 0xcf9, true}, {ACPI_SPACE_IO, 0xfffd, false}, {ACPI_SPACE_IO, 0, false},
+	static const struct {
+		u8 space;
+		u64 address;
+		bool used;
+	} cases[] = {
+		{ACPI_SPACE_IO, 0xcf9, true},
+		{ACPI_SPACE_IO, 0xfffd, false},
+		{ACPI_SPACE_IO, 0, false},
 		{ACPI_SPACE_MEMORY, 0xfee00000000, true},
-		{ACPI_SPACE_PCI, 0x1f000700fc, true},	/* 00:1f.7, 0xfc */
+		{ACPI_SPACE_PCI, 0x1f000700fc, true},  /* 00:1f.7, 0xfc */
 		{ACPI_SPACE_PCI, 0x2000000044, false}, /* device 32 */
 		{ACPI_SPACE_PCI, 0x0100080044, false}, /* function 8 */
 		{ACPI_SPACE_PCI, 0x0100000100, false}, /* beyond the first 256 bytes */
-		{ACPI_SPACE_PCI, 1ull << 48, false}, {3, 0x44, false}, {127, 0x44, false},
+		{ACPI_SPACE_PCI, 1ull << 48, false},
+		{3, 0x44, false},
+		{127, 0x44, false},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct acpi_fadt t = {.flags = FADT_RESET_REG_SUP,
-				      .reset_reg = {cases[i].space, 8, 0, 1, cases[i].address}, .reset_value = 6};
+				      .reset_reg = {cases[i].space, 8, 0, 1, cases[i].address},
+				      .reset_value = 6};
 
 		begin("FACP", &t, sizeof(t));
 		assert_true(parse());
 		if (f.reset_register.address != (cases[i].used ? cases[i].address : 0))
-			fail_msg("case %u: address 0x%llx", i, (unsigned long long)f.reset_register.address);
+			fail_msg("case %u: address 0x%llx", i,
+				 (unsigned long long)f.reset_register.address);
 		if (cases[i].used)
 			assert_int_equal(f.reset_register.space, cases[i].space);
 	}
@@ -263,7 +284,8 @@ static void srat_and_slit_use_the_same_nodes(void **state)
 	PUT(struct srat_x2apic, {SRAT_X2APIC, 24}, 0, 0, 300, 1, 0, 0);
 	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 0, 0, 0, 0x10000000, 0, 1, 0);
 	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 2, 0, 0x100000000, 0x10000000, 0, 1, 0);
-	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 2, 0, 0x200000000, 0x10000000, 0, 0, 0); /* disabled */
+	/* disabled */
+	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 2, 0, 0x200000000, 0x10000000, 0, 0, 0);
 	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 2, 0, ~0ull, 0x10000000, 0, 1, 0);
 	assert_true(parse());
 	logged("SRAT: memory 0xffffffffffffffff");
@@ -296,7 +318,10 @@ static void srat_and_slit_use_the_same_nodes(void **state)
 
 static void tables_that_are_too_short_are_skipped(void **state)
 {
-	static const struct { const char *signature; u32 minimum; } cases[] = {
+	static const struct {
+		const char *signature;
+		u32 minimum;
+	} cases[] = {
 		{"APIC", 44}, {"FACP", 116}, {"HPET", 56}, {"MCFG", 44}, {"SRAT", 48}, {"SLIT", 44},
 	};
 	static const u8 zero[256];
@@ -321,7 +346,8 @@ static void fix_sum(u8 *p, u32 n, u8 *sum)
 
 static void rsdp_good_and_bad(void **state)
 {
-	struct acpi_rsdp r = {.revision = 2, .rsdt_address = 0x1000, .length = 36, .xsdt_address = 0x2000};
+	struct acpi_rsdp r = {
+		.revision = 2, .rsdt_address = 0x1000, .length = 36, .xsdt_address = 0x2000};
 	hpa_t root;
 	u32 entry;
 	u8 *p = (u8 *)&r;
@@ -361,23 +387,32 @@ static void random_tables_are_survived(void **state)
 		begin(names[round % ARRAY_SIZE(names)], bytes, n);
 		f.nodes = rand() % 17;
 		parse();
-		assert_true(f.cpus <= MAX_CPUS && f.ioapics <= 8 && f.overrides <= 16 && f.nodes <= 16 &&
-			    f.mem_ranges <= 64);
+		assert_true(f.cpus <= MAX_CPUS && f.ioapics <= 8 && f.overrides <= 16 &&
+			    f.nodes <= 16 && f.mem_ranges <= 64);
 	}
 }
 
 static void cmos_registers(void **state)
 {
-	static const struct { u8 reg[10]; u8 b; u64 unix_s; } cases[] = {
-		{{0x56, 0, 0x34, 0, 0x12, 0, 0, 0x29, 0x02, 0x24}, 2, 1709210096}, /* BCD, 24 hours */
+	static const struct {
+		u8 reg[10];
+		u8 b;
+		u64 unix_s;
+	} cases[] = {
+		/* BCD, 24 hours */
+		{{0x56, 0, 0x34, 0, 0x12, 0, 0, 0x29, 0x02, 0x24}, 2, 1709210096},
 		{{56, 0, 34, 0, 12, 0, 0, 29, 2, 24}, 6, 1709210096},		   /* binary */
 		{{0x56, 0, 0x34, 0, 0x92, 0, 0, 0x29, 0x02, 0x24}, 0, 1709210096}, /* 12 p.m. */
 		{{0x56, 0, 0x34, 0, 0x12, 0, 0, 0x29, 0x02, 0x24}, 0, 1709166896}, /* 12 a.m. */
 		{{0, 0, 0, 0, 0, 0, 0, 1, 1, 70}, 6, 0},
 	};
 	static const u8 bad[][10] = {
-		{60, 0, 0, 0, 0, 0, 0, 1, 1, 1}, {0, 0, 60, 0, 0, 0, 0, 1, 1, 1}, {0, 0, 0, 0, 24, 0, 0, 1, 1, 1},
-		{0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, {0, 0, 0, 0, 0, 0, 0, 1, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 1, 13, 1},
+		{60, 0, 0, 0, 0, 0, 0, 1, 1, 1},
+		{0, 0, 60, 0, 0, 0, 0, 1, 1, 1},
+		{0, 0, 0, 0, 24, 0, 0, 1, 1, 1},
+		{0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
+		{0, 0, 0, 0, 0, 0, 0, 1, 0, 1},
+		{0, 0, 0, 0, 0, 0, 0, 1, 13, 1},
 		{255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
 	};
 	struct rtc_time t;

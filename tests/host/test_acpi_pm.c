@@ -73,7 +73,11 @@ static void sleep_types(void **state)
 	static const struct {
 		u16 value;
 		u32 ends;
-	} rows[] = {{0x2000 | 5 << 10, 1}, {0x2000, 1}, {5 << 10, 0}, {0x2000 | 1 << 10, 0}, {0x2000 | 7 << 10, 0}};
+	} rows[] = {{0x2000 | 5 << 10, 1},
+		    {0x2000, 1},
+		    {5 << 10, 0},
+		    {0x2000 | 1 << 10, 0},
+		    {0x2000 | 7 << 10, 0}};
 
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct set s;

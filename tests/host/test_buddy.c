@@ -10,7 +10,11 @@
 #include "mm/buddy.h"
 #include "mm/early.h"
 
-void assert_fail(const char *expr, const char *file, int line) { mock_assert(0, expr, file, line); __builtin_unreachable(); }
+void assert_fail(const char *expr, const char *file, int line)
+{
+	mock_assert(0, expr, file, line);
+	__builtin_unreachable();
+}
 
 #define FRAMES (1u << 19) /* 2 GiB of RAM */
 
@@ -96,7 +100,11 @@ static void wrong_frees_are_assertions(void **state)
 static void random_calls_agree_with_a_model(void **state)
 {
 	enum { LIVE = 300, ROUNDS = 60000 };
-	static struct { u64 pfn; u32 order; bool used; } live[LIVE];
+	static struct {
+		u64 pfn;
+		u32 order;
+		bool used;
+	} live[LIVE];
 	static u8 owned[FRAMES], ram[FRAMES];
 	struct buddy *b = fresh(ORDER_MAX);
 	u64 total = 0, held = 0;
@@ -138,11 +146,13 @@ static void random_calls_agree_with_a_model(void **state)
 		if (live[i].used)
 			buddy_free(b, live[i].pfn, live[i].order);
 	assert_int_equal(b->free_frames, total);
-	for (u64 p = 1; p < FRAMES; p++) /* everything merged: no two free buddies stand side by side */
+	/* everything merged: no two free buddies stand side by side */
+	for (u64 p = 1; p < FRAMES; p++)
 		if (b->table[p].head && b->table[p].order < ORDER_MAX) {
 			u64 other = p ^ BIT(b->table[p].order);
 
-			assert_false(b->table[other].head && b->table[other].order == b->table[p].order);
+			assert_false(b->table[other].head &&
+				     b->table[other].order == b->table[p].order);
 		}
 }
 
@@ -169,7 +179,8 @@ static void make_boot(void)
 	ranges_add(&boot.ram, PAGE_SIZE, 0x9f000);
 	ranges_add(&boot.ram, GiB(4), GiB(10));
 	ranges_add(&boot.ram, MiB(1), MiB(256));
-	boot.module[boot.modules++] = (struct boot_module){.start = hpa(MiB(16)), .bytes = MiB(3) + 5};
+	boot.module[boot.modules++] =
+		(struct boot_module){.start = hpa(MiB(16)), .bytes = MiB(3) + 5};
 }
 
 static void what_is_in_use_is_not_free(void **state)

@@ -30,8 +30,10 @@ static void probe_write(struct device *d, u64 offset, u32 size, u64 v)
 	memcpy(p->reg + offset, &v, size);
 }
 
-static const struct dev_ops narrow = {.name = "narrow", .max_size = 1, .read = probe_read, .write = probe_write};
-static const struct dev_ops wide = {.name = "wide", .max_size = 4, .read = probe_read, .write = probe_write};
+static const struct dev_ops narrow = {
+	.name = "narrow", .max_size = 1, .read = probe_read, .write = probe_write};
+static const struct dev_ops wide = {
+	.name = "wide", .max_size = 4, .read = probe_read, .write = probe_write};
 
 static void overlaps_are_refused(void **s)
 {
@@ -39,15 +41,17 @@ static void overlaps_are_refused(void **s)
 		u64 base, size;
 		int want;
 	} rows[] = {
-		{0x100, 0x10, 0},	  {0x100, 1, -E_EXIST},	  {0xff, 2, -E_EXIST},	{0x10f, 1, -E_EXIST},
-		{0x10f, 2, -E_EXIST},	  {0x80, 0x200, -E_EXIST}, {0x110, 1, 0},	{0xff, 1, 0},
-		{0x200, 0, -E_INVAL},	  {~0ull, 2, -E_INVAL},	  {~0ull, 1, 0},
+		{0x100, 0x10, 0},     {0x100, 1, -E_EXIST}, {0xff, 2, -E_EXIST},
+		{0x10f, 1, -E_EXIST}, {0x10f, 2, -E_EXIST}, {0x80, 0x200, -E_EXIST},
+		{0x110, 1, 0},	      {0xff, 1, 0},	    {0x200, 0, -E_INVAL},
+		{~0ull, 2, -E_INVAL}, {~0ull, 1, 0},
 	};
 	struct bus b = {0};
 	struct probe p = {.dev.ops = &narrow};
 
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(bus_register(&b, rows[i].base, rows[i].size, &p.dev, 0), rows[i].want);
+		assert_int_equal(bus_register(&b, rows[i].base, rows[i].size, &p.dev, 0),
+				 rows[i].want);
 	while (b.ranges < BUS_RANGES)
 		assert_int_equal(bus_register(&b, 0x1000 + b.ranges, 1, &p.dev, 0), 0);
 	assert_int_equal(bus_register(&b, 0x2000, 1, &p.dev, 0), -E_NOMEM);
@@ -56,7 +60,8 @@ static void overlaps_are_refused(void **s)
 static void each_range_reaches_its_device(void **s)
 {
 	struct bus b = {0};
-	struct probe p = {.dev.ops = &wide, .reg = {1, 2, 3, 4, 5, 6, 7, 8}}, q = {.dev.ops = &wide, .reg = {0x11}};
+	struct probe p = {.dev.ops = &wide, .reg = {1, 2, 3, 4, 5, 6, 7, 8}},
+		     q = {.dev.ops = &wide, .reg = {0x11}};
 
 	bus_register(&b, 0x40, 4, &p.dev, 4);
 	bus_register(&b, 0x20, 4, &p.dev, 0);
@@ -78,15 +83,16 @@ static void each_range_reaches_its_device(void **s)
 static void wide_accesses_are_split(void **s)
 {
 	struct bus b = {0};
-	struct probe p = {.dev.ops = &narrow, .reg = {1, 2, 3, 4}}, q = {.dev.ops = &wide, .reg = {9, 8, 7, 6}};
+	struct probe p = {.dev.ops = &narrow, .reg = {1, 2, 3, 4}},
+		     q = {.dev.ops = &wide, .reg = {9, 8, 7, 6}};
 
 	bus_register(&b, 0x10, 4, &p.dev, 0);
 	bus_register(&b, 0x14, 4, &q.dev, 0);
 	assert_int_equal(bus_read(&b, 0x10, 4), 0x04030201);
 	assert_int_equal(p.widest, 1);
-	assert_int_equal(bus_read(&b, 0x12, 4), 0x08090403);	 /* across two devices */
-	assert_int_equal(bus_read(&b, 0x16, 4), 0xffff0607);	 /* across the end */
-	assert_int_equal(bus_read(&b, 0x0e, 4), 0x0201ffff);	 /* across the start */
+	assert_int_equal(bus_read(&b, 0x12, 4), 0x08090403); /* across two devices */
+	assert_int_equal(bus_read(&b, 0x16, 4), 0xffff0607); /* across the end */
+	assert_int_equal(bus_read(&b, 0x0e, 4), 0x0201ffff); /* across the start */
 	assert_true(bus_read(&b, 0x10, 8) == 0x0607080904030201);
 	bus_write(&b, 0x12, 4, 0x44332211);
 	assert_int_equal(p.reg[3], 0x22);

@@ -14,25 +14,36 @@ void assert_fail(const char *e, const char *f, int l) { abort(); }
 /* A host that claims everything in every leaf. */
 static struct cpuid host_all(u32 leaf, u32 subleaf)
 {
-	static const struct { u32 size, offset; } xsave[] = {[2] = {256, 576}, [5] = {64, 1088}, {512, 1152}, {1024, 1664}};
+	static const struct {
+		u32 size, offset;
+	} xsave[] = {[2] = {256, 576}, [5] = {64, 1088}, {512, 1152}, {1024, 1664}};
 
 	if (leaf == 0 || leaf == 0x80000000)
 		return (struct cpuid){leaf | 0x21, 0x68747541, 0x444d4163, 0x69746e65};
 	if (leaf == 0xd && subleaf >= 2)
-		return subleaf < ARRAY_SIZE(xsave) ?
-			       (struct cpuid){xsave[subleaf].size, xsave[subleaf].offset, 0xffffffff, 0} : (struct cpuid){0};
+		return subleaf < ARRAY_SIZE(xsave)
+			       ? (struct cpuid){xsave[subleaf].size, xsave[subleaf].offset,
+						0xffffffff, 0}
+			       : (struct cpuid){0};
 	return (struct cpuid){~0u, ~0u, ~0u, ~0u};
 }
 
 static struct cpuid host_nothing(u32 leaf, u32 subleaf)
 {
-	return leaf == 0 ? (struct cpuid){.eax = 1} : leaf == 0x80000000 ? (struct cpuid){.eax = 0x80000001} : (struct cpuid){0};
+	return leaf == 0	    ? (struct cpuid){.eax = 1}
+	       : leaf == 0x80000000 ? (struct cpuid){.eax = 0x80000001}
+				    : (struct cpuid){0};
 }
 
 static struct cpu_facts facts(void)
 {
-	return (struct cpu_facts){.max_leaf = 0x21, .max_ext_leaf = 0x80000021, .xsave = true, .xcr0_supported = 0x2e7,
-				  .tsc_invariant = true, .rdtscp = true, .pcid = true};
+	return (struct cpu_facts){.max_leaf = 0x21,
+				  .max_ext_leaf = 0x80000021,
+				  .xsave = true,
+				  .xcr0_supported = 0x2e7,
+				  .tsc_invariant = true,
+				  .rdtscp = true,
+				  .pcid = true};
 }
 
 static struct cpuid_policy policy;
@@ -46,7 +57,10 @@ static struct cpuid ask(u32 leaf, u32 subleaf)
 	return r;
 }
 
-static void build(const struct cpu_facts *f, cpuid_fn host) { cpuid_policy_build(&policy, &bits, f, host); }
+static void build(const struct cpu_facts *f, cpuid_fn host)
+{
+	cpuid_policy_build(&policy, &bits, f, host);
+}
 
 static int setup(void **state)
 {
@@ -68,14 +82,33 @@ static void names_kvm_without_features(void **state)
 
 static void masks_what_needs_handling(void **state)
 {
-	static const struct { u32 leaf, subleaf, reg, bit; const char *name; } gone[] = {
-		{1, 0, 2, 2, "DTES64"}, {1, 0, 2, 3, "MONITOR"}, {1, 0, 2, 5, "VMX"}, {1, 0, 2, 6, "SMX"},
-		{1, 0, 2, 24, "TSC deadline"}, {1, 0, 2, 15, "PDCM"}, {1, 0, 3, 21, "DS"}, {7, 0, 1, 2, "SGX"},
-		{7, 0, 1, 14, "MPX"}, {7, 0, 1, 4, "HLE"}, {7, 0, 1, 1, "TSC_ADJUST"}, {7, 0, 2, 3, "PKU"},
-		{7, 0, 2, 7, "CET"}, {7, 0, 1, 16, "AVX512F"}, {7, 0, 2, 1, "AVX512VBMI"},
-		{7, 0, 2, 16, "LA57"}, {7, 0, 3, 24, "AMX"}, {7, 0, 3, 26, "SPEC_CTRL"},
-		{0xd, 1, 0, 3, "XSAVES"}, {0x80000001, 0, 2, 2, "SVM"}, {0x80000001, 0, 2, 22, "TOPOEXT"},
-		{0x80000001, 0, 2, 9, "OSVW"}, {0x80000008, 0, 1, 12, "IBPB"},
+	static const struct {
+		u32 leaf, subleaf, reg, bit;
+		const char *name;
+	} gone[] = {
+		{1, 0, 2, 2, "DTES64"},
+		{1, 0, 2, 3, "MONITOR"},
+		{1, 0, 2, 5, "VMX"},
+		{1, 0, 2, 6, "SMX"},
+		{1, 0, 2, 24, "TSC deadline"},
+		{1, 0, 2, 15, "PDCM"},
+		{1, 0, 3, 21, "DS"},
+		{7, 0, 1, 2, "SGX"},
+		{7, 0, 1, 14, "MPX"},
+		{7, 0, 1, 4, "HLE"},
+		{7, 0, 1, 1, "TSC_ADJUST"},
+		{7, 0, 2, 3, "PKU"},
+		{7, 0, 2, 7, "CET"},
+		{7, 0, 1, 16, "AVX512F"},
+		{7, 0, 2, 1, "AVX512VBMI"},
+		{7, 0, 2, 16, "LA57"},
+		{7, 0, 3, 24, "AMX"},
+		{7, 0, 3, 26, "SPEC_CTRL"},
+		{0xd, 1, 0, 3, "XSAVES"},
+		{0x80000001, 0, 2, 2, "SVM"},
+		{0x80000001, 0, 2, 22, "TOPOEXT"},
+		{0x80000001, 0, 2, 9, "OSVW"},
+		{0x80000008, 0, 1, 12, "IBPB"},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(gone); i++) {
@@ -85,7 +118,8 @@ static void masks_what_needs_handling(void **state)
 		if (reg[gone[i].reg] >> gone[i].bit & 1)
 			fail_msg("%s is offered", gone[i].name);
 	}
-	assert_int_equal(ask(5, 0).eax | ask(0xa, 0).eax | ask(0x14, 0).eax | ask(0x8000000a, 0).eax, 0);
+	assert_int_equal(
+		ask(5, 0).eax | ask(0xa, 0).eax | ask(0x14, 0).eax | ask(0x8000000a, 0).eax, 0);
 }
 
 static void leaf_1_is_made_for_the_vcpu(void **state)
@@ -172,7 +206,8 @@ static void topology_ends_and_echoes(void **state)
 
 static void unknown_leaves_read_zero(void **state)
 {
-	static const u32 leaves[] = {3, 0x1f, 0x20, 0x3fffffff, 0x40000002, 0x40000100, 0x8000000a, 0x8000001e, 0xc0000000, ~0u};
+	static const u32 leaves[] = {3,		 0x1f,	     0x20,	 0x3fffffff, 0x40000002,
+				     0x40000100, 0x8000000a, 0x8000001e, 0xc0000000, ~0u};
 
 	for (u32 i = 0; i < ARRAY_SIZE(leaves); i++) {
 		struct cpuid r = ask(leaves[i], 0);

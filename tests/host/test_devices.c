@@ -1,5 +1,9 @@
-// SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
-/* All device models under a guest that writes anything anywhere at any time, moved to fresh ones in between. */
+// SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
+/*
+ * All device models under a guest that writes anything anywhere at any time, moved to fresh ones in
+ * between.
+ */
 #include "tests/host/vmm_pc.h"
 
 static u32 chance(struct pc *pc)
@@ -16,24 +20,18 @@ static void step(struct pc *pc)
 	u32 size = 1u << (chance(pc) & (b == &pc->mmio ? 3 : 1));
 
 	switch (chance(pc) & 15) {
-	case 0:
-		fake_pass(&pc->f, chance(pc) % 50000000);
-		break;
-	case 1:
-		uart_poll(&pc->uart);
-		break;
+	case 0: fake_pass(&pc->f, chance(pc) % 50000000); break;
+	case 1: uart_poll(&pc->uart); break;
 	case 2:
 		assert_in_range(irq_ack(&pc->irq) + 1, 0, 256);
 		irq_eoi(&pc->irq, (u8)chance(pc));
 		break;
-	case 3:
-		acpi_pm_button(&pc->pm);
-		break;
-	case 4: case 5: case 6: case 7:
-		bus_read(b, addr, size);
-		break;
-	default:
-		bus_write(b, addr, size, (u64)chance(pc) << 32 ^ chance(pc));
+	case 3: acpi_pm_button(&pc->pm); break;
+	case 4:
+	case 5:
+	case 6:
+	case 7: bus_read(b, addr, size); break;
+	default: bus_write(b, addr, size, (u64)chance(pc) << 32 ^ chance(pc));
 	}
 }
 
@@ -44,7 +42,8 @@ static void move(struct pc *from, struct pc *to)
 	size_t n;
 
 	to->f.now = from->f.now;
-	for (u32 i = DEVICES; i-- > 0;) { /* the controllers last: the others drive their lines when restored */
+	/* the controllers last: the others drive their lines when restored */
+	for (u32 i = DEVICES; i-- > 0;) {
 		n = state_save(from->all[i], a, sizeof(a));
 		assert_int_equal(state_load(to->all[i], a, n), n);
 	}

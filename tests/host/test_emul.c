@@ -1,4 +1,5 @@
-// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c lib/insn_decode.c
+// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
+// SOURCES: lib/insn_decode.c
 /* The instruction emulator: devices, strings, paging, segments, and what it refuses. */
 #include "emul_machine.h"
 
@@ -36,10 +37,12 @@ static void test_mmio_accesses_have_the_instruction_size(void **state)
 		m.s.gpr[GPR_RDI] = MMIO_GPA + 0x40;
 		m.next_read = 0x0123456789abcdef;
 		assert_int_equal(step(cases[i].bytes, cases[i].n), EMUL_OK);
-		if (m.logged != 1 || m.log[0].kind != cases[i].kind || m.log[0].at != MMIO_GPA + 0x40 ||
-		    m.log[0].size != cases[i].size || m.log[0].value != cases[i].value || m.s.gpr[GPR_RAX] != cases[i].rax)
-			fail_msg("case %u: %u accesses, %c %#lx size %u value %#lx, rax %#lx", i, m.logged, m.log[0].kind,
-				 m.log[0].at, m.log[0].size, m.log[0].value, m.s.gpr[GPR_RAX]);
+		if (m.logged != 1 || m.log[0].kind != cases[i].kind ||
+		    m.log[0].at != MMIO_GPA + 0x40 || m.log[0].size != cases[i].size ||
+		    m.log[0].value != cases[i].value || m.s.gpr[GPR_RAX] != cases[i].rax)
+			fail_msg("case %u: %u accesses, %c %#lx size %u value %#lx, rax %#lx", i,
+				 m.logged, m.log[0].kind, m.log[0].at, m.log[0].size,
+				 m.log[0].value, m.s.gpr[GPR_RAX]);
 		assert_int_equal(m.s.rip, CODE + cases[i].n);
 		assert_int_equal(m.e.dirty, STATE_GPR);
 	}
@@ -88,7 +91,8 @@ static void test_push_and_pop_of_memory(void **state)
 	assert_int_equal(m.log[1].value, 0x1234);
 	m.s.rip = CODE;
 	put64(0x9000, 77);
-	assert_int_equal(STEP(0x8f, 0x44, 0x24, 0x08), EMUL_OK); /* pop [rsp+8]: rsp after the pop */
+	/* pop [rsp+8]: rsp after the pop */
+	assert_int_equal(STEP(0x8f, 0x44, 0x24, 0x08), EMUL_OK);
 	assert_int_equal(get64(0x9010), 77);
 }
 
@@ -173,11 +177,11 @@ static void test_paging_sets_accessed_and_dirty(void **state)
 static void test_permission_faults(void **state)
 {
 	static const struct {
-		u64 pte;     /* of DATA's page */
+		u64 pte; /* of DATA's page */
 		u8 cpl;
 		u64 cr0_off, cr4, rflags;
 		bool write;
-		s32 error;   /* -1: allowed */
+		s32 error; /* -1: allowed */
 	} cases[] = {
 		{DATA | 7, 3, 0, 0, 0, true, -1},
 		{DATA | 6, 3, 0, 0, 0, true, PF_WRITE | PF_USER},
@@ -203,9 +207,10 @@ static void test_permission_faults(void **state)
 		enum emul_result r = cases[i].write ? STEP(0x89, 0x07) : STEP(0x8b, 0x07);
 
 		if (r != (cases[i].error < 0 ? EMUL_OK : EMUL_FAULT) ||
-		    (r && (m.e.vector != EXC_PF || m.e.error != (u32)cases[i].error || m.e.cr2 != DATA + 8)))
-			fail_msg("case %u: result %d error %#x cr2 %#lx, expected error %#x", i, r, m.e.error, m.e.cr2,
-				 cases[i].error);
+		    (r && (m.e.vector != EXC_PF || m.e.error != (u32)cases[i].error ||
+			   m.e.cr2 != DATA + 8)))
+			fail_msg("case %u: result %d error %#x cr2 %#lx, expected error %#x", i, r,
+				 m.e.error, m.e.cr2, cases[i].error);
 	}
 }
 
@@ -218,7 +223,8 @@ static void test_reserved_bits_fault(void **state)
 	assert_int_equal(STEP(0x8b, 0x07), EMUL_FAULT);
 	assert_int_equal(m.e.error, PF_PRESENT | PF_RSVD);
 	enter_64();
-	put64(0x10000, 0x11007 | 0x80); /* a large page is impossible in the top level: already the fetch faults */
+	/* a large page is impossible in the top level: already the fetch faults */
+	put64(0x10000, 0x11007 | 0x80);
 	assert_int_equal(STEP(0x8b, 0x07), EMUL_FAULT);
 	assert_int_equal(m.e.error, PF_PRESENT | PF_RSVD | PF_FETCH);
 }
@@ -337,7 +343,8 @@ static void test_segment_and_canonical_faults(void **state)
 	m.s.seg[SEG_DS].attr = 0; /* null selector */
 	assert_int_equal(STEP(0x8b, 0x07), EMUL_FAULT);
 	enter_flat(true, true);
-	m.s.seg[SEG_DS] = (struct seg_state){.attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | 7, .limit = DATA};
+	m.s.seg[SEG_DS] = (struct seg_state){.attr = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | 7,
+					     .limit = DATA};
 	m.s.gpr[GPR_RDI] = DATA;
 	assert_int_equal(STEP(0x89, 0x07), EMUL_FAULT);
 	m.s.event.injecting = 0;
@@ -391,7 +398,8 @@ static void test_port_permission_bitmap(void **state)
 	enter_64();
 	m.s.seg[SEG_SS].attr |= 3 << 5;
 	m.s.gpr[GPR_RDX] = 0x3f8;
-	m.s.seg[SEG_TR] = (struct seg_state){.attr = SEG_ATTR_P | 11, .base = 0x40000, .limit = 0x2000};
+	m.s.seg[SEG_TR] =
+		(struct seg_state){.attr = SEG_ATTR_P | 11, .base = 0x40000, .limit = 0x2000};
 	put32(0x40066, 0x68);
 	memset(m.ram + 0x40068, 0xff, 0x100);
 	assert_int_equal(STEP(0xee), EMUL_FAULT);
@@ -451,7 +459,9 @@ static void test_random_instructions_are_survived(void **state)
 				enter_flat(i % 192 == 64, i % 128 == 0);
 		}
 		for (u32 g = 0; g < GPRS; g++)
-			m.s.gpr[g] = rng() & 1 ? DATA + rng() % 0x8000 : rng() & 1 ? MMIO_GPA + rng() % 0x1000 : rng();
+			m.s.gpr[g] = rng() & 1	 ? DATA + rng() % 0x8000
+				     : rng() & 1 ? MMIO_GPA + rng() % 0x1000
+						 : rng();
 		m.s.rip = CODE;
 		m.s.event.injecting = 0;
 		m.s.rflags = 2 | (rng() & (ARITH | RFLAGS_DF));

@@ -1,5 +1,9 @@
-// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c lib/insn_decode.c
-/* Each family of instructions runs in the emulator and on the host's CPU: registers, memory and defined flags agree. */
+// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
+// SOURCES: lib/insn_decode.c
+/*
+ * Each family of instructions runs in the emulator and on the host's CPU: registers, memory and
+ * defined flags agree.
+ */
 #include <sys/mman.h>
 
 #include "emul_machine.h"
@@ -14,18 +18,19 @@ static void host_run(struct host_regs *r, const u8 *insn, u32 n)
 {
 	memcpy(host_code, insn, n);
 	host_code[n] = 0xc3;
-	__asm__ volatile("mov %[r], %%r15\n\t"
-			 "mov %[f], %%r14\n\t"
-			 "mov 0(%%r15), %%rax\n\tmov 8(%%r15), %%rcx\n\tmov 16(%%r15), %%rdx\n\tmov 24(%%r15), %%rbx\n\t"
-			 "mov 32(%%r15), %%rsi\n\tmov 40(%%r15), %%rdi\n\t"
-			 "lea -256(%%rsp), %%rsp\n\t"
-			 "pushq 48(%%r15)\n\tpopfq\n\tcall *%%r14\n\tpushfq\n\tpopq 48(%%r15)\n\tcld\n\t"
-			 "lea 256(%%rsp), %%rsp\n\t"
-			 "mov %%rax, 0(%%r15)\n\tmov %%rcx, 8(%%r15)\n\tmov %%rdx, 16(%%r15)\n\tmov %%rbx, 24(%%r15)\n\t"
-			 "mov %%rsi, 32(%%r15)\n\tmov %%rdi, 40(%%r15)\n\t"
-			 :
-			 : [r] "r"(r), [f] "r"(host_code)
-			 : "rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r14", "r15", "memory", "cc");
+	__asm__ volatile(
+		"mov %[r], %%r15\n\t"
+		"mov %[f], %%r14\n\t"
+		"mov 0(%%r15), %%rax\n\tmov 8(%%r15), %%rcx\n\tmov 16(%%r15), %%rdx\n\tmov 24(%%r15), %%rbx\n\t"
+		"mov 32(%%r15), %%rsi\n\tmov 40(%%r15), %%rdi\n\t"
+		"lea -256(%%rsp), %%rsp\n\t"
+		"pushq 48(%%r15)\n\tpopfq\n\tcall *%%r14\n\tpushfq\n\tpopq 48(%%r15)\n\tcld\n\t"
+		"lea 256(%%rsp), %%rsp\n\t"
+		"mov %%rax, 0(%%r15)\n\tmov %%rcx, 8(%%r15)\n\tmov %%rdx, 16(%%r15)\n\tmov %%rbx, 24(%%r15)\n\t"
+		"mov %%rsi, 32(%%r15)\n\tmov %%rdi, 40(%%r15)\n\t"
+		:
+		: [r] "r"(r), [f] "r"(host_code)
+		: "rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r14", "r15", "memory", "cc");
 }
 
 static void show(const u8 *insn, u32 n)
@@ -36,7 +41,9 @@ static void show(const u8 *insn, u32 n)
 	fprintf(stderr, "\n");
 }
 
-/* Same registers and 64 bytes of memory on both; rdi (and rsi) point into the middle of the memory. */
+/*
+ * Same registers and 64 bytes of memory on both; rdi (and rsi) point into the middle of the memory.
+ */
 static void compare(const u8 *insn, u32 n, u64 ignored_flags, u64 rcx)
 {
 	struct host_regs r = {rng(), rcx, rng(), rng(), 0, 0, 2 | (rng() & ARITH)};
@@ -64,14 +71,15 @@ static void compare(const u8 *insn, u32 n, u64 ignored_flags, u64 rcx)
 	enum emul_result result = step(insn, n);
 	u64 bias = (u64)(uintptr_t)memory - DATA;
 
-	if (result != EMUL_OK || m.s.rip != CODE + n || m.s.gpr[GPR_RAX] != r.rax || m.s.gpr[GPR_RCX] != r.rcx ||
-	    m.s.gpr[GPR_RDX] != r.rdx || m.s.gpr[GPR_RBX] != r.rbx || m.s.gpr[GPR_RSI] + bias != r.rsi ||
-	    m.s.gpr[GPR_RDI] + bias != r.rdi || ((m.s.rflags ^ r.flags) & ARITH & ~ignored_flags) ||
-	    memcmp(memory, m.ram + DATA, 64)) {
+	if (result != EMUL_OK || m.s.rip != CODE + n || m.s.gpr[GPR_RAX] != r.rax ||
+	    m.s.gpr[GPR_RCX] != r.rcx || m.s.gpr[GPR_RDX] != r.rdx || m.s.gpr[GPR_RBX] != r.rbx ||
+	    m.s.gpr[GPR_RSI] + bias != r.rsi || m.s.gpr[GPR_RDI] + bias != r.rdi ||
+	    ((m.s.rflags ^ r.flags) & ARITH & ~ignored_flags) || memcmp(memory, m.ram + DATA, 64)) {
 		show(insn, n);
-		fail_msg("result %d (%s), flags %#lx expected %#lx, rax %#lx expected %#lx, rcx %#lx expected %#lx",
-			 result, m.e.why ? m.e.why : "", m.s.rflags & ARITH, r.flags & ARITH, m.s.gpr[GPR_RAX], r.rax,
-			 m.s.gpr[GPR_RCX], r.rcx);
+		fail_msg(
+			"result %d (%s), flags %#lx expected %#lx, rax %#lx expected %#lx, rcx %#lx expected %#lx",
+			result, m.e.why ? m.e.why : "", m.s.rflags & ARITH, r.flags & ARITH,
+			m.s.gpr[GPR_RAX], r.rax, m.s.gpr[GPR_RCX], r.rcx);
 	}
 }
 
@@ -162,13 +170,17 @@ static void test_instructions_agree_with_the_cpu(void **state)
 	for (u32 i = 0; i < ARRAY_SIZE(families); i++)
 		for (u32 opcode = families[i].first; opcode <= families[i].last; opcode++)
 			for (u8 reg = 0; reg < 8; reg++) {
-				if (families[i].subs ? !(families[i].subs >> reg & 1) : reg >= 4 &&
-				    !(families[i].byte_forms && !(opcode & 1)))
+				if (families[i].subs ? !(families[i].subs >> reg & 1)
+						     : reg >= 4 && !(families[i].byte_forms &&
+								     !(opcode & 1)))
 					continue;
 				for (u32 k = 0; k < 8; k++) {
 					u32 width = k % 4;
 
-					/* SPL, BPL, SIL, DIL differ between the two runs; 66 on MOVNTI is no instruction */
+					/*
+					 * SPL, BPL, SIL, DIL differ between the two runs; 66 on
+					 * MOVNTI is no instruction
+					 */
 					if (width >= 2 && reg >= 4 && !families[i].subs)
 						continue;
 					if (width == 1 && (opcode == 0xc3 && families[i].map))
@@ -187,7 +199,8 @@ static void test_shift_flags_agree_where_they_are_defined(void **state)
 				u64 ignored = count == 1 ? RFLAGS_AF : RFLAGS_AF | RFLAGS_OF;
 
 				for (u32 k = 0; k < 20; k++)
-					compare(b, 3, count ? ignored : 0, (rng() & ~0xffull) | count);
+					compare(b, 3, count ? ignored : 0,
+						(rng() & ~0xffull) | count);
 			}
 }
 
@@ -197,7 +210,8 @@ static void test_bit_instructions_reach_beyond_the_operand(void **state)
 
 	for (u32 i = 0; i < 4; i++)
 		for (s64 bit = -250; bit < 250; bit += 7) {
-			const u8 b[] = {0x48, 0x0f, opcode[i], 0x0f}, narrow[] = {0x66, 0x0f, opcode[i], 0x0f};
+			const u8 b[] = {0x48, 0x0f, opcode[i], 0x0f},
+				 narrow[] = {0x66, 0x0f, opcode[i], 0x0f};
 
 			compare(b, 4, RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF, (u64)bit);
 			compare(narrow, 4, RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF, (u64)bit);
@@ -227,7 +241,8 @@ static void test_string_instructions_agree_with_the_cpu(void **state)
 
 static int setup(void **state)
 {
-	host_code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	host_code = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return host_code == MAP_FAILED || machine_setup(state);
 }
 

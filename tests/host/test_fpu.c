@@ -38,15 +38,30 @@ static u64 field(const u8 *area, u32 at, u32 bytes)
 
 static void xcr0_follows_the_architecture(void **state)
 {
-	static const struct { u64 xcr0; bool valid; } cases[] = {
-		{0, false}, {1, true}, {2, false}, {3, true}, {5, false}, {7, true}, {0x27, false}, {0xe7, false},
-		{0xe3, false}, {0x207, false}, {0x1f, false}, {0x60007, false}, {1ull << 63 | 1, false},
+	static const struct {
+		u64 xcr0;
+		bool valid;
+	} cases[] = {
+		{0, false},
+		{1, true},
+		{2, false},
+		{3, true},
+		{5, false},
+		{7, true},
+		{0x27, false},
+		{0xe7, false},
+		{0xe3, false},
+		{0x207, false},
+		{0x1f, false},
+		{0x60007, false},
+		{1ull << 63 | 1, false},
 	};
 
 	fresh(7);
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
 		if (fpu_xcr0_valid(cases[i].xcr0) != cases[i].valid)
-			fail_msg("XCR0 %#llx: expected %d", (unsigned long long)cases[i].xcr0, cases[i].valid);
+			fail_msg("XCR0 %#llx: expected %d", (unsigned long long)cases[i].xcr0,
+				 cases[i].valid);
 	fresh(1); /* no XSAVE */
 	assert_true(fpu_xcr0_valid(1));
 	assert_false(fpu_xcr0_valid(3));

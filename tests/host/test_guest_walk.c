@@ -1,6 +1,8 @@
 // SOURCES: kernel/guest_walk.c kernel/vcpu_cr.c kernel/cr_rules.c lib/insn_decode.c
 // CFLAGS: -Wno-unused-function
-/* Code is found through the guest's page tables in every paging mode, and never through stale ones. */
+/*
+ * Code is found through the guest's page tables in every paging mode, and never through stale ones.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,9 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "arch/cpu.h"
 #include "kernel/guest_walk.h"
 #include "kernel/vcpu_cr.h"
 #include "kernel/vcpu_run.h"
@@ -40,7 +42,8 @@ void *window_map(enum window w, hpa_t a)
 void window_unmap(enum window w) {}
 
 /* What vcpu_cr.c needs to link; its rules are tested without it. */
-struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE, .efer = EFER_LME | EFER_LMA | EFER_SCE};
+struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE,
+				.efer = EFER_LME | EFER_LMA | EFER_SCE};
 void log_line(enum log_level level, const char *fmt, ...) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) {}
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
@@ -80,7 +83,10 @@ static void clear(u64 page) { memset(memory + page, 0, PAGE_SIZE); }
 #define LINEAR 0xffff800000201000ull
 static void long_mode(u64 a, u64 b)
 {
-	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cr3 = 0x1000,
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG,
+				.cr4 = CR4_PAE,
+				.efer = EFER_LME | EFER_LMA,
+				.cr3 = 0x1000,
 				.cs_attr = SEG_ATTR_P | SEG_ATTR_L};
 	for (u32 i = 1; i <= 4; i++)
 		clear(i * PAGE_SIZE);
@@ -177,7 +183,10 @@ static void large_pages(void **state)
 
 static void pae_paging(void **state)
 {
-	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .cr3 = 0x1020, .cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG,
+				.cr4 = CR4_PAE,
+				.cr3 = 0x1020,
+				.cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
 	clear(0x1000);
 	clear(0x2000);
 	clear(0x3000);
@@ -190,7 +199,10 @@ static void pae_paging(void **state)
 
 static void two_level_paging_and_4m_pages(void **state)
 {
-	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PSE, .cr3 = 0x1000, .cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
+	mode = (struct hv_mode){.cr0 = CR0_PE | CR0_PG,
+				.cr4 = CR4_PSE,
+				.cr3 = 0x1000,
+				.cs_attr = SEG_ATTR_P | SEG_ATTR_DB};
 	clear(0x1000);
 	clear(0x2000);
 	put32(0x1000 + 0x300 * 4, 0x2003);
@@ -223,19 +235,34 @@ static void outside_of_memory(void **state)
 
 /* ---- Rules of CR0, CR4, EFER, XCR0 ---- */
 
-#define LONG {.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cs_attr = SEG_ATTR_L}
+#define LONG                                                                                       \
+	{                                                                                          \
+		.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA,               \
+		.cs_attr = SEG_ATTR_L                                                              \
+	}
 
 static void cr0_rules(void **state)
 {
-	const struct { struct hv_mode m; u64 value; bool ok; const char *why; } rows[] = {
+	const struct {
+		struct hv_mode m;
+		u64 value;
+		bool ok;
+		const char *why;
+	} rows[] = {
 		{{0}, CR0_PE, true, "protected mode"},
 		{{0}, CR0_PG, false, "PG without PE"},
 		{{0}, CR0_NW, false, "NW without CD"},
 		{{0}, CR0_NW | CR0_CD, true, "caches off"},
 		{{0}, 1ull << 32, false, "high bits"},
 		{{0}, 1u << 7, true, "reserved low bits are ignored"},
-		{{.cr0 = CR0_PE, .efer = EFER_LME}, CR0_PE | CR0_PG, false, "long mode without PAE"},
-		{{.cr0 = CR0_PE, .efer = EFER_LME, .cr4 = CR4_PAE}, CR0_PE | CR0_PG, true, "long mode"},
+		{{.cr0 = CR0_PE, .efer = EFER_LME},
+		 CR0_PE | CR0_PG,
+		 false,
+		 "long mode without PAE"},
+		{{.cr0 = CR0_PE, .efer = EFER_LME, .cr4 = CR4_PAE},
+		 CR0_PE | CR0_PG,
+		 true,
+		 "long mode"},
 		{LONG, CR0_PE, false, "paging off in 64-bit code"},
 	};
 
@@ -251,7 +278,10 @@ static void cr0_rules(void **state)
 
 static void cr4_efer_xcr0_rules(void **state)
 {
-	const struct hv_mode l = LONG, dirty_cr3 = {.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA, .cr3 = 5};
+	const struct hv_mode l = LONG, dirty_cr3 = {.cr0 = CR0_PE | CR0_PG,
+						    .cr4 = CR4_PAE,
+						    .efer = EFER_LME | EFER_LMA,
+						    .cr3 = 5};
 	u64 value;
 
 	assert_true(cr4_check(&l, CR4_PAE | CR4_PCIDE));

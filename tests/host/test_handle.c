@@ -18,7 +18,11 @@ void *kmem_alloc(struct quota *q, size_t size) { return no_memory ? NULL : callo
 void object_get(struct object *o) { o->refs++; }
 void object_put(struct object *o) { o->refs--; }
 void object_revoke(struct object *o) { o->dead = true; }
-void assert_fail(const char *e, const char *f, int l) { fail_msg("%s:%d: %s", f, l, e); abort(); }
+void assert_fail(const char *e, const char *f, int l)
+{
+	fail_msg("%s:%d: %s", f, l, e);
+	abort();
+}
 
 static void table_free(struct domain *d)
 {
@@ -172,9 +176,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refuses_by_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(closed_handle_is_stale_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(generation_wraps_past_zero, setup, teardown),
-		cmocka_unit_test_setup_teardown(full_table_and_empty_quota_drop_the_reference, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_table_and_empty_quota_drop_the_reference,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(dup_never_adds_rights, setup, teardown),
-		cmocka_unit_test_setup_teardown(ending_domain_closes_all_and_takes_no_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(ending_domain_closes_all_and_takes_no_more, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

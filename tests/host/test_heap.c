@@ -1,5 +1,8 @@
 // SOURCES: user/heap.c
-/* The heap of ring-3 programs against a model: nothing overlaps, everything is zeroed, all of it comes back. */
+/*
+ * The heap of ring-3 programs against a model: nothing overlaps, everything is zeroed, all of it
+ * comes back.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -67,7 +70,11 @@ static void small_blocks(void **state)
 
 static void random_model(void **state)
 {
-	static struct { u8 *p; size_t n; u8 fill; } live[256];
+	static struct {
+		u8 *p;
+		size_t n;
+		u8 fill;
+	} live[256];
 	u64 seed = 3;
 
 	for (u32 round = 0; round < 100000; round++) {
@@ -125,8 +132,10 @@ static void double_free_is_caught(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(small_blocks, setup), cmocka_unit_test_setup(random_model, setup),
-		cmocka_unit_test_setup(large_and_exhausted, setup), cmocka_unit_test_setup(double_free_is_caught, setup),
+		cmocka_unit_test_setup(small_blocks, setup),
+		cmocka_unit_test_setup(random_model, setup),
+		cmocka_unit_test_setup(large_and_exhausted, setup),
+		cmocka_unit_test_setup(double_free_is_caught, setup),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -1,14 +1,17 @@
 // SOURCES: lib/insn_decode.c
 // LIBS: -lZydis
-/* insn_decode against Zydis: whatever both accept has the same length and operand; then its own contract. */
+/*
+ * insn_decode against Zydis: whatever both accept has the same length and operand; then its own
+ * contract.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <stdio.h>
 
-#include <cmocka.h>
 #include "tests/host/insn_reference.h"
+#include <cmocka.h>
 
 static u64 rng_state = 0x9e3779b97f4a7c15ull;
 
@@ -31,14 +34,16 @@ static void compare(u32 m, const u8 b[15], u32 count[4], bool strict)
 {
 	struct reference r = {0};
 	struct insn in;
-	bool ours = insn_decode(b, 15, reference_modes[m], &in), theirs = reference_decode(m, b, 15, &r);
+	bool ours = insn_decode(b, 15, reference_modes[m], &in),
+	     theirs = reference_decode(m, b, 15, &r);
 	const char *what = reference_differs(strict, &in, ours, &r, theirs);
 
 	count[ours ? (theirs ? 0 : 2) : (theirs ? 1 : 3)]++;
 	if (!what)
 		return;
-	fprintf(stderr, "%s of %s in mode %d: ours %u, Zydis %u, bytes", what, ZydisMnemonicGetString(r.in.mnemonic),
-		reference_modes[m], ours ? in.length : 0, r.in.length);
+	fprintf(stderr, "%s of %s in mode %d: ours %u, Zydis %u, bytes", what,
+		ZydisMnemonicGetString(r.in.mnemonic), reference_modes[m], ours ? in.length : 0,
+		r.in.length);
 	for (int i = 0; i < 15; i++)
 		fprintf(stderr, " %02x", b[i]);
 	fprintf(stderr, "\n");
@@ -62,7 +67,8 @@ static void test_random_bytes(void **state)
 /* Every opcode of every legacy map, with every ModRM byte, under a random choice of prefixes. */
 static void test_every_opcode(void **state)
 {
-	static const u8 prefix[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x48, 0x41, 0x44, 0x4f};
+	static const u8 prefix[] = {0x66, 0x67, 0xf2, 0xf3, 0xf0, 0x26, 0x2e, 0x36,
+				    0x3e, 0x64, 0x65, 0x48, 0x41, 0x44, 0x4f};
 	u32 count[4] = {0};
 
 	for (u32 i = 0; i < 4 * 65536 * 3; i++) {
@@ -152,9 +158,9 @@ static void test_kinds(void **state)
 		{{0x0f, 0x21, 0xf3}, INSN_MODE_16, 3, INSN_DR_READ, 6, 3},
 		{{0x0f, 0x06}, INSN_MODE_32, 2, INSN_CLTS, 0, 0},
 		{{0x0f, 0x01, 0xf0}, INSN_MODE_16, 3, INSN_LMSW, 6, 0},
-		{{0x66, 0x0f, 0xa2}, INSN_MODE_64, 3, INSN_OTHER, 0, 0},       /* prefixed CPUID */
+		{{0x66, 0x0f, 0xa2}, INSN_MODE_64, 3, INSN_OTHER, 0, 0}, /* prefixed CPUID */
 		{{0xf4}, INSN_MODE_64, 1, INSN_OTHER, 0, 0},
-		{{0x0f, 0x01, 0xd9}, INSN_MODE_64, 3, INSN_OTHER, 3, 1},       /* VMMCALL */
+		{{0x0f, 0x01, 0xd9}, INSN_MODE_64, 3, INSN_OTHER, 3, 1}, /* VMMCALL */
 		{{0xf3, 0x6e}, INSN_MODE_64, 2, INSN_OTHER, 0, 0},
 		{{0x89, 0x48, 0x10}, INSN_MODE_64, 3, INSN_STORE, 1, 0},
 		{{0x88, 0x20}, INSN_MODE_32, 2, INSN_STORE, 4, 0},
@@ -167,9 +173,12 @@ static void test_kinds(void **state)
 		struct insn in;
 
 		assert_true(insn_decode(cases[i].bytes, 15, cases[i].mode, &in));
-		if (in.length != cases[i].length || in.kind != cases[i].kind || in.reg != cases[i].reg || in.rm != cases[i].rm)
-			fail_msg("case %u: expected length %u kind %u reg %u rm %u, got %u %u %u %u", i, cases[i].length,
-				 cases[i].kind, cases[i].reg, cases[i].rm, in.length, in.kind, in.reg, in.rm);
+		if (in.length != cases[i].length || in.kind != cases[i].kind ||
+		    in.reg != cases[i].reg || in.rm != cases[i].rm)
+			fail_msg(
+				"case %u: expected length %u kind %u reg %u rm %u, got %u %u %u %u",
+				i, cases[i].length, cases[i].kind, cases[i].reg, cases[i].rm,
+				in.length, in.kind, in.reg, in.rm);
 	}
 }
 

@@ -1,9 +1,17 @@
 // SOURCES: vmm/ioapic.c vmm/pic.c vmm/irq.c vmm/state.c vmm/timer.c
-/* The I/O APIC: messages, level semantics, remote IRR, and the routing of lines to both controllers. */
+/*
+ * The I/O APIC: messages, level semantics, remote IRR, and the routing of lines to both
+ * controllers.
+ */
 #include "tests/host/vmm_fake.h"
 #include "vmm/irq.h"
 
-enum { SEL = 0x00, WIN = 0x10, EOIR = 0x40, LEVEL = 1 << 15, MASKED = 1 << 16, REMOTE_IRR = 1 << 14 };
+/* clang-format off */
+enum {
+	SEL = 0x00, WIN = 0x10, EOIR = 0x40, LEVEL = 1 << 15, MASKED = 1 << 16,
+	REMOTE_IRR = 1 << 14,
+};
+/* clang-format on */
 
 struct set {
 	struct fake f;

@@ -12,7 +12,9 @@
 #include "mm/early.h"
 #include "mm/internal.h"
 
-/* Low host addresses stand for physical memory, reached one to one as before the switch of tables. */
+/*
+ * Low host addresses stand for physical memory, reached one to one as before the switch of tables.
+ */
 #define RAM 0x20000000ull
 #define RAM_BYTES MiB(64)
 
@@ -21,7 +23,11 @@ static struct pt pt;
 static struct frame table[GiB(1) / PAGE_SIZE];
 static u64 next_block = RAM;
 
-void assert_fail(const char *expr, const char *file, int line) { mock_assert(0, expr, file, line); __builtin_unreachable(); }
+void assert_fail(const char *expr, const char *file, int line)
+{
+	mock_assert(0, expr, file, line);
+	__builtin_unreachable();
+}
 void panic(const char *fmt, ...) { abort(); }
 struct pt *kernel_pt(void) { return &pt; }
 
@@ -58,9 +64,12 @@ static int start(void **state)
 
 static void sizes_are_aligned_zeroed_and_charged(void **state)
 {
-	static const struct { size_t size; u64 charge; } cases[] = {
-		{1, 16}, {16, 16}, {17, 32}, {64, 64}, {65, 128}, {1024, 1024},
-		{1025, 4096}, {4096, 4096}, {4097, 8192}, {65536, 65536},
+	static const struct {
+		size_t size;
+		u64 charge;
+	} cases[] = {
+		{1, 16},      {16, 16},	    {17, 32},	  {64, 64},	{65, 128},
+		{1024, 1024}, {1025, 4096}, {4096, 4096}, {4097, 8192}, {65536, 65536},
 	};
 	struct quota q = {.limit = MiB(1)};
 
@@ -97,7 +106,11 @@ static void freeing_with_another_size_is_an_assertion(void **state)
 static void random_objects_keep_their_contents(void **state)
 {
 	enum { LIVE = 400, ROUNDS = 40000 };
-	static struct { u8 *p; size_t size; u8 fill; } live[LIVE];
+	static struct {
+		u8 *p;
+		size_t size;
+		u8 fill;
+	} live[LIVE];
 	struct quota q = {.limit = GiB(1)};
 
 	for (u32 round = 0; round < ROUNDS; round++) {
@@ -137,7 +150,8 @@ static void memory_runs_out_without_harm(void **state)
 	while (n--)
 		kmem_pages_free(&q, block[n], ORDER_2M);
 	assert_non_null(kmem_pages_alloc(NULL, 5));
-	assert_int_equal(next_block, RAM + RAM_BYTES); /* all of it was taken before NULL was the answer */
+	/* all of it was taken before NULL was the answer */
+	assert_int_equal(next_block, RAM + RAM_BYTES);
 }
 
 int main(void)

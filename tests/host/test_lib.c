@@ -1,5 +1,8 @@
 // SOURCES: lib/fmt.c lib/rbtree.c
-/* lib: strings (compiled under other names beside the host's), formatting and parsing, red-black tree. */
+/*
+ * lib: strings (compiled under other names beside the host's), formatting and parsing, red-black
+ * tree.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,10 +25,10 @@
 #define strncmp lib_strncmp
 #define strchr lib_strchr
 #define str_copy lib_str_copy
-#include "lib/string.h"
-#include "lib/string.c"
 #include "lib/memmove.c"
 #include "lib/str_copy.c"
+#include "lib/string.c"
+#include "lib/string.h"
 #undef memcpy
 #undef memmove
 #undef memset
@@ -65,14 +68,17 @@ static void test_memory_functions(void **state)
 
 static void test_string_functions(void **state)
 {
-	static const char *const words[] = {"", "a", "ab", "abc", "abd", "b", "\xff", "longer than the others"};
+	static const char *const words[] = {"",	   "a", "ab",	"abc",
+					    "abd", "b", "\xff", "longer than the others"};
 	char buf[4];
 
 	for (u32 i = 0; i < ARRAY_SIZE(words); i++)
 		for (u32 j = 0; j < ARRAY_SIZE(words); j++) {
-			assert_int_equal(sign(lib_strcmp(words[i], words[j])), sign(strcmp(words[i], words[j])));
+			assert_int_equal(sign(lib_strcmp(words[i], words[j])),
+					 sign(strcmp(words[i], words[j])));
 			for (u32 n = 0; n < 4; n++)
-				assert_int_equal(sign(lib_strncmp(words[i], words[j], n)), sign(strncmp(words[i], words[j], n)));
+				assert_int_equal(sign(lib_strncmp(words[i], words[j], n)),
+						 sign(strncmp(words[i], words[j], n)));
 		}
 	assert_int_equal(lib_strlen("abc"), 3);
 	assert_int_equal(lib_strnlen("abc", 2), 2);
@@ -86,12 +92,13 @@ static void test_string_functions(void **state)
 	assert_int_equal(lib_str_copy(NULL, "ab", 0), 2);
 }
 
-#define CHECK(...) do { \
-	char got_[120], want_[120]; \
-	int n_ = fmt_snprintf(got_, sizeof(got_), __VA_ARGS__); \
-	assert_int_equal(n_, snprintf(want_, sizeof(want_), __VA_ARGS__)); \
-	assert_string_equal(got_, want_); \
-} while (0)
+#define CHECK(...)                                                                                 \
+	do {                                                                                       \
+		char got_[120], want_[120];                                                        \
+		int n_ = fmt_snprintf(got_, sizeof(got_), __VA_ARGS__);                            \
+		assert_int_equal(n_, snprintf(want_, sizeof(want_), __VA_ARGS__));                 \
+		assert_string_equal(got_, want_);                                                  \
+	} while (0)
 
 #pragma GCC diagnostic ignored "-Wformat"
 #pragma GCC diagnostic ignored "-Wformat-overflow"
@@ -99,18 +106,23 @@ static void test_string_functions(void **state)
 
 static void test_format_agrees_with_printf(void **state)
 {
-	static const s64 values[] = {0, 1, -1, 9, 10, 255, 256, -128, 32767, 65536, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX};
+	static const s64 values[] = {0,		1,	   -1,	      9,	10,
+				     255,	256,	   -128,      32767,	65536,
+				     INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX};
 
 	for (u32 i = 0; i < ARRAY_SIZE(values); i++) {
 		s64 v = values[i];
 
 		CHECK("%d|%5d|%-5d|%05d|%025d", (int)v, (int)v, (int)v, (int)v, (int)v);
-		CHECK("%u|%x|%#x|%#10x|%#010x|%-#10x|%-010x", (u32)v, (u32)v, (u32)v, (u32)v, (u32)v, (u32)v, (u32)v);
-		CHECK("%lld|%llu|%llx|%ld|%lu|%zu", (long long)v, (unsigned long long)v, (unsigned long long)v, (long)v,
-		      (unsigned long)v, (size_t)v);
-		CHECK("%#018lx|%016llx|%12lu|%#34lx", (u64)v, (unsigned long long)v, (u64)v, (u64)v);
+		CHECK("%u|%x|%#x|%#10x|%#010x|%-#10x|%-010x", (u32)v, (u32)v, (u32)v, (u32)v,
+		      (u32)v, (u32)v, (u32)v);
+		CHECK("%lld|%llu|%llx|%ld|%lu|%zu", (long long)v, (unsigned long long)v,
+		      (unsigned long long)v, (long)v, (unsigned long)v, (size_t)v);
+		CHECK("%#018lx|%016llx|%12lu|%#34lx", (u64)v, (unsigned long long)v, (u64)v,
+		      (u64)v);
 	}
-	CHECK("%s|%10s|%-10s|%.2s|%.0s|%10.2s|%-10.2s|", "abc", "abc", "abc", "abc", "abc", "abc", "abc");
+	CHECK("%s|%10s|%-10s|%.2s|%.0s|%10.2s|%-10.2s|", "abc", "abc", "abc", "abc", "abc", "abc",
+	      "abc");
 	CHECK("%c|%3c|%-3c|%%|%s", 'x', 'y', 'z', "");
 	CHECK("no arguments at all");
 }
@@ -140,10 +152,19 @@ static void test_parse_numbers(void **state)
 		u64 value;
 		const char *rest;
 	} cases[] = {
-		{"0", true, 0, ""}, {"123abc", true, 123, "abc"}, {"0x1fG", true, 0x1f, "G"}, {"0XfF", true, 0xff, ""},
-		{"18446744073709551615", true, ~0ull, ""}, {"18446744073709551616", false, 0, NULL},
-		{"0xffffffffffffffff", true, ~0ull, ""}, {"0x10000000000000000", false, 0, NULL},
-		{"", false, 0, NULL}, {"x", false, 0, NULL}, {"-1", false, 0, NULL}, {"0x", false, 0, NULL}, {" 1", false, 0, NULL},
+		{"0", true, 0, ""},
+		{"123abc", true, 123, "abc"},
+		{"0x1fG", true, 0x1f, "G"},
+		{"0XfF", true, 0xff, ""},
+		{"18446744073709551615", true, ~0ull, ""},
+		{"18446744073709551616", false, 0, NULL},
+		{"0xffffffffffffffff", true, ~0ull, ""},
+		{"0x10000000000000000", false, 0, NULL},
+		{"", false, 0, NULL},
+		{"x", false, 0, NULL},
+		{"-1", false, 0, NULL},
+		{"0x", false, 0, NULL},
+		{" 1", false, 0, NULL},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -165,17 +186,30 @@ static void test_parse_sizes(void **state)
 		bool ok;
 		u64 value;
 	} cases[] = {
-		{"512", true, 512}, {"4K", true, 4096}, {"4k", true, 4096}, {"256M", true, MiB(256)}, {"2GiB", true, GiB(2)},
-		{"1MB", true, MiB(1)}, {"0x10M", true, MiB(16)}, {"17179869183G", true, 17179869183ull << 30},
-		{"17179869184G", false, 0}, {"4KK", false, 0}, {"M", false, 0}, {"4 M", false, 0}, {"4T", false, 0}, {"", false, 0},
+		{"512", true, 512},
+		{"4K", true, 4096},
+		{"4k", true, 4096},
+		{"256M", true, MiB(256)},
+		{"2GiB", true, GiB(2)},
+		{"1MB", true, MiB(1)},
+		{"0x10M", true, MiB(16)},
+		{"17179869183G", true, 17179869183ull << 30},
+		{"17179869184G", false, 0},
+		{"4KK", false, 0},
+		{"M", false, 0},
+		{"4 M", false, 0},
+		{"4T", false, 0},
+		{"", false, 0},
 		{"4iB", false, 0},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		u64 v = 0;
 
-		if (fmt_parse_size(cases[i].text, &v) != cases[i].ok || (cases[i].ok && v != cases[i].value))
-			fail_msg("\"%s\": got %lu, expected %d %lu", cases[i].text, v, cases[i].ok, cases[i].value);
+		if (fmt_parse_size(cases[i].text, &v) != cases[i].ok ||
+		    (cases[i].ok && v != cases[i].value))
+			fail_msg("\"%s\": got %lu, expected %d %lu", cases[i].text, v, cases[i].ok,
+				 cases[i].value);
 	}
 }
 
@@ -209,10 +243,12 @@ static void check_tree(const struct rb_tree *t, u32 expected)
 	const struct rb_node *last = NULL;
 	u32 count = 0;
 
-	assert_true(check_subtree(t->root, NULL) <= 48); /* of 300 nodes; more has odds of less than 10^-9 */
+	/* of 300 nodes; more has odds of less than 10^-9 */
+	assert_true(check_subtree(t->root, NULL) <= 48);
 	for (struct rb_node *n = rb_first(t); n; n = rb_next(n), count++) {
 		if (last) {
-			const struct item *a = container_of(last, struct item, node), *b = container_of(n, struct item, node);
+			const struct item *a = container_of(last, struct item, node),
+					  *b = container_of(n, struct item, node);
 
 			assert_true(a->key < b->key || (a->key == b->key && a->order < b->order));
 		}

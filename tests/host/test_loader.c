@@ -1,5 +1,9 @@
-// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c lib/str_copy.c
-/* The loaders: good images land as the protocols say; each malformed one is refused by the name of its field. */
+// SOURCES: guest-loader/loader.c guest-loader/bzimage.c guest-loader/multiboot.c lib/fmt.c
+// SOURCES: lib/str_copy.c
+/*
+ * The loaders: good images land as the protocols say; each malformed one is refused by the name of
+ * its field.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,10 +30,7 @@ static u64 get(const u8 *p, u64 at, u32 n)
 	return v;
 }
 
-static void put(u64 at, u32 n, u64 v)
-{
-	memcpy(image + at, &v, n);
-}
+static void put(u64 at, u32 n, u64 v) { memcpy(image + at, &v, n); }
 
 static int setup(void **s)
 {
@@ -64,9 +65,9 @@ static int load(u64 bytes, const struct loader_image *initrd, const char *cmdlin
 static void make_bzimage(void)
 {
 	memset(image, 0, IMAGE_BYTES);
-	put(0x1f1, 1, 3);	    /* setup_sects: the kernel follows at 0x800 */
+	put(0x1f1, 1, 3); /* setup_sects: the kernel follows at 0x800 */
 	put(0x1fe, 2, 0xaa55);
-	put(0x200, 2, 0x66eb);	    /* jump: header ends at 0x268 */
+	put(0x200, 2, 0x66eb); /* jump: header ends at 0x268 */
 	put(0x202, 4, 0x53726448);
 	put(0x206, 2, 0x20f);
 	put(0x211, 1, 1);
@@ -82,7 +83,8 @@ static void test_bzimage_is_placed_and_described(void **s)
 {
 	u8 initrd_data[5000];
 	struct loader_image initrd = {initrd_data, sizeof(initrd_data), "initrd"};
-	static const u64 e820[][3] = {{0, 0x9fc00, 1}, {0x9fc00, 0x60400, 2}, {MiB(1), RAM_BYTES - MiB(1), 1}};
+	static const u64 e820[][3] = {
+		{0, 0x9fc00, 1}, {0x9fc00, 0x60400, 2}, {MiB(1), RAM_BYTES - MiB(1), 1}};
 
 	memset(initrd_data, 0x77, sizeof(initrd_data));
 	make_bzimage();
@@ -119,7 +121,8 @@ static void test_bzimage_starts_in_long_mode_with_identity_tables(void **s)
 	assert_int_equal(state.seg[SEG_CS].attr & SEG_ATTR_L, SEG_ATTR_L);
 	assert_int_equal(state.seg[SEG_DS].selector, 0x18);
 	for (u64 at = 0; at < GiB(4); at += MiB(2)) {
-		u64 pml4e = get(ram, state.cr3, 8), pdpte = get(ram, (pml4e & ~0xfffull) + (at >> 30) * 8, 8);
+		u64 pml4e = get(ram, state.cr3, 8),
+		    pdpte = get(ram, (pml4e & ~0xfffull) + (at >> 30) * 8, 8);
 		u64 pde = get(ram, (pdpte & ~0xfffull) + (at >> 21 & 511) * 8, 8);
 
 		assert_int_equal(pml4e & pdpte & 3, 3);
@@ -156,7 +159,8 @@ static void check_bad(const struct bad *b, u32 count, void (*make)(void))
 	for (u32 i = 0; i < count; i++) {
 		make();
 		put(b[i].at, b[i].n, b[i].value);
-		assert_int_equal(load(b[i].bytes ? b[i].bytes : IMAGE_BYTES, NULL, "quiet"), -E_INVAL);
+		assert_int_equal(load(b[i].bytes ? b[i].bytes : IMAGE_BYTES, NULL, "quiet"),
+				 -E_INVAL);
 		if (!strstr(error, b[i].expect))
 			fail_msg("case %u: expected \"%s\", got \"%s\"", i, b[i].expect, error);
 	}
@@ -174,7 +178,8 @@ static void test_malformed_bzimage_names_its_field(void **s)
 		{0x1f1, 1, 200, 0, "setup_sects: 200, expected"},
 		{0x238, 4, 4, 0, "cmdline_size: 4, expected at least the command line's 5"},
 		{0x258, 8, 0x8000, 0, "pref_address: 0x8000, expected"},
-		{0x258, 8, ~0xfffull, 0, "init_size: 0x800000 bytes at pref_address 0xfffffffffffff000"},
+		{0x258, 8, ~0xfffull, 0,
+		 "init_size: 0x800000 bytes at pref_address 0xfffffffffffff000"},
 		{0x260, 4, 0xffffffff, 0, "init_size: 0xffffffff bytes"},
 		{0, 1, 0, 0x220, "file size: 544, expected more"},
 		{0, 1, 0, 0xa00, "setup_sects: 3, expected"},
@@ -191,7 +196,8 @@ static void test_initrd_that_does_not_fit_is_refused(void **s)
 
 	make_bzimage();
 	assert_int_equal(load(IMAGE_BYTES, &initrd, ""), -E_INVAL);
-	assert_non_null(strstr(error, "initrd initrd: 42991616 bytes, expected at most the 41943040"));
+	assert_non_null(
+		strstr(error, "initrd initrd: 42991616 bytes, expected at most the 41943040"));
 }
 
 /* ---- multiboot ---- */
@@ -200,7 +206,7 @@ static void put_mb_header(u64 at, u32 flags)
 {
 	put(at, 4, 0x1badb002);
 	put(at + 4, 4, flags);
-	put(at + 8, 4, (u32)-(0x1badb002 + flags));
+	put(at + 8, 4, (u32) - (0x1badb002 + flags));
 }
 
 static void make_elf32(void)
@@ -310,7 +316,8 @@ static void test_multiboot_with_address_fields(void **s)
 static void test_malformed_multiboot_names_its_field(void **s)
 {
 	static const struct bad bad32[] = {
-		{0x1008, 4, 0, 0, "multiboot checksum: magic, flags and checksum add up to 0x1badb005, expected 0"},
+		{0x1008, 4, 0, 0,
+		 "multiboot checksum: magic, flags and checksum add up to 0x1badb005, expected 0"},
 		{0, 4, 0, 0, "ELF magic: 0, expected 0x464c457f"},
 		{4, 1, 3, 0, "ELF class: 3, expected 1"},
 		{5, 1, 2, 0, "ELF data encoding: 2, expected 1"},
@@ -324,11 +331,16 @@ static void test_malformed_multiboot_names_its_field(void **s)
 		{52, 4, 2, 0, "e_entry: 0xc0100010, expected within a PT_LOAD segment"},
 		{56, 4, 0xfffffff0, 0, "PT_LOAD segment: 0x2000 bytes at offset 0xfffffff0"},
 		{68, 4, 0xffffffff, 0, "PT_LOAD segment: 0xffffffff bytes at offset 0x1000"},
-		{72, 4, 0x1fff, 0, "PT_LOAD segment: 0x1fff bytes in memory, expected at least its 0x2000"},
-		{72, 4, 0xfff00000, 0, "PT_LOAD segment: 0xfff00000 bytes at address 0x100000, expected within memory"},
-		{64, 4, 0xfffff000, 0, "PT_LOAD segment: 0x3000 bytes at address 0xfffff000, expected within memory"},
-		{64, 4, 0x8f000, 0, "PT_LOAD segment: 0x3000 bytes at address 0x8f000, expected outside 0x90000"},
-		{0, 1, 0x7f, 0x1010, "PT_LOAD segment: 0x2000 bytes at offset 0x1000, expected within the file's 0x1010"},
+		{72, 4, 0x1fff, 0,
+		 "PT_LOAD segment: 0x1fff bytes in memory, expected at least its 0x2000"},
+		{72, 4, 0xfff00000, 0,
+		 "PT_LOAD segment: 0xfff00000 bytes at address 0x100000, expected within memory"},
+		{64, 4, 0xfffff000, 0,
+		 "PT_LOAD segment: 0x3000 bytes at address 0xfffff000, expected within memory"},
+		{64, 4, 0x8f000, 0,
+		 "PT_LOAD segment: 0x3000 bytes at address 0x8f000, expected outside 0x90000"},
+		{0, 1, 0x7f, 0x1010,
+		 "PT_LOAD segment: 0x2000 bytes at offset 0x1000, expected within the file's 0x1010"},
 	};
 	static const struct bad bad64[] = {
 		{32, 8, ~0ull, 0, "e_phoff: 0xffffffffffffffff with 1 headers"},
@@ -339,14 +351,18 @@ static void test_malformed_multiboot_names_its_field(void **s)
 		{88, 8, GiB(4), 0, "at address 0x100000000, expected within memory"},
 	};
 	static const struct bad bad_aout[] = {
-		{0x110, 4, 0x300101, 0, "load_addr: 0x300101, expected at most header_addr 0x300100"},
-		{0x110, 4, 0x2fff00, 0, "load_addr: 0x2fff00, expected at most header_addr 0x300100 and at least 0x300000"},
+		{0x110, 4, 0x300101, 0,
+		 "load_addr: 0x300101, expected at most header_addr 0x300100"},
+		{0x110, 4, 0x2fff00, 0,
+		 "load_addr: 0x2fff00, expected at most header_addr 0x300100 and at least 0x300000"},
 		{0x114, 4, 0x2ff000, 0, "load_end_addr: 0x2ff000, expected at least load_addr"},
 		{0x114, 4, 0x900000, 0, "load_addr: 0x600000 bytes at offset 0"},
 		{0x11c, 4, 0x302000, 0, "entry_addr: 0x302000, expected from"},
-		{0x118, 4, 0xffffffff, 0, "load_addr: 0xffcfffff bytes at address 0x300000, expected within memory"},
+		{0x118, 4, 0xffffffff, 0,
+		 "load_addr: 0xffcfffff bytes at address 0x300000, expected within memory"},
 		{0, 1, 0, 0x110, "multiboot header: at 0x100, expected 32 bytes"},
-		{0, 1, 0, 0x1000, "load_addr: 0x2000 bytes at offset 0, expected within the file's 0x1000"},
+		{0, 1, 0, 0x1000,
+		 "load_addr: 0x2000 bytes at offset 0, expected within the file's 0x1000"},
 	};
 
 	check_bad(bad32, ARRAY_SIZE(bad32), make_elf32);

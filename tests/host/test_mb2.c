@@ -1,5 +1,8 @@
 // SOURCES: boot/multiboot2.c lib/ranges.c lib/fmt.c lib/str_copy.c
-/* The multiboot2 information: what a good one yields, and that a broken one is refused and never read past its end. */
+/*
+ * The multiboot2 information: what a good one yields, and that a broken one is refused and never
+ * read past its end.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,10 +22,7 @@ static void put(const void *p, u32 n)
 	used += n;
 }
 
-static void put32(u32 v)
-{
-	put(&v, 4);
-}
+static void put32(u32 v) { put(&v, 4); }
 
 static void pad(void)
 {
@@ -72,8 +72,8 @@ static void tag_map(u32 entry_size, const struct mb2_memory_entry *e, u32 n)
 }
 
 static const struct mb2_memory_entry pc[] = {
-	{0, 0x9fc00, 1, 0}, {0x9fc00, 0x400, 2, 0}, {0xf0000, 0x10000, 2, 0}, {0x100000, 0x7ee0000, 1, 0},
-	{0x7fe0000, 0x20000, 2, 0}, {0x100000000, 0x40000000, 1, 0},
+	{0, 0x9fc00, 1, 0},	     {0x9fc00, 0x400, 2, 0},	 {0xf0000, 0x10000, 2, 0},
+	{0x100000, 0x7ee0000, 1, 0}, {0x7fe0000, 0x20000, 2, 0}, {0x100000000, 0x40000000, 1, 0},
 };
 
 static void end_tag(void)
@@ -153,7 +153,9 @@ static void the_new_rsdp_wins_in_either_order(void **state)
 static void reserved_wins_over_available(void **state)
 {
 	static const struct mb2_memory_entry e[] = {
-		{0x300000, 0x1000, 2, 0}, {0x100000, 0x400000, 1, 0}, {0x480000, ~0ull, 5, 0},
+		{0x300000, 0x1000, 2, 0},
+		{0x100000, 0x400000, 1, 0},
+		{0x480000, ~0ull, 5, 0},
 	};
 
 	begin();
@@ -180,7 +182,10 @@ static void unknown_tags_are_skipped(void **state)
 static void usable_ranges_are_aligned_inwards_others_outwards(void **state)
 {
 	static const struct mb2_memory_entry e[] = {
-		{0x100001, 0x3fff, 1, 0}, {0x200001, 0xffe, 1, 0}, {~0ull - 0xfff, 0x2000, 1, 0}, {0x102fff, 1, 2, 0},
+		{0x100001, 0x3fff, 1, 0},
+		{0x200001, 0xffe, 1, 0},
+		{~0ull - 0xfff, 0x2000, 1, 0},
+		{0x102fff, 1, 2, 0},
 	};
 
 	begin();
@@ -205,8 +210,10 @@ static void bad_modules_are_refused(void **state)
 		{0x8000000, 0x8001000, "c", "'c' does not lie in usable memory"},
 		{0x7fdf000, 0x7fe0001, "d", "'d' does not lie in usable memory"},
 		{0x3ff000, 0x400000, "e", "'e' does not lie in usable memory, or overlaps"},
-		{0x1003000 - 1 - 0xfff, 0x1003000, "f", "'f' does not lie in usable memory, or overlaps"},
-		{0x2000000, 0x2001000, "0123456789012345678901234567890123456789012345678901234567890123",
+		{0x1003000 - 1 - 0xfff, 0x1003000, "f",
+		 "'f' does not lie in usable memory, or overlaps"},
+		{0x2000000, 0x2001000,
+		 "0123456789012345678901234567890123456789012345678901234567890123",
 		 "longer than 63"},
 		{0xfffff000, 0xffffffff, "g", "'g' does not lie in usable memory"},
 	};
@@ -257,10 +264,17 @@ static void bad_text_is_refused_or_replaced(void **state)
 
 static void broken_tags_are_refused(void **state)
 {
-	static const struct { u32 type, size; const char *want; } cases[] = {
-		{1, 0, "has size 0"}, {1, 7, "has size 7"}, {1, 0xffffffff, "has size 4294967295"},
-		{3, 8, "module 2: the tag has 8 bytes"}, {6, 12, "memory map: the tag has 12 bytes"},
-		{6, 16, "entry size"}, {0x80000001, 4000, "4000"},
+	static const struct {
+		u32 type, size;
+		const char *want;
+	} cases[] = {
+		{1, 0, "has size 0"},
+		{1, 7, "has size 7"},
+		{1, 0xffffffff, "has size 4294967295"},
+		{3, 8, "module 2: the tag has 8 bytes"},
+		{6, 12, "memory map: the tag has 12 bytes"},
+		{6, 16, "entry size"},
+		{0x80000001, 4000, "4000"},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -56,7 +56,10 @@ void up_tlb_flush(struct aspace *as, u64 mask)
 	flushes++;
 }
 
-void object_init(struct object *o, enum obj_type type, struct quota *q) { o->type = type, o->refs = 1, o->quota = q; }
+void object_init(struct object *o, enum obj_type type, struct quota *q)
+{
+	o->type = type, o->refs = 1, o->quota = q;
+}
 void object_get(struct object *o) { o->refs++; }
 void object_free(struct object *o, void *p, size_t bytes) { kmem_free(o->quota, p, bytes); }
 void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
@@ -108,7 +111,10 @@ static void nothing_is_left(void)
 
 static void bad_sizes_and_flags_are_refused(void **state)
 {
-	static const struct { u64 bytes; u32 flags; } bad[] = {
+	static const struct {
+		u64 bytes;
+		u32 flags;
+	} bad[] = {
 		{0, 0}, {1, 0}, {PAGE_SIZE + 1, 0}, {MEM_BYTES_MAX + PAGE_SIZE, 0}, {PAGE_SIZE, 4},
 	};
 	struct mem *m;
@@ -240,7 +246,11 @@ static void destroy_space(void)
 static void bad_mappings_are_refused(void **state)
 {
 	struct mem *m = make_mem(MiB(1), 0);
-	static const struct { u64 va, offset, bytes; u32 prot; int error; } cases[] = {
+	static const struct {
+		u64 va, offset, bytes;
+		u32 prot;
+		int error;
+	} cases[] = {
 		{0, 0, PAGE_SIZE, PROT_R, -E_INVAL},
 		{0x1001, 0, PAGE_SIZE, PROT_R, -E_INVAL},
 		{0x1000, 1, PAGE_SIZE, PROT_R, -E_INVAL},
@@ -264,7 +274,8 @@ static void bad_mappings_are_refused(void **state)
 	make_space();
 	assert_int_equal(aspace_map(&space, m, MiB(1), 0, MiB(1), PROT_R), 0);
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_int_equal(aspace_map(&space, m, cases[i].va, cases[i].offset, cases[i].bytes, cases[i].prot),
+		assert_int_equal(aspace_map(&space, m, cases[i].va, cases[i].offset, cases[i].bytes,
+					    cases[i].prot),
 				 cases[i].error);
 	m->obj.dead = true;
 	assert_int_equal(aspace_map(&space, m, MiB(9), 0, PAGE_SIZE, PROT_R), -E_DEAD);
@@ -291,7 +302,8 @@ static void faults_fill_in_what_the_mapping_allows(void **state)
 	assert_int_equal(l.prot, PT_R | PT_USER);
 	assert_false(pt_lookup(&space.pt, MiB(8) - 2 * PAGE_SIZE, &l));
 	assert_true(aspace_fault(&space, MiB(11) - PAGE_SIZE - 1, PF_USER));
-	assert_false(pt_lookup(&space.pt, MiB(11) - PAGE_SIZE, &l)); /* the mapping ends, the frame does not */
+	/* the mapping ends, the frame does not */
+	assert_false(pt_lookup(&space.pt, MiB(11) - PAGE_SIZE, &l));
 	frames_left = big_frames_left = 0;
 	destroy_space();
 	destroy(m);

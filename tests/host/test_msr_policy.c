@@ -15,7 +15,11 @@ static u64 efer, tsc_offset;
 static u64 logged_once;
 
 u64 vcpu_efer_read(struct vcpu *v) { return efer; }
-bool vcpu_efer_write(struct vcpu *v, u64 value) { efer = value; return true; }
+bool vcpu_efer_write(struct vcpu *v, u64 value)
+{
+	efer = value;
+	return true;
+}
 static void set_tsc(struct vcpu *v, u64 offset) { tsc_offset = offset; }
 static const struct hv_ops fake_ops = {.set_tsc = set_tsc};
 const struct hv_ops *hv_ops = &fake_ops;
@@ -55,9 +59,18 @@ static int teardown(void **state)
 
 static void constant_reads(void **state)
 {
-	static const struct { u32 msr; u64 value; } rows[] = {
-		{MSR_BIOS_SIGN_ID, 0}, {MSR_MTRRCAP, 0}, {MSR_MCG_CAP, 0}, {MSR_MISC_ENABLE, 1}, {MSR_MTRR_DEF_TYPE, 0x806},
-		{MSR_SYSCFG, 0}, {0xc0010015, 0}, {0xc0011029, 2},
+	static const struct {
+		u32 msr;
+		u64 value;
+	} rows[] = {
+		{MSR_BIOS_SIGN_ID, 0},
+		{MSR_MTRRCAP, 0},
+		{MSR_MCG_CAP, 0},
+		{MSR_MISC_ENABLE, 1},
+		{MSR_MTRR_DEF_TYPE, 0x806},
+		{MSR_SYSCFG, 0},
+		{0xc0010015, 0},
+		{0xc0011029, 2},
 		{MSR_APIC_BASE, APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP},
 	};
 	u64 value;
@@ -71,8 +84,10 @@ static void constant_reads(void **state)
 
 static void the_rest_is_denied_and_logged_once(void **state)
 {
-	static const u32 denied[] = {0x3a, 0x48, 0x49, 0x10a, 0x1d9, 0x200, 0x250, 0x6e0, 0xda0, 0x4b564d00, 0x4b564d01,
-				     0xc0010114, 0xc0010117, 0xc0010140, 0x12345678, 0xffffffff};
+	static const u32 denied[] = {0x3a,	 0x48,	     0x49,	 0x10a,
+				     0x1d9,	 0x200,	     0x250,	 0x6e0,
+				     0xda0,	 0x4b564d00, 0x4b564d01, 0xc0010114,
+				     0xc0010117, 0xc0010140, 0x12345678, 0xffffffff};
 	u64 value;
 
 	for (u32 i = 0; i < ARRAY_SIZE(denied); i++) {
@@ -91,12 +106,16 @@ static void read_only_rows(void **state)
 
 static void mtrr_default_type_is_checked_state(void **state)
 {
-	static const struct { u64 value; bool ok; } rows[] = {{0xc06, true}, {0, true}, {0x800, true}, {2, false},
-							      {3, false}, {7, false}, {0x1000, false}, {0x1ull << 32, false}};
+	static const struct {
+		u64 value;
+		bool ok;
+	} rows[] = {{0xc06, true}, {0, true},  {0x800, true},	{2, false},
+		    {3, false},	   {7, false}, {0x1000, false}, {0x1ull << 32, false}};
 	u64 value;
 
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(msr_policy_write(&vcpu, MSR_MTRR_DEF_TYPE, rows[i].value), rows[i].ok);
+		assert_int_equal(msr_policy_write(&vcpu, MSR_MTRR_DEF_TYPE, rows[i].value),
+				 rows[i].ok);
 	assert_true(msr_policy_read(&vcpu, MSR_MTRR_DEF_TYPE, &value));
 	assert_int_equal(value, 0x800);
 }
@@ -116,7 +135,8 @@ static void x2apic_range_goes_to_the_local_apic(void **state)
 	u64 value;
 
 	assert_false(msr_policy_read(&vcpu, 0x803, &value));
-	assert_true(msr_policy_write(&vcpu, MSR_APIC_BASE, APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC));
+	assert_true(msr_policy_write(&vcpu, MSR_APIC_BASE,
+				     APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC));
 	assert_true(msr_policy_read(&vcpu, 0x803, &value));
 	assert_int_equal(value, VLAPIC_VERSION);
 	assert_false(msr_policy_read(&vcpu, 0x8ff, &value));
@@ -126,11 +146,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(constant_reads, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_rest_is_denied_and_logged_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_rest_is_denied_and_logged_once, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(read_only_rows, setup, teardown),
-		cmocka_unit_test_setup_teardown(mtrr_default_type_is_checked_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(mtrr_default_type_is_checked_state, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(tsc_write_moves_the_offset, setup, teardown),
-		cmocka_unit_test_setup_teardown(x2apic_range_goes_to_the_local_apic, setup, teardown),
+		cmocka_unit_test_setup_teardown(x2apic_range_goes_to_the_local_apic, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

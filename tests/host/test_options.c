@@ -40,8 +40,9 @@ static void empty_line_gives_the_defaults(void **state)
 
 static void every_option_is_read(void **state)
 {
-	struct boot_options o = parse("  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot reboot=kbd "
-				      "exitport=0xf4 autostart=off exit=last-vm ");
+	struct boot_options o = parse(
+		"  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot reboot=kbd "
+		"exitport=0xf4 autostart=off exit=last-vm ");
 
 	assert_string_equal(reported, "");
 	assert_string_equal(o.console, "com2,9600");
@@ -56,16 +57,23 @@ static void every_option_is_read(void **state)
 
 static void what_is_not_understood_is_reported(void **state)
 {
-	static const struct { const char *line, *message; } cases[] = {
+	static const struct {
+		const char *line, *message;
+	} cases[] = {
 		{"colour=blue", "boot option colour is unknown and ignored|"},
-		{"loglevel=9", "boot option loglevel=9 is ignored: expected error, warn, notice, info, debug or 0 to 4|"},
+		{"loglevel=9",
+		 "boot option loglevel=9 is ignored: expected error, warn, notice, info, debug or 0 to 4|"},
 		{"maxcpus=0", "boot option maxcpus=0 is ignored: expected a number from 1|"},
-		{"mem=12Q", "boot option mem=12Q is ignored: expected a size of at least 64M, such as 2G|"},
-		{"mem=1M", "boot option mem=1M is ignored: expected a size of at least 64M, such as 2G|"},
+		{"mem=12Q",
+		 "boot option mem=12Q is ignored: expected a size of at least 64M, such as 2G|"},
+		{"mem=1M",
+		 "boot option mem=1M is ignored: expected a size of at least 64M, such as 2G|"},
 		{"exitport", "boot option exitport= is ignored: expected a port such as 0xf4|"},
-		{"exitport=0x10000", "boot option exitport=0x10000 is ignored: expected a port such as 0xf4|"},
+		{"exitport=0x10000",
+		 "boot option exitport=0x10000 is ignored: expected a port such as 0xf4|"},
 		{"noreboot=1", "boot option noreboot=1 is ignored: expected no value|"},
-		{"reboot=bios", "boot option reboot=bios is ignored: expected acpi, pci, kbd or triple|"},
+		{"reboot=bios",
+		 "boot option reboot=bios is ignored: expected acpi, pci, kbd or triple|"},
 		{"exit=never", "boot option exit=never is ignored: expected last-vm|"},
 		{"autostart=maybe", "boot option autostart=maybe is ignored: expected on or off|"},
 	};
@@ -85,7 +93,8 @@ static void overlong_word_is_reported_and_the_next_is_read(void **state)
 	strcpy(line + 300, " maxcpus=2");
 	o = parse(line);
 	assert_int_equal(o.maxcpus, 2);
-	assert_string_equal(reported, "a boot option is longer than 126 characters and is ignored|");
+	assert_string_equal(reported,
+			    "a boot option is longer than 126 characters and is ignored|");
 }
 
 int main(void)

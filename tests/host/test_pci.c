@@ -24,7 +24,8 @@ static void start(struct set *s)
 static u32 config(struct set *s, u32 address, u32 size)
 {
 	fake_write(&s->p.dev, 0, 4, 0x80000000 | (address & ~3u));
-	return (u32)(fake_read(&s->p.dev, 4 + (address & 3), size) & (size < 4 ? BIT(size * 8) - 1 : 0xffffffff));
+	return (u32)(fake_read(&s->p.dev, 4 + (address & 3), size) &
+		     (size < 4 ? BIT(size * 8) - 1 : 0xffffffff));
 }
 
 static void host_bridge_is_found(void **state)
@@ -84,8 +85,10 @@ static void ends(void **state)
 
 		start(&s);
 		fake_write(dev[rows[i].device], rows[i].offset, rows[i].size, rows[i].value);
-		if (s.f.ends != rows[i].ends || s.f.reason != rows[i].reason || s.f.status != rows[i].status)
-			fail_msg("row %u: %u ends, reason %u, status %u", i, s.f.ends, s.f.reason, s.f.status);
+		if (s.f.ends != rows[i].ends || s.f.reason != rows[i].reason ||
+		    s.f.status != rows[i].status)
+			fail_msg("row %u: %u ends, reason %u, status %u", i, s.f.ends, s.f.reason,
+				 s.f.status);
 	}
 }
 

@@ -12,8 +12,8 @@ static void program(struct pic *p, u8 master_icw4, u8 mask0, u8 mask1)
 {
 	const struct {
 		u8 port, value;
-	} w[] = {{0, 0x11}, {1, 0x20}, {1, 0x04}, {1, master_icw4}, {2, 0x11}, {3, 0x28},
-		 {3, 0x02}, {3, 0x01}, {1, mask0}, {3, mask1}};
+	} w[] = {{0, 0x11}, {1, 0x20}, {1, 0x04}, {1, master_icw4}, {2, 0x11},
+		 {3, 0x28}, {3, 0x02}, {3, 0x01}, {1, mask0},	    {3, mask1}};
 
 	for (u32 i = 0; i < ARRAY_SIZE(w); i++)
 		fake_write(&p->dev, w[i].port, 1, w[i].value);
@@ -93,7 +93,8 @@ static void level_line_asks_until_it_falls(void **state)
 	start(&s, 0x01);
 	assert_int_equal(fake_read(&s.p.dev, PIC_ELCR + 1, 1), 0x02); /* the SCI */
 	fake_write(&s.p.dev, PIC_ELCR, 1, 0xff);
-	assert_int_equal(fake_read(&s.p.dev, PIC_ELCR, 1), 0xf8); /* timer, keyboard, cascade stay edges */
+	/* timer, keyboard, cascade stay edges */
+	assert_int_equal(fake_read(&s.p.dev, PIC_ELCR, 1), 0xf8);
 	pic_set(&s.p, 9, true);
 	for (u32 i = 0; i < 3; i++) {
 		assert_int_equal(pic_ack(&s.p), 0x29);

@@ -8,7 +8,7 @@ struct set {
 	struct pit p;
 };
 
-#define TICK_NS(n) ((u64)(n) * 1000000000ull / PIT_HZ + 1)
+#define TICK_NS(n) ((u64)(n)*1000000000ull / PIT_HZ + 1)
 
 static void out(struct set *s, u32 port, u8 v) { fake_write(&s->p.dev, port, 1, v); }
 static u8 in(struct set *s, u32 port) { return (u8)fake_read(&s->p.dev, port, 1); }
@@ -54,10 +54,14 @@ static void counts_and_outputs_by_mode(void **state)
 		u16 count;
 		bool out;
 	} rows[] = {
-		{0, 100, 0, 100, false}, {0, 100, 99, 1, false}, {0, 100, 100, 0, true}, {0, 100, 101, 0xffff, true},
-		{2, 100, 0, 100, true},	 {2, 100, 98, 2, true},	 {2, 100, 99, 1, false}, {2, 100, 100, 100, true},
-		{2, 100, 250, 50, true}, {3, 100, 10, 80, true}, {3, 100, 49, 2, true},	 {3, 100, 50, 100, false},
-		{3, 100, 99, 2, false},	 {3, 100, 100, 100, true}, {4, 100, 99, 1, true}, {4, 100, 100, 0, false},
+		{0, 100, 0, 100, false},     {0, 100, 99, 1, false},
+		{0, 100, 100, 0, true},	     {0, 100, 101, 0xffff, true},
+		{2, 100, 0, 100, true},	     {2, 100, 98, 2, true},
+		{2, 100, 99, 1, false},	     {2, 100, 100, 100, true},
+		{2, 100, 250, 50, true},     {3, 100, 10, 80, true},
+		{3, 100, 49, 2, true},	     {3, 100, 50, 100, false},
+		{3, 100, 99, 2, false},	     {3, 100, 100, 100, true},
+		{4, 100, 99, 1, true},	     {4, 100, 100, 0, false},
 		{4, 100, 101, 0xffff, true}, {2, 0, 0x8000, 0x8000, true},
 	};
 

@@ -31,12 +31,15 @@ static void destroy(struct pt *pt)
 
 static void the_largest_page_that_fits_is_used(void **state)
 {
-	static const struct { u64 va, a, bytes, at, leaf; } cases[] = {
+	static const struct {
+		u64 va, a, bytes, at, leaf;
+	} cases[] = {
 		{GiB(1), GiB(3), GiB(2), GiB(2), PAGE_1G},
 		{GiB(1), GiB(3) + PAGE_2M, GiB(1), GiB(1), PAGE_2M},
 		{PAGE_2M, GiB(3), PAGE_2M, PAGE_2M, PAGE_2M},
 		{PAGE_2M, GiB(3) + PAGE_SIZE, PAGE_2M, PAGE_2M, PAGE_SIZE},
-		{PAGE_2M - PAGE_SIZE, PAGE_2M * 9 - PAGE_SIZE, PAGE_2M + 2 * PAGE_SIZE, PAGE_2M, PAGE_2M},
+		{PAGE_2M - PAGE_SIZE, PAGE_2M * 9 - PAGE_SIZE, PAGE_2M + 2 * PAGE_SIZE, PAGE_2M,
+		 PAGE_2M},
 		{PAGE_2M, GiB(3), PAGE_2M - PAGE_SIZE, PAGE_2M, PAGE_SIZE},
 	};
 
@@ -45,7 +48,9 @@ static void the_largest_page_that_fits_is_used(void **state)
 			struct pt pt = fresh(formats[f]);
 			struct pt_leaf l;
 
-			assert_int_equal(pt_map(&pt, cases[i].va, hpa(cases[i].a), cases[i].bytes, PT_R | PT_W), 0);
+			assert_int_equal(pt_map(&pt, cases[i].va, hpa(cases[i].a), cases[i].bytes,
+						PT_R | PT_W),
+					 0);
 			assert_true(pt_lookup(&pt, cases[i].at, &l));
 			assert_int_equal(l.bytes, cases[i].leaf);
 			assert_int_equal(l.start.v, cases[i].a + (cases[i].at - cases[i].va));
@@ -69,13 +74,16 @@ static void without_1g_pages_2m_is_the_largest(void **state)
 
 static void protection_survives_the_format(void **state)
 {
-	static const u32 prots[] = {PT_R, PT_R | PT_W, PT_R | PT_X, PT_R | PT_W | PT_UNCACHED, PT_R | PT_USER,
-				    PT_R | PT_GLOBAL};
+	static const u32 prots[] = {PT_R,	    PT_R | PT_W,
+				    PT_R | PT_X,    PT_R | PT_W | PT_UNCACHED,
+				    PT_R | PT_USER, PT_R | PT_GLOBAL};
 
 	for (u32 f = 0; f < ARRAY_SIZE(formats); f++)
 		for (u32 i = 0; i < ARRAY_SIZE(prots); i++)
 			for (u32 level = 1; level <= 3; level++)
-				assert_int_equal(formats[f]->decode(formats[f]->encode(prots[i], level)), prots[i]);
+				assert_int_equal(
+					formats[f]->decode(formats[f]->encode(prots[i], level)),
+					prots[i]);
 }
 
 static void equal_leaves_are_accepted_and_others_refused(void **state)
@@ -84,7 +92,9 @@ static void equal_leaves_are_accepted_and_others_refused(void **state)
 
 	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R | PT_W), 0);
 	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R | PT_W), 0);
-	assert_int_equal(pt_map(&pt, PAGE_2M + PAGE_SIZE, hpa(GiB(1) + PAGE_SIZE), PAGE_SIZE, PT_R | PT_W), 0);
+	assert_int_equal(
+		pt_map(&pt, PAGE_2M + PAGE_SIZE, hpa(GiB(1) + PAGE_SIZE), PAGE_SIZE, PT_R | PT_W),
+		0);
 	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(1)), PAGE_2M, PT_R), -E_EXIST);
 	assert_int_equal(pt_map(&pt, PAGE_2M, hpa(GiB(2)), PAGE_SIZE, PT_R | PT_W), -E_EXIST);
 	assert_int_equal(pt_map(&pt, 0, hpa(0), GiB(1), PT_R | PT_W), -E_EXIST);
@@ -108,7 +118,8 @@ static void unmapping_goes_in_bounded_steps_over_pages_of_any_size(void **state)
 	struct pt pt = fresh(&pt_npt_format);
 	struct pt_leaf l;
 
-	assert_int_equal(pt_map(&pt, GiB(1), hpa(GiB(4)), GiB(1) + PAGE_2M + PAGE_SIZE, PT_R | PT_W), 0);
+	assert_int_equal(
+		pt_map(&pt, GiB(1), hpa(GiB(4)), GiB(1) + PAGE_2M + PAGE_SIZE, PT_R | PT_W), 0);
 	assert_int_equal(pt_unmap(&pt, GiB(1), GiB(2)), GiB(2));
 	assert_false(pt_lookup(&pt, GiB(1), &l));
 	assert_true(pt_lookup(&pt, GiB(2), &l));
@@ -117,7 +128,8 @@ static void unmapping_goes_in_bounded_steps_over_pages_of_any_size(void **state)
 	assert_int_equal(pt_unmap(&pt, GiB(2), GiB(3)), GiB(2) + PAGE_2M + 511 * PAGE_SIZE);
 	assert_false(pt_lookup(&pt, GiB(2), &l));
 	assert_false(pt_lookup(&pt, GiB(2) + PAGE_2M, &l));
-	assert_int_equal(pt_unmap(&pt, BIT(46), BIT(47)), BIT(47)); /* what is empty at the top goes fast */
+	/* what is empty at the top goes fast */
+	assert_int_equal(pt_unmap(&pt, BIT(46), BIT(47)), BIT(47));
 	destroy(&pt);
 }
 
@@ -176,7 +188,8 @@ static void shared_kernel_entries_are_copied_and_kept(void **state)
 	assert_int_equal(pt.root[511], 0x3003);
 	assert_int_equal(pt.root[0], 0);
 	pt_kernel_root = NULL;
-	assert_int_equal(pt_map(&pt, 0xffffff0000001000, hpa(PAGE_SIZE), PAGE_SIZE, PT_R | PT_W), 0);
+	assert_int_equal(pt_map(&pt, 0xffffff0000001000, hpa(PAGE_SIZE), PAGE_SIZE, PT_R | PT_W),
+			 0);
 	while (!pt_free_tables(&pt, 0xffffff0000000000, 0xffffff0040000000))
 		;
 	assert_int_equal(pt.root[511], 0x3003);
@@ -188,7 +201,10 @@ static void shared_kernel_entries_are_copied_and_kept(void **state)
 
 /* The model: frame number and protection of each 4 KiB page of 32 MiB, over two table formats. */
 enum { MODEL_PAGES = 8192 };
-static struct { u64 pfn; u32 prot; } model[MODEL_PAGES];
+static struct {
+	u64 pfn;
+	u32 prot;
+} model[MODEL_PAGES];
 
 static bool check_model_leaf(u64 va, const struct pt_leaf *l, void *arg)
 {
@@ -238,15 +254,15 @@ static void random_round(struct pt *pt)
 		if (present)
 			break;
 		pfn = ((u64)rand() % 1000 + 1) * 512 + (rand() % 2 ? page % 512 : 1);
-		assert_int_equal(pt_map(pt, page * PAGE_SIZE, hpa(pfn * PAGE_SIZE), n * PAGE_SIZE, PT_R | PT_W), 0);
+		assert_int_equal(pt_map(pt, page * PAGE_SIZE, hpa(pfn * PAGE_SIZE), n * PAGE_SIZE,
+					PT_R | PT_W),
+				 0);
 		for (u64 i = 0; i < n; i++) {
 			model[page + i].pfn = pfn + i;
 			model[page + i].prot = PT_R | PT_W;
 		}
 		break;
-	case 2:
-		unmap_whole_leaves(pt, page * PAGE_SIZE, (page + n) * PAGE_SIZE);
-		break;
+	case 2: unmap_whole_leaves(pt, page * PAGE_SIZE, (page + n) * PAGE_SIZE); break;
 	}
 }
 

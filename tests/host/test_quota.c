@@ -7,7 +7,11 @@
 #include "lib/assert.h"
 #include "mm/quota.h"
 
-void assert_fail(const char *expr, const char *file, int line) { mock_assert(0, expr, file, line); __builtin_unreachable(); }
+void assert_fail(const char *expr, const char *file, int line)
+{
+	mock_assert(0, expr, file, line);
+	__builtin_unreachable();
+}
 
 static void charges_up_to_the_limit_and_not_beyond(void **state)
 {

@@ -1,5 +1,8 @@
 // SOURCES: lib/ranges.c
-/* Lists of ranges: adding, taking away, a full list; random lists against a model with a flag per unit. */
+/*
+ * Lists of ranges: adding, taking away, a full list; random lists against a model with a flag per
+ * unit.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

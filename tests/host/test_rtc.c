@@ -1,5 +1,7 @@
 // SOURCES: vmm/rtc.c vmm/state.c vmm/timer.c
-/* The MC146818: calendar, encodings, setting, update, alarm and periodic interrupts, memory sizes. */
+/*
+ * The MC146818: calendar, encodings, setting, update, alarm and periodic interrupts, memory sizes.
+ */
 #include "tests/host/vmm_fake.h"
 #include "vmm/rtc.h"
 

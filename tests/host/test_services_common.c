@@ -1,5 +1,9 @@
-// SOURCES: services/common/s5.c services/common/cpio.c services/common/image.c services/common/reason.c services/init/options.c lib/fmt.c lib/str_copy.c
-/* What init reads: _S5_ in AML, cpio archives, program images, boot options. Well-formed and malformed. */
+// SOURCES: services/common/s5.c services/common/cpio.c services/common/image.c
+// SOURCES: services/common/reason.c services/init/options.c lib/fmt.c lib/str_copy.c
+/*
+ * What init reads: _S5_ in AML, cpio archives, program images, boot options. Well-formed and
+ * malformed.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,34 +21,42 @@
 
 static void s5_cases(void **state)
 {
-	static const struct { const char *bytes; size_t n; bool found; u8 a, b; } cases[] = {
+	static const struct {
+		const char *bytes;
+		size_t n;
+		bool found;
+		u8 a, b;
+	} cases[] = {
 #define AML(text, ...) {text, sizeof(text) - 1, __VA_ARGS__}
 #define NO false, 0, 0
 		AML("", NO),
 		AML("_S5_", NO),
 		AML("\x08_S5_", NO),
-		AML("\x08_S5_\x12\x06\x04\x00\x00\x00\x00", true, 0, 0),	   /* QEMU */
-		AML("\x08_S5_\x12\x0a\x04\x0a\x05\x0a\x05\x0a\x00\x0a\x00", true, 5, 5), /* VirtualBox */
+		AML("\x08_S5_\x12\x06\x04\x00\x00\x00\x00", true, 0, 0), /* QEMU */
+		/* VirtualBox */
+		AML("\x08_S5_\x12\x0a\x04\x0a\x05\x0a\x05\x0a\x00\x0a\x00", true, 5, 5),
 		AML("\x5b\x80\x08_S4_\x12\x07\x04\x0a\x06\x00\x00\x00\x08_S5_\x12\x07\x04\x0a\x07\x00\x00\x00\x14\x1a",
 		    true, 7, 0), /* PCs with Intel chipsets: behind _S4_, before a method */
 		AML("xx\x08_S5_\x12\x07\x04\x0a\x05\x01\x00\x00", true, 5, 1),
 		AML("\x08\\_S5_\x12\x08\x04\x0a\x07\x0a\x07\x00\x00", true, 7, 7), /* with root */
-		AML("\x08_S5_\x12\x40\x01\x02\x0a\x05\x0a\x06", NO),		   /* package longer than the table */
-		AML("\x08_S5_\x12\x47\x00\x02\x0a\x05\x0a\x06", true, 5, 6),	   /* two-byte length */
-		AML("\x08_S5_\x12\x04\x01\x0a\x03", true, 3, 3),		   /* one element: for both */
-		AML("\x08_S5_\x12\x03\x01\x0a\x03", NO),			   /* value beyond the package */
-		AML("\x08_S5_\x12\x02\x00", NO),				   /* empty package */
-		AML("\x08_S5_\x12\x04\x02\x0a\x03", NO),			   /* second missing */
-		AML("\x08_S5_\x12\x04\x01\x0a\x08", NO),			   /* not 3 bits */
-		AML("\x08_S5_\x12\x05\x01\x0b\x03\x00", true, 3, 3),		   /* word */
+		/* package longer than the table */
+		AML("\x08_S5_\x12\x40\x01\x02\x0a\x05\x0a\x06", NO),
+		AML("\x08_S5_\x12\x47\x00\x02\x0a\x05\x0a\x06", true, 5, 6), /* two-byte length */
+		AML("\x08_S5_\x12\x04\x01\x0a\x03", true, 3, 3),     /* one element: for both */
+		AML("\x08_S5_\x12\x03\x01\x0a\x03", NO),	     /* value beyond the package */
+		AML("\x08_S5_\x12\x02\x00", NO),		     /* empty package */
+		AML("\x08_S5_\x12\x04\x02\x0a\x03", NO),	     /* second missing */
+		AML("\x08_S5_\x12\x04\x01\x0a\x08", NO),	     /* not 3 bits */
+		AML("\x08_S5_\x12\x05\x01\x0b\x03\x00", true, 3, 3), /* word */
 		AML("\x08_S5_\x12\x05\x01\x0b\x03\x01", NO),
-		AML("\x08_S5_\x12\x07\x01\x0c\x03\x00\x00\x00", true, 3, 3),	   /* dword */
+		AML("\x08_S5_\x12\x07\x01\x0c\x03\x00\x00\x00", true, 3, 3), /* dword */
 		AML("\x08_S5_\x12\x05\x01\x0c\x03\x00", NO),
 		AML("\x08_S5_\x12\xff", NO),
 		AML("\x08_S5_\x12\x00\x02", NO),
-		AML("\x08_S5_\x0a\x05\x0a\x05\x00", NO),			   /* no package */
-		AML("\x09_S5_\x12\x06\x02\x0a\x05\x0a\x05", NO),		   /* no name */
-		AML("\x08_S5_\x12\xff\xff\xff\x08_S5_\x12\x06\x02\x0a\x05\x0a\x04", true, 5, 4), /* goes on */
+		AML("\x08_S5_\x0a\x05\x0a\x05\x00", NO),	 /* no package */
+		AML("\x09_S5_\x12\x06\x02\x0a\x05\x0a\x05", NO), /* no name */
+		/* goes on */
+		AML("\x08_S5_\x12\xff\xff\xff\x08_S5_\x12\x06\x02\x0a\x05\x0a\x04", true, 5, 4),
 #undef NO
 #undef AML
 	};
@@ -56,7 +68,8 @@ static void s5_cases(void **state)
 		if (s5_find(copy, cases[i].n, &a, &b) != cases[i].found)
 			fail_msg("case %zu: found != %d", i, cases[i].found);
 		if (cases[i].found && (a != cases[i].a || b != cases[i].b))
-			fail_msg("case %zu: expected %u %u, got %u %u", i, cases[i].a, cases[i].b, a, b);
+			fail_msg("case %zu: expected %u %u, got %u %u", i, cases[i].a, cases[i].b,
+				 a, b);
 		free(copy);
 	}
 }
@@ -79,8 +92,11 @@ static void s5_truncated(void **state)
 
 static size_t cpio_add(char *to, const char *name, const char *data)
 {
-	size_t n = (size_t)sprintf(to, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x%s", 1, 0100644, 0, 0,
-				   1, 0, strlen(data), 0, 0, 0, 0, strlen(name) + 1, 0, name) + 1;
+	size_t n = (size_t)sprintf(to,
+				   "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x%s",
+				   1, 0100644, 0, 0, 1, 0, strlen(data), 0, 0, 0, 0,
+				   strlen(name) + 1, 0, name) +
+		   1;
 
 	while (n % 4)
 		to[n++] = 0;
@@ -106,7 +122,8 @@ static void cpio_finds_files(void **state)
 	assert_memory_equal(data, "xyz", 3);
 	assert_false(cpio_find((u8 *)archive, n, "vm", &data, &size));
 	assert_false(cpio_find((u8 *)archive, n, "init", &data, &size));
-	for (size_t cut = 0; cut < n; cut++) { /* every truncation: no read beyond, nothing half found */
+	/* every truncation: no read beyond, nothing half found */
+	for (size_t cut = 0; cut < n; cut++) {
 		u8 *copy = malloc(cut ? cut : 1);
 
 		memcpy(copy, archive, cut);
@@ -118,9 +135,17 @@ static void cpio_finds_files(void **state)
 
 static void cpio_malformed(void **state)
 {
-	static const struct { u32 at; const char *bytes; } cases[] = {
-		{0, "070702"}, {0, "PK\x03\x04"}, {6 + 6 * 8, "ffffffff"}, {6 + 6 * 8, "0000000g"},
-		{6 + 11 * 8, "00000000"}, {6 + 11 * 8, "ffffffff"}, {6 + 11 * 8, "-0000001"},
+	static const struct {
+		u32 at;
+		const char *bytes;
+	} cases[] = {
+		{0, "070702"},
+		{0, "PK\x03\x04"},
+		{6 + 6 * 8, "ffffffff"},
+		{6 + 6 * 8, "0000000g"},
+		{6 + 11 * 8, "00000000"},
+		{6 + 11 * 8, "ffffffff"},
+		{6 + 11 * 8, "-0000001"},
 	};
 	char archive[1024];
 	const u8 *data;
@@ -140,11 +165,22 @@ static void cpio_malformed(void **state)
 static void image_cases(void **state)
 {
 	static const struct image_header good = {
-		.magic = IMAGE_MAGIC, .uapi_version = UAPI_VERSION, .header_size = sizeof(good),
-		.base = 0x400000, .entry = 0x400040, .text_size = 0x2000, .rodata_size = 0x1000,
-		.data_size = 0x1000, .bss_size = 0x3000,
+		.magic = IMAGE_MAGIC,
+		.uapi_version = UAPI_VERSION,
+		.header_size = sizeof(good),
+		.base = 0x400000,
+		.entry = 0x400040,
+		.text_size = 0x2000,
+		.rodata_size = 0x1000,
+		.data_size = 0x1000,
+		.bss_size = 0x3000,
 	};
-	static const struct { size_t at; u64 value; u32 bytes; const char *why; } cases[] = {
+	static const struct {
+		size_t at;
+		u64 value;
+		u32 bytes;
+		const char *why;
+	} cases[] = {
 #define SET(field, v, why) {offsetof(struct image_header, field), v, sizeof(good.field), why}
 		SET(magic, 1, "no image: magic"),
 		SET(header_size, 72, "header_size"),
@@ -199,13 +235,17 @@ static void boot_options(void **state)
 	complaints[0] = 0;
 	init_options_parse("", &o, complain);
 	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
-	init_options_parse("  loglevel=4 autostart=off exit=last-vm exitport=0xf4 exit", &o, complain);
+	init_options_parse("  loglevel=4 autostart=off exit=last-vm exitport=0xf4 exit", &o,
+			   complain);
 	assert_true(!o.autostart && o.exit_last_vm && o.has_exitport);
 	assert_int_equal(o.exitport, 0xf4);
 	assert_string_equal(complaints, "");
-	init_options_parse("autostart=2 exit=now exitport=65536 exitport= exitport=0 exitport=7x", &o, complain);
+	init_options_parse("autostart=2 exit=now exitport=65536 exitport= exitport=0 exitport=7x",
+			   &o, complain);
 	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
-	assert_string_equal(complaints, "autostart=2|exit=now|exitport=65536|exitport=|exitport=0|exitport=7x|");
+	assert_string_equal(
+		complaints,
+		"autostart=2|exit=now|exitport=65536|exitport=|exitport=0|exitport=7x|");
 }
 
 static void reasons(void **state)
@@ -217,8 +257,9 @@ static void reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(s5_cases), cmocka_unit_test(s5_truncated), cmocka_unit_test(cpio_finds_files),
-		cmocka_unit_test(cpio_malformed), cmocka_unit_test(image_cases), cmocka_unit_test(boot_options),
+		cmocka_unit_test(s5_cases),	    cmocka_unit_test(s5_truncated),
+		cmocka_unit_test(cpio_finds_files), cmocka_unit_test(cpio_malformed),
+		cmocka_unit_test(image_cases),	    cmocka_unit_test(boot_options),
 		cmocka_unit_test(reasons),
 	};
 

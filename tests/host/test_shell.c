@@ -1,7 +1,7 @@
 // SOURCES: services/manager/editor.c services/manager/command.c lib/fmt.c lib/str_copy.c
 /*
- * The line editor, by what a terminal shows after a sequence of keys, and the splitting and completion of
- * command lines.
+ * The line editor, by what a terminal shows after a sequence of keys, and the splitting and
+ * completion of command lines.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,10 +84,7 @@ static struct editor editor;
 static u32 lines_done;
 static char last_line[EDITOR_LINE];
 
-static void complete(struct editor *e)
-{
-	editor_insert(e, "web ", 4);
-}
+static void complete(struct editor *e) { editor_insert(e, "web ", 4); }
 
 static void start(void)
 {
@@ -130,7 +127,10 @@ static void expect(const char *line, u32 cursor)
 
 static void editing_keys(void **state)
 {
-	static const struct { const char *keys, *line; u32 cursor; } cases[] = {
+	static const struct {
+		const char *keys, *line;
+		u32 cursor;
+	} cases[] = {
 		{"", "", 0},
 		{"list", "list", 4},
 		{"lisx\x7ft", "list", 4},
@@ -153,10 +153,12 @@ static void editing_keys(void **state)
 		{"start web\x03li", "li", 2},
 		{"li\x0cst", "list", 4},
 		{"start \t", "start web ", 10},
-		{"a\x1b[99;5Zb", "ab", 2},    /* unknown sequences vanish */
+		{"a\x1b[99;5Zb", "ab", 2}, /* unknown sequences vanish */
+					   /* clang-format off */
 		{"a\x1b\x1bx" "b", "axb", 3}, /* ESC and one byte vanish */
 		{"a\x80\xff" "b", "ab", 2},
 		{"a\x02" "b\x06" "c", "bac", 3},
+					   /* clang-format on */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -249,8 +251,9 @@ static void long_lines_scroll(void **state)
 static void random_keys(void **state)
 {
 	static const char *const keys[] = {
-		"a", "b", " ", ";", LEFT, RIGHT, UP, DOWN, DEL, "\x7f", "\x01", "\x05", "\x0b", "\x15", "\x17", "\r",
-		"\x03", "\x0c", "\t", "\x1b[5~", "\x1bO", "\x1b",
+		"a",	"b",	" ",	";",	   LEFT,    RIGHT,  UP,	    DOWN,
+		DEL,	"\x7f", "\x01", "\x05",	   "\x0b",  "\x15", "\x17", "\r",
+		"\x03", "\x0c", "\t",	"\x1b[5~", "\x1bO", "\x1b",
 	};
 	u64 seed = 7;
 
@@ -271,7 +274,10 @@ static void random_keys(void **state)
 
 static void splitting(void **state)
 {
-	static const struct { const char *line; const char *words; } cases[] = {
+	static const struct {
+		const char *line;
+		const char *words;
+	} cases[] = {
 		{"", ""},
 		{"list", "list|"},
 		{"  list   --all ", "list,--all|"},
@@ -329,7 +335,11 @@ static void every_command_is_complete(void **state)
 static void completion(void **state)
 {
 	static const char *const names[] = {"web", "web-test", "db"};
-	static const struct { const char *line, *insert; u32 matches; const char *list; } cases[] = {
+	static const struct {
+		const char *line, *insert;
+		u32 matches;
+		const char *list;
+	} cases[] = {
 		{"lis", "t ", 1, "list"},
 		{"start", " ", 1, "start"},
 		{"st", "a", 2, "start  stat"},
@@ -351,7 +361,8 @@ static void completion(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct completion c;
 
-		command_complete(cases[i].line, (u32)strlen(cases[i].line), names, ARRAY_SIZE(names), &c);
+		command_complete(cases[i].line, (u32)strlen(cases[i].line), names,
+				 ARRAY_SIZE(names), &c);
 		assert_string_equal(c.list, cases[i].list);
 		assert_int_equal(c.matches, cases[i].matches);
 		assert_string_equal(c.insert, cases[i].insert);
@@ -361,10 +372,15 @@ static void completion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(editing_keys), cmocka_unit_test(enter_ends_a_line), cmocka_unit_test(history),
-		cmocka_unit_test(history_is_bounded), cmocka_unit_test(long_lines_scroll),
-		cmocka_unit_test(random_keys), cmocka_unit_test(splitting),
-		cmocka_unit_test(long_words_are_refused), cmocka_unit_test(every_command_is_complete),
+		cmocka_unit_test(editing_keys),
+		cmocka_unit_test(enter_ends_a_line),
+		cmocka_unit_test(history),
+		cmocka_unit_test(history_is_bounded),
+		cmocka_unit_test(long_lines_scroll),
+		cmocka_unit_test(random_keys),
+		cmocka_unit_test(splitting),
+		cmocka_unit_test(long_words_are_refused),
+		cmocka_unit_test(every_command_is_complete),
 		cmocka_unit_test(completion),
 	};
 

@@ -22,22 +22,33 @@ static void model_reset(struct device *d)
 	m->restored = false;
 }
 
-static void model_restored(struct device *d) { container_of(d, struct model, dev)->restored = true; }
+static void model_restored(struct device *d)
+{
+	container_of(d, struct model, dev)->restored = true;
+}
 
-static const struct state_field fields_1[] = {STATE_FIELD(struct model, a, 1), STATE_ARRAY(struct model, b, 1)};
-static const struct state_field fields_2[] = {STATE_ARRAY(struct model, b, 1), STATE_FIELD(struct model, c, 2),
+static const struct state_field fields_1[] = {STATE_FIELD(struct model, a, 1),
+					      STATE_ARRAY(struct model, b, 1)};
+static const struct state_field fields_2[] = {STATE_ARRAY(struct model, b, 1),
+					      STATE_FIELD(struct model, c, 2),
 					      STATE_FIELD(struct model, a, 1)};
-static const struct state_field fields_other[] = {STATE_FIELD(struct model, c, 1), STATE_ARRAY(struct model, b, 1)};
+static const struct state_field fields_other[] = {STATE_FIELD(struct model, c, 1),
+						  STATE_ARRAY(struct model, b, 1)};
 
+/* clang-format off */
 #define OPS(n, v, f) \
 	{.name = n, .version = v, .reset = model_reset, .restored = model_restored, .fields = f, \
 	 .field_count = ARRAY_SIZE(f)}
-static const struct dev_ops old_ops = OPS("model", 1, fields_1), new_ops = OPS("model", 2, fields_2),
-			    stranger_ops = OPS("stranger", 1, fields_1), changed_ops = OPS("model", 1, fields_other);
+/* clang-format on */
+static const struct dev_ops old_ops = OPS("model", 1, fields_1),
+			    new_ops = OPS("model", 2, fields_2),
+			    stranger_ops = OPS("stranger", 1, fields_1),
+			    changed_ops = OPS("model", 1, fields_other);
 
 static struct model make(const struct dev_ops *ops, u8 v)
 {
-	struct model m = {.dev.ops = ops, .a = v, .b = {v, v + 1u, v + 2u}, .c = v * 0x0101010101010101ull};
+	struct model m = {
+		.dev.ops = ops, .a = v, .b = {v, v + 1u, v + 2u}, .c = v * 0x0101010101010101ull};
 
 	return m;
 }

@@ -15,14 +15,26 @@ struct guest_bits guest_bits = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX
 static struct vmcb good(void)
 {
 	return (struct vmcb){
-		.intercept[4] = 1, .asid = 1, .nested_ctl = NESTED_NP_ENABLE, .nested_cr3 = 0x5000,
-		.msrpm_base = 0x10000, .iopm_base = 0x20000, .cr0 = CR0_PE | CR0_PG | CR0_ET, .cr4 = CR4_PAE,
-		.cr3 = 0x7000, .efer = EFER_SVME | EFER_LME | EFER_LMA, .cs = {.attrib = 0x29b},
-		.dr6 = 0xffff0ff0, .dr7 = 0x400,
+		.intercept[4] = 1,
+		.asid = 1,
+		.nested_ctl = NESTED_NP_ENABLE,
+		.nested_cr3 = 0x5000,
+		.msrpm_base = 0x10000,
+		.iopm_base = 0x20000,
+		.cr0 = CR0_PE | CR0_PG | CR0_ET,
+		.cr4 = CR4_PAE,
+		.cr3 = 0x7000,
+		.efer = EFER_SVME | EFER_LME | EFER_LMA,
+		.cs = {.attrib = 0x29b},
+		.dr6 = 0xffff0ff0,
+		.dr7 = 0x400,
 	};
 }
 
-#define BAD(name, member, v) {name, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), v}
+#define BAD(name, member, v)                                                                       \
+	{                                                                                          \
+		name, offsetof(struct vmcb, member), sizeof(((struct vmcb *)0)->member), v         \
+	}
 
 static const struct {
 	const char *field;
@@ -79,8 +91,10 @@ static void bad_state_names_its_field(void **state)
 
 		memcpy((u8 *)&b + bad[i].offset, &bad[i].value, bad[i].bytes);
 		got = svm_audit_vmcb(&b);
-		if (!got || strncmp(got, bad[i].field, strlen(bad[i].field)) || got[strlen(bad[i].field)] != ':')
-			fail_msg("case %u: expected %s, got %s", i, bad[i].field, got ? got : "no complaint");
+		if (!got || strncmp(got, bad[i].field, strlen(bad[i].field)) ||
+		    got[strlen(bad[i].field)] != ':')
+			fail_msg("case %u: expected %s, got %s", i, bad[i].field,
+				 got ? got : "no complaint");
 	}
 }
 

@@ -20,8 +20,16 @@ hpa_t image_to_hpa(const void *p) { return hpa((u64)p); }
 
 /* What QEMU's TCG shows. */
 static const struct cpu_facts tcg = {
-	.vendor = "AuthenticAMD", .phys_bits = 40, .nx = true, .xsave = true, .smep = true, .smap = true,
-	.umip = true, .rdtscp = true, .svm = true, .svm_npt = true,
+	.vendor = "AuthenticAMD",
+	.phys_bits = 40,
+	.nx = true,
+	.xsave = true,
+	.smep = true,
+	.smap = true,
+	.umip = true,
+	.rdtscp = true,
+	.svm = true,
+	.svm_npt = true,
 	.svm_asids = 16,
 };
 
@@ -51,7 +59,8 @@ static void probe_names_what_is_missing(void **state)
 		f.svm_npt = cases[i].npt;
 		f.svm_asids = cases[i].asids;
 		ok = svm_probe(&f, &why);
-		if (ok != !cases[i].expect || (why == NULL) != ok || (why && !strstr(why, cases[i].expect)))
+		if (ok != !cases[i].expect || (why == NULL) != ok ||
+		    (why && !strstr(why, cases[i].expect)))
 			fail_msg("case %u: expected %s, got %s", i, cases[i].expect, why);
 	}
 }
@@ -66,9 +75,11 @@ static void features_follow_the_facts(void **state)
 	svm_features(buf, sizeof(buf));
 	assert_string_equal(buf, "npt");
 
-	f->svm_nrip = f->svm_decode_assists = f->svm_flush_by_asid = f->svm_vmcb_clean = f->svm_pause_filter = true;
+	f->svm_nrip = f->svm_decode_assists = f->svm_flush_by_asid = f->svm_vmcb_clean =
+		f->svm_pause_filter = true;
 	svm_features(buf, sizeof(buf));
-	assert_string_equal(buf, "npt nrip-save decode-assists flush-by-asid vmcb-clean pause-filter");
+	assert_string_equal(buf,
+			    "npt nrip-save decode-assists flush-by-asid vmcb-clean pause-filter");
 	svm_features(buf, 8);
 	assert_string_equal(buf, "npt nri");
 }
@@ -88,9 +99,9 @@ static void msr_bitmap_denies_by_default(void **state)
 	assert_int_equal(msr_bits(map, 0, MSR_TSC), 3);
 	assert_int_equal(msr_bits(map, 0, MSR_SYSENTER_EIP), 0);
 	assert_int_equal(msr_bits(map, 0, MSR_APIC_BASE), 3);
-	assert_int_equal(msr_bits(map, 0x800, 0x80), 3); /* EFER */
-	assert_int_equal(msr_bits(map, 0x800, 0x100), 0); /* FS.base */
-	assert_int_equal(msr_bits(map, 0x800, 0x103), 0); /* TSC_AUX */
+	assert_int_equal(msr_bits(map, 0x800, 0x80), 3);   /* EFER */
+	assert_int_equal(msr_bits(map, 0x800, 0x100), 0);  /* FS.base */
+	assert_int_equal(msr_bits(map, 0x800, 0x103), 0);  /* TSC_AUX */
 	assert_int_equal(msr_bits(map, 0x1000, 0x114), 3); /* VM_CR */
 	assert_int_equal(msr_bits(map, 0x1000, 0x117), 3); /* VM_HSAVE_PA */
 

@@ -23,21 +23,43 @@ static void codes_have_their_reasons(void **state)
 		u64 code;
 		enum hv_exit_reason reason;
 	} cases[] = {
-		{VMEXIT_INTR, HV_EXIT_EXTINT}, {VMEXIT_NMI, HV_EXIT_NMI}, {VMEXIT_EXCP0 + 18, HV_EXIT_MC},
-		{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION}, {VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
-		{VMEXIT_EXCP0 + 14, HV_EXIT_UNKNOWN}, {VMEXIT_CR0_WRITE + 3, HV_EXIT_UNKNOWN},
-		{VMEXIT_CPUID, HV_EXIT_CPUID}, {VMEXIT_HLT, HV_EXIT_HLT}, {VMEXIT_PAUSE, HV_EXIT_PAUSE},
-		{VMEXIT_IOIO, HV_EXIT_IO}, {VMEXIT_MSR, HV_EXIT_MSR_READ}, {VMEXIT_CR0_WRITE, HV_EXIT_CR},
-		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR}, {VMEXIT_DR0_READ, HV_EXIT_DR}, {VMEXIT_DR15_WRITE, HV_EXIT_DR},
-		{VMEXIT_XSETBV, HV_EXIT_XSETBV}, {VMEXIT_VMMCALL, HV_EXIT_HYPERCALL}, {VMEXIT_NPF, HV_EXIT_NPF},
-		{VMEXIT_VINTR, HV_EXIT_IRQ_WINDOW}, {VMEXIT_IRET, HV_EXIT_NMI_WINDOW},
-		{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN}, {VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
-		{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED}, {VMEXIT_SKINIT, HV_EXIT_UNDEFINED},
-		{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED}, {VMEXIT_RSM, HV_EXIT_UNDEFINED},
-		{VMEXIT_INVD, HV_EXIT_WBINVD}, {VMEXIT_WBINVD, HV_EXIT_WBINVD}, {VMEXIT_INIT, HV_EXIT_INIT},
-		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY}, {VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
-		{0, HV_EXIT_UNKNOWN}, {0x7d, HV_EXIT_UNKNOWN}, {0x8f, HV_EXIT_UNKNOWN},
-		{0x401, HV_EXIT_UNKNOWN}, {1ull << 63, HV_EXIT_UNKNOWN},
+		{VMEXIT_INTR, HV_EXIT_EXTINT},
+		{VMEXIT_NMI, HV_EXIT_NMI},
+		{VMEXIT_EXCP0 + 18, HV_EXIT_MC},
+		{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION},
+		{VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
+		{VMEXIT_EXCP0 + 14, HV_EXIT_UNKNOWN},
+		{VMEXIT_CR0_WRITE + 3, HV_EXIT_UNKNOWN},
+		{VMEXIT_CPUID, HV_EXIT_CPUID},
+		{VMEXIT_HLT, HV_EXIT_HLT},
+		{VMEXIT_PAUSE, HV_EXIT_PAUSE},
+		{VMEXIT_IOIO, HV_EXIT_IO},
+		{VMEXIT_MSR, HV_EXIT_MSR_READ},
+		{VMEXIT_CR0_WRITE, HV_EXIT_CR},
+		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR},
+		{VMEXIT_DR0_READ, HV_EXIT_DR},
+		{VMEXIT_DR15_WRITE, HV_EXIT_DR},
+		{VMEXIT_XSETBV, HV_EXIT_XSETBV},
+		{VMEXIT_VMMCALL, HV_EXIT_HYPERCALL},
+		{VMEXIT_NPF, HV_EXIT_NPF},
+		{VMEXIT_VINTR, HV_EXIT_IRQ_WINDOW},
+		{VMEXIT_IRET, HV_EXIT_NMI_WINDOW},
+		{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN},
+		{VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
+		{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED},
+		{VMEXIT_SKINIT, HV_EXIT_UNDEFINED},
+		{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED},
+		{VMEXIT_RSM, HV_EXIT_UNDEFINED},
+		{VMEXIT_INVD, HV_EXIT_WBINVD},
+		{VMEXIT_WBINVD, HV_EXIT_WBINVD},
+		{VMEXIT_INIT, HV_EXIT_INIT},
+		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY},
+		{VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
+		{0, HV_EXIT_UNKNOWN},
+		{0x7d, HV_EXIT_UNKNOWN},
+		{0x8f, HV_EXIT_UNKNOWN},
+		{0x401, HV_EXIT_UNKNOWN},
+		{1ull << 63, HV_EXIT_UNKNOWN},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -46,14 +68,18 @@ static void codes_have_their_reasons(void **state)
 
 		decode(&b, &plain, &x);
 		if (x.reason != cases[i].reason)
-			fail_msg("code %#llx: expected %d, got %d", (unsigned long long)cases[i].code,
-				 cases[i].reason, x.reason);
+			fail_msg("code %#llx: expected %d, got %d",
+				 (unsigned long long)cases[i].code, cases[i].reason, x.reason);
 		if (cases[i].code != VMEXIT_IOIO && x.insn_len)
-			fail_msg("code %#llx: a length without nRIP save", (unsigned long long)cases[i].code);
+			fail_msg("code %#llx: a length without nRIP save",
+				 (unsigned long long)cases[i].code);
 	}
 }
 
-static bool intercepted(const struct vmcb *b, u32 code) { return b->intercept[code / 32] >> code % 32 & 1; }
+static bool intercepted(const struct vmcb *b, u32 code)
+{
+	return b->intercept[code / 32] >> code % 32 & 1;
+}
 
 /* The offsets and bits of APM 2, Appendix B. */
 static void all_that_is_decoded_is_intercepted(void **state)
@@ -61,13 +87,20 @@ static void all_that_is_decoded_is_intercepted(void **state)
 	struct vmcb b = {0};
 
 	svm_intercepts_init(&b);
-	assert_int_equal(b.intercept[0], 1u << 16 | 1u << 20);		  /* writes of CR0 and CR4 */
-	assert_int_equal(b.intercept[1], ~0u);				  /* DR */
+	assert_int_equal(b.intercept[0], 1u << 16 | 1u << 20);		 /* writes of CR0 and CR4 */
+	assert_int_equal(b.intercept[1], ~0u);				 /* DR */
 	assert_int_equal(b.intercept[2], 1u << 1 | 1u << 17 | 1u << 18); /* #DB #AC #MC */
-	/* INTR NMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR SHUTDOWN; VINTR, IRET, PAUSE when asked */
-	assert_int_equal(b.intercept[3], 1u << 0 | 1u << 1 | 1u << 3 | 1u << 15 | 1u << 18 | 1u << 19 | 1u << 22 |
-					 1u << 24 | 1u << 26 | 1u << 27 | 1u << 28 | 1u << 31);
-	/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT WBINVD MONITOR MWAIT MWAIT_ARMED XSETBV RDPRU; not RDTSCP ICEBP */
+	/*
+	 * INTR NMI INIT RDPMC CPUID RSM INVD HLT INVLPGA IOIO MSR SHUTDOWN; VINTR, IRET, PAUSE when
+	 * asked
+	 */
+	assert_int_equal(b.intercept[3], 1u << 0 | 1u << 1 | 1u << 3 | 1u << 15 | 1u << 18 |
+						 1u << 19 | 1u << 22 | 1u << 24 | 1u << 26 |
+						 1u << 27 | 1u << 28 | 1u << 31);
+	/*
+	 * VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT WBINVD MONITOR MWAIT MWAIT_ARMED XSETBV
+	 * RDPRU; not RDTSCP ICEBP
+	 */
 	assert_int_equal(b.intercept[4], 0x7e7f);
 	assert_int_equal(b.intercept[5], 0);
 }
@@ -90,7 +123,9 @@ static void next_rip_gives_the_length_where_it_makes_sense(void **state)
 
 static void port_exits_decode(void **state)
 {
-	struct vmcb b = {.exit_code = VMEXIT_IOIO, .rip = 0x100, .exit_info2 = 0x102,
+	struct vmcb b = {.exit_code = VMEXIT_IOIO,
+			 .rip = 0x100,
+			 .exit_info2 = 0x102,
 			 .exit_info1 = 0x3f8ull << 16 | 1u << 4 | IOIO_IN};
 	struct hv_exit x = {0};
 
@@ -108,8 +143,11 @@ static void port_exits_decode(void **state)
 
 static void nested_faults_decode(void **state)
 {
-	struct vmcb b = {.exit_code = VMEXIT_NPF, .exit_info1 = PF_WRITE | PF_USER | 1ull << 32,
-			 .exit_info2 = 0xfee00300, .insn_count = 15, .insn_bytes = {0x89, 0x05}};
+	struct vmcb b = {.exit_code = VMEXIT_NPF,
+			 .exit_info1 = PF_WRITE | PF_USER | 1ull << 32,
+			 .exit_info2 = 0xfee00300,
+			 .insn_count = 15,
+			 .insn_bytes = {0x89, 0x05}};
 	struct hv_exit x = {0};
 
 	decode(&b, &plain, &x);
@@ -193,22 +231,28 @@ static void interrupted_delivery_is_repeated(void **state)
 		u32 again; /* EVENTINJ for the next entry */
 		u8 offered;
 	} cases[] = {
-		{"virtual interrupt", VMEXIT_NPF, true, HV_EVENT_VALID | 0x31, 0, true, HV_EVENT_VALID | 0x31, 0},
+		{"virtual interrupt", VMEXIT_NPF, true, HV_EVENT_VALID | 0x31, 0, true,
+		 HV_EVENT_VALID | 0x31, 0},
 		{"the same under TCG: V_IRQ stays, type exception", VMEXIT_NPF, false,
 		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 0x31, 0, true, HV_EVENT_VALID | 0x31, 0},
 		{"virtual interrupt after an injected event, TCG", VMEXIT_NPF, false,
-		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 0x31, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6, true,
-		 HV_EVENT_VALID | 0x31, 0},
-		{"page fault", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | 14, 0, false,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 0x31,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6, true, HV_EVENT_VALID | 0x31, 0},
+		{"page fault", VMEXIT_NPF, false,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | 14, 0, false,
 		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | 14, 0x31},
-		{"INT n runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0, false, 0, 0x31},
-		{"INT3 runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 3, 0, false, 0, 0x31},
-		{"injected INT n is injected again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80,
-		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0x31},
-		{"#AC replaces the event, the interrupt stays offered", VMEXIT_EXCP0 + 17, true, HV_EVENT_VALID | 0x31,
+		{"INT n runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80,
 		 0, false, 0, 0x31},
-		{"a machine check does not", VMEXIT_EXCP0 + 18, true, HV_EVENT_VALID | 0x31, 0, true,
-		 HV_EVENT_VALID | 0x31, 0},
+		{"INT3 runs again", VMEXIT_NPF, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 3, 0,
+		 false, 0, 0x31},
+		{"injected INT n is injected again", VMEXIT_NPF, false,
+		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80,
+		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, false,
+		 HV_EVENT_VALID | HV_EVENT_SOFT_INT | 0x80, 0x31},
+		{"#AC replaces the event, the interrupt stays offered", VMEXIT_EXCP0 + 17, true,
+		 HV_EVENT_VALID | 0x31, 0, false, 0, 0x31},
+		{"a machine check does not", VMEXIT_EXCP0 + 18, true, HV_EVENT_VALID | 0x31, 0,
+		 true, HV_EVENT_VALID | 0x31, 0},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -218,9 +262,11 @@ static void interrupted_delivery_is_repeated(void **state)
 		svm_offer_irq(&s->vcpu, 0x31);
 		block.event_inj = cases[i].injected;
 		taken = run(s, cases[i].code, cases[i].consumed, cases[i].info);
-		if (taken != cases[i].taken || block.event_inj != cases[i].again || s->offered != cases[i].offered)
-			fail_msg("%s: expected taken %d EVENTINJ %#x offered %#x, got %d %#x %#x", cases[i].what,
-				 cases[i].taken, cases[i].again, cases[i].offered, taken, block.event_inj, s->offered);
+		if (taken != cases[i].taken || block.event_inj != cases[i].again ||
+		    s->offered != cases[i].offered)
+			fail_msg("%s: expected taken %d EVENTINJ %#x offered %#x, got %d %#x %#x",
+				 cases[i].what, cases[i].taken, cases[i].again, cases[i].offered,
+				 taken, block.event_inj, s->offered);
 		if (block.event_inj && svm_can_inject(&s->vcpu, HV_EVENT_EXCEPTION))
 			fail_msg("%s: a second event may be injected", cases[i].what);
 	}
@@ -279,7 +325,10 @@ static void nmi_waits_for_one_instruction_under_tf(void **state)
 	assert_false(private.regs.dr6 & DR6_BS);
 	assert_int_equal(block.exit_code, VMEXIT_IRET);
 
-	/* A guest that steps itself gets its trap; a breakpoint that was hit with ours is the guest's. */
+	/*
+	 * A guest that steps itself gets its trap; a breakpoint that was hit with ours is the
+	 * guest's.
+	 */
 	private.regs.rflags |= RFLAGS_TF;
 	private.regs.dr6 |= DR6_BS;
 	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);

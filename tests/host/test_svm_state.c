@@ -1,5 +1,8 @@
 // SOURCES: kernel/cr_rules.c kernel/vcpu_state.c svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
-/* State groups: what is set is got, a bad value changes nothing, and control registers stay safe for the host. */
+/*
+ * State groups: what is set is got, a bad value changes nothing, and control registers stay safe
+ * for the host.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -116,14 +119,18 @@ static void what_is_set_is_got(void **state)
 	assert_memory_equal(&out.seg, &in.seg, sizeof(in.seg));
 	assert_memory_equal(&out.msr, &in.msr, sizeof(in.msr));
 	assert_memory_equal(&out.event, &in.event, sizeof(in.event));
-	assert_true(out.cr0 == in.cr0 && out.cr3 == in.cr3 && out.cr4 == in.cr4 && out.efer == in.efer);
+	assert_true(out.cr0 == in.cr0 && out.cr3 == in.cr3 && out.cr4 == in.cr4 &&
+		    out.efer == in.efer);
 	assert_true(out.dr7 == in.dr7 && out.rip == in.rip);
 	assert_true(vcpu.flush);
 	assert_true(block.efer & EFER_SVME);
 	assert_null(svm_audit(v));
 }
 
-#define CASE(name, field, v) {name, offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field), v}
+/* clang-format off */
+#define CASE(name, field, v) \
+/* clang-format on */
+	{name, offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field), v}
 
 static void a_bad_value_changes_nothing(void **state)
 {

@@ -1,5 +1,8 @@
 // SOURCES: svm/svm_tlb.c
-/* No vCPU ever runs with translations from before a flush that it owes, with and without flush-by-ASID. */
+/*
+ * No vCPU ever runs with translations from before a flush that it owes, with and without
+ * flush-by-ASID.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,7 +71,8 @@ static void removed_entries_are_flushed_once(void **state)
 		vm.npt_epoch++;
 		enter(0, 0);
 		if (by_asid)
-			assert_true(block[0].asid == before && block[0].tlb_control == TLB_FLUSH_ASID);
+			assert_true(block[0].asid == before &&
+				    block[0].tlb_control == TLB_FLUSH_ASID);
 		else
 			assert_true(block[0].asid != before && block[0].tlb_control == TLB_NOTHING);
 		before = block[0].asid;
@@ -93,7 +97,10 @@ static void a_vcpu_that_comes_back_gets_a_new_asid(void **state)
 	assert_int_not_equal(block[0].asid, before);
 }
 
-/* Three vCPUs, two ASIDs: no two share one within a generation, and each generation begins with a flush of all. */
+/*
+ * Three vCPUs, two ASIDs: no two share one within a generation, and each generation begins with a
+ * flush of all.
+ */
 static void exhaustion_starts_a_generation(void **state)
 {
 	u64 generation = 0;

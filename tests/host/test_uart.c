@@ -38,7 +38,8 @@ static s32 peer_get(struct uart_peer *peer)
 
 static void peer_flush(struct uart_peer *peer) { container_of(peer, struct peer, peer)->flushes++; }
 
-static const struct uart_peer_ops peer_ops = {.put = peer_put, .get = peer_get, .flush = peer_flush};
+static const struct uart_peer_ops peer_ops = {
+	.put = peer_put, .get = peer_get, .flush = peer_flush};
 
 static void out(struct set *s, u32 reg, u8 v) { fake_write(&s->u.dev, reg, 1, v); }
 static u8 in(struct set *s, u32 reg) { return (u8)fake_read(&s->u.dev, reg, 1); }
@@ -160,7 +161,8 @@ static void loopback(void **state)
 {
 	static const struct {
 		u8 mcr, msr;
-	} rows[] = {{0x10, 0x00}, {0x11, 0x20}, {0x12, 0x10}, {0x14, 0x40}, {0x18, 0x80}, {0x1f, 0xf0}};
+	} rows[] = {{0x10, 0x00}, {0x11, 0x20}, {0x12, 0x10},
+		    {0x14, 0x40}, {0x18, 0x80}, {0x1f, 0xf0}};
 	struct set s;
 
 	start(&s);

@@ -11,7 +11,10 @@
 
 static void good_ones(void **state)
 {
-	static const struct { const char *spec; struct uart_config want; } cases[] = {
+	static const struct {
+		const char *spec;
+		struct uart_config want;
+	} cases[] = {
 		{"com1", {0x3f8, 1, 3, 4}},
 		{"com2,115200", {0x2f8, 1, 3, 3}},
 		{"com3,9600,7e2", {0x3e8, 12, 2 | LCR_PARITY | LCR_EVEN | LCR_STOP_2, 4}},
@@ -35,13 +38,31 @@ static void good_ones(void **state)
 
 static void bad_ones_say_why_and_change_nothing(void **state)
 {
-	static const struct { const char *spec, *why; } cases[] = {
-		{"", "port"}, {"com", "port"}, {"com0", "port"}, {"com5", "port"}, {"com1x", "port"},
-		{"tty", "port"}, {"0x", "port"}, {"0x10", "port"}, {"0xfff9", "port"}, {"1016", "port"},
-		{"com1,", "baud"}, {"com1,0", "baud"}, {"com1,110000", "baud"}, {"com1,230400", "baud"},
-		{"com1,9600,", "frame"}, {"com1,9600,9n1", "frame"}, {"com1,9600,8x1", "frame"},
-		{"com1,9600,8", "frame"}, {"com1,9600,8n", "frame"}, {"com1,9600,8n3", "frame"},
-		{"com1,9600,8n1x", "frame"}, {"com1,9600,8n1,", "follow"},
+	static const struct {
+		const char *spec, *why;
+	} cases[] = {
+		{"", "port"},
+		{"com", "port"},
+		{"com0", "port"},
+		{"com5", "port"},
+		{"com1x", "port"},
+		{"tty", "port"},
+		{"0x", "port"},
+		{"0x10", "port"},
+		{"0xfff9", "port"},
+		{"1016", "port"},
+		{"com1,", "baud"},
+		{"com1,0", "baud"},
+		{"com1,110000", "baud"},
+		{"com1,230400", "baud"},
+		{"com1,9600,", "frame"},
+		{"com1,9600,9n1", "frame"},
+		{"com1,9600,8x1", "frame"},
+		{"com1,9600,8", "frame"},
+		{"com1,9600,8n", "frame"},
+		{"com1,9600,8n3", "frame"},
+		{"com1,9600,8n1x", "frame"},
+		{"com1,9600,8n1,", "follow"},
 		{"com1,99999999999999999999999", "baud"},
 	};
 

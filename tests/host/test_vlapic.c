@@ -77,19 +77,27 @@ static void reset_state(void **state)
 
 static void x2apic_rejects_what_the_manual_reserves(void **state)
 {
-	static const struct { u32 reg; u64 value; bool ok; } writes[] = {
-		{APIC_ID, 0, false},	    {APIC_VERSION, 0, false},	 {APIC_TPR, 0xff, true},
-		{APIC_TPR, 0x100, false},   {APIC_EOI, 0, true},	 {APIC_EOI, 1, false},
-		{APIC_LDR, 0, false},	    {APIC_DFR, 0, false},	 {APIC_ESR, 0, true},
-		{APIC_ESR, 1, false},	    {APIC_ICR_HIGH, 0, false},	 {APIC_TIMER_DIVIDE, 0xb, true},
+	static const struct {
+		u32 reg;
+		u64 value;
+		bool ok;
+	} writes[] = {
+		{APIC_ID, 0, false},	       {APIC_VERSION, 0, false},
+		{APIC_TPR, 0xff, true},	       {APIC_TPR, 0x100, false},
+		{APIC_EOI, 0, true},	       {APIC_EOI, 1, false},
+		{APIC_LDR, 0, false},	       {APIC_DFR, 0, false},
+		{APIC_ESR, 0, true},	       {APIC_ESR, 1, false},
+		{APIC_ICR_HIGH, 0, false},     {APIC_TIMER_DIVIDE, 0xb, true},
 		{APIC_TIMER_DIVIDE, 4, false}, {APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE, false},
-		{APIC_LVT_CMCI, 0, false},  {APIC_TIMER_CURRENT, 0, false}, {APIC_SELF_IPI, 0x40, true},
-		{0x400, 0, false},
+		{APIC_LVT_CMCI, 0, false},     {APIC_TIMER_CURRENT, 0, false},
+		{APIC_SELF_IPI, 0x40, true},   {0x400, 0, false},
 	};
 	u64 value;
 
 	for (u32 i = 0; i < ARRAY_SIZE(writes); i++)
-		assert_int_equal(vlapic_msr_write(&vcpu[0], 0x800 + writes[i].reg / 16, writes[i].value), writes[i].ok);
+		assert_int_equal(
+			vlapic_msr_write(&vcpu[0], 0x800 + writes[i].reg / 16, writes[i].value),
+			writes[i].ok);
 	assert_false(vlapic_msr_read(&vcpu[0], 0x800 + APIC_EOI / 16, &value));
 	assert_false(vlapic_msr_read(&vcpu[0], 0x8ff, &value));
 	assert_true(vlapic_msr_read(&vcpu[17], 0x800 + APIC_ID / 16, &value));
@@ -329,7 +337,9 @@ static void one_shot_counts_down_and_fires_once(void **state)
 
 static void divider_table(void **state)
 {
-	static const struct { u32 reg, by; } rows[] = {{0, 2}, {1, 4}, {2, 8}, {3, 16}, {8, 32}, {9, 64}, {10, 128}, {11, 1}};
+	static const struct {
+		u32 reg, by;
+	} rows[] = {{0, 2}, {1, 4}, {2, 8}, {3, 16}, {8, 32}, {9, 64}, {10, 128}, {11, 1}};
 	struct vcpu *v = &vcpu[0];
 
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -409,24 +419,32 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(reset_state, setup, teardown),
-		cmocka_unit_test_setup_teardown(x2apic_rejects_what_the_manual_reserves, setup_x2, teardown),
+		cmocka_unit_test_setup_teardown(x2apic_rejects_what_the_manual_reserves, setup_x2,
+						teardown),
 		cmocka_unit_test_setup_teardown(x2apic_msrs_fault_in_xapic_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(mode_transitions, setup, teardown),
-		cmocka_unit_test_setup_teardown(illegal_register_sets_the_error_bit, setup, teardown),
+		cmocka_unit_test_setup_teardown(illegal_register_sets_the_error_bit, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(software_disable_masks_the_lvt, setup, teardown),
-		cmocka_unit_test_setup_teardown(higher_class_preempts_equal_does_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(higher_class_preempts_equal_does_not, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(tpr_blocks_delivery_not_the_offer, setup, teardown),
 		cmocka_unit_test_setup_teardown(level_eoi_is_told_edge_is_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(x2apic_destinations, setup_x2, teardown),
 		cmocka_unit_test_setup_teardown(self_ipi_needs_no_kick, setup_x2, teardown),
 		cmocka_unit_test_setup_teardown(illegal_vector_is_not_sent, setup_x2, teardown),
-		cmocka_unit_test_setup_teardown(xapic_logical_flat_and_cluster, setup_xapic, teardown),
-		cmocka_unit_test_setup_teardown(lowest_priority_takes_the_least_busy, setup_xapic, teardown),
+		cmocka_unit_test_setup_teardown(xapic_logical_flat_and_cluster, setup_xapic,
+						teardown),
+		cmocka_unit_test_setup_teardown(lowest_priority_takes_the_least_busy, setup_xapic,
+						teardown),
 		cmocka_unit_test_setup_teardown(nmi_init_sipi_extint, setup_xapic, teardown),
-		cmocka_unit_test_setup_teardown(one_shot_counts_down_and_fires_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_shot_counts_down_and_fires_once, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(divider_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(periodic_keeps_its_phase_when_late, setup, teardown),
-		cmocka_unit_test_setup_teardown(short_periods_are_stretched_to_the_floor, setup, teardown),
+		cmocka_unit_test_setup_teardown(periodic_keeps_its_phase_when_late, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(short_periods_are_stretched_to_the_floor, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(masked_timer_runs_in_silence, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_survives_a_round_trip, setup, teardown),
 	};

@@ -1,5 +1,8 @@
 // SOURCES: services/common/vmdef.c lib/fmt.c lib/str_copy.c
-/* VM definitions: what each key gives, the defaults, and the exact text for everything that does not fit. */
+/*
+ * VM definitions: what each key gives, the defaults, and the exact text for everything that does
+ * not fit.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -78,7 +81,8 @@ static void values(void **state)
 	assert_int_equal(def.memory, GiB(2));
 	assert_int_equal(def.on_exit, ON_EXIT_PRESERVE);
 	assert_string_equal(def.cmdline, "");
-	assert_true(parse("name=a\nkernel=@k\nmemory = 4096K\non_exit = restart\nautostart=no\npopulate=on\n"));
+	assert_true(parse(
+		"name=a\nkernel=@k\nmemory = 4096K\non_exit = restart\nautostart=no\npopulate=on\n"));
 	assert_int_equal(def.memory, MiB(4));
 	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
 	assert_int_equal(def.restart_max, 0);
@@ -87,13 +91,16 @@ static void values(void **state)
 
 static void errors(void **state)
 {
-	static const struct { const char *text, *error; } cases[] = {
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
 		{"", "web.vm: no name: expected a line name = ..."},
 		{"name = a\n", "web.vm: no kernel: expected a line kernel = ..."},
 		{"\n\nmemory = 12Q\n", "web.vm:3: memory = 12Q: expected a size such as 256M"},
 		{"memory = -1\n", "web.vm:1: memory = -1: expected a size such as 256M"},
 		{"memory = 1M\n", "web.vm:1: memory = 1M: expected a size from 2M to 1024G"},
-		{"memory = 99999G\n", "web.vm:1: memory = 99999G: expected a size from 2M to 1024G"},
+		{"memory = 99999G\n",
+		 "web.vm:1: memory = 99999G: expected a size from 2M to 1024G"},
 		{"memory = 99999999999999G\n",
 		 "web.vm:1: memory = 99999999999999G: expected a size such as 256M"},
 		{"memory = 3M\n", "web.vm:1: memory = 3M: expected a multiple of 2M"},
@@ -108,12 +115,15 @@ static void errors(void **state)
 		{"vcpus = two\n", "web.vm:1: vcpus = two: expected a number of vCPUs such as 1"},
 		{"kernel = linux\n",
 		 "web.vm:1: kernel = linux: expected the name of a boot module such as @linux"},
-		{"initrd = @\n", "web.vm:1: initrd = @: expected the name of a boot module such as @linux"},
-		{"kernel = @a b\n", "web.vm:1: kernel = @a b: expected the name of a boot module such as @linux"},
+		{"initrd = @\n",
+		 "web.vm:1: initrd = @: expected the name of a boot module such as @linux"},
+		{"kernel = @a b\n",
+		 "web.vm:1: kernel = @a b: expected the name of a boot module such as @linux"},
 		{"autostart = maybe\n", "web.vm:1: autostart = maybe: expected yes or no"},
 		{"populate = 1\n", "web.vm:1: populate = 1: expected yes or no"},
 		{"console = com1\n", "web.vm:1: console = com1: expected attach or ring"},
-		{"on_exit = halt\n", "web.vm:1: on_exit = halt: expected destroy, restart, restart:N or preserve"},
+		{"on_exit = halt\n",
+		 "web.vm:1: on_exit = halt: expected destroy, restart, restart:N or preserve"},
 		{"on_exit = restart:0\n",
 		 "web.vm:1: on_exit = restart:0: expected destroy, restart, restart:N or preserve"},
 		{"on_exit = restart:x\n",
@@ -121,10 +131,12 @@ static void errors(void **state)
 		{"name = a\nname = b\n", "web.vm:2: name: given twice: expected it once"},
 		{"hello\n", "web.vm:1: hello: expected key = value"},
 		{"= 5\n", "web.vm:1: = 5: expected key = value"},
-		{"disk = @d\n", "web.vm:1: disk: unknown key: expected one of name memory vcpus kernel initrd "
-				"cmdline autostart console on_exit populate"},
-		{"Name = a\n", "web.vm:1: Name: unknown key: expected one of name memory vcpus kernel initrd "
-			       "cmdline autostart console on_exit populate"},
+		{"disk = @d\n",
+		 "web.vm:1: disk: unknown key: expected one of name memory vcpus kernel initrd "
+		 "cmdline autostart console on_exit populate"},
+		{"Name = a\n",
+		 "web.vm:1: Name: unknown key: expected one of name memory vcpus kernel initrd "
+		 "cmdline autostart console on_exit populate"},
 		{"name = a\x01\n", "web.vm:1: byte 0x01: expected text"},
 	};
 
@@ -149,8 +161,9 @@ static void limits(void **state)
 	assert_string_equal(error, "web.vm:1: line too long: expected at most 1279 characters");
 	memcpy(text, "cmdline = ", 10);
 	assert_false(parse_bytes(text, 10 + 1024));
-	assert_string_equal(error, "web.vm:1: cmdline = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...: "
-				   "expected at most 1023 characters");
+	assert_string_equal(
+		error, "web.vm:1: cmdline = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...: "
+		       "expected at most 1023 characters");
 	memcpy(text + 10 + 1023, "\nname=a\nkernel=@k\n", 18);
 	assert_true(parse_bytes(text, 10 + 1023 + 18));
 	assert_int_equal(strlen(def.cmdline), 1023);
@@ -160,7 +173,8 @@ static void limits(void **state)
 /* Bytes at random: any answer will do, but the error must be terminated text. */
 static void random_bytes(void **state)
 {
-	static const char alphabet[] = "name=memory kernel@#\n\t\r 0123456789KMGxcmdline_on-exit:restart\x80";
+	static const char alphabet[] =
+		"name=memory kernel@#\n\t\r 0123456789KMGxcmdline_on-exit:restart\x80";
 	u64 seed = 1;
 	char text[200];
 
@@ -172,15 +186,17 @@ static void random_bytes(void **state)
 			text[i] = alphabet[(seed >> 40) % (sizeof(alphabet) - 1)];
 		}
 		if (!parse_bytes(text, n))
-			assert_true(strnlen(error, sizeof(error)) > 0 && strnlen(error, sizeof(error)) < sizeof(error));
+			assert_true(strnlen(error, sizeof(error)) > 0 &&
+				    strnlen(error, sizeof(error)) < sizeof(error));
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_key), cmocka_unit_test(defaults), cmocka_unit_test(values),
-		cmocka_unit_test(errors), cmocka_unit_test(limits), cmocka_unit_test(random_bytes),
+		cmocka_unit_test(every_key), cmocka_unit_test(defaults),
+		cmocka_unit_test(values),    cmocka_unit_test(errors),
+		cmocka_unit_test(limits),    cmocka_unit_test(random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

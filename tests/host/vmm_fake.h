@@ -1,4 +1,7 @@
-/* The machine around a device model under test: a clock that only the test moves, lines and messages that are recorded. */
+/*
+ * The machine around a device model under test: a clock that only the test moves, lines and
+ * messages that are recorded.
+ */
 #pragma once
 
 #include <setjmp.h>
@@ -117,7 +120,9 @@ static inline void fake_write(struct device *d, u64 offset, u32 size, u64 v)
 	rt_unlock(&d->lock);
 }
 
-/* The state of `used` moves to `fresh` and comes out of it the same; cut anywhere, it is refused. */
+/*
+ * The state of `used` moves to `fresh` and comes out of it the same; cut anywhere, it is refused.
+ */
 static inline void fake_check_state(struct device *used, struct device *fresh)
 {
 	u8 a[4096], b[4096];

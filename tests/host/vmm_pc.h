@@ -1,4 +1,7 @@
-/* All device models on their buses, as vmm/machine.c wires them; what varies comes from the includer's chance(). */
+/*
+ * All device models on their buses, as vmm/machine.c wires them; what varies comes from the
+ * includer's chance().
+ */
 #pragma once
 
 #include "tests/host/vmm_fake.h"
@@ -42,13 +45,24 @@ static void pc_msi(struct platform *p, u64 address, u32 data)
 }
 
 static const struct platform_ops pc_ops = {
-	.now = fake_now, .line = pc_line, .timer = fake_timer, .msi = pc_msi, .end = fake_end,
+	.now = fake_now,
+	.line = pc_line,
+	.timer = fake_timer,
+	.msi = pc_msi,
+	.end = fake_end,
 };
 
-static bool peer_put(struct uart_peer *p, u8 c) { return chance(container_of(p, struct pc, peer)) & 7; }
-static s32 peer_get(struct uart_peer *p) { return (s32)(chance(container_of(p, struct pc, peer)) & 0x1ff) - 0x100; }
+static bool peer_put(struct uart_peer *p, u8 c)
+{
+	return chance(container_of(p, struct pc, peer)) & 7;
+}
+static s32 peer_get(struct uart_peer *p)
+{
+	return (s32)(chance(container_of(p, struct pc, peer)) & 0x1ff) - 0x100;
+}
 static void peer_flush(struct uart_peer *p) {}
-static const struct uart_peer_ops peer_ops = {.put = peer_put, .get = peer_get, .flush = peer_flush};
+static const struct uart_peer_ops peer_ops = {
+	.put = peer_put, .get = peer_get, .flush = peer_flush};
 
 static inline void pc_build(struct pc *pc)
 {
@@ -58,13 +72,16 @@ static inline void pc_build(struct pc *pc)
 		struct device *dev;
 		u64 offset;
 	} row[] = {
-		{0x20, 2, &pc->irq.pic.dev, 0},	 {0xa0, 2, &pc->irq.pic.dev, 2}, {0x4d0, 2, &pc->irq.pic.dev, 4},
-		{0x40, 4, &pc->pit.dev, 0},	 {0x61, 1, &pc->pit.dev, 4},	 {0x64, 1, &pc->reset.dev, 0},
-		{0x92, 1, &pc->reset.dev, 1},	 {0x70, 2, &pc->rtc.dev, 0},	 {0xf4, 4, &pc->exit.dev, 0},
-		{0x3f8, 8, &pc->uart.dev, 0},	 {0x600, 12, &pc->pm.dev, 0},	 {0xcf8, 8, &pc->pci.dev, 0},
+		{0x20, 2, &pc->irq.pic.dev, 0},	 {0xa0, 2, &pc->irq.pic.dev, 2},
+		{0x4d0, 2, &pc->irq.pic.dev, 4}, {0x40, 4, &pc->pit.dev, 0},
+		{0x61, 1, &pc->pit.dev, 4},	 {0x64, 1, &pc->reset.dev, 0},
+		{0x92, 1, &pc->reset.dev, 1},	 {0x70, 2, &pc->rtc.dev, 0},
+		{0xf4, 4, &pc->exit.dev, 0},	 {0x3f8, 8, &pc->uart.dev, 0},
+		{0x600, 12, &pc->pm.dev, 0},	 {0xcf8, 8, &pc->pci.dev, 0},
 	};
-	struct device *all[DEVICES] = {&pc->irq.pic.dev, &pc->irq.ioapic.dev, &pc->pit.dev, &pc->rtc.dev, &pc->uart.dev,
-				       &pc->pm.dev, &pc->pci.dev, &pc->exit.dev, &pc->reset.dev};
+	struct device *all[DEVICES] = {&pc->irq.pic.dev, &pc->irq.ioapic.dev, &pc->pit.dev,
+				       &pc->rtc.dev,	 &pc->uart.dev,	      &pc->pm.dev,
+				       &pc->pci.dev,	 &pc->exit.dev,	      &pc->reset.dev};
 
 	memset(pc, 0, sizeof(*pc));
 	p->ops = &pc_ops;
@@ -78,7 +95,10 @@ static inline void pc_build(struct pc *pc)
 	exit_port_init(&pc->exit, p);
 	reset_port_init(&pc->reset, p);
 	for (u32 i = 0; i < ARRAY_SIZE(row); i++)
-		assert_int_equal(bus_register(&pc->ports, row[i].base, row[i].size, row[i].dev, row[i].offset), 0);
-	assert_int_equal(bus_register(&pc->mmio, IOAPIC_BASE, IOAPIC_BYTES, &pc->irq.ioapic.dev, 0), 0);
+		assert_int_equal(bus_register(&pc->ports, row[i].base, row[i].size, row[i].dev,
+					      row[i].offset),
+				 0);
+	assert_int_equal(bus_register(&pc->mmio, IOAPIC_BASE, IOAPIC_BYTES, &pc->irq.ioapic.dev, 0),
+			 0);
 	memcpy(pc->all, all, sizeof(all));
 }

@@ -1,6 +1,6 @@
 /*
- * A monitor gone wrong, in the place of vmm: its VM's command line says how. "fault" writes to address 0, "exit"
- * ends without a word, "loop" never gives up the CPU.
+ * A monitor gone wrong, in the place of vmm: its VM's command line says how. "fault" writes to
+ * address 0, "exit" ends without a word, "loop" never gives up the CPU.
  */
 #include "lib/string.h"
 #include "services/proto.h"

@@ -1,6 +1,6 @@
 /*
- * What a tiny guest is made of. A guest is one file with TEST_NAME and test_main(); the library prints
- * PASS or FAIL on COM1 and ends the machine through port 0xf4 (0 = pass, 1 = fail).
+ * What a tiny guest is made of. A guest is one file with TEST_NAME and test_main(); the library
+ * prints PASS or FAIL on COM1 and ends the machine through port 0xf4 (0 = pass, 1 = fail).
  */
 #pragma once
 
@@ -22,15 +22,18 @@ extern const char test_name[];
 void test_main(void);
 
 bool command_line_has(const char *word);
-extern bool under_caisson;   /* the word "caisson" is on the command line */
-extern ulong memory_end;     /* end of the RAM above 1 MiB */
+u64 command_line_number(const char *key,
+			u64 absent); /* key with its "="; decimal, or hexadecimal behind 0x */
+extern bool under_caisson;	     /* the word "caisson" is on the command line */
+extern ulong memory_end;	     /* end of the RAM above 1 MiB */
 
 /* ---- Output and results ---- */
 void print(const char *format, ...); /* %s %c %d %u %x %lx %%; %llx for u64 */
 void fail(const char *format, ...);  /* one FAIL line; the test goes on */
 void expect_eq(const char *what, u64 got, u64 expected);
 void expect(bool ok, const char *what);
-void pass_now(void);		     /* prints PASS, unless something failed: for tests that don't return */
+bool all_well(void); /* nothing failed so far */
+void pass_now(void); /* prints PASS, unless something failed: for tests that don't return */
 __attribute__((noreturn)) void end_machine(u32 status);
 
 /* ---- Traps ---- */
@@ -60,19 +63,28 @@ void expect_trap(const char *what, long got, long expected);
 void guest_start(void);
 
 /* ---- Instructions ---- */
-static inline void outb(u16 port, u8 v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port) : "memory"); }
-static inline void outw(u16 port, u16 v) { __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port) : "memory"); }
-static inline void outl(u16 port, u32 v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port) : "memory"); }
-static inline u8 inb(u16 port) { u8 v; __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port) : "memory"); return v; }
-static inline u16 inw(u16 port) { u16 v; __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port) : "memory"); return v; }
-static inline u32 inl(u16 port) { u32 v; __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory"); return v; }
+/* clang-format off */
+#define OUT(insn, port, v) __asm__ volatile(insn " %0, %1" : : "a"(v), "Nd"(port) : "memory")
+#define IN(insn, type, port) \
+	({ type v_; __asm__ volatile(insn " %1, %0" : "=a"(v_) : "Nd"(port) : "memory"); v_; })
+/* clang-format on */
+static inline void outb(u16 port, u8 v) { OUT("outb", port, v); }
+static inline void outw(u16 port, u16 v) { OUT("outw", port, v); }
+static inline void outl(u16 port, u32 v) { OUT("outl", port, v); }
+static inline u8 inb(u16 port) { return IN("inb", u8, port); }
+static inline u16 inw(u16 port) { return IN("inw", u16, port); }
+static inline u32 inl(u16 port) { return IN("inl", u32, port); }
 
-struct cpuid { u32 eax, ebx, ecx, edx; };
+struct cpuid {
+	u32 eax, ebx, ecx, edx;
+};
 static inline struct cpuid cpuid(u32 leaf, u32 sub)
 {
 	struct cpuid r;
 
-	__asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "0"(leaf), "2"(sub));
+	__asm__ volatile("cpuid"
+			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+			 : "0"(leaf), "2"(sub));
 	return r;
 }
 static inline u64 rdmsr(u32 msr)
@@ -97,15 +109,31 @@ static inline void cli(void) { __asm__ volatile("cli" ::: "memory"); }
 static inline void sti(void) { __asm__ volatile("sti; nop" ::: "memory"); }
 static inline void sti_hlt(void) { __asm__ volatile("sti; hlt" ::: "memory"); }
 static inline void invlpg(ulong a) { __asm__ volatile("invlpg (%0)" ::"r"(a) : "memory"); }
-#define CR_ACCESS(n) \
-	static inline ulong read_cr##n(void) { ulong v; __asm__ volatile("mov %%cr" #n ", %0" : "=r"(v)::"memory"); return v; } \
-	static inline void write_cr##n(ulong v) { __asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory"); }
+#define CR_ACCESS(n)                                                                               \
+	static inline ulong read_cr##n(void)                                                       \
+	{                                                                                          \
+		ulong v;                                                                           \
+		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(v)::"memory");                        \
+		return v;                                                                          \
+	}                                                                                          \
+	static inline void write_cr##n(ulong v)                                                    \
+	{                                                                                          \
+		__asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                           \
+	}
 CR_ACCESS(0)
 CR_ACCESS(2)
 CR_ACCESS(3)
 CR_ACCESS(4)
-static inline u32 mmio_read(ulong a) { u32 v; __asm__ volatile("movl (%1), %0" : "=r"(v) : "r"(a) : "memory"); return v; }
-static inline void mmio_write(ulong a, u32 v) { __asm__ volatile("movl %0, (%1)" ::"r"(v), "r"(a) : "memory"); }
+static inline u32 mmio_read(ulong a)
+{
+	u32 v;
+	__asm__ volatile("movl (%1), %0" : "=r"(v) : "r"(a) : "memory");
+	return v;
+}
+static inline void mmio_write(ulong a, u32 v)
+{
+	__asm__ volatile("movl %0, (%1)" ::"r"(v), "r"(a) : "memory");
+}
 
 /* ---- Memory ---- */
 void *copy(void *to, const void *from, ulong n);
@@ -114,20 +142,30 @@ void fill(void *to, u8 value, ulong n);
 /* ---- Interrupt controllers and time: lib/platform.c ---- */
 #define LAPIC 0xfee00000ul
 #define IOAPIC 0xfec00000ul
-enum lapic_reg { APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0, APIC_ISR = 0x100,
-		 APIC_IRR = 0x200, APIC_ICR = 0x300, APIC_ICR2 = 0x310, APIC_LVT_TIMER = 0x320, APIC_LVT0 = 0x350,
-		 APIC_LVT1 = 0x360, APIC_TIMER_INIT = 0x380, APIC_TIMER_NOW = 0x390, APIC_TIMER_DIVIDE = 0x3e0 };
-enum { MSR_APIC_BASE = 0x1b, MSR_X2APIC = 0x800, APIC_BASE_X2 = 1 << 10, APIC_BASE_ENABLE = 1 << 11, APIC_MASKED = 1 << 16,
-       APIC_PERIODIC = 1 << 17, APIC_SELF = 1 << 18, APIC_ALL_LEVELS = 1 << 14 };
+/* clang-format off */
+enum lapic_reg {
+	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0,
+	APIC_ISR = 0x100, APIC_IRR = 0x200, APIC_ICR = 0x300, APIC_ICR2 = 0x310,
+	APIC_LVT_TIMER = 0x320, APIC_LVT0 = 0x350, APIC_LVT1 = 0x360, APIC_TIMER_INIT = 0x380,
+	APIC_TIMER_NOW = 0x390, APIC_TIMER_DIVIDE = 0x3e0,
+};
+/* clang-format on */
+/* clang-format off */
+enum {
+	MSR_APIC_BASE = 0x1b, MSR_X2APIC = 0x800, APIC_BASE_X2 = 1 << 10,
+	APIC_BASE_ENABLE = 1 << 11, APIC_MASKED = 1 << 16, APIC_PERIODIC = 1 << 17,
+	APIC_SELF = 1 << 18, APIC_ALL_LEVELS = 1 << 14,
+};
+/* clang-format on */
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 v);
 void apic_eoi(void);
-void apic_enable(void);	    /* xAPIC on, spurious vector 0xff, every LVT masked */
-bool apic_enter_x2(void);   /* false: not offered */
+void apic_enable(void);	  /* xAPIC on, spurious vector 0xff, every LVT masked */
+bool apic_enter_x2(void); /* false: not offered */
 u32 ioapic_read(u32 reg);
 void ioapic_write(u32 reg, u32 v);
 void pic_init(u8 base, u16 enabled); /* enabled: one bit a line */
 void pit_start(u32 mode, u16 count);
-u32 pm_timer(void); /* 3.579545 MHz, 24 bits */
+u32 pm_timer(void);						      /* 3.579545 MHz, 24 bits */
 bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds); /* interrupts must be on */
 void spin(u32 microseconds);

@@ -20,10 +20,7 @@ void apic_write(u32 reg, u32 v)
 		mmio_write(LAPIC + reg, v);
 }
 
-void apic_eoi(void)
-{
-	apic_write(APIC_EOI, 0);
-}
+void apic_eoi(void) { apic_write(APIC_EOI, 0); }
 
 void apic_enable(void)
 {
@@ -67,7 +64,7 @@ void pic_init(u8 base, u16 enabled)
 	outb(0x21, 1);
 	outb(0xa1, 1);
 	outb(0x21, (u8)~enabled);
-	outb(0xa1, (u8)~(enabled >> 8));
+	outb(0xa1, (u8) ~(enabled >> 8));
 }
 
 void pit_start(u32 mode, u16 count)
@@ -77,10 +74,7 @@ void pit_start(u32 mode, u16 count)
 	outb(0x40, (u8)(count >> 8));
 }
 
-u32 pm_timer(void)
-{
-	return inl(PM_TIMER_PORT) & PM_TIMER_MASK;
-}
+u32 pm_timer(void) { return inl(PM_TIMER_PORT) & PM_TIMER_MASK; }
 
 bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds)
 {

@@ -10,16 +10,17 @@ static handler_fn handlers[256];
 
 #ifdef __x86_64__
 #define CODE_SELECTOR 0x18u
-static struct { u32 low, middle, high, reserved; } idt[256];
+static struct {
+	u32 low, middle, high, reserved;
+} idt[256];
 #else
 #define CODE_SELECTOR 0x08u
-static struct { u32 low, middle; } idt[256];
+static struct {
+	u32 low, middle;
+} idt[256];
 #endif
 
-void set_handler(u32 vector, handler_fn fn)
-{
-	handlers[vector] = fn;
-}
+void set_handler(u32 vector, handler_fn fn) { handlers[vector] = fn; }
 
 void trap_entry(struct frame *f)
 {
@@ -33,13 +34,17 @@ void trap_entry(struct frame *f)
 		last_trap = (struct trap){f->vector, f->error, f->ip, read_cr2()};
 		try_abort((long)f->vector);
 	}
-	fail("unexpected vector %u, error 0x%lx at 0x%lx, cr2 0x%lx", (u32)f->vector, f->error, f->ip, read_cr2());
+	fail("unexpected vector %u, error 0x%lx at 0x%lx, cr2 0x%lx", (u32)f->vector, f->error,
+	     f->ip, read_cr2());
 	end_machine(1);
 }
 
 void trap_init(void)
 {
-	struct { u16 limit; ulong base; } __attribute__((packed)) reg = {sizeof(idt) - 1, (ulong)idt};
+	struct {
+		u16 limit;
+		ulong base;
+	} __attribute__((packed)) reg = {sizeof(idt) - 1, (ulong)idt};
 
 	for (u32 i = 0; i < 256; i++) {
 		ulong a = trap_stubs[i];
