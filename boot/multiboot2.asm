@@ -149,6 +149,10 @@ build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 ; Says why (esi, offset in the image) on COM1, as the firmware left it, and on the VGA text screen; stops.
 refuse:		add	esi, ebp
 		mov	edi, VGA_TEXT
+		mov	eax, 0x0f200f20		; blanks
+		mov	ecx, 80 * 25 / 2
+		rep stosd
+		mov	edi, VGA_TEXT
 .next:		movzx	ebx, byte [esi]
 		inc	esi
 		test	bl, bl
@@ -186,9 +190,12 @@ upper:		mov	rsp, boot_stack_top	; the kernel's own GDT comes first of all in C
 		call	rax
 		ud2
 
-msg_loader:	db "Caisson: not started by a multiboot2 loader", 13, 10, 0
-msg_base:	db "Caisson: the boot loader put the image at an address that is not a multiple of 2 MiB", 13, 10, 0
-msg_cpu:	db "Caisson: this CPU has no 64-bit mode", 13, 10, 0
+msg_loader:	db "refused: Caisson can't start here: it was not started by a multiboot2 loader; "
+		db "GRUB's command is multiboot2", 13, 10, 0
+msg_base:	db "refused: Caisson can't start here: the boot loader put the image at an address "
+		db "that is not a multiple of 2 MiB; use GRUB 2.06 or newer", 13, 10, 0
+msg_cpu:	db "refused: Caisson can't start here: this CPU has no 64-bit mode (long mode); "
+		db "a CPU with VT-x or AMD-V is needed, in a virtual machine a 64-bit CPU model", 13, 10, 0
 
 ; ---- Data ---------------------------------------------------------------------------------------------
 section .data

@@ -135,8 +135,7 @@ void init_load(const struct bootinfo *b)
 	s64 h;
 
 	static_assert(sizeof(*info) <= 4 * PAGE_SIZE, "init's information fits its pages");
-	if (!mod)
-		panic("init: no boot module named \"init\": the boot menu needs a line \"module2 /boot/init init\"");
+	ASSERT(mod); /* boot_refused has looked */
 	need(domain_create(NULL, quota_for_init(), "init", &d), "its domain");
 	load_image(d, mod, &header);
 	map_copy(d, NULL, 0, INIT_STACK_SIZE, INIT_STACK_TOP - INIT_STACK_SIZE, PROT_R | PROT_W);

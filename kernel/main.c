@@ -13,6 +13,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/reaper.h"
+#include "kernel/refuse.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/sysctl.h"
@@ -21,18 +22,14 @@
 
 struct boot_options boot_options;
 u64 boot_ns;
+const char *no_vms_why;
 const struct hv_ops *hv_ops;
 
 extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
 
-static void report_option(const char *message)
-{
-	log_warn("%s", message);
-}
+static void report_option(const char *message) { log_warn("%s", message); }
 
-static void ignore_option(const char *message)
-{
-}
+static void ignore_option(const char *message) {}
 
 /* Options are read twice: first for the console, then, when it works, for the messages. */
 static void start_console(void)
@@ -46,20 +43,22 @@ static void start_console(void)
 	log_set_level(boot_options.loglevel);
 	log_notice("Caisson, a hypervisor for x86-64; started by %s", bootinfo.loader);
 	if (why)
-		log_warn("boot option console=%s: %s; com1,115200,8n1 is used", boot_options.console, why);
+		log_warn("boot option console=%s: %s; com1,115200,8n1 is used",
+			 boot_options.console, why);
 	options_parse(bootinfo.cmdline, &boot_options, report_option);
-	if (bootinfo.error[0])
-		panic("boot: %s", bootinfo.error);
 }
 
 static void start_cpu(void)
 {
+	char why[256];
+
 	facts_read(&cpu_facts);
-	if (!cpu_facts.nx || !cpu_facts.syscall)
-		panic("boot: this CPU lacks %s, which Caisson needs", cpu_facts.nx ? "SYSCALL" : "no-execute pages (NX)");
+	if (boot_refused(&bootinfo, &cpu_facts, boot_options.mem, why, sizeof(why)))
+		panic_refuse(why);
 	cpu_setup_registers();
-	log_info("cpu: %s, family %#x model %#x stepping %u", cpu_facts.brand[0] ? cpu_facts.brand : cpu_facts.vendor,
-		 cpu_facts.family, cpu_facts.model, cpu_facts.stepping);
+	log_info("cpu: %s, family %#x model %#x stepping %u",
+		 cpu_facts.brand[0] ? cpu_facts.brand : cpu_facts.vendor, cpu_facts.family,
+		 cpu_facts.model, cpu_facts.stepping);
 }
 
 static void start_memory(void)
@@ -99,14 +98,11 @@ static void start_kernel(void)
 
 static void start_virtualization(void)
 {
-	const char *why = NULL;
-
-	if (!svm_ops.probe(&cpu_facts, &why)) {
-		log_warn("virt: this machine cannot run VMs: %s", why);
-		return;
-	}
-	if (svm_ops.cpu_enable(this_cpu())) {
-		log_error("virt: %s cannot be switched on; no VM can run", svm_ops.name);
+	no_vms_why = vms_refused(&cpu_facts);
+	if (!no_vms_why && svm_ops.cpu_enable(this_cpu()))
+		no_vms_why = "AMD-V can't be switched on; the firmware may hold it locked";
+	if (no_vms_why) {
+		log_warn("virt: this machine cannot run VMs: %s", no_vms_why);
 		return;
 	}
 	hv_ops = &svm_ops;
@@ -118,7 +114,8 @@ static void start_cpus(void)
 	smp_start(boot_options.maxcpus ? boot_options.maxcpus : MAX_CPUS);
 	slow_start();
 	kernel_kinfo->cpus = cpu_count;
-	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0; /* a CPU out of step makes the clock fall back */
+	/* a CPU out of step makes the clock fall back */
+	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0;
 }
 
 static void start_console_interrupts(void)
@@ -126,7 +123,8 @@ static void start_console_interrupts(void)
 	if (ioapic_route_isa(uart_isa_irq(), VECTOR_UART, this_cpu()->apic_id))
 		uart_irq_enable();
 	else
-		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work", uart_isa_irq());
+		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work",
+			 uart_isa_irq());
 }
 
 static void start_init(void)
@@ -137,8 +135,9 @@ static void start_init(void)
 
 /* The start of the kernel, in order; nothing else runs by itself. */
 static void (*const start_order[])(void) = {
-	cpu_setup_boot, start_console, start_cpu,  start_memory,	     start_platform, start_kernel,
-	start_virtualization, start_cpus,    reaper_start, start_console_interrupts, start_init,
+	cpu_setup_boot, start_console,	      start_cpu,  start_memory, start_platform,
+	start_kernel,	start_virtualization, start_cpus, reaper_start, start_console_interrupts,
+	start_init,
 };
 
 void kernel_main(void)

@@ -45,7 +45,12 @@ static bool set_maxcpus(struct boot_options *o, const char *v)
 
 static bool set_mem(struct boot_options *o, const char *v)
 {
-	return fmt_parse_size(v, &o->mem) && o->mem >= MiB(64);
+	u64 size;
+
+	if (!fmt_parse_size(v, &size) || size < MiB(64))
+		return false;
+	o->mem = size;
+	return true;
 }
 
 static bool set_tsc(struct boot_options *o, const char *v)

@@ -26,6 +26,7 @@ USB = ["-device", "qemu-xhci", "-drive", "if=none,id=stick,format=raw,snapshot=o
        "-device", "usb-storage,drive=stick,bootindex=1"]
 SATA = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "ide-hd,drive=disk,bus=ide.0,bootindex=1"]
 VIRTIO = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+BOCHS_CPU, BOCHS_MEMORY = ", count=2, ips=50000000, ignore_bad_msrs=0", "memory: guest=512, host=512"
 SMALL = ["-smp", "2", "-m", "512M"]
 
 MICROVM = ["-machine", "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on", "-bios", "bios-microvm.bin", "-drive",
@@ -51,9 +52,15 @@ MACHINES = {
     "svm-qemu-uefi-usb": SMALL + UEFI + USB,
     "svm-qemu-uefi-sata": SMALL + UEFI + SATA,
     "svm-qemu-uefi-virtio": SMALL + UEFI + VIRTIO,
+    # Machines that lack something.
+    "qemu-32bit": ["-cpu", "max,-lm"] + SMALL,
+    "qemu-no-nx": ["-cpu", "max,+svm,-nx"] + SMALL,
+    "qemu-no-svm": ["-cpu", "max,-svm"] + SMALL,
+    "qemu-no-npt": ["-cpu", "max,+svm,-npt"] + SMALL,
+    "svm-qemu-16M": ["-smp", "2", "-m", "16M"],
     # Bochs: lines of its configuration. Its CPU models have what the CPU of that name has.
-    "bochs-intel": ["cpu: model=corei7_skylake_x, count=2, ips=50000000, ignore_bad_msrs=0",
-                    "memory: guest=512, host=512"],
+    "bochs-intel": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
+    "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
 }
 GUEST_MACHINE = "svm-qemu"
 
@@ -95,5 +102,14 @@ BOOTS = [
     ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress", 600),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
+    ("refuses-32bit-cpu", "qemu-32bit", "no_long_mode", 120),
+    ("refuses-no-nx", "qemu-no-nx", "no_nx", 120),
+    ("refuses-little-memory", "svm-qemu-16M", "little_memory", 120),
+    ("refuses-mem-option", "svm-qemu", "mem_option", 120),
+    ("refuses-no-modules", "svm-qemu", "no_modules", 120),
+    ("refuses-no-init", "svm-qemu", "no_init", 120),
+    ("no-svm", "qemu-no-svm", "no_svm", 180),
+    ("no-npt", "qemu-no-npt", "no_npt", 180),
     ("bochs-intel", "bochs-intel", "bochs_intel", 300),
+    ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

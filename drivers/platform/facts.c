@@ -15,10 +15,7 @@ static struct cpuid leaf(const struct cpu_facts *f, u32 n)
 	return n <= max ? cpuid(n, 0) : (struct cpuid){0};
 }
 
-static bool bit(u32 reg, u32 n)
-{
-	return reg >> n & 1;
-}
+static bool bit(u32 reg, u32 n) { return reg >> n & 1; }
 
 static void read_names(struct cpu_facts *f)
 {
@@ -48,6 +45,7 @@ static void read_features(struct cpu_facts *f)
 	struct cpuid l1 = leaf(f, 1), l7 = leaf(f, 7);
 	struct cpuid e1 = leaf(f, 0x80000001), e7 = leaf(f, 0x80000007), e8 = leaf(f, 0x80000008);
 
+	f->vmx = bit(l1.ecx, 5);
 	f->pcid = bit(l1.ecx, 17);
 	f->x2apic = bit(l1.ecx, 21);
 	f->tsc_deadline = bit(l1.ecx, 24);
@@ -66,7 +64,9 @@ static void read_features(struct cpu_facts *f)
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
 }
 
-/* FXSAVE shows which MXCSR bits exist; 0 stands for the oldest set. SDM 1, "Checking MXCSR_MASK". */
+/*
+ * FXSAVE shows which MXCSR bits exist; 0 stands for the oldest set. SDM 1, "Checking MXCSR_MASK".
+ */
 static u32 read_mxcsr_mask(void)
 {
 	static u8 area[512] __aligned(16);
@@ -87,6 +87,18 @@ static void read_xsave(struct cpu_facts *f)
 	f->xsave &= f->max_leaf >= 0xd;
 	if (f->xsave)
 		f->xcr0_supported = cpuid(0xd, 0).eax;
+}
+
+static void read_vmx(struct cpu_facts *f)
+{
+	u64 control;
+
+	if (!f->vmx)
+		return;
+	control = rdmsr(MSR_FEATURE_CONTROL);
+	f->vmx_locked_off = control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX);
+	f->vmx_ept = rdmsr(MSR_VMX_PROCBASED_CTLS) & VMX_MAY_SECONDARY &&
+		     rdmsr(MSR_VMX_PROCBASED_CTLS2) & VMX_MAY_EPT;
 }
 
 static void read_svm(struct cpu_facts *f)
@@ -114,5 +126,6 @@ void facts_read(struct cpu_facts *f)
 	read_features(f);
 	f->mxcsr_mask = read_mxcsr_mask();
 	read_xsave(f);
+	read_vmx(f);
 	read_svm(f);
 }

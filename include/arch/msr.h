@@ -4,6 +4,7 @@
 enum msr {
 	MSR_TSC = 0x10,
 	MSR_APIC_BASE = 0x1b,
+	MSR_FEATURE_CONTROL = 0x3a,
 	MSR_BIOS_UPDT_TRIG = 0x79,
 	MSR_BIOS_SIGN_ID = 0x8b,
 	MSR_MTRRCAP = 0xfe,
@@ -15,6 +16,8 @@ enum msr {
 	MSR_MISC_ENABLE = 0x1a0,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
+	MSR_VMX_PROCBASED_CTLS = 0x482,
+	MSR_VMX_PROCBASED_CTLS2 = 0x48b,
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
 	MSR_EFER = 0xc0000080,
@@ -34,5 +37,10 @@ enum msr {
 #define APIC_BASE_BSP (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)
 #define APIC_BASE_ENABLE (1ull << 11)
+#define FEATURE_CONTROL_LOCK (1ull << 0)
+#define FEATURE_CONTROL_VMX (1ull << 2) /* outside SMX */
+/* The upper half of a controls MSR: which may be 1. */
+#define VMX_MAY_SECONDARY (1ull << 63)
+#define VMX_MAY_EPT (1ull << 33)
 #define VM_CR_SVMDIS (1ull << 4)
 #define VM_CR_LOCK (1ull << 3)

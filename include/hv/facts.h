@@ -1,6 +1,6 @@
 /*
- * CPU and firmware facts, read once at start. Every decision that depends on them is a pure function of
- * this structure, so that host tests can run it with made-up facts.
+ * CPU and firmware facts, read once at start. Every decision that depends on them is a pure
+ * function of this structure, so that host tests can run it with made-up facts.
  */
 #pragma once
 
@@ -19,10 +19,14 @@ struct cpu_facts {
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;
 
+	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, secondary processor-based controls */
+	bool vmx, vmx_locked_off, vmx_ept;
+
 	/* AMD-V: leaf 0x8000000A, VM_CR */
 	bool svm, svm_locked_off;
 	u32 svm_asids;
-	bool svm_npt, svm_nrip, svm_decode_assists, svm_flush_by_asid, svm_vmcb_clean, svm_pause_filter;
+	bool svm_npt, svm_nrip, svm_decode_assists, svm_flush_by_asid, svm_vmcb_clean,
+		svm_pause_filter;
 };
 
 extern struct cpu_facts cpu_facts; /* of the boot CPU; [I] after facts_read */

@@ -10,7 +10,7 @@
 #define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
 #define REAP_NS 1000000000ull /* how long after the end of a VM a start waits for memory, */
-#define REAP_ROUNDS 100u /* in as many steps */
+#define REAP_ROUNDS 100u      /* in as many steps */
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
 
 /* The status that a reason fixes; -1 = the monitor's own is taken. */
@@ -29,8 +29,8 @@ static const s32 reason_status[VM_REASONS] = {
 /* ---- Definitions ---- */
 
 /* A module that a definition names. False: the error is set, with file and line. */
-static bool vm_take_module(struct vm *vm, const struct init_info *info, const char *key, const char *name,
-			   u32 line, struct init_module *out)
+static bool vm_take_module(struct vm *vm, const struct init_info *info, const char *key,
+			   const char *name, u32 line, struct init_module *out)
 {
 	if (!name[0])
 		return true;
@@ -39,8 +39,9 @@ static bool vm_take_module(struct vm *vm, const struct init_info *info, const ch
 			*out = info->module[i];
 			return true;
 		}
-	fmt_snprintf(vm->error, sizeof(vm->error), "%s:%u: %s = @%s: expected the name of a boot module",
-		     vm->file, line, key, name);
+	fmt_snprintf(vm->error, sizeof(vm->error),
+		     "%s:%u: %s = @%s: expected the name of a boot module", vm->file, line, key,
+		     name);
 	return false;
 }
 
@@ -69,13 +70,15 @@ static bool vm_name_taken(const struct init *in, const char *name)
 	return false;
 }
 
-static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info, const struct init_module *m)
+static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info,
+		    const struct init_module *m)
 {
 	const char *text;
 
 	if (m->size > VMDEF_TEXT_MAX || !m->size) {
-		fmt_snprintf(vm->error, sizeof(vm->error), "%s: %lu bytes: expected a definition of 1 byte to 64 KiB",
-			     vm->file, m->size);
+		fmt_snprintf(vm->error, sizeof(vm->error),
+			     "%s: %lu bytes: expected a definition of 1 byte to 64 KiB", vm->file,
+			     m->size);
 		return false;
 	}
 	text = rt_map(m->memory, m->size, PROT_R, NULL);
@@ -83,15 +86,18 @@ static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info
 		fmt_snprintf(vm->error, sizeof(vm->error), "%s: no memory to read it", vm->file);
 		return false;
 	}
-	bool ok = vmdef_parse(vm->file, text, m->size, &vm->def, &vm->lines, vm->error, sizeof(vm->error));
+	bool ok = vmdef_parse(vm->file, text, m->size, &vm->def, &vm->lines, vm->error,
+			      sizeof(vm->error));
 	mem_unmap(HANDLE_SELF, (u64)text, ALIGN_UP(m->size, PAGE_SIZE));
 	if (ok && vm_name_taken(in, vm->def.name)) {
-		fmt_snprintf(vm->error, sizeof(vm->error), "%s: name = %s: expected a name that no other VM has",
-			     vm->file, vm->def.name);
+		fmt_snprintf(vm->error, sizeof(vm->error),
+			     "%s: name = %s: expected a name that no other VM has", vm->file,
+			     vm->def.name);
 		vm->def.name[0] = 0;
 		ok = false;
 	}
-	return ok && vm_take_module(vm, info, "kernel", vm->def.kernel, vm->lines.kernel, &vm->kernel) &&
+	return ok &&
+	       vm_take_module(vm, info, "kernel", vm->def.kernel, vm->lines.kernel, &vm->kernel) &&
 	       vm_take_module(vm, info, "initrd", vm->def.initrd, vm->lines.initrd, &vm->initrd);
 }
 
@@ -144,7 +150,11 @@ static int vm_launch(struct init *in, struct vm *vm)
 	if (event < 0)
 		return (int)event;
 	vm->event = (handle_t)event;
-	const struct { handle_t from; u32 rights; handle_t *to; } give[] = {
+	const struct {
+		handle_t from;
+		u32 rights;
+		handle_t *to;
+	} give[] = {
 		{vm->shared, R_READ | R_WRITE | R_INFO, &start.shared_mem},
 		{vm->event, R_WAIT | R_INFO, &start.event},
 		{vm->notify, R_SIGNAL | R_INFO, &start.notify},
@@ -173,9 +183,13 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 			     "%s:%u: memory = %lu%c: expected at most what is free, %luM", vm->file,
 			     vm->lines.memory, vm->def.memory >> (gib ? 30 : 20), gib ? 'G' : 'M',
 			     host.mem_free >> 20);
+	else if (e == -E_NODEV && host.virt_reason[0])
+		fmt_snprintf(vm->error, sizeof(vm->error),
+			     "%s: can't start %s: no VM can run here: %s", vm->file, vm->def.name,
+			     host.virt_reason);
 	else
-		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file, vm->def.name,
-			     rt_error(e));
+		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file,
+			     vm->def.name, rt_error(e));
 	rt_log("%s", vm->error);
 	vm->ended = true;
 	vm->reason = VM_REASON_LOAD;
@@ -197,8 +211,11 @@ static void vm_release(struct vm *vm)
 static int vm_create_process(struct init *in, struct vm *vm)
 {
 	u64 quota = vm->def.memory + MONITOR_BYTES + vm->def.memory / TABLE_SHARE;
+	struct host_info host = {0};
 	int e = -E_NOMEM;
 
+	if (!sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host)) && host.virt_reason[0])
+		return -E_NODEV;
 	for (u32 round = 0; e == -E_NOMEM && round <= REAP_ROUNDS; round++) {
 		if (round && rt_clock_ns() - in->last_end_ns > REAP_NS)
 			break;
@@ -272,8 +289,10 @@ static void vm_take_result(struct vm *vm, enum vm_reason reason)
 	u32 status = __atomic_load_n(&vm->view->status, __ATOMIC_RELAXED);
 
 	if (reason == VM_REASON_NONE)
-		reason = state == VM_STATE_SHUTDOWN && said > VM_REASON_NONE && said < VM_REASON_MONITOR_DIED ?
-				 said : VM_REASON_MONITOR_DIED;
+		reason = state == VM_STATE_SHUTDOWN && said > VM_REASON_NONE &&
+					 said < VM_REASON_MONITOR_DIED
+				 ? said
+				 : VM_REASON_MONITOR_DIED;
 	vm->reason = reason;
 	vm->status = reason_status[reason] < 0 ? status : (u32)reason_status[reason];
 	vm->view->state = VM_STATE_SHUTDOWN;

@@ -79,7 +79,7 @@ static void what_is_not_understood_is_reported(void **state)
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
-		parse(cases[i].line);
+		assert_int_equal(parse(cases[i].line).mem, 0);
 		assert_string_equal(reported, cases[i].message);
 	}
 }
