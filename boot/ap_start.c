@@ -70,12 +70,16 @@ bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns)
 	params->cpu = c;
 	lapic_init_sipi(c->apic_id, (u32)(mm_trampoline.v >> PAGE_SHIFT));
 	deadline = clock_ns() + timeout_ns;
-	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE) && clock_ns() < deadline) {
+	while (!__atomic_load_n(&c->claimed, __ATOMIC_ACQUIRE) && clock_ns() < deadline)
+		cpu_relax();
+	if (!__atomic_exchange_n(&c->claimed, true, __ATOMIC_ACQ_REL)) {
+		lapic_park(c->apic_id); /* it must not come up later, with another CPU's stack */
+		return false;
+	}
+	/* From here on it runs the kernel, and may hold its locks: it is not to be stopped any more. */
+	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE)) {
 		clock_sync_poll();
 		cpu_relax();
 	}
-	if (__atomic_load_n(&c->up, __ATOMIC_ACQUIRE))
-		return true;
-	lapic_park(c->apic_id); /* it must not come up later, on what is then another CPU's stack */
-	return false;
+	return true;
 }

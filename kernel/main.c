@@ -64,12 +64,12 @@ static void start_cpu(void)
 static void start_memory(void)
 {
 	mm_init(&bootinfo, boot_options.mem);
-	this_cpu()->aspace = &kernel_aspace;
+	acpi_init(&bootinfo);
+	frame_init(&bootinfo, &acpi_facts.numa);
 }
 
 static void start_platform(void)
 {
-	acpi_init(&bootinfo);
 	lapic_init_boot();
 	lapic_init_cpu();
 	ioapic_init();

@@ -17,7 +17,7 @@
 #include "mm/mm.h"
 #include "mm/window.h"
 
-#define AP_START_TIMEOUT_NS 1000000000ull /* an emulator on a busy host takes its time */
+#define AP_START_TIMEOUT_NS 5000000000ull /* an emulator on a busy host takes its time */
 
 static u64 quiesce_request; /* [a] the last epoch asked for */
 static u64 flush_request;   /* [a] the last TLB flush asked for */
@@ -120,6 +120,9 @@ void up_spin_wait(void)
 /* On the new CPU, on its idle thread's stack, in the kernel's address space. */
 void ap_main(struct cpu *c)
 {
+	if (__atomic_exchange_n(&c->claimed, true, __ATOMIC_ACQ_REL))
+		for (;;) /* too late: it was given up, and an INIT is on its way */
+			__asm__ volatile("cli; hlt");
 	cpu_setup_tables(c);
 	cpu_setup_registers();
 	lapic_init_cpu();
@@ -135,21 +138,28 @@ void ap_main(struct cpu *c)
 }
 
 /* NULL: it is up; else why not. */
-static const char *start_one(u32 id, u32 apic_id)
+static const char *start_one(u32 id, u32 apic_id, u32 node)
 {
-	struct cpu *c = cpu_create(id, apic_id);
+	u32 boot_node = this_cpu()->node;
+	struct cpu *c;
 
+	if (!lapic_id_valid(apic_id))
+		return "no interrupt reaches this id";
+	this_cpu()->node = node; /* its memory comes from there */
+	c = cpu_create(id, apic_id);
 	if (c && !window_cpu_init(c))
 		/* sched_init_cpu says that it is this CPU's */
 		c->idle = thread_create_kernel(NULL);
+	this_cpu()->node = boot_node;
 	if (!c || !c->idle)
 		return "no memory";
+	c->node = node;
 	c->current = c->idle;
 	cpus[id] = c;
 	if (ap_start(c, c->idle->kstack_top, AP_START_TIMEOUT_NS))
 		return NULL;
 	cpus[id] = NULL; /* its memory is not given back: it may still come up late and use it */
-	return "it did not start within 1 s";
+	return "it did not start within 5 s";
 }
 
 void smp_start(u32 max_cpus)
@@ -158,12 +168,15 @@ void smp_start(u32 max_cpus)
 	const char *why;
 
 	cpus[0]->apic_id = boot;
+	for (u32 i = 0; i < acpi_facts.cpus; i++)
+		if (acpi_facts.apic_id[i] == boot)
+			cpus[0]->node = acpi_facts.node[i];
 	for (u32 i = 0; i < acpi_facts.cpus; i++) {
 		if (acpi_facts.apic_id[i] == boot)
 			continue;
 		if (cpu_count >= max_cpus || cpu_count == MAX_CPUS)
 			break;
-		why = start_one(cpu_count, acpi_facts.apic_id[i]);
+		why = start_one(cpu_count, acpi_facts.apic_id[i], acpi_facts.node[i]);
 		if (why)
 			log_warn("smp: the CPU with APIC id %u is left out: %s",
 				 acpi_facts.apic_id[i], why);

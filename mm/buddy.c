@@ -4,75 +4,101 @@
 
 static struct zone *zone_of(struct buddy *b, u64 pfn)
 {
-	ASSERT(pfn / ZONE_FRAMES < ZONES);
-	return &b->zone[pfn / ZONE_FRAMES];
+	u32 low = 0, high = b->zones;
+
+	while (high - low > 1) {
+		u32 middle = (low + high) / 2;
+
+		if (b->zone[middle].start <= pfn)
+			low = middle;
+		else
+			high = middle;
+	}
+	ASSERT(high && pfn >= b->zone[low].start && pfn < b->zone[low].end);
+	return &b->zone[low];
 }
 
-static struct frame *linked(struct buddy *b, u64 pfn, u64 link)
+bool buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node)
 {
-	return &b->table[ALIGN_DOWN(pfn, (u64)ZONE_FRAMES) + link - 1];
+	ASSERT(start < end && end - start <= ZONE_FRAMES &&
+	       (!b->zones || b->zone[b->zones - 1].end <= start));
+	if (b->zones == ZONES)
+		return false;
+	b->zone[b->zones++] = (struct zone){.start = start, .end = end, .node = node};
+	return true;
 }
 
-static void list_add(struct buddy *b, u64 pfn, u32 order)
+static struct frame *linked(struct buddy *b, const struct zone *z, u64 link)
 {
-	struct zone *z = zone_of(b, pfn);
-	u32 link = (u32)(pfn % ZONE_FRAMES) + 1;
+	return &b->table[z->start + link - 1];
+}
 
-	b->table[pfn] = (struct frame){
-		.head = 1, .free = 1, .order = order, .owner = b->free_owner, .next = z->first[order]};
+static void list_add(struct buddy *b, struct zone *z, u64 pfn, u32 order)
+{
+	u32 link = (u32)(pfn - z->start) + 1;
+
+	b->table[pfn] = (struct frame){.head = 1,
+				       .free = 1,
+				       .order = order,
+				       .owner = b->free_owner,
+				       .next = z->first[order]};
 	if (z->first[order])
-		linked(b, pfn, z->first[order])->prev = link;
+		linked(b, z, z->first[order])->prev = link;
 	z->first[order] = link;
 	z->orders |= 1u << order;
 }
 
 /* Takes a free block off its list; its entry becomes zero. */
-static void list_remove(struct buddy *b, u64 pfn, u32 order)
+static void list_remove(struct buddy *b, struct zone *z, u64 pfn, u32 order)
 {
-	struct zone *z = zone_of(b, pfn);
 	struct frame f = b->table[pfn];
 
 	if (f.prev)
-		linked(b, pfn, f.prev)->next = f.next;
+		linked(b, z, f.prev)->next = f.next;
 	else
 		z->first[order] = f.next;
 	if (f.next)
-		linked(b, pfn, f.next)->prev = f.prev;
+		linked(b, z, f.next)->prev = f.prev;
 	if (!z->first[order])
 		z->orders &= ~(1u << order);
 	b->table[pfn] = (struct frame){0};
 }
 
 /* A buddy never lies outside the 1 GiB area of its block, so its table entry exists. */
-static void insert_merged(struct buddy *b, u64 pfn, u32 order)
+static void insert_merged(struct buddy *b, struct zone *z, u64 pfn, u32 order)
 {
 	b->free_frames += BIT(order);
-	while (order < b->max_order) {
-		u64 other = pfn ^ BIT(order);
-		struct frame f = b->table[other];
+	z->free_frames += BIT(order);
+	for (; order < b->max_order; order++) {
+		u64 other = pfn ^ BIT(order), low = MIN(pfn, other);
+		struct frame f;
 
+		if (low < z->start || low + BIT(order + 1) > z->end)
+			break;
+		f = b->table[other];
 		if (!f.head || !f.free || f.order != order || f.owner != b->free_owner)
 			break;
-		list_remove(b, other, order);
-		pfn = MIN(pfn, other);
-		order++;
+		list_remove(b, z, other, order);
+		pfn = low;
 	}
-	list_add(b, pfn, order);
+	list_add(b, z, pfn, order);
 }
 
 void buddy_add(struct buddy *b, u64 pfn, u32 order)
 {
-	ASSERT(order <= b->max_order && IS_ALIGNED(pfn, BIT(order)));
-	b->zones = MAX(b->zones, (u32)(pfn / ZONE_FRAMES) + 1);
-	insert_merged(b, pfn, order);
+	struct zone *z = zone_of(b, pfn);
+
+	ASSERT(order <= b->max_order && IS_ALIGNED(pfn, BIT(order)) && pfn + BIT(order) <= z->end);
+	insert_merged(b, z, pfn, order);
 }
 
 void buddy_add_run(struct buddy *b, u64 pfn, u64 frames)
 {
 	while (frames) {
+		u64 room = MIN(frames, zone_of(b, pfn)->end - pfn);
 		u32 order = b->max_order;
 
-		while (BIT(order) > frames || !IS_ALIGNED(pfn, BIT(order)))
+		while (BIT(order) > room || !IS_ALIGNED(pfn, BIT(order)))
 			order--;
 		buddy_add(b, pfn, order);
 		pfn += BIT(order);
@@ -80,25 +106,30 @@ void buddy_add_run(struct buddy *b, u64 pfn, u64 frames)
 	}
 }
 
-bool buddy_alloc(struct buddy *b, u32 order, enum frame_owner owner, u64 *pfn)
+/* From a zone that has a block of the order, or a larger one. */
+static u64 take(struct buddy *b, struct zone *z, u32 order, enum frame_owner owner)
 {
-	for (u32 z = 0; z < b->zones && order <= b->max_order; z++) {
-		u32 usable = b->zone[z].orders >> order << order;
-		u32 have;
-		u64 p;
+	u32 have = (u32)__builtin_ctz(z->orders >> order << order);
+	u64 pfn = z->start + z->first[have] - 1;
 
-		if (!usable)
-			continue;
-		have = (u32)__builtin_ctz(usable);
-		p = (u64)z * ZONE_FRAMES + b->zone[z].first[have] - 1;
-		list_remove(b, p, have);
-		while (have-- > order)
-			list_add(b, p + BIT(have), have);
-		buddy_mark(b->table, p, order, owner);
-		b->free_frames -= BIT(order);
-		*pfn = p;
-		return true;
-	}
+	list_remove(b, z, pfn, have);
+	while (have-- > order)
+		list_add(b, z, pfn + BIT(have), have);
+	buddy_mark(b->table, pfn, order, owner);
+	b->free_frames -= BIT(order);
+	z->free_frames -= BIT(order);
+	return pfn;
+}
+
+bool buddy_alloc(struct buddy *b, u32 order, enum frame_owner owner, const u8 *node, u32 nodes,
+		 u64 *pfn)
+{
+	for (u32 i = 0; i < nodes && order <= b->max_order; i++)
+		for (struct zone *z = b->zone; z < b->zone + b->zones; z++)
+			if (z->node == node[i] && z->orders >> order) {
+				*pfn = take(b, z, order, owner);
+				return true;
+			}
 	return false;
 }
 
@@ -109,7 +140,7 @@ enum frame_owner buddy_free(struct buddy *b, u64 pfn, u32 order)
 	ASSERT(f.head && !f.free);
 	ASSERT(f.order == order);
 	b->table[pfn] = (struct frame){0};
-	insert_merged(b, pfn, order);
+	insert_merged(b, zone_of(b, pfn), pfn, order);
 	return (enum frame_owner)f.owner;
 }
 

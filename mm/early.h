@@ -1,6 +1,6 @@
 /*
  * RAM before the frame allocator runs: the boot information's ranges, cut to mem=, without what is
- * in use. Boot CPU only, during mm_init.
+ * in use. Boot CPU only, from mm_init to frame_init.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* Physical frames: the machine's buddy allocator and its table at FRAMES_BASE. */
 #include "mm/frame.h"
 
+#include "hv/cpu.h"
 #include "hv/layout.h"
 #include "hv/lock.h"
 #include "hv/up.h"
@@ -10,16 +11,23 @@
 #include "mm/internal.h"
 
 #define GIB_AREAS ((u64)ZONES * ZONE_FRAMES * PAGE_SIZE / PAGE_1G)
-#define TABLE_PER_2M (PAGE_2M / PAGE_SIZE * sizeof(struct frame)) /* one page of table describes 2 MiB */
+/* one page of table describes 2 MiB */
+#define TABLE_PER_2M (PAGE_2M / PAGE_SIZE * sizeof(struct frame))
 static_assert(TABLE_PER_2M == PAGE_SIZE, "one table page describes 2 MiB");
 
 static spinlock_t lock;
 static struct buddy frames = {.max_order = ORDER_MAX, .free_owner = FRAME_FREE}; /* under lock */
-static u64 owner_bytes[FRAME_GUEST + 1];					  /* under lock */
+static u64 owner_bytes[FRAME_GUEST + 1];					 /* under lock */
 static u64 total_bytes;
+static u32 nodes = 1;				 /* [I] */
+static u8 near[NUMA_NODES][NUMA_NODES];		 /* [I] for each node, all of them by distance */
+static u64 node_bytes[NUMA_NODES];		 /* [I] */
 static u64 table_areas[BITMAP_WORDS(GIB_AREAS)]; /* [I] 1 GiB areas that have table entries */
 
-/* Each 1 GiB area with any RAM gets 2 MiB of table; all zeros, that is, reserved frames where no RAM is. */
+/*
+ * Each 1 GiB area with any RAM gets 2 MiB of table; all zeros, that is, reserved frames where no
+ * RAM is.
+ */
 static void build_table(void)
 {
 	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G) {
@@ -36,33 +44,81 @@ static void build_table(void)
 	}
 }
 
-void frame_init(const struct bootinfo *b)
+static u64 ram_between(u64 start, u64 end)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < early_ram.count; i++) {
+		u64 from = MAX(start, early_ram.r[i].start), to = MIN(end, early_ram.r[i].end);
+
+		sum += from < to ? to - from : 0;
+	}
+	return sum;
+}
+
+/* A zone for each stretch of one node's RAM. False: they are more than there can be. */
+static bool make_zones(const struct numa *n)
+{
+	u64 top = early_ram.r[early_ram.count - 1].end, end;
+
+	nodes = n->nodes;
+	for (u32 i = 0; i < nodes; i++)
+		numa_order(n, i, near[i]);
+	for (u64 a = 0; a < top; a = end) {
+		u32 node = numa_node_at(n, a, &end);
+		u64 bytes;
+
+		end = MIN(MIN(end, top), a + (u64)ZONE_FRAMES * PAGE_SIZE);
+		bytes = ram_between(a, end);
+		if (bytes && !buddy_zone_add(&frames, a / PAGE_SIZE, end / PAGE_SIZE, node))
+			return false;
+		node_bytes[node] += bytes;
+	}
+	return true;
+}
+
+void frame_init(const struct bootinfo *b, const struct numa *n)
 {
 	frames.table = (struct frame *)FRAMES_BASE;
 	build_table();
+	if (!make_zones(n)) {
+		log_warn("mm: SRAT cuts the memory into too many parts; it counts as one node");
+		frames.zones = 0;
+		memset(node_bytes, 0, sizeof(node_bytes));
+		if (!make_zones(&(struct numa){.nodes = 1}))
+			panic("mm: RAM beyond %u zones", ZONES);
+	}
 	for (u32 i = 0; i < b->modules; i++) {
 		u64 pages = ALIGN_UP(b->module[i].bytes, PAGE_SIZE) / PAGE_SIZE;
 
 		for (u64 p = 0; p < pages; p++)
-			buddy_mark(frames.table, b->module[i].start.v / PAGE_SIZE + p, 0, FRAME_GUEST);
+			buddy_mark(frames.table, b->module[i].start.v / PAGE_SIZE + p, 0,
+				   FRAME_GUEST);
 		owner_bytes[FRAME_GUEST] += pages * PAGE_SIZE;
 	}
-	owner_bytes[FRAME_KERNEL] = kmem_adopt(frames.table);
+	owner_bytes[FRAME_KERNEL] = kmem_adopt(&frames);
 	for (u32 i = 0; i < early_free.count; i++) {
 		struct range r = early_free.r[i];
 
 		buddy_add_run(&frames, r.start / PAGE_SIZE, (r.end - r.start) / PAGE_SIZE);
 	}
-	total_bytes = frames.free_frames * PAGE_SIZE + owner_bytes[FRAME_GUEST] + owner_bytes[FRAME_KERNEL];
+	total_bytes = frames.free_frames * PAGE_SIZE + owner_bytes[FRAME_GUEST] +
+		      owner_bytes[FRAME_KERNEL];
 }
 
-bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
+const u8 *frame_nodes(u32 *count)
+{
+	*count = nodes;
+	return near[this_cpu()->node];
+}
+
+bool frame_alloc_near(u32 reach, u32 order, enum frame_owner owner, hpa_t *out)
 {
 	bool ok;
 	u64 pfn;
 
 	spin_lock(&lock);
-	ok = buddy_alloc(&frames, order, owner, &pfn);
+	ok = buddy_alloc(&frames, order, owner, near[this_cpu()->node], MIN(reach, nodes), &pfn);
 	if (ok)
 		owner_bytes[owner] += PAGE_SIZE << order;
 	spin_unlock(&lock);
@@ -93,9 +149,24 @@ enum frame_owner frame_owner_of(hpa_t a)
 }
 
 u64 frame_total(void) { return total_bytes; }
-u64 frame_free_bytes(void) { return __atomic_load_n(&frames.free_frames, __ATOMIC_RELAXED) * PAGE_SIZE; }
+u64 frame_free_bytes(void)
+{
+	return __atomic_load_n(&frames.free_frames, __ATOMIC_RELAXED) * PAGE_SIZE;
+}
 
 u64 frame_owner_bytes(enum frame_owner o)
 {
-	return o == FRAME_FREE ? frame_free_bytes() : __atomic_load_n(&owner_bytes[o], __ATOMIC_RELAXED);
+	return o == FRAME_FREE ? frame_free_bytes()
+			       : __atomic_load_n(&owner_bytes[o], __ATOMIC_RELAXED);
+}
+
+void frame_node_bytes(u32 node, u64 *total, u64 *free_bytes)
+{
+	*total = node_bytes[node];
+	*free_bytes = 0;
+	for (u32 i = 0; i < frames.zones; i++)
+		if (frames.zone[i].node == node)
+			*free_bytes +=
+				__atomic_load_n(&frames.zone[i].free_frames, __ATOMIC_RELAXED) *
+				PAGE_SIZE;
 }

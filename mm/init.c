@@ -77,7 +77,6 @@ void mm_init(const struct bootinfo *b, u64 mem_limit)
 	switch_tables();
 	if (window_cpu_init(this_cpu()))
 		panic("mm: no memory for the windows");
-	frame_init(b);
 	this_cpu()->aspace = &kernel_aspace;
 	kernel_aspace.active = BIT(this_cpu()->id);
 }

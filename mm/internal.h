@@ -14,8 +14,11 @@ void kmem_map_first_block(void);
 void kmem_use_direct(void);
 /* Tables for heap blocks in the 1 GiB area at a. */
 void kmem_prepare_area(u64 a);
-/* Moves the early blocks into the heap's allocator, once the frame table exists. Returns their bytes. */
-u64 kmem_adopt(struct frame *table);
+/*
+ * Moves the early blocks into the heap's allocator, once the frame table exists. Returns their
+ * bytes.
+ */
+u64 kmem_adopt(const struct buddy *frames);
 
 /* ---- window.c ---- */
 /* Makes the tables that the windows of all CPUs share; before the switch of tables. */

@@ -5,7 +5,7 @@
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "lib/string.h"
-#include "mm/frame.h"
+#include "mm/early.h"
 #include "mm/kmap.h"
 #include "mm/pt.h"
 
@@ -13,15 +13,14 @@
 
 struct acpi_facts acpi_facts;
 
-/* Firmware memory, not RAM that the allocator hands out; read-only and cached. NULL: refused. */
-static const void *map_firmware(hpa_t a, u64 bytes)
+void *acpi_map(hpa_t a, u64 bytes, u32 prot)
 {
 	u64 last = a.v + bytes - 1;
 
 	if (!a.v || last < a.v || last >> cpu_facts.phys_bits ||
-	    frame_owner_of(a) != FRAME_RESERVED || frame_owner_of(hpa(last)) != FRAME_RESERVED)
+	    ranges_touch(&early_ram, a.v, last + 1))
 		return NULL;
-	return mmio_map(a, bytes, PT_R);
+	return mmio_map(a, bytes, prot);
 }
 
 /*
@@ -37,10 +36,10 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 	for (u32 i = 0; i < f->tables; i++)
 		if (f->table[i].address.v == a.v)
 			return;
-	h = map_firmware(a, sizeof(*h));
+	h = acpi_map(a, sizeof(*h), PT_R);
 	if (h) {
 		bad = h->length < sizeof(*h) || h->length > TABLE_MAX ? "wrong length" : NULL;
-		data = bad ? NULL : map_firmware(a, h->length);
+		data = bad ? NULL : acpi_map(a, h->length, PT_R);
 	}
 	if (data && !acpi_checksum_ok(data, h->length))
 		bad = "bad checksum";
@@ -99,13 +98,10 @@ void acpi_init(const struct bootinfo *b)
 	if (f->cpus_dropped)
 		log_warn("acpi: %u CPUs are more than are supported (%u)", f->cpus_dropped,
 			 MAX_CPUS);
-	if (!f->nodes) {
-		f->nodes = 1;
-		f->distance[0][0] = 10;
-	}
+	numa_complete(&f->numa);
 	power_init();
 	log_info("acpi: %u tables, %u CPUs, %u I/O APICs, %u nodes%s%s", f->tables, f->cpus,
-		 f->ioapics, f->nodes, f->hpet.v ? ", HPET" : "",
+		 f->ioapics, f->numa.nodes, f->hpet.v ? ", HPET" : "",
 		 f->pm_timer_port ? ", PM timer" : "");
 }
 

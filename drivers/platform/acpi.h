@@ -1,60 +1,60 @@
 /*
- * ACPI tables, read once at start: every length checked, a bad table reported and skipped. ACPI 6.5, chapter 5.
- * Parsers are pure functions over bytes (host-tested, fuzzed); only acpi_init maps memory.
+ * ACPI tables, read once at start: every length checked, a bad table reported and skipped. ACPI
+ * 6.5, chapter 5. Parsers are pure functions over bytes (host-tested, fuzzed); only acpi_init maps
+ * memory.
  */
 #pragma once
 
 #include "hv/bootinfo.h"
 #include "hv/layout.h"
+#include "mm/numa.h"
 
+/* clang-format off */
 struct acpi_override { u8 source; u32 gsi; u16 flags; };
 struct acpi_ioapic { u8 id; hpa_t address; u32 gsi_base; };
 struct acpi_gas { u8 space; u64 address; volatile void *mapped; }; /* address 0: not there */
+/* clang-format on */
 
 struct acpi_facts {
-	u32 cpus;		/* enabled local APICs, in the MADT's order; 0 without MADT */
+	u32 cpus; /* enabled local APICs, in the MADT's order; 0 without MADT */
 	u32 apic_id[MAX_CPUS];
-	u8 node[MAX_CPUS];	/* from SRAT; 0 without */
-	u32 cpus_dropped;	/* more than MAX_CPUS */
+	u8 node[MAX_CPUS]; /* from SRAT; 0 without */
+	u32 cpus_dropped;  /* more than MAX_CPUS */
 	u32 ioapics;
 	struct acpi_ioapic ioapic[8];
 	u32 overrides;
 	struct acpi_override override[16];
-	hpa_t hpet;		/* 0 = none */
-	u16 pm_timer_port;	/* 0 = none */
+	hpa_t hpet;	   /* 0 = none */
+	u16 pm_timer_port; /* 0 = none */
 	bool pm_timer_32;
 	struct acpi_gas pm1a_control, pm1b_control, reset_register;
 	u8 reset_value;
 	bool hw_reduced;
 	struct acpi_gas sleep_control; /* hardware-reduced ACPI has this instead of PM1 */
-	u16 smi_command;	/* 0 = ACPI mode is on for ever */
-	u8 acpi_enable;		/* written to smi_command to turn it on */
+	u16 smi_command;	       /* 0 = ACPI mode is on for ever */
+	u8 acpi_enable;		       /* written to smi_command to turn it on */
 	hpa_t dsdt;
-	hpa_t mcfg_base;	/* segment 0; 0 = none */
+	hpa_t mcfg_base; /* segment 0; 0 = none */
 	u8 mcfg_bus_first, mcfg_bus_last;
-	u32 nodes;
-	u32 domain[16];		/* SRAT's and SLIT's proximity domain of each node */
-	u8 distance[16][16];	/* SLIT; 10 local */
-	u32 mem_ranges;
-	struct { u64 base, bytes; u8 node; } mem_range[64]; /* SRAT */
+	struct numa numa;
 	u32 tables;
 	struct {
 		char signature[4];
 		hpa_t address;
 		u32 length;
 		const u8 *data; /* mapped for good, read-only */
-	} table[64]; /* checked: length and checksum */
+	} table[64];		/* checked: length and checksum */
 };
 
 extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
 
-/* Needs mmio_map. A machine without ACPI gets one CPU and legacy defaults, and a log line. */
+/* After mm_init. A machine without ACPI gets one CPU and legacy defaults, and a log line. */
 void acpi_init(const struct bootinfo *b);
 /*
- * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked, in memory that
- * nothing changes.
- * acpi_parse_table: dispatches by signature; false when no parser wants it. SRAT needs the MADT before it,
- * SLIT the SRAT.
+ * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked,
+ * in memory that nothing changes.
+ * acpi_parse_table: dispatches by signature; false when no parser wants it. SRAT needs the MADT
+ * before it, SLIT the SRAT.
  */
 bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes);
 /* Is this the start of a sane RSDP? *root: the XSDT, or the RSDT with *entry_bytes 4. */
@@ -64,9 +64,15 @@ bool acpi_checksum_ok(const u8 *table, u32 bytes);
 /* Copies bytes of a listed table; for SYSOP_ACPI_READ. Returns bytes copied. */
 u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 
+/* Maps what the firmware named, during acpi_init. NULL: no room, or it is RAM, which it can't be. */
+void *acpi_map(hpa_t a, u64 bytes, u32 prot_flags);
+
 /* Writes SLP_TYP and SLP_EN; returns if the machine did not power off. */
 void acpi_poweroff(u8 slp_typa, u8 slp_typb);
-/* Maps the registers for both that lie in memory, so that a panic needs no mapping. Called by acpi_init. */
+/*
+ * Maps the registers for both that lie in memory, so that a panic needs no mapping. Called by
+ * acpi_init.
+ */
 void power_init(void);
 /* As in reboot=. */
 enum reset_method {
@@ -77,4 +83,5 @@ enum reset_method {
 	RESET_METHODS
 };
 /* The first method, then the others in their order. say gets a line before each one. */
-void platform_reset(enum reset_method first, void (*say)(const char *line)) __attribute__((noreturn));
+void platform_reset(enum reset_method first, void (*say)(const char *line))
+	__attribute__((noreturn));

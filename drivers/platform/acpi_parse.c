@@ -22,7 +22,8 @@ bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes)
 	memcpy(&r, rsdp, MIN(bytes, (u32)sizeof(r)));
 	if (memcmp(r.signature, "RSD PTR ", 8) || !acpi_checksum_ok(rsdp, 20))
 		return false;
-	if (r.revision >= 2 && bytes >= sizeof(r) && r.xsdt_address && acpi_checksum_ok(rsdp, sizeof(r))) {
+	if (r.revision >= 2 && bytes >= sizeof(r) && r.xsdt_address &&
+	    acpi_checksum_ok(rsdp, sizeof(r))) {
 		*root = hpa(r.xsdt_address);
 		*entry_bytes = 8;
 		return true;
@@ -38,21 +39,26 @@ struct entry_kind {
 	void (*add)(struct acpi_facts *f, const void *entry);
 };
 
-/* Goes through the entries from `at` on. Each one's own length is checked against the table's end and its type. */
-static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes, u32 at,
-			  const struct entry_kind *kinds, u32 n)
+/*
+ * Goes through the entries from `at` on. Each one's own length is checked against the table's end
+ * and its type.
+ */
+static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes,
+			  u32 at, const struct entry_kind *kinds, u32 n)
 {
 	while (bytes - at >= sizeof(struct acpi_entry)) {
 		const struct acpi_entry *e = (const struct acpi_entry *)(table + at);
 
 		if (e->length < sizeof(*e) || e->length > bytes - at) {
-			log_warn("acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest "
-				 "is skipped", name, e->type, at, e->length, bytes - at);
+			log_warn(
+				"acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest "
+				"is skipped",
+				name, e->type, at, e->length, bytes - at);
 			return;
 		}
 		if (e->type < n && e->length < kinds[e->type].need)
-			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped", name, e->type,
-				 e->length, kinds[e->type].need);
+			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped",
+				 name, e->type, e->length, kinds[e->type].need);
 		else if (e->type < n && kinds[e->type].need)
 			kinds[e->type].add(f, e);
 		at += e->length;
@@ -66,7 +72,8 @@ static void add_cpu(struct acpi_facts *f, u32 apic_id, u32 flags)
 	if (!(flags & MADT_CPU_ENABLED))
 		return;
 	for (u32 i = 0; i < f->cpus; i++)
-		if (f->apic_id[i] == apic_id) /* firmware may list one as local APIC and as x2APIC */
+		/* firmware may list one as local APIC and as x2APIC */
+		if (f->apic_id[i] == apic_id)
 			return;
 	if (f->cpus < MAX_CPUS)
 		f->apic_id[f->cpus++] = apic_id;
@@ -93,10 +100,11 @@ static void add_ioapic(struct acpi_facts *f, const void *entry)
 	const struct madt_ioapic *io = entry;
 
 	if (!io->address || !IS_ALIGNED(io->address, 16u) || f->ioapics >= ARRAY_SIZE(f->ioapic))
-		log_warn("acpi: MADT: I/O APIC %u has address 0x%x, or is one too many; skipped", io->id,
-			 io->address);
+		log_warn("acpi: MADT: I/O APIC %u has address 0x%x, or is one too many; skipped",
+			 io->id, io->address);
 	else
-		f->ioapic[f->ioapics++] = (struct acpi_ioapic){io->id, hpa(io->address), io->gsi_base};
+		f->ioapic[f->ioapics++] =
+			(struct acpi_ioapic){io->id, hpa(io->address), io->gsi_base};
 }
 
 static void add_override(struct acpi_facts *f, const void *entry)
@@ -140,7 +148,8 @@ static struct acpi_gas gas(const struct acpi_gas_layout *x, u32 port)
 	if (!x->address)
 		g = (struct acpi_gas){ACPI_SPACE_IO, port, NULL};
 	if (!gas_sane(&g)) {
-		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space, g.address);
+		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space,
+			 g.address);
 		g.address = 0;
 	}
 	return g;
@@ -169,7 +178,8 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 	f->pm1b_control = gas(&t.x_pm1b_cnt, t.pm1b_cnt_blk);
 	timer = gas(&t.x_pm_tmr, t.pm_tmr_blk);
 	if (timer.address && timer.space != ACPI_SPACE_IO)
-		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space, timer.address);
+		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space,
+			 timer.address);
 	else
 		f->pm_timer_port = (u16)timer.address;
 	f->pm_timer_32 = t.flags & FADT_TMR_VAL_EXT;
@@ -182,7 +192,8 @@ static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
 	const struct acpi_gas_layout *g = &((const struct acpi_hpet *)table)->address;
 
 	if (g->space != ACPI_SPACE_MEMORY || !g->address || !IS_ALIGNED((u64)g->address, 8ull))
-		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", (u64)g->address, g->space);
+		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", (u64)g->address,
+			 g->space);
 	else
 		f->hpet = hpa(g->address);
 }
@@ -195,8 +206,8 @@ static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
 		if (e->segment != 0)
 			continue;
 		if (!e->base || !IS_ALIGNED(e->base, MiB(1)) || e->bus_first > e->bus_last) {
-			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e->bus_first, e->bus_last,
-				 (u64)e->base);
+			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e->bus_first,
+				 e->bus_last, (u64)e->base);
 			continue;
 		}
 		f->mcfg_base = hpa(e->base);
@@ -211,15 +222,19 @@ static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
 /* The node of a proximity domain; those past the limit count as node 0. */
 static u8 node_of(struct acpi_facts *f, u32 domain)
 {
-	for (u32 i = 0; i < f->nodes; i++)
-		if (f->domain[i] == domain)
+	struct numa *n = &f->numa;
+
+	for (u32 i = 0; i < n->nodes; i++)
+		if (n->domain[i] == domain)
 			return (u8)i;
-	if (f->nodes >= ARRAY_SIZE(f->domain)) {
-		log_warn("acpi: SRAT: proximity domain %u is more than is supported; taken as node 0", domain);
+	if (n->nodes >= NUMA_NODES) {
+		log_warn(
+			"acpi: SRAT: proximity domain %u is more than is supported; taken as node 0",
+			domain);
 		return 0;
 	}
-	f->domain[f->nodes] = domain;
-	return (u8)f->nodes++;
+	n->domain[n->nodes] = domain;
+	return (u8)n->nodes++;
 }
 
 static void set_cpu_node(struct acpi_facts *f, u32 apic_id, u32 domain)
@@ -237,8 +252,8 @@ static void add_cpu_node(struct acpi_facts *f, const void *entry)
 
 	if (l->flags & SRAT_ENABLED)
 		set_cpu_node(f, l->apic_id,
-			     l->domain_low | (u32)l->domain_high[0] << 8 | (u32)l->domain_high[1] << 16 |
-				     (u32)l->domain_high[2] << 24);
+			     l->domain_low | (u32)l->domain_high[0] << 8 |
+				     (u32)l->domain_high[1] << 16 | (u32)l->domain_high[2] << 24);
 }
 
 static void add_x2apic_node(struct acpi_facts *f, const void *entry)
@@ -255,13 +270,12 @@ static void add_memory(struct acpi_facts *f, const void *entry)
 
 	if (!m->length || !(m->flags & SRAT_ENABLED))
 		return;
-	if (m->base + m->length < m->base || f->mem_ranges >= ARRAY_SIZE(f->mem_range)) {
+	if (m->base + m->length < m->base || f->numa.ranges >= ARRAY_SIZE(f->numa.range)) {
 		log_warn("acpi: SRAT: memory 0x%lx + 0x%lx; skipped", (u64)m->base, (u64)m->length);
 		return;
 	}
-	f->mem_range[f->mem_ranges].base = m->base;
-	f->mem_range[f->mem_ranges].bytes = m->length;
-	f->mem_range[f->mem_ranges++].node = node_of(f, m->domain);
+	f->numa.range[f->numa.ranges++] =
+		(struct numa_range){m->base, m->length, node_of(f, m->domain)};
 }
 
 static void parse_srat(struct acpi_facts *f, const u8 *table, u32 bytes)
@@ -284,10 +298,11 @@ static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 		log_warn("acpi: SLIT: %lu localities do not fit %u bytes; ignored", n, bytes);
 		return;
 	}
-	for (u32 i = 0; i < f->nodes; i++)
-		for (u32 k = 0; k < f->nodes; k++)
-			if (f->domain[i] < n && f->domain[k] < n)
-				f->distance[i][k] = table[sizeof(*s) + f->domain[i] * n + f->domain[k]];
+	for (u32 i = 0; i < f->numa.nodes; i++)
+		for (u32 k = 0; k < f->numa.nodes; k++)
+			if (f->numa.domain[i] < n && f->numa.domain[k] < n)
+				f->numa.distance[i][k] = table[sizeof(*s) + f->numa.domain[i] * n +
+							       f->numa.domain[k]];
 }
 
 static const struct {

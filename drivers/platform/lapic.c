@@ -194,6 +194,8 @@ u32 lapic_id(void)
 	return lapic.x2apic ? id : id >> APIC_DEST_SHIFT_XAPIC;
 }
 
+bool lapic_id_valid(u32 apic_id) { return apic_id < (lapic.x2apic ? ~0u : 0xffu); }
+
 void lapic_eoi(void) { write_reg(APIC_EOI, 0); }
 
 /* ---- Interrupts to other CPUs ---- */

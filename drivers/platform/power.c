@@ -3,7 +3,6 @@
 #include "drivers/platform/acpi_tables.h"
 #include "drivers/platform/pci.h"
 #include "hv/x86.h"
-#include "mm/kmap.h"
 #include "mm/pt.h"
 
 /* ACPI 6.5, 4.8.3.2 "PM1 Control Registers" and 4.8.3.7 "Sleep Control and Status Registers". */
@@ -36,7 +35,7 @@ void power_init(void)
 	for (u32 i = 0; i < ARRAY_SIZE(reg); i++)
 		if (reg[i]->address && reg[i]->space == ACPI_SPACE_MEMORY)
 			reg[i]->mapped =
-				mmio_map(hpa(reg[i]->address), 4, PT_R | PT_W | PT_UNCACHED);
+				acpi_map(hpa(reg[i]->address), 4, PT_R | PT_W | PT_UNCACHED);
 }
 
 static u16 read16(const struct acpi_gas *g)

@@ -27,7 +27,7 @@ static_assert(sizeof(struct ap_params) == 56, "trampoline parameters");
 
 /*
  * Boot CPU only: starts a CPU, which calls ap_main(c) on the stack in the kernel's address space,
- * and waits for c->up; meanwhile it answers clock_check_cpu. False: no trampoline frame, or not up
- * after timeout_ns.
+ * and waits for c->up; meanwhile it answers clock_check_cpu. False: no trampoline frame, or ap_main
+ * was not reached in timeout_ns.
  */
 bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns);

@@ -23,6 +23,8 @@ struct cpu {
 	struct vcpu *vcpu;     /* loaded vCPU, or NULL */
 	u32 id;		       /* [I] 0..MAX_CPUS-1 */
 	u32 apic_id;	       /* [I] */
+	u32 node;	       /* [I] NUMA */
+	bool claimed;	       /* [a] by its start, or by the boot CPU that gave it up */
 	bool up;	       /* [a] */
 	u32 resched;	       /* [a] leave ring 3 or the guest and choose again */
 	u64 ipi_pending;       /* [a] enum ipi bits */

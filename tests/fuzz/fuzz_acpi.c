@@ -21,15 +21,15 @@ static void check(const struct acpi_facts *f)
 	FUZZ_CHECK(f->cpus <= ARRAY_SIZE(f->apic_id), "%u CPUs", f->cpus);
 	FUZZ_CHECK(f->ioapics <= ARRAY_SIZE(f->ioapic), "%u I/O APICs", f->ioapics);
 	FUZZ_CHECK(f->overrides <= ARRAY_SIZE(f->override), "%u overrides", f->overrides);
-	FUZZ_CHECK(f->nodes <= ARRAY_SIZE(f->domain), "%u nodes", f->nodes);
-	FUZZ_CHECK(f->mem_ranges <= ARRAY_SIZE(f->mem_range), "%u memory ranges", f->mem_ranges);
+	FUZZ_CHECK(f->numa.nodes <= ARRAY_SIZE(f->numa.domain), "%u nodes", f->numa.nodes);
+	FUZZ_CHECK(f->numa.ranges <= ARRAY_SIZE(f->numa.range), "%u memory ranges", f->numa.ranges);
 	for (u32 i = 0; i < f->cpus; i++)
-		FUZZ_CHECK(!f->node[i] || f->node[i] < f->nodes, "CPU %u in node %u of %u", i,
-			   f->node[i], f->nodes);
-	for (u32 i = 0; i < f->mem_ranges; i++) {
-		FUZZ_CHECK(f->mem_range[i].node < f->nodes, "memory in node %u",
-			   f->mem_range[i].node);
-		FUZZ_CHECK(f->mem_range[i].base + f->mem_range[i].bytes >= f->mem_range[i].base,
+		FUZZ_CHECK(!f->node[i] || f->node[i] < f->numa.nodes, "CPU %u in node %u of %u", i,
+			   f->node[i], f->numa.nodes);
+	for (u32 i = 0; i < f->numa.ranges; i++) {
+		FUZZ_CHECK(f->numa.range[i].node < f->numa.nodes, "memory in node %u",
+			   f->numa.range[i].node);
+		FUZZ_CHECK(f->numa.range[i].base + f->numa.range[i].bytes >= f->numa.range[i].base,
 			   "memory wraps");
 	}
 	for (u32 i = 0; i < f->ioapics; i++)

@@ -289,21 +289,21 @@ static void srat_and_slit_use_the_same_nodes(void **state)
 	PUT(struct srat_memory, {SRAT_MEMORY, 40}, 2, 0, ~0ull, 0x10000000, 0, 1, 0);
 	assert_true(parse());
 	logged("SRAT: memory 0xffffffffffffffff");
-	assert_int_equal(f.nodes, 2);
+	assert_int_equal(f.numa.nodes, 2);
 	assert_int_equal(f.node[0], 0); /* domain 2 came first */
 	assert_int_equal(f.node[1], 1);
-	assert_int_equal(f.mem_ranges, 2);
-	assert_int_equal(f.mem_range[0].node, 1);
-	assert_int_equal(f.mem_range[1].node, 0);
+	assert_int_equal(f.numa.ranges, 2);
+	assert_int_equal(f.numa.range[0].node, 1);
+	assert_int_equal(f.numa.range[1].node, 0);
 
 	from_srat = f;
 	begin("SLIT", &l, sizeof(l));
 	f = from_srat;
 	put(matrix, sizeof(matrix));
 	assert_true(parse());
-	assert_int_equal(f.distance[0][0], 10);
-	assert_int_equal(f.distance[0][1], 22);
-	assert_int_equal(f.distance[1][0], 21);
+	assert_int_equal(f.numa.distance[0][0], 10);
+	assert_int_equal(f.numa.distance[0][1], 22);
+	assert_int_equal(f.numa.distance[1][0], 21);
 
 	for (u32 i = 0; i < 3; i++) {
 		l.localities = (u64[]){4, 1ull << 32, ~0ull}[i];
@@ -312,7 +312,7 @@ static void srat_and_slit_use_the_same_nodes(void **state)
 		put(matrix, sizeof(matrix));
 		parse();
 		logged("SLIT:");
-		assert_int_equal(f.distance[0][1], 0);
+		assert_int_equal(f.numa.distance[0][1], 0);
 	}
 }
 
@@ -385,10 +385,10 @@ static void random_tables_are_survived(void **state)
 		for (u32 i = 0; i < n; i++)
 			bytes[i] = (u8)(rand() % (i > 43 ? 48 : 256)); /* small types and lengths */
 		begin(names[round % ARRAY_SIZE(names)], bytes, n);
-		f.nodes = rand() % 17;
+		f.numa.nodes = rand() % 17;
 		parse();
 		assert_true(f.cpus <= MAX_CPUS && f.ioapics <= 8 && f.overrides <= 16 &&
-			    f.nodes <= 16 && f.mem_ranges <= 64);
+			    f.numa.nodes <= 16 && f.numa.ranges <= 64);
 	}
 }
 

@@ -1,4 +1,4 @@
-// SOURCES: mm/buddy.c mm/early.c lib/ranges.c
+// SOURCES: mm/buddy.c mm/numa.c mm/early.c lib/ranges.c
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include "lib/assert.h"
 #include "mm/buddy.h"
 #include "mm/early.h"
+#include "mm/numa.h"
 
 void assert_fail(const char *expr, const char *file, int line)
 {
@@ -26,7 +27,13 @@ static struct buddy *fresh(u32 max_order)
 	memset(&buddy, 0, sizeof(buddy));
 	buddy.table = calloc(FRAMES, sizeof(struct frame));
 	buddy.max_order = max_order;
+	assert_true(buddy_zone_add(&buddy, 0, FRAMES, 0));
 	return &buddy;
+}
+
+static bool alloc(struct buddy *b, u32 order, enum frame_owner owner, u64 *pfn)
+{
+	return buddy_alloc(b, order, owner, (u8[]){0}, 1, pfn);
 }
 
 static void a_run_becomes_the_largest_aligned_blocks(void **state)
@@ -37,10 +44,10 @@ static void a_run_becomes_the_largest_aligned_blocks(void **state)
 	buddy_add_run(b, 3, 1021); /* 3, 4-7, 8-15, ... 512-1023 */
 	assert_int_equal(b->free_frames, 1021);
 	assert_int_equal(b->zone[0].orders, 0x3fd);
-	assert_true(buddy_alloc(b, 9, FRAME_USER, &pfn));
+	assert_true(alloc(b, 9, FRAME_USER, &pfn));
 	assert_int_equal(pfn, 512);
-	assert_false(buddy_alloc(b, 9, FRAME_USER, &pfn));
-	assert_true(buddy_alloc(b, 8, FRAME_USER, &pfn));
+	assert_false(alloc(b, 9, FRAME_USER, &pfn));
+	assert_true(alloc(b, 8, FRAME_USER, &pfn));
 	assert_int_equal(pfn, 256);
 	assert_int_equal(buddy_free(b, 512, 9), FRAME_USER);
 	buddy_free(b, 256, 8);
@@ -55,8 +62,8 @@ static void free_blocks_merge_up_to_the_largest_order(void **state)
 
 	buddy_add_run(b, 0, 1024);
 	for (u32 i = 0; i < 1024; i++)
-		assert_true(buddy_alloc(b, 0, FRAME_KERNEL, &pfn[i]));
-	assert_false(buddy_alloc(b, 0, FRAME_KERNEL, &pfn[0]));
+		assert_true(alloc(b, 0, FRAME_KERNEL, &pfn[i]));
+	assert_false(alloc(b, 0, FRAME_KERNEL, &pfn[0]));
 	for (u32 i = 0; i < 1024; i++)
 		buddy_free(b, pfn[(i * 389) % 1024], 0);
 	assert_int_equal(b->zone[0].orders, 1 << 9);
@@ -70,7 +77,7 @@ static void the_owner_of_every_frame_of_a_block_is_known(void **state)
 	u64 pfn;
 
 	buddy_add_run(b, 1024, 1024);
-	assert_true(buddy_alloc(b, 9, FRAME_GUEST, &pfn));
+	assert_true(alloc(b, 9, FRAME_GUEST, &pfn));
 	for (u64 i = 0; i < 512; i++) {
 		f = buddy_block_of(b->table, pfn + i);
 		assert_non_null(f);
@@ -88,12 +95,167 @@ static void wrong_frees_are_assertions(void **state)
 	u64 pfn;
 
 	buddy_add_run(b, 0, 1024);
-	assert_true(buddy_alloc(b, 4, FRAME_USER, &pfn));
+	assert_true(alloc(b, 4, FRAME_USER, &pfn));
 	expect_assert_failure((void)buddy_free(b, pfn, 3));
 	expect_assert_failure((void)buddy_free(b, pfn + 1, 0));
 	buddy_free(b, pfn, 4);
 	expect_assert_failure((void)buddy_free(b, pfn, 4));
 	expect_assert_failure((void)buddy_free(b, 5000, 0));
+}
+
+/* ---- Zones ---- */
+
+static void no_block_crosses_the_end_of_a_zone(void **state)
+{
+	struct buddy *b = fresh(ORDER_MAX);
+	u64 pfn;
+
+	b->zones = 0;
+	assert_true(buddy_zone_add(b, 0, 1000, 0));
+	assert_true(buddy_zone_add(b, 1000, 4096, 1));
+	buddy_add_run(b, 0, 4096);
+	assert_int_equal(b->zone[0].free_frames, 1000);
+	assert_int_equal(b->zone[1].free_frames, 3096);
+	assert_int_equal(b->zone[0].orders, 1000 & 0x3ff); /* 512 256 128 64 32 8 */
+	/* Frames on both sides of the border, one by one, merge with their own side only. */
+	for (u32 i = 0; i < 4096; i++)
+		assert_true(buddy_alloc(b, 0, FRAME_USER, (u8[]){0, 1}, 2, &pfn));
+	assert_int_equal(b->free_frames, 0);
+	for (u32 i = 0; i < 4096; i++)
+		buddy_free(b, i, 0);
+	assert_int_equal(b->zone[0].free_frames, 1000);
+	assert_int_equal(b->zone[1].free_frames, 3096);
+	assert_int_equal(b->zone[0].orders, 1000 & 0x3ff);
+}
+
+static void the_first_node_that_has_a_block_gives_it(void **state)
+{
+	struct buddy *b = fresh(ORDER_MAX);
+	u64 pfn;
+
+	b->zones = 0;
+	assert_true(buddy_zone_add(b, 0, 1024, 2));
+	assert_true(buddy_zone_add(b, 1024, 2048, 0));
+	assert_true(buddy_zone_add(b, 2048, 4096, 2));
+	buddy_add_run(b, 512, 512);
+	buddy_add_run(b, 1024, 1024);
+	buddy_add_run(b, 2048, 2048);
+	assert_true(buddy_alloc(b, 9, FRAME_USER, (u8[]){0, 2}, 2, &pfn));
+	assert_in_range(pfn, 1024, 2047);
+	assert_true(buddy_alloc(b, 10, FRAME_USER, (u8[]){0, 2}, 2,
+				&pfn)); /* 0 has no such block left */
+	assert_int_equal(pfn, 2048 + 1024 * (pfn > 2048));
+	assert_false(buddy_alloc(b, 10, FRAME_USER, (u8[]){0, 2}, 1, &pfn));
+	assert_true(buddy_alloc(b, 9, FRAME_USER, (u8[]){2}, 1, &pfn));
+	assert_int_equal(pfn, 512); /* its lower zone */
+	assert_false(buddy_alloc(b, 0, FRAME_USER, (u8[]){1, 3}, 2, &pfn));
+	assert_int_equal(b->zone[1].free_frames, 512);
+}
+
+static void zones_end_when_the_table_is_full(void **state)
+{
+	struct buddy *b = fresh(ORDER_MAX);
+
+	b->zones = 0;
+	for (u64 i = 0; i < ZONES; i++)
+		assert_true(buddy_zone_add(b, i * 2, i * 2 + 1, 0));
+	assert_false(buddy_zone_add(b, ZONES * 2, ZONES * 2 + 1, 0));
+	for (u64 i = 0; i < ZONES; i++)
+		buddy_add_run(b, i * 2, 1);
+	for (u64 i = 0; i < ZONES; i++)
+		assert_int_equal(b->zone[i].first[0], 1);
+	expect_assert_failure(buddy_add_run(b, 1, 1)); /* between two zones */
+}
+
+/* ---- NUMA nodes ---- */
+
+static void a_page_is_at_the_node_of_the_range_that_holds_it(void **state)
+{
+	static const struct numa n = {
+		.nodes = 3,
+		.ranges = 4,
+		.range = {{0, 0xa0000, 1},
+			  {MiB(1), MiB(127), 1},
+			  {MiB(128), MiB(128) + 1, 2},
+			  {GiB(4), GiB(1), 0}},
+	};
+	static const struct {
+		u64 a;
+		u32 node;
+		u64 end;
+	} cases[] = {
+		{0, 1, 0xa0000},
+		{0x9f000, 1, 0xa0000},
+		{0xa0000, 0, MiB(1)},
+		{MiB(1), 1, MiB(128)},
+		{MiB(128), 2, MiB(256) + PAGE_SIZE},
+		{MiB(256), 2, MiB(256) + PAGE_SIZE},
+		{MiB(256) + PAGE_SIZE, 0, GiB(4)},
+		{GiB(5), 0, ~0ull},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 end = 0;
+		u32 node = numa_node_at(&n, cases[i].a, &end);
+
+		if (node != cases[i].node || end != cases[i].end)
+			fail_msg("case %u: node %u up to %#llx", i, node, (unsigned long long)end);
+	}
+}
+
+static void every_walk_over_hostile_ranges_ends(void **state)
+{
+	for (u32 round = 0; round < 2000; round++) {
+		struct numa n = {.nodes = 16, .ranges = NUMA_RANGES};
+		u32 steps = 0;
+		u64 end;
+
+		for (u32 i = 0; i < n.ranges; i++) {
+			u64 base = (u64)rand() << (rand() % 34), bytes = (u64)rand()
+									 << (rand() % 34);
+
+			n.range[i] = (struct numa_range){base, MIN(bytes, ~0ull - base),
+							 (u8)(rand() % 16)};
+		}
+		for (u64 a = 0; a < GiB(16384); a = end, steps++) {
+			assert_in_range(numa_node_at(&n, a, &end), 0, 15);
+			assert_true(end > a && (end == ~0ull || IS_ALIGNED(end, PAGE_SIZE)));
+		}
+		assert_in_range(steps, 1, 2 * NUMA_RANGES + 1);
+	}
+}
+
+static void nodes_are_ordered_by_distance(void **state)
+{
+	static const struct numa n = {
+		.nodes = 4,
+		.distance = {{10, 30, 20, 30},
+			     {21, 10, 21, 15},
+			     {99, 255, 10, 11},
+			     {12, 12, 12, 10}},
+	};
+	static const u8 expected[4][4] = {{0, 2, 1, 3}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
+	u8 order[4];
+
+	for (u32 i = 0; i < 4; i++) {
+		numa_order(&n, i, order);
+		assert_memory_equal(order, expected[i], 4);
+	}
+}
+
+static void what_the_firmware_left_out_is_filled_in(void **state)
+{
+	struct numa n = {0};
+
+	numa_complete(&n);
+	assert_int_equal(n.nodes, 1);
+	assert_int_equal(n.distance[0][0], NUMA_LOCAL);
+	n = (struct numa){.nodes = 2, .distance = {{11, 10}, {255, 0}}};
+	numa_complete(&n);
+	assert_int_equal(n.distance[0][0], NUMA_LOCAL);
+	assert_int_equal(n.distance[0][1], NUMA_REMOTE); /* no nearer than itself */
+	assert_int_equal(n.distance[1][0], 255);
+	assert_int_equal(n.distance[1][1], NUMA_LOCAL);
 }
 
 /* The model: one byte a frame, 0 = hole or free, else the number of the allocation. */
@@ -129,7 +291,7 @@ static void random_calls_agree_with_a_model(void **state)
 		} else {
 			u32 order = (u32)rand() % 3 ? (u32)rand() % 4 : (u32)rand() % 13;
 
-			if (!buddy_alloc(b, order, FRAME_USER, &live[i].pfn))
+			if (!alloc(b, order, FRAME_USER, &live[i].pfn))
 				continue;
 			live[i].order = order;
 			live[i].used = true;
@@ -248,6 +410,13 @@ int main(void)
 		cmocka_unit_test(free_blocks_merge_up_to_the_largest_order),
 		cmocka_unit_test(the_owner_of_every_frame_of_a_block_is_known),
 		cmocka_unit_test(wrong_frees_are_assertions),
+		cmocka_unit_test(no_block_crosses_the_end_of_a_zone),
+		cmocka_unit_test(the_first_node_that_has_a_block_gives_it),
+		cmocka_unit_test(zones_end_when_the_table_is_full),
+		cmocka_unit_test(a_page_is_at_the_node_of_the_range_that_holds_it),
+		cmocka_unit_test(every_walk_over_hostile_ranges_ends),
+		cmocka_unit_test(nodes_are_ordered_by_distance),
+		cmocka_unit_test(what_the_firmware_left_out_is_filled_in),
 		cmocka_unit_test(random_calls_agree_with_a_model),
 		cmocka_unit_test(what_is_in_use_is_not_free),
 		cmocka_unit_test(mem_limits_the_amount_of_ram),

@@ -17,11 +17,15 @@
  */
 #define RAM 0x20000000ull
 #define RAM_BYTES MiB(64)
+#define NODE1 (RAM + RAM_BYTES)
 
 struct cpu_facts cpu_facts;
 static struct pt pt;
 static struct frame table[GiB(1) / PAGE_SIZE];
+static struct buddy frames = {.table = table};
 static u64 next_block = RAM;
+static u32 this_node;
+static bool node1_taken;
 
 void assert_fail(const char *expr, const char *file, int line)
 {
@@ -38,9 +42,25 @@ bool early_carve(u64 bytes, u64 align, u64 below, u64 *out)
 	return true;
 }
 
-bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
+const u8 *frame_nodes(u32 *count)
 {
-	if (order != ORDER_2M || owner != FRAME_KERNEL || next_block == RAM + RAM_BYTES)
+	static const u8 order[2][2] = {{0, 1}, {1, 0}};
+
+	*count = 2;
+	return order[this_node];
+}
+
+/* Node 1 has one block, node 0 all others. */
+bool frame_alloc_near(u32 nodes, u32 order, enum frame_owner owner, hpa_t *out)
+{
+	if (order != ORDER_2M || owner != FRAME_KERNEL)
+		return false;
+	if (!node1_taken && (this_node == 1 || (nodes == 2 && next_block == RAM + RAM_BYTES))) {
+		node1_taken = true;
+		*out = hpa(NODE1);
+		return true;
+	}
+	if ((this_node == 1 && nodes == 1) || next_block == RAM + RAM_BYTES)
 		return false;
 	*out = hpa(next_block);
 	next_block += PAGE_2M;
@@ -49,16 +69,18 @@ bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
 
 static int start(void **state)
 {
-	void *p = mmap((void *)RAM, RAM_BYTES, PROT_READ | PROT_WRITE,
+	void *p = mmap((void *)RAM, RAM_BYTES + PAGE_2M, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	assert_ptr_equal(p, (void *)RAM);
-	memset(p, 0x5a, RAM_BYTES);
+	memset(p, 0x5a, RAM_BYTES + PAGE_2M);
 	assert_int_equal(pt_init(&pt, &pt_host_format, NULL), 0);
 	kmem_map_first_block();
 	for (u32 i = 0; i < 600; i++) /* more than one early block holds */
 		assert_non_null(kmem_pages_alloc(NULL, 0));
-	assert_int_equal(kmem_adopt(table), 2 * PAGE_2M);
+	assert_true(buddy_zone_add(&frames, RAM / PAGE_SIZE, NODE1 / PAGE_SIZE, 0));
+	assert_true(buddy_zone_add(&frames, NODE1 / PAGE_SIZE, (NODE1 + PAGE_2M) / PAGE_SIZE, 1));
+	assert_int_equal(kmem_adopt(&frames), 2 * PAGE_2M);
 	return 0;
 }
 
@@ -137,6 +159,29 @@ static void random_objects_keep_their_contents(void **state)
 	assert_int_equal(q.used, 0);
 }
 
+static void pages_come_from_this_cpus_node_while_it_has_a_block(void **state)
+{
+	enum { PAGES = PAGE_2M / PAGE_SIZE };
+	static void *page[PAGES], *other;
+	u64 before = next_block;
+
+	this_node = 1;
+	for (u32 i = 0; i < PAGES; i++) {
+		page[i] = kmem_pages_alloc(NULL, 0);
+		assert_in_range((u64)page[i], NODE1, NODE1 + PAGE_2M - 1);
+	}
+	other = kmem_pages_alloc(NULL, 0); /* from what the other node has, before it grows */
+	assert_in_range((u64)other, RAM, NODE1 - 1);
+	assert_int_equal(next_block, before);
+	kmem_pages_free(NULL, page[7], 0);
+	assert_ptr_equal(kmem_pages_alloc(NULL, 0), page[7]);
+	this_node = 0;
+	for (u32 i = 0; i < PAGES; i++)
+		kmem_pages_free(NULL, page[i], 0);
+	kmem_pages_free(NULL, other, 0);
+	assert_in_range((u64)kmem_pages_alloc(NULL, 0), RAM, NODE1 - 1);
+}
+
 static void memory_runs_out_without_harm(void **state)
 {
 	struct quota q = {.limit = GiB(1)};
@@ -160,6 +205,7 @@ int main(void)
 		cmocka_unit_test(sizes_are_aligned_zeroed_and_charged),
 		cmocka_unit_test(an_exhausted_quota_is_null),
 		cmocka_unit_test(random_objects_keep_their_contents),
+		cmocka_unit_test(pages_come_from_this_cpus_node_while_it_has_a_block),
 		cmocka_unit_test(memory_runs_out_without_harm),
 		cmocka_unit_test(freeing_with_another_size_is_an_assertion),
 	};

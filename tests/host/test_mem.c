@@ -17,7 +17,7 @@ static long frames_left = 1l << 40, big_frames_left = 1l << 40, frame_bytes;
 static enum frame_owner last_owner;
 static u64 module_start, module_end, module_freed; /* frames that no allocation gave */
 
-bool frame_alloc(u32 order, enum frame_owner owner, hpa_t *out)
+bool frame_alloc_near(u32 nodes, u32 order, enum frame_owner owner, hpa_t *out)
 {
 	void *p;
 

@@ -1,4 +1,7 @@
-/* Power-off and reset: which registers are written, in which order, on machines with made-up ACPI facts. */
+/*
+ * Power-off and reset: which registers are written, in which order, on machines with made-up ACPI
+ * facts.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,7 +65,10 @@ static void irq_disable(void) {}
 #include "drivers/platform/power.c"
 
 struct acpi_facts acpi_facts;
-void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags) { return a.v == 0xfed00000 && bytes <= 8 ? memory : NULL; }
+void *acpi_map(hpa_t a, u64 bytes, u32 prot_flags)
+{
+	return a.v == 0xfed00000 && bytes <= 8 ? memory : NULL;
+}
 void pci_write8(u32 f, u32 offset, u8 v) { note("pci %x %x=%02x ", f, offset, v); }
 
 static void machine(struct acpi_facts f)
@@ -97,7 +103,9 @@ static void a_machine_without_pm1b_has_one_register_written(void **state)
 
 static void acpi_mode_is_switched_on_first_where_firmware_holds_it(void **state)
 {
-	struct acpi_facts f = {.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL}, .smi_command = 0xb2, .acpi_enable = 0xf1};
+	struct acpi_facts f = {.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL},
+			       .smi_command = 0xb2,
+			       .acpi_enable = 0xf1};
 
 	machine(f);
 	acpi_poweroff(1, 1);
@@ -108,9 +116,11 @@ static void acpi_mode_is_switched_on_first_where_firmware_holds_it(void **state)
 	assert_string_equal(trace, "604=0401 604=2401 ");
 }
 
-static void firmware_that_never_switches_acpi_mode_on_is_not_waited_for_longer_than_a_second(void **state)
+static void firmware_that_never_switches_acpi_mode_on_is_waited_for_one_second_at_most(void **state)
 {
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL}, .smi_command = 0xb3, .acpi_enable = 1});
+	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL},
+				    .smi_command = 0xb3,
+				    .acpi_enable = 1});
 	acpi_poweroff(5, 5);
 	assert_string_equal(trace, "b3=01 604=1400 604=3400 ");
 	assert_in_range(us, 2000000, 2000100); /* and a second for the machine to go off */
@@ -126,11 +136,13 @@ static void pm1_may_lie_in_memory(void **state)
 
 static void hardware_reduced_machines_have_one_sleep_register(void **state)
 {
-	machine((struct acpi_facts){.hw_reduced = true, .sleep_control = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}});
+	machine((struct acpi_facts){.hw_reduced = true,
+				    .sleep_control = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}});
 	acpi_poweroff(5, 5);
 	assert_int_equal(memory[0], 0x34);
 	assert_int_equal(memory[1], 0);
-	machine((struct acpi_facts){.hw_reduced = true, .sleep_control = {ACPI_SPACE_IO, 0x600, NULL}});
+	machine((struct acpi_facts){.hw_reduced = true,
+				    .sleep_control = {ACPI_SPACE_IO, 0x600, NULL}});
 	acpi_poweroff(7, 0);
 	assert_string_equal(trace, "600=3c ");
 }
@@ -141,7 +153,8 @@ static void without_registers_nothing_is_written(void **state)
 	acpi_poweroff(5, 5);
 	machine((struct acpi_facts){.hw_reduced = true});
 	acpi_poweroff(5, 5);
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}}); /* could not be mapped */
+	/* could not be mapped */
+	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}});
 	acpi_poweroff(5, 5);
 	assert_string_equal(trace, "");
 }
@@ -181,10 +194,12 @@ static void methods_follow_in_their_order(void **state)
 
 static void the_chosen_method_comes_first(void **state)
 {
+	/* clang-format off */
 	static const char *const expected[RESET_METHODS] = {
-		[RESET_ACPI] = CF9 KBD TRIPLE, [RESET_PCI] = CF9 CF9 KBD TRIPLE, [RESET_KBD] = KBD CF9 KBD TRIPLE,
-		[RESET_TRIPLE] = TRIPLE,
+		[RESET_ACPI] = CF9 KBD TRIPLE, [RESET_PCI] = CF9 CF9 KBD TRIPLE,
+		[RESET_KBD] = KBD CF9 KBD TRIPLE, [RESET_TRIPLE] = TRIPLE,
 	};
+	/* clang-format on */
 
 	for (u32 i = 0; i < RESET_METHODS; i++) {
 		machine((struct acpi_facts){0});
@@ -195,14 +210,17 @@ static void the_chosen_method_comes_first(void **state)
 
 static void the_reset_register_is_written_in_its_space(void **state)
 {
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}, .reset_value = 0x42});
+	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xfed00000, NULL},
+				    .reset_value = 0x42});
 	reset(RESET_ACPI);
 	assert_int_equal(memory[0], 0x42);
 	assert_int_equal(memory[1], 0);
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_PCI, 0x1f000300ac, NULL}, .reset_value = 0x06});
+	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_PCI, 0x1f000300ac, NULL},
+				    .reset_value = 0x06});
 	reset(RESET_ACPI);
 	assert_ptr_equal(strstr(trace, "[register] pci fb ac=06 "), trace); /* 00:1f.3 */
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}}); /* could not be mapped */
+	/* could not be mapped */
+	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}});
 	reset(RESET_ACPI);
 	assert_non_null(strstr(trace, CF9));
 }
@@ -226,7 +244,8 @@ int main(void)
 		cmocka_unit_test(both_pm1_registers_get_their_sleep_type_and_then_the_enable_bit),
 		cmocka_unit_test(a_machine_without_pm1b_has_one_register_written),
 		cmocka_unit_test(acpi_mode_is_switched_on_first_where_firmware_holds_it),
-		cmocka_unit_test(firmware_that_never_switches_acpi_mode_on_is_not_waited_for_longer_than_a_second),
+		cmocka_unit_test(
+			firmware_that_never_switches_acpi_mode_on_is_waited_for_one_second_at_most),
 		cmocka_unit_test(pm1_may_lie_in_memory),
 		cmocka_unit_test(hardware_reduced_machines_have_one_sleep_register),
 		cmocka_unit_test(without_registers_nothing_is_written),
