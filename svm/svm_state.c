@@ -9,7 +9,6 @@
 #include "hv/x86.h"
 #include "lib/string.h"
 
-#define CR3_DEFINED ((1ull << 52) - 1)
 #define RFLAGS_DEFINED 0x3f7fd5ull
 #define DR6_FIXED 0xffff0ff0ull
 #define DR6_DEFINED 0xe00full
@@ -165,13 +164,22 @@ static bool pat_valid(u64 pat)
 	return true;
 }
 
-static bool state_valid(const struct vcpu_state *st, u32 groups)
+/* In long mode no CS has both L and D. What the groups leave out is in the block. */
+static bool code_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
+{
+	u64 efer = groups & STATE_CR ? st->efer : b->efer;
+	u32 attr = groups & STATE_SEG ? st->seg[SEG_CS].attr : b->cs.attrib;
+
+	return !(efer & EFER_LMA) || ~attr & (SEG_ATTR_L | SEG_ATTR_DB);
+}
+
+static bool state_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if ((groups & fields[i].group) && fields[i].address &&
 		    !canonical(*state_field(st, i)))
 			return false;
-	if ((groups & STATE_SEG) && !segments_valid(st))
+	if (!code_valid(b, st, groups) || ((groups & STATE_SEG) && !segments_valid(st)))
 		return false;
 	if ((groups & STATE_CR) && !control_valid(st))
 		return false;
@@ -220,7 +228,7 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	struct svm_vcpu *s = to_svm(v);
 	struct vcpu_regs *r = &v->priv->regs;
 
-	if (!state_valid(st, groups))
+	if (!state_valid(s->vmcb, st, groups))
 		return -E_INVAL;
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
@@ -283,7 +291,7 @@ void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 		break;
 	case 3:
 		s->flush = true;
-		b->cr3 = value & CR3_DEFINED;
+		b->cr3 = value & (BIT(cpu_facts.phys_bits) - 1);
 		break;
 	case 4:
 		value &= guest_bits.cr4;

@@ -5,7 +5,7 @@ FUZZ_CC := clang
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=fuzzer,address,undefined \
 	       -fno-sanitize-recover=all -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter \
-	       -Wno-initializer-overrides -DHOST_TEST -fno-builtin
+	       -Wno-initializer-overrides -Wno-missing-field-initializers -DHOST_TEST -fno-builtin
 fuzzers: $(FUZZ_TARGETS:%=$(B)/fuzz/fuzz_%) ## builds the fuzzers
 # A target's own CFLAGS come first: its stand-ins for headers are found before the real ones.
 $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h tests/fuzz/*/*.h tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] services/*.h boot/*.[ch] user/*.h include/*/*.h)

@@ -129,8 +129,8 @@ static void what_is_set_is_got(void **state)
 
 /* clang-format off */
 #define CASE(name, field, v) \
-/* clang-format on */
 	{name, offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field), v}
+/* clang-format on */
 
 static void a_bad_value_changes_nothing(void **state)
 {
@@ -145,6 +145,7 @@ static void a_bad_value_changes_nothing(void **state)
 		CASE("EFER.SVME", efer, EFER_SVME | EFER_LME | EFER_LMA), CASE("LMA lost", efer, EFER_LME),
 		CASE("LMA without LME", efer, EFER_LMA), CASE("XCR0", xcr0, 4), CASE("DR6", dr6, 1ull << 32),
 		CASE("DR7", dr7, 1ull << 32), CASE("attr", seg[SEG_DS].attr, 0x1093),
+		CASE("CS L and D", seg[SEG_CS].attr, 0xe9b),
 		CASE("GS base", seg[SEG_GS].base, 1ull << 47), CASE("GDT limit", gdtr.limit, 0x10000),
 		CASE("LSTAR", msr.lstar, 1ull << 63), CASE("PAT", msr.pat, 2), CASE("TSC_AUX", msr.tsc_aux, 1ull << 32),
 		CASE("event type", event.injecting, HV_EVENT_VALID | 5u << 8),
@@ -162,6 +163,22 @@ static void a_bad_value_changes_nothing(void **state)
 		if (memcmp(&before, &block, sizeof(block)))
 			fail_msg("%s: something changed", cases[i].name);
 	}
+}
+
+/* What one call leaves out counts too: the other half was set before. */
+static void code_of_64_bits_is_not_of_32(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = long_mode(v);
+
+	st.seg[SEG_CS].attr = SEG_ATTR_L | SEG_ATTR_DB | SEG_ATTR_P | SEG_ATTR_S | 11;
+	assert_int_equal(svm_set_state(v, &st, STATE_SEG), 0); /* outside long mode L means nothing */
+	assert_int_equal(svm_set_state(v, &st, STATE_CR), -E_INVAL);
+	st.seg[SEG_CS].attr &= (u16)~SEG_ATTR_DB;
+	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+	st.seg[SEG_CS].attr |= SEG_ATTR_DB;
+	assert_int_equal(svm_set_state(v, &st, STATE_SEG), -E_INVAL);
+	assert_null(svm_audit(v));
 }
 
 static void long_mode_switches_with_paging(void **state)
@@ -199,6 +216,7 @@ static void no_value_of_set_cr_reaches_the_host(void **state)
 		assert_int_equal(block.cr0 >> 32, 0);
 		assert_int_equal(block.cr4 & ~guest_bits.cr4, 0);
 		assert_int_equal(block.efer & ~(guest_bits.efer | EFER_SVME), 0);
+		assert_int_equal(block.cr3 >> cpu_facts.phys_bits, 0);
 	}
 }
 
@@ -240,6 +258,7 @@ int main(void)
 		cmocka_unit_test(what_is_set_is_got),
 		cmocka_unit_test(what_a_guest_left_can_be_set_again),
 		cmocka_unit_test(a_bad_value_changes_nothing),
+		cmocka_unit_test(code_of_64_bits_is_not_of_32),
 		cmocka_unit_test(long_mode_switches_with_paging),
 		cmocka_unit_test(no_value_of_set_cr_reaches_the_host),
 		cmocka_unit_test(skipping_wraps_as_the_mode_says),
