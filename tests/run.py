@@ -35,6 +35,11 @@ def log_path(name):
     return os.path.join(OUT, name.replace("/", "-") + ".log")
 
 
+def check_names():
+    return subprocess.run([os.path.join(ROOT, "tools/check"), "--list"], capture_output=True, text=True,
+                          check=True).stdout.split()
+
+
 def names_in(folder, prefix, suffix):
     files = glob.glob(os.path.join(ROOT, folder, prefix + "*" + suffix))
     return sorted(os.path.basename(f)[len(prefix):-len(suffix)] for f in files)
@@ -58,6 +63,16 @@ def run_host(name):
     log = log_path("host/" + name)
     run_logged(["make", "--no-print-directory", f"B={BUILD}", f"{BUILD}/host/test_{name}"], log, 600)
     run_logged([f"{BUILD}/host/test_{name}"], log, 600)
+
+
+def run_check(name):
+    run_logged(["tools/check", name], log_path("check/" + name), 900)
+
+
+def run_fuzz(name):
+    """The corpus in the tree; with FUZZ_SECONDS also that long a search for new inputs."""
+    search = ["--seconds", str(table.FUZZ_SECONDS)] if table.FUZZ_SECONDS else ["--replay"]
+    run_logged(["tests/fuzz/run.py", *search, name], log_path("fuzz/" + name), 900 + 2 * table.FUZZ_SECONDS)
 
 
 def run_pc(name):
@@ -131,6 +146,12 @@ def all_jobs(wanted):
     for name in guests:
         if wanted("pc/" + name):
             jobs.append(Job(["pc/" + name], "pc", lambda n=name: run_pc(n), log_path("pc/" + name)))
+    for name in check_names():
+        if wanted("check/" + name):
+            jobs.append(Job(["check/" + name], "host", lambda n=name: run_check(n), log_path("check/" + name)))
+    for name in names_in("tests/fuzz", "fuzz_", ".c"):
+        if wanted("fuzz/" + name):
+            jobs.append(Job(["fuzz/" + name], "host", lambda n=name: run_fuzz(n), log_path("fuzz/" + name)))
     for name in names_in("tests/host", "test_", ".c"):
         if wanted("host/" + name):
             jobs.append(Job(["host/" + name], "host", lambda n=name: run_host(n), log_path("host/" + name)))
@@ -154,6 +175,14 @@ def selector(pattern):
 
 # ---- Running ----
 
+def skipped(job):
+    """What a check says when it could not run here."""
+    if not job.tests[0].startswith("check/"):
+        return ""
+    with open(job.log, encoding="utf-8", errors="replace") as f:
+        return "".join(re.findall(r"^check \w+( SKIP: .*)$", f.read(), re.MULTILINE))
+
+
 class Report:
     """Counts and prints; one line a test."""
 
@@ -167,7 +196,7 @@ class Report:
                 why = results.get(test)
                 if why is None:
                     self.passed += 1
-                    print(f"ok {test} ({seconds:.1f} s)", flush=True)
+                    print(f"ok {test} ({seconds:.1f} s){skipped(job)}", flush=True)
                 else:
                     self.failed += 1
                     print(f"FAIL {test}: {why}", flush=True)

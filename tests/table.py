@@ -4,6 +4,11 @@ Host unit tests (tests/host/test_*.c) and tiny guests (tests/guest/*.c) are foun
 what differs from the rule, and the whole-machine runs, whose steps are in tests/boot/scenes.py.
 """
 
+import os
+
+# Fuzzers (tests/fuzz/fuzz_*.c, found by their files) run their corpus, and search this long when it is not 0.
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS") or 0)
+
 # Caisson's statuses for a VM whose guest gave none.
 RESET, TRIPLE_FAULT = 120, 121
 
