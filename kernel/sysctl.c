@@ -162,6 +162,30 @@ static void say_flushed(const char *line)
 	uart_flush();
 }
 
+static s64 nodeinfo(u64 user, u64 n)
+{
+	const struct numa *numa = &acpi_facts.numa;
+	struct node_info i;
+	u32 node;
+	int r = get_request(&i, sizeof(i), user, n);
+
+	if (r)
+		return r;
+	node = i.node;
+	if (node >= numa->nodes)
+		return -E_NOENT;
+	memset(&i, 0, sizeof(i));
+	i.node = node;
+	i.domain = numa->domain[node];
+	i.nodes = numa->nodes;
+	for (u32 c = 0; c < cpu_count; c++)
+		i.cpus |= (u64)(cpus[c]->node == node) << c;
+	frame_node_bytes(node, &i.mem_total, &i.mem_free);
+	memcpy(i.distance, numa->distance[node], sizeof(i.distance));
+	return ucopy_out(user, &i, sizeof(i));
+}
+static_assert(NODES_MAX == NUMA_NODES, "struct node_info holds every distance");
+
 static s64 reboot(u64 user, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
 
 static s64 poweroff(u64 user, u64 n)
@@ -234,6 +258,7 @@ static const struct {
 	[SYSOP_DEBUG_EXIT] = {R_POWER, debug_exit},
 	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
 	[SYSOP_ACPI_READ] = {R_STAT, acpi_read},
+	[SYSOP_NODEINFO] = {R_STAT, nodeinfo},
 };
 static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");
 

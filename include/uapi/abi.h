@@ -212,6 +212,7 @@ enum sys_op {
 	SYSOP_DEBUG_EXIT, /* (NULL, port << 32 | value): writes the 32-bit value to the port */
 	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
 	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
+	SYSOP_NODEINFO,	    /* (struct node_info *, size) */
 	SYSOP_OPS
 };
 
@@ -253,6 +254,17 @@ struct host_info {
 	char virt_reason[96]; /* why not, when "none" */
 	char virt_features[128];
 	char clock[16];
+};
+
+#define NODES_MAX 16
+struct node_info {
+	u32 node;   /* in: 0 to nodes - 1 */
+	u32 domain; /* the firmware's number of it (proximity domain) */
+	u32 nodes;  /* of the machine, 1 where the firmware names none */
+	u32 reserved;
+	u64 cpus;		     /* bit n: CPU n is at this node */
+	u64 mem_total, mem_free;     /* bytes of RAM */
+	u8 distance[NODES_MAX];	     /* to each node; 10: to itself */
 };
 
 /* ---- Shared by kernel and every domain: read-only at this address ---- */

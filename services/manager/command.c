@@ -29,6 +29,7 @@ const struct command commands[COMMANDS] = {
 		      ARG_VM},
 	[CMD_HOSTINFO] = {"hostinfo", GROUP_HOST, "", "CPUs, memory, virtualization", NULL, 0, 0,
 			  ARG_NONE},
+	[CMD_NODEINFO] = {"nodeinfo", GROUP_HOST, "", "NUMA nodes: CPUs, memory, distances", NULL, 0, 0, ARG_NONE},
 	[CMD_DMESG] = {"dmesg", GROUP_HOST, "", "the log", NULL, 0, 0, ARG_NONE},
 	[CMD_LOGLEVEL] = {"loglevel", GROUP_HOST, "[0..4]", "show or set what the log lets through",
 			  NULL, 0, 1, ARG_NONE},

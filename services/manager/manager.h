@@ -74,6 +74,7 @@ void cmd_destroy(struct manager *m, u32 words, const char *const *word);
 void cmd_console(struct manager *m, u32 words, const char *const *word);
 void cmd_dominfo(struct manager *m, u32 words, const char *const *word);
 void cmd_stat(struct manager *m, u32 words, const char *const *word);
+void cmd_nodeinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_dmesg(struct manager *m, u32 words, const char *const *word);
 void cmd_loglevel(struct manager *m, u32 words, const char *const *word);

@@ -47,7 +47,8 @@ static const command_fn run[] = {
 	[CMD_DMESG] = cmd_dmesg,       [CMD_LOGLEVEL] = cmd_loglevel,
 	[CMD_SELFTEST] = cmd_selftest, [CMD_REBOOT] = cmd_reboot,
 	[CMD_POWEROFF] = cmd_poweroff, [CMD_HELP] = cmd_help,
-	[CMD_VERSION] = cmd_version,   [CMD_RESTART_MANAGER] = cmd_restart_manager,
+	[CMD_NODEINFO] = cmd_nodeinfo, [CMD_VERSION] = cmd_version,
+	[CMD_RESTART_MANAGER] = cmd_restart_manager,
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(run) == COMMANDS, "a function for each command");

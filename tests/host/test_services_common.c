@@ -1,4 +1,4 @@
-// SOURCES: services/common/s5.c services/common/cpio.c services/common/image.c
+// SOURCES: services/common/cpulist.c services/common/s5.c services/common/cpio.c services/common/image.c
 // SOURCES: services/common/reason.c services/init/options.c lib/fmt.c lib/str_copy.c
 /*
  * What init reads: _S5_ in AML, cpio archives, program images, boot options. Well-formed and
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "services/common/cpio.h"
+#include "services/common/cpulist.h"
 #include "services/common/image.h"
 #include "services/common/reason.h"
 #include "services/common/s5.h"
@@ -248,6 +249,28 @@ static void boot_options(void **state)
 		"autostart=2|exit=now|exitport=65536|exitport=|exitport=0|exitport=7x|");
 }
 
+static void cpu_lists(void **state)
+{
+	static const struct {
+		u64 cpus;
+		const char *text;
+	} cases[] = {
+		{0, ""},    {1, "0"},	     {0xf, "0-3"},	 {0x10f, "0-3,8"},
+		{6, "1-2"}, {~0ull, "0-63"}, {1ull << 63, "63"}, {5ull << 61, "61,63"},
+	};
+	char text[CPULIST_MAX], small[6];
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		cpulist_print(cases[i].cpus, text, sizeof(text));
+		assert_string_equal(text, cases[i].text);
+	}
+	cpulist_print(0xb6db6db6db6db6db, text, sizeof(text)); /* the longest */
+	assert_int_equal(strlen(text), CPULIST_MAX - 1);
+	assert_string_equal(text + strlen(text) - 9, ",60-61,63");
+	cpulist_print(0xaaaaaaaaaaaaaaaa, small, sizeof(small));
+	assert_string_equal(small, "1,3,5");
+}
+
 static void reasons(void **state)
 {
 	assert_string_equal(vm_reason_text(VM_REASON_POWEROFF), "power-off");
@@ -260,7 +283,7 @@ int main(void)
 		cmocka_unit_test(s5_cases),	    cmocka_unit_test(s5_truncated),
 		cmocka_unit_test(cpio_finds_files), cmocka_unit_test(cpio_malformed),
 		cmocka_unit_test(image_cases),	    cmocka_unit_test(boot_options),
-		cmocka_unit_test(reasons),
+		cmocka_unit_test(reasons),	    cmocka_unit_test(cpu_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
