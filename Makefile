@@ -120,7 +120,7 @@ $(B)/programs.cpio: $(PROGRAMS:%=$(B)/programs/%)
 #      // SOURCES: mm/pt.c lib/rbtree.c      // LIBS: -lZydis
 HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
 HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,undefined -fno-sanitize-recover=all \
-	       -fno-omit-frame-pointer -Wall -Wextra -Wno-unused-parameter -DHOST_TEST -fno-builtin
+	       -fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -DHOST_TEST -fno-builtin
 host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
 $(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
 	@mkdir -p $(@D)

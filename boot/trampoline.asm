@@ -1,5 +1,5 @@
-; Start of the other CPUs. boot/ap_start.c copies this to a page below 1 MiB, where a SIPI starts the CPU in
-; real mode with cs:ip = page:0; it leaves for ap_main in the kernel image.
+; Start of the other CPUs. boot/ap_start.c copies this to a page below 1 MiB, where a SIPI starts
+; the CPU in real mode with cs:ip = page:0; it leaves for ap_main in the kernel image.
 %include "offsets.inc"
 
 CR0_BOOT	equ 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1	; PG WP NE ET MP PE
@@ -10,7 +10,8 @@ MSR_EFER	equ 0xc0000080
 %define PARAM(field) AT(trampoline_params) + field
 
 extern ap_main
-global trampoline_start, trampoline_32, trampoline_64, trampoline_gdt, trampoline_params, trampoline_end
+global trampoline_start, trampoline_32, trampoline_64, trampoline_gdt
+global trampoline_params, trampoline_end
 
 section .rodata
 align 16

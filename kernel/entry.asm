@@ -15,15 +15,16 @@ bits 64
 default rel
 section .text
 
-; The speculation defences of the four ways (ring 3 in and out; the guest's two are in the back-end's entry
-; code). Each CPU model's sequence goes into these slots.
+; The speculation defences of the four ways (ring 3 in and out; the guest's two are in the
+; back-end's entry code). Each CPU model's sequence goes into these slots.
 %macro  USER_ENTER_DEFENCE 0
 %endmacro
 %macro  USER_LEAVE_DEFENCE 0
 %endmacro
 
-; ---- System calls -------------------------------------------------------------------------------------
-; The six arguments are pushed so that they are a struct sys_args. C code keeps rbx, rbp and r12-r15.
+; ---- System calls --------------------------------------------------------------------------------
+; The six arguments are pushed so that they are a struct sys_args. C code keeps rbx, rbp and
+; r12-r15.
 global  syscall_entry
 syscall_entry:
         swapgs
@@ -48,8 +49,9 @@ syscall_entry:
         pop     r10
         pop     r8
         pop     r9
-; SYSRET faults in ring 0 on a non-canonical rip. rcx follows a SYSCALL instruction that ring 3 executed, and
-; the last page below the canonical boundary is never mapped (USER_VA_MAX), so it is canonical.
+; SYSRET faults in ring 0 on a non-canonical rip. rcx follows a SYSCALL instruction that ring 3
+; executed, and the last page below the canonical boundary is never mapped (USER_VA_MAX), so it is
+; canonical.
         pop     rcx
         pop     r11
         USER_LEAVE_DEFENCE
@@ -80,7 +82,7 @@ user_enter:
         swapgs
         o64 sysret
 
-; ---- Traps --------------------------------------------------------------------------------------------
+; ---- Traps ---------------------------------------------------------------------------------------
 %macro  PUSH_ALL 0
         push    rdi
         push    rsi
@@ -138,8 +140,8 @@ trap_common:
         POP_ALL
         iretq
 
-; NMI, #DB, #DF and #MC come at any instruction, also before the first or after the last swapgs. Ring 3 cannot
-; load GS (CR4.FSGSBASE is off), so its base is 0 and a negative one is the kernel's.
+; NMI, #DB, #DF and #MC come at any instruction, also before the first or after the last swapgs.
+; Ring 3 cannot load GS (CR4.FSGSBASE is off), so its base is 0 and a negative one is the kernel's.
 trap_paranoid:
         PUSH_ALL
         cld
@@ -188,7 +190,7 @@ trap_stubs:
 global  trap_stubs_end
 trap_stubs_end:
 
-; ---- Thread switch ------------------------------------------------------------------------------------
+; ---- Thread switch -------------------------------------------------------------------------------
 ; void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first)
 ; Stacks are mapped in their domain's private slot only: nothing touches one between the two moves.
 global  switch_stack

@@ -6,8 +6,10 @@ section .text
 
 %define GPR(n) rdi + VCPU_REGS_GPR + (n) * 8	; order of enum gpr
 
-; Guest registers but rax and rsp, which VMRUN switches, and rdi, which holds the pointer: number and name.
-%define SWITCHED 1, rcx, 2, rdx, 3, rbx, 5, rbp, 6, rsi, 8, r8, 9, r9, 10, r10, 11, r11, 12, r12, 13, r13, 14, r14, 15, r15
+; Guest registers but rax and rsp, which VMRUN switches, and rdi, which holds the pointer: number
+; and name.
+%define SWITCHED 1, rcx, 2, rdx, 3, rbx, 5, rbp, 6, rsi, 8, r8, 9, r9, 10, r10, 11, r11, \
+	12, r12, 13, r13, 14, r14, 15, r15
 
 %macro LOAD_GUEST 2-*
 %rep %0 / 2
@@ -23,8 +25,8 @@ section .text
 %endrep
 %endmacro
 
-; Room for speculation defences that start-up code patches in, once the CPU's needs are known: 16 bytes that
-; may change rax, rcx and rdx.
+; Room for speculation defences that start-up code patches in, once the CPU's needs are known: 16
+; bytes that may change rax, rcx and rdx.
 %macro DEFENCE_SLOT 1
 global %1
 %1:
@@ -47,7 +49,7 @@ svm_switch:
 	; With V_INTR_MASKING the host's IF decides whether a physical interrupt leaves the guest.
 	sti
 	DEFENCE_SLOT svm_slot_enter
-	mov	rax, rsi			; VMLOAD, VMRUN and VMSAVE take the control block in rax
+	mov	rax, rsi			; VMLOAD, VMRUN and VMSAVE take the block in rax
 	vmload
 	LOAD_GUEST SWITCHED
 	mov	rdi, [GPR(7)]

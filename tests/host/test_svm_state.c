@@ -172,7 +172,8 @@ static void code_of_64_bits_is_not_of_32(void **state)
 	struct vcpu_state st = long_mode(v);
 
 	st.seg[SEG_CS].attr = SEG_ATTR_L | SEG_ATTR_DB | SEG_ATTR_P | SEG_ATTR_S | 11;
-	assert_int_equal(svm_set_state(v, &st, STATE_SEG), 0); /* outside long mode L means nothing */
+	/* outside long mode L means nothing */
+	assert_int_equal(svm_set_state(v, &st, STATE_SEG), 0);
 	assert_int_equal(svm_set_state(v, &st, STATE_CR), -E_INVAL);
 	st.seg[SEG_CS].attr &= (u16)~SEG_ATTR_DB;
 	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
