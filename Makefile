@@ -65,6 +65,14 @@ $(B)/ring0/%.asm.o: %.asm $(B)/ring0/offsets.inc
 	@mkdir -p $(@D)
 	$(call say,NASM,$@) $(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. -MD $(@:.o=.d) -MP $< -o $@
 
+# The screen's font, from its drawing.
+R0_OBJ  += $(B)/ring0/font.o
+$(B)/ring0/font.c: drivers/platform/font.txt tools/font.py
+	@mkdir -p $(@D)
+	@python3 tools/font.py $< > $@
+$(B)/ring0/font.o: $(B)/ring0/font.c
+	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -c $< -o $@
+
 # Linked twice: the second time with the symbol table for backtraces, made from the first.
 kernel: $(B)/kernel.elf ## the ring-0 ELF
 $(B)/kernel.elf: $(R0_OBJ) linker.ld tools/symtab.py
@@ -80,9 +88,10 @@ PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
-TEST_PROGRAMS := stress wild
-stress_SRC  := tests/ring3/stress.c
+TEST_PROGRAMS := stress wild numa
+stress_SRC  := $(wildcard tests/ring3/stress*.c) tests/ring3/self.c
 wild_SRC    := tests/ring3/wild.c
+numa_SRC    := tests/ring3/numa.c
 
 $(B)/ring3/%.o: %.c
 	@mkdir -p $(@D)

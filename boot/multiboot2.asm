@@ -20,18 +20,19 @@ PTE_P_W		equ 3
 PTE_P_W_PS	equ 0x83
 
 extern boot_main, _image_start
-global boot_entry, boot_pml4, boot_pd_low, boot_stack_top
+global boot_entry, boot_pml4, boot_pd_image, boot_pd_low, boot_stack_top
 
 %define IMG(sym) (sym - KERNEL_BASE)		; offset from the start of the image
 
 section .boot progbits alloc exec nowrite align=8
 
-; ---- The header -------------------------------------------------------------------------------------
+; ---- The header ----------------------------------------------------------------------------------
 align 8
 header:		dd MB2_HEADER_MAGIC, 0, header_end - header
 		dd -(MB2_HEADER_MAGIC + (header_end - header))
-align 8						; information request: 1 command line, 2 loader name,
-		dw 1, 1				; 3 modules, 6 memory map, 14 and 15 RSDP
+; information request: 1 command line, 2 loader name, 3 modules, 6 memory map, 14 and 15 RSDP
+align 8
+		dw 1, 1
 		dd 8 + 6 * 4
 		dd 1, 2, 3, 6, 14, 15
 align 8						; entry address
@@ -41,16 +42,25 @@ align 8						; entry address
 align 8						; modules start on pages
 		dw 6, 0
 		dd 8
-align 8						; relocatable: lowest and highest address, alignment,
-		dw 10, 0			; preference 1: as low as possible
+; relocatable: lowest and highest address, alignment, preference 1: as low as possible
+align 8
+		dw 10, 0
 		dd 24
 		dd LOAD_BASE, 0xffffffff, 0x200000, 1
+align 8						; console: VGA text will do
+		dw 4, 1
+		dd 12, 2
+; framebuffer, if there is one: any size, 32 bits a pixel
+align 8
+		dw 5, 1
+		dd 20
+		dd 0, 0, 32
 align 8						; end
 		dw 0, 0
 		dd 8
 header_end:
 
-; ---- 32-bit entry: eax = magic, ebx = information; no stack is given ----------------------------------
+; ---- 32-bit entry: eax = magic, ebx = information; no stack is given -----------------------------
 bits 32
 boot_entry:	cli
 		cld
@@ -121,7 +131,7 @@ build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		mov	[ebx], eax
 		lea	eax, [ebp + IMG(pdpt_high) + PTE_P_W]
 		mov	[ebx + 511 * 8], eax
-		lea	eax, [ebp + IMG(pd_image) + PTE_P_W]
+		lea	eax, [ebp + IMG(boot_pd_image) + PTE_P_W]
 		mov	[ebp + IMG(pdpt_high) + 510 * 8], eax
 		lea	eax, [ebp + IMG(boot_pd_low) + PTE_P_W]
 		xor	ecx, ecx
@@ -139,14 +149,15 @@ build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		jb	.low
 		lea	eax, [ebp + PTE_P_W_PS]
 		xor	ecx, ecx
-.image:		mov	[ebp + IMG(pd_image) + ecx * 8], eax
+.image:		mov	[ebp + IMG(boot_pd_image) + ecx * 8], eax
 		add	eax, 0x200000
 		inc	ecx
 		cmp	ecx, IMAGE_MAX >> 21
 		jb	.image
 		ret
 
-; Says why (esi, offset in the image) on COM1, as the firmware left it, and on the VGA text screen; stops.
+; Says why (esi, offset in the image) on COM1, as the firmware left it, and on the VGA text screen;
+; stops.
 refuse:		add	esi, ebp
 		mov	edi, VGA_TEXT
 		mov	eax, 0x0f200f20		; blanks
@@ -175,7 +186,7 @@ refuse:		add	esi, ebp
 		hlt
 		jmp	.halt
 
-; ---- 64-bit, still at the identity map; rdi, rcx, rdx, rbp have clean upper halves --------------------
+; ---- 64-bit, still at the identity map; rdi, rcx, rdx, rbp have clean upper halves ---------------
 bits 64
 enter64:	mov	edi, edi
 		mov	esi, ebp		; second argument: load address
@@ -197,7 +208,7 @@ msg_base:	db "refused: Caisson can't start here: the boot loader put the image a
 msg_cpu:	db "refused: Caisson can't start here: this CPU has no 64-bit mode (long mode); "
 		db "a CPU with VT-x or AMD-V is needed, in a virtual machine a 64-bit CPU model", 13, 10, 0
 
-; ---- Data ---------------------------------------------------------------------------------------------
+; ---- Data ----------------------------------------------------------------------------------------
 section .data
 align 8
 gdt:		dq 0
@@ -210,7 +221,7 @@ section .bss.page_tables nobits alloc write noexec align=4096
 boot_pml4:	resb 4096
 pdpt_low:	resb 4096
 pdpt_high:	resb 4096
-pd_image:	resb 4096
+boot_pd_image:	resb 4096
 boot_pd_low:		resb 4 * 4096
 
 section .bss

@@ -1,5 +1,6 @@
 #include "boot/multiboot2.h"
 
+#include "hv/layout.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 
@@ -33,8 +34,8 @@ static bool next_tag(struct cursor *c, struct mb2_tag *tag, const u8 **body, str
 	}
 	memcpy(tag, c->info + c->at, sizeof(*tag));
 	if (tag->size < sizeof(*tag) || tag->size > left) {
-		refuse(out, "multiboot2: tag type %u at offset %u has size %u, %u bytes are left", tag->type,
-		       c->at, tag->size, left);
+		refuse(out, "multiboot2: tag type %u at offset %u has size %u, %u bytes are left",
+		       tag->type, c->at, tag->size, left);
 		return false;
 	}
 	*body = c->info + c->at;
@@ -42,7 +43,10 @@ static bool next_tag(struct cursor *c, struct mb2_tag *tag, const u8 **body, str
 	return tag->type != MB2_TAG_END;
 }
 
-/* A zero-terminated string at offset from in a tag, copied whole. False: not terminated, or too long. */
+/*
+ * A zero-terminated string at offset from in a tag, copied whole. False: not terminated, or too
+ * long.
+ */
 static bool tag_string(const u8 *body, u32 size, u32 from, char *dst, u32 room)
 {
 	size_t n = strnlen((const char *)body + from, size - from);
@@ -59,7 +63,8 @@ static void parse_module(const u8 *body, u32 size, struct bootinfo *out)
 	struct mb2_module tag;
 
 	if (size < sizeof(tag)) {
-		refuse(out, "multiboot2: module %u: the tag has %u bytes, it needs 16", out->modules, size);
+		refuse(out, "multiboot2: module %u: the tag has %u bytes, it needs 16",
+		       out->modules, size);
 		return;
 	}
 	if (out->modules >= BOOT_MAX_MODULES) {
@@ -68,8 +73,8 @@ static void parse_module(const u8 *body, u32 size, struct bootinfo *out)
 	}
 	memcpy(&tag, body, sizeof(tag));
 	if (!tag_string(body, size, sizeof(tag), m->name, sizeof(m->name)))
-		refuse(out, "multiboot2: module %u: its name is longer than %u characters", out->modules,
-		       BOOT_MODULE_NAME - 1);
+		refuse(out, "multiboot2: module %u: its name is longer than %u characters",
+		       out->modules, BOOT_MODULE_NAME - 1);
 	else if (tag.mod_end < tag.mod_start)
 		refuse(out, "multiboot2: module '%s' ends before it starts", m->name);
 	else if (!IS_ALIGNED(tag.mod_start, PAGE_SIZE))
@@ -80,8 +85,8 @@ static void parse_module(const u8 *body, u32 size, struct bootinfo *out)
 }
 
 /*
- * First pass (available = true) adds usable RAM, page-aligned inwards, the second takes everything else away again,
- * aligned outwards. A usable range that wraps is left out.
+ * First pass (available = true) adds usable RAM, page-aligned inwards, the second takes everything
+ * else away again, aligned outwards. A usable range that wraps is left out.
  */
 static void parse_memory_map(const u8 *body, u32 size, bool available, struct bootinfo *out)
 {
@@ -99,12 +104,15 @@ static void parse_memory_map(const u8 *body, u32 size, bool available, struct bo
 	}
 	for (u32 at = sizeof(tag); size - at >= tag.entry_size; at += tag.entry_size) {
 		memcpy(&e, body + at, sizeof(e));
-		u64 start = MIN(e.base_addr, ADDRESS_END), end = start + MIN(e.length, ADDRESS_END - start);
+		u64 start = MIN(e.base_addr, ADDRESS_END),
+		    end = start + MIN(e.length, ADDRESS_END - start);
 
 		if (available && e.type == MB2_MEMORY_AVAILABLE && e.base_addr + e.length == end)
-			ranges_add(&out->ram, ALIGN_UP(start, PAGE_SIZE), ALIGN_DOWN(end, PAGE_SIZE));
+			ranges_add(&out->ram, ALIGN_UP(start, PAGE_SIZE),
+				   ALIGN_DOWN(end, PAGE_SIZE));
 		else if (!available && e.type != MB2_MEMORY_AVAILABLE)
-			ranges_remove(&out->ram, ALIGN_DOWN(start, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE));
+			ranges_remove(&out->ram, ALIGN_DOWN(start, PAGE_SIZE),
+				      ALIGN_UP(end, PAGE_SIZE));
 	}
 }
 
@@ -116,6 +124,27 @@ static void parse_rsdp(const struct mb2_tag *tag, const u8 *body, struct bootinf
 		return; /* the new one is there already */
 	memcpy(out->rsdp_copy, body + sizeof(*tag), bytes);
 	out->rsdp_bytes = bytes;
+}
+
+/* One that can't be used is no screen: the machine starts all the same. */
+static void parse_framebuffer(const u8 *body, u32 size, struct boot_screen *out)
+{
+	struct mb2_framebuffer t;
+
+	if (size < sizeof(t))
+		return;
+	memcpy(&t, body, sizeof(t));
+	bool text = t.type == MB2_FRAMEBUFFER_TEXT && t.bpp == 16;
+	u32 cell_width = text ? 1 : 8, cell_height = text ? 1 : 16;
+
+	if ((!text && (t.type != MB2_FRAMEBUFFER_RGB || t.bpp != 32)) || t.addr >= ADDRESS_END ||
+	    !IS_ALIGNED(t.addr | t.pitch, 4u) || t.width < cell_width ||
+	    t.pitch < (u64)t.width * (t.bpp / 8))
+		return;
+	t.height = (u32)MIN((u64)t.height, (SCREEN_MAX - t.addr % PAGE_2M) / t.pitch);
+	if (t.height >= 2 * cell_height)
+		*out = (struct boot_screen){
+			hpa(t.addr), (u64)t.height * t.pitch, t.pitch, t.width, t.height, text};
 }
 
 static void parse_tag(const struct mb2_tag *tag, const u8 *body, struct bootinfo *out)
@@ -130,18 +159,12 @@ static void parse_tag(const struct mb2_tag *tag, const u8 *body, struct bootinfo
 		if (!tag_string(body, tag->size, sizeof(*tag), out->loader, sizeof(out->loader)))
 			str_copy(out->loader, "unknown loader", sizeof(out->loader));
 		break;
-	case MB2_TAG_MODULE:
-		parse_module(body, tag->size, out);
-		break;
-	case MB2_TAG_MEMORY_MAP:
-		parse_memory_map(body, tag->size, true, out);
-		break;
+	case MB2_TAG_MODULE: parse_module(body, tag->size, out); break;
+	case MB2_TAG_MEMORY_MAP: parse_memory_map(body, tag->size, true, out); break;
+	case MB2_TAG_FRAMEBUFFER: parse_framebuffer(body, tag->size, &out->screen); break;
 	case MB2_TAG_RSDP_OLD:
-	case MB2_TAG_RSDP_NEW:
-		parse_rsdp(tag, body, out);
-		break;
-	default: /* the specification adds tags: unknown ones are skipped */
-		break;
+	case MB2_TAG_RSDP_NEW: parse_rsdp(tag, body, out); break;
+	default: /* the specification adds tags: unknown ones are skipped */ break;
 	}
 }
 
@@ -157,8 +180,10 @@ static void check_modules(struct bootinfo *out)
 		u64 start = m->start.v, end = start + ALIGN_UP(m->bytes, PAGE_SIZE);
 
 		if (!ranges_contain(&left, start, end))
-			refuse(out, "multiboot2: module '%s' does not lie in usable memory, or overlaps the kernel or "
-				    "another module", m->name);
+			refuse(out,
+			       "multiboot2: module '%s' does not lie in usable memory, or overlaps the kernel or "
+			       "another module",
+			       m->name);
 		ranges_remove(&left, start, end);
 	}
 }
@@ -172,7 +197,8 @@ void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out)
 	if (bytes >= sizeof(head))
 		memcpy(&head, info, sizeof(head));
 	if (head.total_size < sizeof(head) || head.total_size > bytes) {
-		refuse(out, "multiboot2: the information has %u bytes, %u can be read", head.total_size, bytes);
+		refuse(out, "multiboot2: the information has %u bytes, %u can be read",
+		       head.total_size, bytes);
 		return;
 	}
 	struct cursor c = {info, head.total_size, sizeof(head)};
@@ -182,7 +208,10 @@ void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out)
 	for (c.at = sizeof(head); next_tag(&c, &tag, &body, out);)
 		if (tag.type == MB2_TAG_MEMORY_MAP)
 			parse_memory_map(body, tag.size, false, out);
-	ranges_remove(&out->ram, 0, PAGE_SIZE); /* the firmware's vectors, and 0 is no address of a frame */
+	/* the firmware's vectors, and 0 is no address of a frame */
+	ranges_remove(&out->ram, 0, PAGE_SIZE);
+	ranges_remove(&out->ram, ALIGN_DOWN(out->screen.base.v, PAGE_SIZE),
+		      ALIGN_UP(out->screen.base.v + out->screen.bytes, PAGE_SIZE));
 	if (!out->ram.count)
 		refuse(out, "multiboot2: the memory map names no usable memory");
 	check_modules(out);

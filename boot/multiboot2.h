@@ -1,4 +1,7 @@
-/* The multiboot2 information, as Multiboot2 Specification 2.0, "Boot information format", lays it out. */
+/*
+ * The multiboot2 information, as Multiboot2 Specification 2.0, "Boot information format", lays it
+ * out.
+ */
 #pragma once
 
 #include "hv/bootinfo.h"
@@ -9,6 +12,7 @@ enum mb2_tag_type {
 	MB2_TAG_LOADER_NAME = 2,
 	MB2_TAG_MODULE = 3,
 	MB2_TAG_MEMORY_MAP = 6,
+	MB2_TAG_FRAMEBUFFER = 8,
 	MB2_TAG_RSDP_OLD = 14, /* copy of an ACPI 1.0 RSDP */
 	MB2_TAG_RSDP_NEW = 15, /* copy of an ACPI 2.0 RSDP */
 };
@@ -28,7 +32,7 @@ struct mb2_module {
 	struct mb2_tag tag;
 	u32 mod_start;
 	u32 mod_end; /* exclusive */
-	/* string, zero-terminated */
+		     /* string, zero-terminated */
 };
 
 struct mb2_memory_map {
@@ -46,14 +50,28 @@ struct mb2_memory_entry {
 	u32 reserved;
 };
 
+enum mb2_framebuffer_type { MB2_FRAMEBUFFER_RGB = 1, MB2_FRAMEBUFFER_TEXT = 2 };
+
+struct mb2_framebuffer {
+	struct mb2_tag tag;
+	u64 addr;
+	u32 pitch;	   /* bytes */
+	u32 width, height; /* pixels or characters */
+	u8 bpp;		   /* bits of a pixel; 16 for text */
+	u8 type;	   /* enum mb2_framebuffer_type, or 0: a palette */
+	u16 reserved;
+	/* colour information */
+};
+
 static_assert(sizeof(struct mb2_info) == 8, "multiboot2 information");
 static_assert(sizeof(struct mb2_tag) == 8, "multiboot2 tag");
 static_assert(sizeof(struct mb2_module) == 16, "multiboot2 module");
+static_assert(sizeof(struct mb2_framebuffer) == 32, "multiboot2 framebuffer");
 static_assert(sizeof(struct mb2_memory_map) == 16, "multiboot2 memory map");
 static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entry");
 
 /*
- * Reads the information at info (at most bytes of it) into *out, whose image fields are set already.
- * Everything is checked; what can't be used sets out->error. Pure.
+ * Reads the information at info (at most bytes of it) into *out, whose image fields are set
+ * already. Everything is checked; what can't be used sets out->error. Pure.
  */
 void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out);

@@ -36,6 +36,8 @@ struct table_register {
 } __packed;
 
 enum { IST_NMI = 1, IST_DF, IST_MC, IST_DB, IST_STACKS = 4 };
+/* as after reset, but PWT alone means write-combining: PT_COMBINE */
+#define PAT_VALUE 0x0007040600070106ull
 #define IST_STACK_SIZE 4096
 
 struct cpu_tables {
@@ -60,7 +62,10 @@ u32 cpu_count = 1;
 static struct cpu_tables boot_tables;
 static struct idt_gate idt[256];
 
-static struct cpu_tables *tables_of(struct cpu *c) { return container_of(c, struct cpu_tables, cpu); }
+static struct cpu_tables *tables_of(struct cpu *c)
+{
+	return container_of(c, struct cpu_tables, cpu);
+}
 
 static void idt_fill(void)
 {
@@ -69,8 +74,11 @@ static void idt_fill(void)
 	for (u32 v = 0; v < 256; v++) {
 		u64 a = (u64)trap_stubs + v * step;
 
-		idt[v] = (struct idt_gate){.offset_low = (u16)a, .selector = SEL_KCODE, .type = 0x8e,
-					   .offset_mid = (u16)(a >> 16), .offset_high = (u32)(a >> 32)};
+		idt[v] = (struct idt_gate){.offset_low = (u16)a,
+					   .selector = SEL_KCODE,
+					   .type = 0x8e,
+					   .offset_mid = (u16)(a >> 16),
+					   .offset_high = (u32)(a >> 32)};
 	}
 	idt[EXC_NMI].ist = IST_NMI;
 	idt[EXC_DF].ist = IST_DF;
@@ -103,10 +111,13 @@ void cpu_setup_tables(struct cpu *c)
 	struct table_register gdtr = {sizeof(t->gdt) - 1, (u64)t->gdt};
 	struct table_register idtr = {sizeof(idt) - 1, (u64)idt};
 
-	__asm__ volatile("lgdt %0\n\t"
-			 "mov %1, %%ds\n\tmov %1, %%es\n\tmov %1, %%ss\n\tmov %2, %%fs\n\tmov %2, %%gs\n\t"
-			 "push %3\n\tlea 1f(%%rip), %%rax\n\tpush %%rax\n\tlretq\n1:"
-			 : : "m"(gdtr), "r"((u32)SEL_KDATA), "r"(0), "i"(SEL_KCODE) : "rax", "memory");
+	__asm__ volatile(
+		"lgdt %0\n\t"
+		"mov %1, %%ds\n\tmov %1, %%es\n\tmov %1, %%ss\n\tmov %2, %%fs\n\tmov %2, %%gs\n\t"
+		"push %3\n\tlea 1f(%%rip), %%rax\n\tpush %%rax\n\tlretq\n1:"
+		:
+		: "m"(gdtr), "r"((u32)SEL_KDATA), "r"(0), "i"(SEL_KCODE)
+		: "rax", "memory");
 	wrmsr(MSR_GS_BASE, (u64)c);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	t->gdt[5] &= ~(2ull << 40); /* LTR wants it available, and marks it busy */
@@ -149,9 +160,11 @@ void cpu_setup_registers(void)
 	write_cr4(cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG | CR0_TS);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
+	wrmsr(MSR_PAT, PAT_VALUE);
 	wrmsr(MSR_STAR, (u64)(SEL_UDATA - 8) << 48 | (u64)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
-	wrmsr(MSR_SFMASK, RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_AC | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF);
+	wrmsr(MSR_SFMASK,
+	      RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_AC | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF);
 	if (f->xsave)
 		xsetbv(0, 1); /* x87 only; a guest's own value is loaded with the vCPU */
 }

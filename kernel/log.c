@@ -1,5 +1,6 @@
 #include "kernel/log.h"
 
+#include "drivers/platform/screen.h"
 #include "drivers/platform/uart.h"
 #include "hv/cpu.h"
 #include "hv/lock.h"
@@ -10,7 +11,8 @@ static struct {
 	spinlock_t lock;
 	enum log_level level;
 	u64 head; /* bytes ever written */
-	u64 dropped; /* [a] bytes for which the UART's ring had no room; the log's own ring has them */
+	/* [a] bytes for which the UART's ring had no room; the log's own ring has them */
+	u64 dropped;
 	char ring[LOG_RING_BYTES];
 } log = {.level = LOG_INFO};
 
@@ -43,8 +45,10 @@ void log_line(enum log_level level, const char *fmt, ...)
 	spin_lock(&log.lock);
 	ring_put(line, (u32)n);
 	if (level <= log.level) {
+		screen_write(line, (u32)n);
 		log.dropped += (u32)n - 1 - uart_write(line, (u32)n - 1);
-		log.dropped += 2 - uart_write("\r\n", 2); /* a serial terminal wants CR before LF; the ring does not */
+		/* a serial terminal wants CR before LF; the ring does not */
+		log.dropped += 2 - uart_write("\r\n", 2);
 	}
 	spin_unlock(&log.lock);
 }
@@ -55,6 +59,8 @@ void log_panic_line(const char *line)
 
 	ring_put(line, n);
 	ring_put("\n", 1);
+	screen_write(line, n);
+	screen_write("\n", 1);
 	uart_panic_write(line, n);
 	uart_panic_write("\r\n", 2);
 }
@@ -67,15 +73,9 @@ enum log_level log_set_level(enum log_level l)
 	return before;
 }
 
-u64 log_dropped(void)
-{
-	return __atomic_load_n(&log.dropped, __ATOMIC_RELAXED);
-}
+u64 log_dropped(void) { return __atomic_load_n(&log.dropped, __ATOMIC_RELAXED); }
 
-enum log_level log_get_level(void)
-{
-	return log.level;
-}
+enum log_level log_get_level(void) { return log.level; }
 
 u32 log_read(u64 *pos, char *buf, u32 n)
 {

@@ -4,7 +4,9 @@
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
 #include "drivers/platform/pci.h"
+#include "drivers/platform/screen.h"
 #include "drivers/platform/uart.h"
+#include "hv/layout.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
@@ -37,9 +39,14 @@ static void start_console(void)
 	const char *why = NULL;
 
 	options_parse(bootinfo.cmdline, &boot_options, ignore_option);
-	if (!uart_parse(boot_options.console, &why))
-		uart_parse("com1,115200,8n1", &why);
-	uart_init();
+	if (boot_options.console[0]) {
+		if (!uart_parse(boot_options.console, &why))
+			uart_parse("com1,115200,8n1", &why);
+		uart_init();
+	}
+	if (boot_options.vga)
+		screen_init(&bootinfo.screen,
+			    (void *)(SCREEN_BASE + bootinfo.screen.base.v % PAGE_2M));
 	log_set_level(boot_options.loglevel);
 	log_notice("Caisson, a hypervisor for x86-64; started by %s", bootinfo.loader);
 	if (why)
@@ -75,7 +82,7 @@ static void start_platform(void)
 	ioapic_init();
 	clock_init(bootinfo.entry_tsc, boot_options.tsc);
 	lapic_timer_calibrate();
-	pci_quiesce();
+	pci_quiesce(bootinfo.screen.base);
 }
 
 static void start_kernel(void)

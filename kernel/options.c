@@ -9,12 +9,25 @@ typedef bool (*option_fn)(struct boot_options *o, const char *value);
 
 static bool set_console(struct boot_options *o, const char *v)
 {
-	return str_copy(o->console, v, sizeof(o->console)) < sizeof(o->console) && *v;
+	size_t n = strlen(v);
+
+	if (!n || n >= sizeof(o->console))
+		return false;
+	o->vga = !strncmp(v, "vga", 3) && (!v[3] || v[3] == ',');
+	str_copy(o->console, v + (o->vga ? 3 + (v[3] == ',') : 0), sizeof(o->console));
+	if (!o->vga && n > 4 && !strcmp(v + n - 4, ",vga")) {
+		o->vga = true;
+		o->console[n - 4] = 0;
+	}
+	return true;
 }
 
+/* clang-format off */
 static const char *const level_names[] = {
-	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_NOTICE] = "notice", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
+	[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_NOTICE] = "notice", [LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug",
 };
+/* clang-format on */
 
 static bool set_loglevel(struct boot_options *o, const char *v)
 {
@@ -58,9 +71,11 @@ static bool set_tsc(struct boot_options *o, const char *v)
 	return (!strcmp(v, "reliable") || !strcmp(v, "off")) && str_copy(o->tsc, v, sizeof(o->tsc));
 }
 
+/* clang-format off */
 static const char *const reset_names[RESET_METHODS] = {
 	[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple",
 };
+/* clang-format on */
 
 static bool set_reboot(struct boot_options *o, const char *v)
 {
@@ -93,17 +108,15 @@ static bool check_autostart(struct boot_options *o, const char *v)
 	return !strcmp(v, "on") || !strcmp(v, "off");
 }
 
-static bool check_exit(struct boot_options *o, const char *v)
-{
-	return !strcmp(v, "last-vm");
-}
+static bool check_exit(struct boot_options *o, const char *v) { return !strcmp(v, "last-vm"); }
 
 static const struct option {
 	const char *name;
 	option_fn fn;
 	const char *expected;
 } option_table[] = {
-	{"console", set_console, "com1..com4 or a port such as 0x3f8, then ,baud,8n1"},
+	{"console", set_console,
+	 "vga, or com1..com4 or a port such as 0x3f8 then ,baud,8n1, or both"},
 	{"loglevel", set_loglevel, "error, warn, notice, info, debug or 0 to 4"},
 	{"maxcpus", set_maxcpus, "a number from 1"},
 	{"mem", set_mem, "a size of at least 64M, such as 2G"},
@@ -128,7 +141,8 @@ static void parse_word(char *word, struct boot_options *o, void (*report)(const 
 		if (strcmp(opt->name, word))
 			continue;
 		if (!opt->fn(o, value ? value : "")) {
-			fmt_snprintf(message, sizeof(message), "boot option %s=%s is ignored: expected %s", word,
+			fmt_snprintf(message, sizeof(message),
+				     "boot option %s=%s is ignored: expected %s", word,
 				     value ? value : "", opt->expected);
 			report(message);
 		}
@@ -142,7 +156,7 @@ void options_parse(const char *line, struct boot_options *o, void (*report)(cons
 {
 	char word[WORD_MAX];
 
-	*o = (struct boot_options){.loglevel = LOG_INFO};
+	*o = (struct boot_options){.loglevel = LOG_INFO, .vga = true};
 	str_copy(o->console, "com1,115200,8n1", sizeof(o->console));
 	while (*line) {
 		u32 n = 0;

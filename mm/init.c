@@ -27,7 +27,9 @@ static void map_image(const char *start, const char *end, u32 prot)
 		panic("mm: the image could not be mapped");
 }
 
-/* Top-level entries must exist before the first pt_init copies them; they never change afterwards. */
+/*
+ * Top-level entries must exist before the first pt_init copies them; they never change afterwards.
+ */
 static void make_top_level(u64 va)
 {
 	u32 level = 3;
@@ -36,7 +38,18 @@ static void make_top_level(u64 va)
 		panic("mm: no memory for the kernel's tables");
 }
 
-static void build_tables(void)
+/* Where the boot tables have it, too. */
+static void map_screen(const struct boot_screen *s)
+{
+	u64 first = ALIGN_DOWN(s->base.v, PAGE_SIZE);
+
+	if (s->bytes &&
+	    pt_map(kernel_pt(), SCREEN_BASE + first % PAGE_2M, hpa(first),
+		   ALIGN_UP(s->base.v + s->bytes, PAGE_SIZE) - first, PT_R | PT_W | PT_COMBINE))
+		panic("mm: the screen could not be mapped");
+}
+
+static void build_tables(const struct boot_screen *screen)
 {
 	if (pt_init(kernel_pt(), &pt_host_format, NULL))
 		panic("mm: no memory for the kernel's tables");
@@ -47,6 +60,7 @@ static void build_tables(void)
 	map_image(_text_start, _text_end, PT_R | PT_X);
 	map_image(_rodata_start, _rodata_end, PT_R);
 	map_image(_data_start, _bss_end, PT_R | PT_W);
+	map_screen(screen);
 	window_init();
 	kmem_map_first_block();
 }
@@ -73,7 +87,7 @@ void mm_init(const struct bootinfo *b, u64 mem_limit)
 		log_warn("mm: the memory map has too many ranges; some RAM is not used");
 	if (!early_carve(PAGE_SIZE, PAGE_SIZE, LOW_MEMORY_END, &mm_trampoline.v))
 		mm_trampoline.v = 0;
-	build_tables();
+	build_tables(&b->screen);
 	switch_tables();
 	if (window_cpu_init(this_cpu()))
 		panic("mm: no memory for the windows");

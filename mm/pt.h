@@ -1,7 +1,7 @@
 /*
  * Page tables: formats are data, the walker is one. Largest page first (1 GiB, 2 MiB, 4 KiB).
- * A table is protected by its owner's lock; the walker takes none. Table pages come from the kernel heap
- * and are charged to the table's quota.
+ * A table is protected by its owner's lock; the walker takes none. Table pages come from the kernel
+ * heap and are charged to the table's quota.
  */
 #pragma once
 
@@ -16,15 +16,16 @@ enum pt_prot {
 	PT_USER = 8, /* nested tables too: the CPU walks them as user accesses */
 	PT_GLOBAL = 16,
 	PT_UNCACHED = 32, /* device registers */
+	PT_COMBINE = 64,  /* write-combining: a framebuffer */
 };
 
 struct pt_format {
-	u8 levels;	 /* 4 */
-	u8 max_leaf;	 /* highest level that may hold a page: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
-	u64 present;	 /* bits that make an entry present (EPT: R|W|X any) */
-	u64 leaf;	 /* the page-size bit of levels > 1 */
-	u64 table;	 /* bits of an entry that points to a table */
-	u64 address;	 /* address bits */
+	u8 levels;   /* 4 */
+	u8 max_leaf; /* highest level that may hold a page: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
+	u64 present; /* bits that make an entry present (EPT: R|W|X any) */
+	u64 leaf;    /* the page-size bit of levels > 1 */
+	u64 table;   /* bits of an entry that points to a table */
+	u64 address; /* address bits */
 	u64 dirty, accessed;
 	u64 (*encode)(u32 prot, u32 level); /* bits of a leaf beside the address */
 	u32 (*decode)(u64 entry);	    /* enum pt_prot */
@@ -34,50 +35,64 @@ extern const struct pt_format pt_host_format, pt_npt_format;
 
 struct pt {
 	const struct pt_format *fmt;
-	u64 *root;	 /* kernel heap */
+	u64 *root; /* kernel heap */
 	struct quota *quota;
 };
 
 /* Fills in the top level; for the host format the shared kernel entries are copied in. -E_NOMEM. */
 int pt_init(struct pt *pt, const struct pt_format *fmt, struct quota *q) __must_check;
-/* Frees every table below va_end (leaves are the caller's) and the root. Bounded work: at most 512 tables a call, returns true when done. */
+/*
+ * Frees every table below va_end (leaves are the caller's) and the root. Bounded work: at most 512
+ * tables a call, returns true when done.
+ */
 bool pt_destroy_step(struct pt *pt, u64 va_end);
 
 /*
- * Maps [va, va+bytes) to [a, a+bytes), all page-aligned; splits nothing: an existing leaf in the range is
- * -E_EXIST unless it is equal. -E_NOMEM leaves what was mapped so far; the caller unmaps.
+ * Maps [va, va+bytes) to [a, a+bytes), all page-aligned; splits nothing: an existing leaf in the
+ * range is -E_EXIST unless it is equal. -E_NOMEM leaves what was mapped so far; the caller unmaps.
  */
 int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot) __must_check;
 /*
- * Removes at most 512 leaves of [va, end), none of which reaches beyond it; returns where the next step begins, end when
- * done. Frees no frames and flushes nothing; empty tables stay until pt_destroy_step or reuse.
+ * Removes at most 512 leaves of [va, end), none of which reaches beyond it; returns where the next
+ * step begins, end when done. Frees no frames and flushes nothing; empty tables stay until
+ * pt_destroy_step or reuse.
  */
 u64 pt_unmap(struct pt *pt, u64 va, u64 end) __must_check;
 
 struct pt_leaf {
-	hpa_t start;	/* of the page */
-	u64 bytes;	/* of the page */
+	hpa_t start; /* of the page */
+	u64 bytes;   /* of the page */
 	u32 prot;
 	u64 *entry;
 };
-/* The leaf that maps va; false when there is none: then only bytes says how far that reaches around va. */
+/*
+ * The leaf that maps va; false when there is none: then only bytes says how far that reaches around
+ * va.
+ */
 bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out);
 
-/* Calls fn for every present leaf in [va, end); for checks and tests. Stops when fn returns false. */
-void pt_for_each(const struct pt *pt, u64 va, u64 end, bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg);
+/*
+ * Calls fn for every present leaf in [va, end); for checks and tests. Stops when fn returns false.
+ */
+void pt_for_each(const struct pt *pt, u64 va, u64 end,
+		 bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg);
 
 /*
- * The entry for va at *level (1 = 4 KiB), or above it where the walk ended: at a leaf or, without create, at
- * an entry that is not present; *level says where. create makes missing tables; NULL when no memory is left.
+ * The entry for va at *level (1 = 4 KiB), or above it where the walk ended: at a leaf or, without
+ * create, at an entry that is not present; *level says where. create makes missing tables; NULL
+ * when no memory is left.
  */
 u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create);
 /*
- * Frees the tables below the top-level entries that [va, end) touches, at most 512 a call; true when done. Nothing
- * uses the table any more, or these entries were never used.
+ * Frees the tables below the top-level entries that [va, end) touches, at most 512 a call; true
+ * when done. Nothing uses the table any more, or these entries were never used.
  */
 bool pt_free_tables(struct pt *pt, u64 va, u64 end);
 
-/* Top level whose shared kernel entries pt_init copies into host tables; NULL (before start, on the host) copies none. */
+/*
+ * Top level whose shared kernel entries pt_init copies into host tables; NULL (before start, on the
+ * host) copies none.
+ */
 extern const u64 *pt_kernel_root;
 
 static inline u64 pt_root_hpa(const struct pt *pt) { return kva_to_hpa(pt->root).v; }

@@ -1,4 +1,7 @@
-/* Page-table formats as data. Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested Paging". */
+/*
+ * Page-table formats as data. Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested
+ * Paging".
+ */
 #include "mm/pt.h"
 
 enum pte {
@@ -17,14 +20,18 @@ enum pte {
 
 static u64 encode(u32 prot, u32 level)
 {
-	return PTE_P | (prot & PT_W ? PTE_W : 0) | (prot & PT_X ? 0 : PTE_NX) | (prot & PT_USER ? PTE_U : 0) |
-	       (prot & PT_GLOBAL ? PTE_G : 0) | (prot & PT_UNCACHED ? PTE_PCD | PTE_PWT : 0);
+	return PTE_P | (prot & PT_W ? PTE_W : 0) | (prot & PT_X ? 0 : PTE_NX) |
+	       (prot & PT_USER ? PTE_U : 0) | (prot & PT_GLOBAL ? PTE_G : 0) |
+	       (prot & PT_UNCACHED ? PTE_PCD | PTE_PWT : 0) | (prot & PT_COMBINE ? PTE_PWT : 0);
 }
 
 static u32 decode(u64 e)
 {
 	return PT_R | (e & PTE_W ? PT_W : 0) | (e & PTE_NX ? 0 : PT_X) | (e & PTE_U ? PT_USER : 0) |
-	       (e & PTE_G ? PT_GLOBAL : 0) | (e & PTE_PCD ? PT_UNCACHED : 0);
+	       (e & PTE_G ? PT_GLOBAL : 0) |
+	       (e & PTE_PCD   ? PT_UNCACHED
+		: e & PTE_PWT ? PT_COMBINE
+			      : 0);
 }
 
 const struct pt_format pt_host_format = {

@@ -34,6 +34,14 @@ VIRTIO = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-dev
 BOCHS_CPU, BOCHS_MEMORY = ", count=2, ips=50000000, ignore_bad_msrs=0", "memory: guest=512, host=512"
 SMALL = ["-smp", "2", "-m", "512M"]
 
+
+
+def pxe(file, rom=True):
+    """The network, with QEMU's TFTP server in {image}. QEMU's network ROMs are iPXE; without one OVMF has its own."""
+    return ["-netdev", "user,id=net,tftp={image},bootfile=caisson/" + file,
+            "-device", "virtio-net-pci,netdev=net,bootindex=1" + ("" if rom else ",romfile=")]
+
+
 MICROVM = ["-machine", "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on", "-bios", "bios-microvm.bin", "-drive",
            "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-device,drive=disk"]
 
@@ -53,10 +61,15 @@ MACHINES = {
     "svm-qemu-usb": SMALL + USB,
     "svm-qemu-sata": SMALL + SATA,
     "svm-qemu-virtio": SMALL + VIRTIO,
+    "svm-qemu-no-com1": SMALL + ["-serial", "none"],
     "svm-qemu-uefi": ["-smp", "2", "-m", "2G"] + UEFI,
     "svm-qemu-uefi-usb": SMALL + UEFI + USB,
     "svm-qemu-uefi-sata": SMALL + UEFI + SATA,
     "svm-qemu-uefi-virtio": SMALL + UEFI + VIRTIO,
+    "svm-qemu-pxe": SMALL + pxe("grub-bios.0"),
+    "svm-qemu-pxe-uefi": SMALL + UEFI + pxe("grub-uefi.efi", rom=False),
+    "svm-qemu-ipxe": SMALL + pxe("caisson.ipxe"),
+    "svm-qemu-ipxe-uefi": SMALL + UEFI + pxe("caisson.ipxe"),
     # Machines that lack something.
     "qemu-32bit": ["-cpu", "max,-lm"] + SMALL,
     "qemu-no-nx": ["-cpu", "max,+svm,-nx"] + SMALL,
@@ -86,6 +99,12 @@ BOOTS = [
     ("usb", "svm-qemu-usb", "no_vm", 180),
     ("sata", "svm-qemu-sata", "no_vm", 180),
     ("virtio", "svm-qemu-virtio", "no_vm", 180),
+    ("screen-text", "svm-qemu", "screen_text", 120),
+    ("screen-no-serial", "svm-qemu-no-com1", "screen_no_serial", 120),
+    ("screen-only", "svm-qemu", "screen_only", 120),
+    ("serial-only", "svm-qemu", "serial_only", 120),
+    ("screen-framebuffer", "svm-qemu-uefi", "screen_framebuffer", 180),
+    ("screen-panic", "svm-qemu-uefi", "screen_panic", 180),
     ("uefi", "svm-qemu-uefi", "linux_shell", 480),
     ("uefi-usb", "svm-qemu-uefi-usb", "no_vm", 240),
     ("uefi-sata", "svm-qemu-uefi-sata", "no_vm", 240),
@@ -107,6 +126,13 @@ BOOTS = [
     ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress", 600),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
+    ("pxe", "svm-qemu-pxe", "pxe", 180),
+    ("pxe-uefi", "svm-qemu-pxe-uefi", "pxe", 240),
+    ("ipxe", "svm-qemu-ipxe", "pxe", 180),
+    ("ipxe-uefi", "svm-qemu-ipxe-uefi", "pxe", 240),
+    ("pxe-missing", "svm-qemu-pxe", "pxe_missing", 180),
+    ("pxe-missing-uefi", "svm-qemu-pxe-uefi", "pxe_missing", 240),
+    ("pxe-missing-menu", "svm-qemu-pxe", "pxe_missing_menu", 180),
     ("refuses-32bit-cpu", "qemu-32bit", "no_long_mode", 120),
     ("refuses-no-nx", "qemu-no-nx", "no_nx", 120),
     ("refuses-little-memory", "svm-qemu-16M", "little_memory", 120),

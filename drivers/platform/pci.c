@@ -12,9 +12,15 @@
 #define PCI_COMMAND 0x04 /* and status above it, whose bits are cleared by writing 1 */
 #define PCI_CLASS 0x08	 /* bits 31-24 */
 #define PCI_HEADER 0x0c	 /* header type in bits 23-16 */
+#define PCI_BAR0 0x10
+#define PCI_BARS_END 0x28
 #define PCI_COMMAND_MASK 0xffffu
 #define PCI_COMMAND_MASTER (1u << 2)
+#define PCI_CLASS_DISPLAY 0x03
 #define PCI_CLASS_BRIDGE 0x06
+#define PCI_BAR_IO 1u
+#define PCI_BAR_TYPE 6u
+#define PCI_BAR_64 4u
 #define PCI_HEADER_MULTI (0x80u << 16)
 #define PCI_HEADER_LAYOUT (0x7fu << 16)
 
@@ -31,13 +37,35 @@ void pci_write8(u32 f, u32 offset, u8 v)
 	outb((u16)(CONFIG_DATA + (offset & 3)), v);
 }
 
+/*
+ * Is the screen in memory of this function? A BAR tells its size only while it is moved, so what
+ * lies this close above its address is taken to be inside.
+ */
+static bool shows(u32 f, hpa_t screen)
+{
+	if (read32(f, PCI_CLASS) >> 24 != PCI_CLASS_DISPLAY)
+		return false;
+	for (u32 bar = PCI_BAR0; bar < PCI_BARS_END; bar += 4) {
+		u64 low = read32(f, bar), base = low & ~0xfull;
+
+		if (low & PCI_BAR_IO)
+			continue;
+		if ((low & PCI_BAR_TYPE) == PCI_BAR_64)
+			base |= (u64)read32(f, bar += 4) << 32;
+		if (base && base <= screen.v && screen.v - base < MiB(256))
+			return true;
+	}
+	return false;
+}
+
 /* True: it was a bus master and is none any more. */
-static bool quiesce(u32 f)
+static bool quiesce(u32 f, hpa_t screen)
 {
 	u32 command = read32(f, PCI_COMMAND) & PCI_COMMAND_MASK;
 
 	if (read32(f, PCI_CLASS) >> 24 == PCI_CLASS_BRIDGE ||
-	    read32(f, PCI_HEADER) & PCI_HEADER_LAYOUT || !(command & PCI_COMMAND_MASTER))
+	    read32(f, PCI_HEADER) & PCI_HEADER_LAYOUT || !(command & PCI_COMMAND_MASTER) ||
+	    shows(f, screen))
 		return false;
 	outl(CONFIG_ADDRESS, CONFIG_ENABLE | f << 8 | PCI_COMMAND);
 	outl(CONFIG_DATA, command & ~PCI_COMMAND_MASTER);
@@ -47,7 +75,7 @@ static bool quiesce(u32 f)
 	return true;
 }
 
-void pci_quiesce(void)
+void pci_quiesce(hpa_t screen)
 {
 	u32 functions = 0, masters = 0;
 
@@ -60,7 +88,7 @@ void pci_quiesce(void)
 			if (read32(f, PCI_VENDOR) == ~0u)
 				continue;
 			functions++;
-			masters += quiesce(f);
+			masters += quiesce(f, screen);
 		}
 	}
 	log_info("pci: %u functions, bus mastering cleared on %u", functions, masters);

@@ -312,6 +312,147 @@ static void no_memory_and_bad_totals_are_refused(void **state)
 	refused("0 bytes, 3 can be read");
 }
 
+static void tag_framebuffer(const struct mb2_framebuffer *t)
+{
+	struct mb2_framebuffer copy = *t;
+
+	copy.tag = (struct mb2_tag){MB2_TAG_FRAMEBUFFER, sizeof(copy) + 6};
+	put(&copy, sizeof(copy));
+	put("\x10\x08\x08\x08\x00\x08", 6);
+	pad();
+}
+
+static void with_framebuffer(struct mb2_framebuffer t)
+{
+	good();
+	tag_framebuffer(&t);
+	end_tag();
+	parse();
+	assert_string_equal(b.error, "");
+}
+
+static void a_framebuffer_or_vga_text_is_the_screen(void **state)
+{
+	with_framebuffer((struct mb2_framebuffer){.addr = 0xfd000000,
+						  .pitch = 5120,
+						  .width = 1280,
+						  .height = 800,
+						  .bpp = 32,
+						  .type = 1});
+	assert_int_equal(b.screen.base.v, 0xfd000000);
+	assert_int_equal(b.screen.bytes, 5120 * 800);
+	assert_int_equal(b.screen.pitch, 5120);
+	assert_int_equal(b.screen.width, 1280);
+	assert_int_equal(b.screen.height, 800);
+	assert_false(b.screen.text);
+	with_framebuffer((struct mb2_framebuffer){
+		.addr = 0xb8000, .pitch = 160, .width = 80, .height = 25, .bpp = 16, .type = 2});
+	assert_int_equal(b.screen.base.v, 0xb8000);
+	assert_int_equal(b.screen.bytes, 4000);
+	assert_true(b.screen.text);
+}
+
+static void a_screen_is_never_usable_memory(void **state)
+{
+	with_framebuffer((struct mb2_framebuffer){.addr = 0x2000010,
+						  .pitch = 4096,
+						  .width = 1024,
+						  .height = 768,
+						  .bpp = 32,
+						  .type = 1});
+	assert_int_equal(b.screen.bytes, 768 * 4096);
+	assert_true(ranges_contain(&b.ram, 0x1f00000, 0x2000000));
+	assert_false(ranges_touch(&b.ram, 0x2000000, 0x2301000));
+	assert_true(ranges_contain(&b.ram, 0x2301000, 0x2400000));
+}
+
+static void a_large_screen_is_used_as_far_as_it_can_be_mapped(void **state)
+{
+	with_framebuffer((struct mb2_framebuffer){.addr = 0x4000100000,
+						  .pitch = 30720,
+						  .width = 7680,
+						  .height = 4320,
+						  .bpp = 32,
+						  .type = 1});
+	assert_int_equal(b.screen.height, (64 * 1048576 - 1048576) / 30720);
+	assert_true(b.screen.bytes <= MiB(63));
+}
+
+static void a_screen_that_cannot_be_used_is_none(void **state)
+{
+	static const struct mb2_framebuffer cases[] = {
+		{.addr = 0xfd000000,
+		 .pitch = 3840,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 24,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = 1280,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 8,
+		 .type = 0},
+		{.addr = 0xfd000000,
+		 .pitch = 5116,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = 5122,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000002,
+		 .pitch = 5120,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = 5120,
+		 .width = 1280,
+		 .height = 31,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = 5120,
+		 .width = 7,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = ~0ull - 3,
+		 .pitch = 5120,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = ~3u,
+		 .width = 1280,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xfd000000,
+		 .pitch = 5120,
+		 .width = ~0u,
+		 .height = 800,
+		 .bpp = 32,
+		 .type = 1},
+		{.addr = 0xb8000, .pitch = 0, .width = 0, .height = 25, .bpp = 16, .type = 2},
+		{.addr = 0xb8000, .pitch = 160, .width = 80, .height = 1, .bpp = 16, .type = 2},
+		{.addr = 0xb8000, .pitch = 160, .width = 80, .height = 25, .bpp = 0, .type = 2},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		with_framebuffer(cases[i]);
+		if (b.screen.bytes)
+			fail_msg("case %u is taken for a screen", i);
+	}
+}
+
 static void every_truncation_and_random_damage_is_survived(void **state)
 {
 	u8 whole[sizeof(buf)];
@@ -352,6 +493,10 @@ int main(void)
 		cmocka_unit_test(bad_text_is_refused_or_replaced),
 		cmocka_unit_test(broken_tags_are_refused),
 		cmocka_unit_test(no_memory_and_bad_totals_are_refused),
+		cmocka_unit_test(a_framebuffer_or_vga_text_is_the_screen),
+		cmocka_unit_test(a_screen_is_never_usable_memory),
+		cmocka_unit_test(a_large_screen_is_used_as_far_as_it_can_be_mapped),
+		cmocka_unit_test(a_screen_that_cannot_be_used_is_none),
 		cmocka_unit_test(every_truncation_and_random_damage_is_survived),
 	};
 

@@ -29,6 +29,7 @@ static void empty_line_gives_the_defaults(void **state)
 	struct boot_options o = parse("");
 
 	assert_string_equal(o.console, "com1,115200,8n1");
+	assert_true(o.vga);
 	assert_int_equal(o.loglevel, LOG_INFO);
 	assert_int_equal(o.maxcpus, 0);
 	assert_int_equal(o.mem, 0);
@@ -84,6 +85,29 @@ static void what_is_not_understood_is_reported(void **state)
 	}
 }
 
+static void console_names_screen_serial_line_or_both(void **state)
+{
+	static const struct {
+		const char *line, *serial;
+		bool vga;
+	} cases[] = {
+		{"console=vga", "", true},
+		{"console=com2", "com2", false},
+		{"console=vga,com1,9600", "com1,9600", true},
+		{"console=com1,9600,8n1,vga", "com1,9600,8n1", true},
+		{"console=0x3e8,vga", "0x3e8", true},
+		{"console=vgax", "vgax", false}, /* the UART's parser reports it */
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct boot_options o = parse(cases[i].line);
+
+		assert_string_equal(reported, "");
+		assert_string_equal(o.console, cases[i].serial);
+		assert_int_equal(o.vga, cases[i].vga);
+	}
+}
+
 static void overlong_word_is_reported_and_the_next_is_read(void **state)
 {
 	char line[400];
@@ -103,6 +127,7 @@ int main(void)
 		cmocka_unit_test(empty_line_gives_the_defaults),
 		cmocka_unit_test(every_option_is_read),
 		cmocka_unit_test(what_is_not_understood_is_reported),
+		cmocka_unit_test(console_names_screen_serial_line_or_both),
 		cmocka_unit_test(overlong_word_is_reported_and_the_next_is_read),
 	};
 

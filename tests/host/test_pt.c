@@ -74,9 +74,13 @@ static void without_1g_pages_2m_is_the_largest(void **state)
 
 static void protection_survives_the_format(void **state)
 {
-	static const u32 prots[] = {PT_R,	    PT_R | PT_W,
-				    PT_R | PT_X,    PT_R | PT_W | PT_UNCACHED,
-				    PT_R | PT_USER, PT_R | PT_GLOBAL};
+	static const u32 prots[] = {PT_R,
+				    PT_R | PT_W,
+				    PT_R | PT_X,
+				    PT_R | PT_W | PT_UNCACHED,
+				    PT_R | PT_USER,
+				    PT_R | PT_GLOBAL,
+				    PT_R | PT_W | PT_COMBINE};
 
 	for (u32 f = 0; f < ARRAY_SIZE(formats); f++)
 		for (u32 i = 0; i < ARRAY_SIZE(prots); i++)

@@ -1,0 +1,108 @@
+"""Where an image boots from, and where its log is shown."""
+import os
+import re
+import subprocess
+
+from boot.scenes import PROMPT, command
+from machine import ROOT, Machine, TestError, caisson_options, mkimage
+
+
+def font():
+    """-> {glyph's 16 rows of bits: character}, from the table that the build makes."""
+    table = subprocess.run(["python3", f"{ROOT}/tools/font.py", f"{ROOT}/drivers/platform/font.txt"],
+                           capture_output=True, text=True, check=True).stdout
+    rows = re.findall(r"\[(\d+)\] = \{(.*)\}", table)
+    return {tuple(int(v, 16) for v in values.split(", ")): chr(int(number) + ord(" ")) for number, values in rows}
+
+
+def framebuffer_text(m, path):
+    """What the framebuffer shows, read dot by dot with the font. Other colours than black and white end the test."""
+    m.monitor(f"screendump {path}")
+    with open(path, "rb") as f:
+        magic, size, _, dots = f.read().split(b"\n", 3)
+    os.remove(path)
+    width, height = (int(n) for n in size.split())
+    if magic != b"P6" or len(dots) != width * height * 3 or set(dots) - {0, 255}:
+        raise TestError(f"the screen of {width} x {height} has other colours than black and white")
+    glyphs = font()
+    lines = []
+    for top in range(0, height - 15, 16):
+        line = ""
+        for left in range(0, width - 7, 8):
+            cell = tuple(sum((dots[((top + y) * width + left + x) * 3] & 1) << 7 - x for x in range(8)) for y in range(16))
+            line += glyphs.get(cell, "\0")
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def log_lines(text):
+    return [line for line in text.split("\n") if re.match(r"\[ *\d+\.\d{6}\] cpu\d", line)]
+
+
+def same_log(m, shown, columns):
+    """Every line of the log that came on the serial line stands on the screen, in the same order."""
+    expected = [part for line in log_lines(m.output())
+                for part in (line[i:i + columns].rstrip() for i in range(0, len(line), columns))]
+    got = [line for line in shown.split("\n") if line]
+    if not expected or got != expected:
+        raise TestError(f"the screen shows {got!r}, expected {expected!r}")
+
+
+def screen_text(scene):
+    """Under BIOS the log stands on the VGA text screen too."""
+    with scene.start("", ()) as m:
+        m.expect(PROMPT, 110)
+        same_log(m, m.screen(), 80)
+
+
+def screen_framebuffer(scene):
+    """Under UEFI the log stands on the framebuffer too, in our font, and nothing else does."""
+    with scene.start("", ()) as m:
+        m.expect(PROMPT, 110)
+        same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160)
+
+
+def wait_on_screen(m, text, seconds=60):
+    """The VGA text screen shows the text, whatever the serial line says."""
+    shown = ""
+    for _ in range(2 * seconds):
+        m.read(0.5)
+        shown = "".join(line.ljust(80) for line in m.screen().split("\n"))
+        if text in shown:
+            return
+    raise TestError(f"the screen does not show {text!r}, but {shown.split()!r}")
+
+
+def screen_no_serial(scene):
+    """A machine without a serial port shows its log all the same."""
+    with scene.start("", ()) as m:
+        wait_on_screen(m, "smp: 2 of 2 CPUs are up", 110)
+
+
+def screen_only(scene):
+    """console=vga: nothing of Caisson's on the serial line."""
+    with scene.start("console=vga", ()) as m:
+        wait_on_screen(m, "smp: 2 of 2 CPUs are up", 110)
+        m.read(2)
+        if "cpu0" in m.output():
+            raise TestError("console=vga, and the log is on the serial line")
+
+
+def serial_only(scene):
+    """console=com1: the screen stays as the boot loader left it."""
+    with scene.start("console=com1", ()) as m:
+        m.expect(PROMPT, 110)
+        command(m, "hostinfo", r"CPU\(s\)")
+        if "cpu0" in m.screen():
+            raise TestError("console=com1, and the log is on the screen")
+
+
+def screen_panic(scene):
+    """A panic is shown on the framebuffer, behind the log."""
+    image = mkimage(scene.base + ".iso", "noreboot", init=os.path.join(ROOT, "README.md"), kernel=scene.kernel)
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect(r"^(panic: )?halted$", 110)
+        shown = framebuffer_text(m, scene.base + ".ppm")
+        for line in ('the module "init" is refused: not a ring-3 image', "cpu1 stopped at", "halted"):
+            if line not in shown:
+                raise TestError(f"the screen does not show {line!r} but {shown!r}")
