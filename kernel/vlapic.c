@@ -327,16 +327,16 @@ static bool base_valid(u64 base)
 bool vlapic_base_write(struct vcpu *v, u64 value)
 {
 	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
-	u64 old = v->apic_base & modes, new = value &modes;
+	u64 old = v->apic_base & modes, wanted = value & modes;
 
 	/*
 	 * SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled.
 	 */
-	if (!base_valid(value) || (new == modes && !old) ||
-	    (old == modes && new == APIC_BASE_ENABLE))
+	if (!base_valid(value) || (wanted == modes && !old) ||
+	    (old == modes && wanted == APIC_BASE_ENABLE))
 		return false;
 	v->apic_base = (value & ~APIC_BASE_BSP) | (v->apic_base & APIC_BASE_BSP);
-	if (old && !new)
+	if (old && !wanted)
 		vlapic_reset(v, true);
 	v->lapic.update = true;
 	return true;
