@@ -42,6 +42,35 @@ def pxe(file, rom=True):
             "-device", "virtio-net-pci,netdev=net,bootindex=1" + ("" if rom else ",romfile=")]
 
 
+# 8 NUMA nodes of different sizes, a CPU at each: not the one of its number, so that neither can pass for the other.
+NUMA_CPUS = 8
+
+
+def numa_megabytes(node):
+    return 128 + 16 * node
+
+
+def numa_node(cpu):
+    return (cpu + 5) % NUMA_CPUS
+
+
+def numa_distance(a, b):
+    return 10 + 3 * abs(a - b)
+
+
+def numa():
+    nodes = range(NUMA_CPUS)
+    options = ["-smp", "8,sockets=8,cores=1,threads=1", "-m", f"{sum(map(numa_megabytes, nodes))}M"]
+    for n in nodes:
+        options += ["-object", f"memory-backend-ram,id=m{n},size={numa_megabytes(n)}M",
+                    "-numa", f"node,nodeid={n},memdev=m{n}"]
+    for n in nodes:
+        options += ["-numa", f"cpu,node-id={numa_node(n)},socket-id={n}"]
+        for other in range(n + 1, NUMA_CPUS):
+            options += ["-numa", f"dist,src={n},dst={other},val={numa_distance(n, other)}"]
+    return options
+
+
 MICROVM = ["-machine", "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on", "-bios", "bios-microvm.bin", "-drive",
            "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-device,drive=disk"]
 
@@ -56,6 +85,8 @@ MACHINES = {
     "svm-qemu-256M": ["-smp", "2", "-m", "256M"],
     "svm-qemu-8G": ["-smp", "2", "-m", "8G"],
     "svm-qemu-debug": ["-smp", "2", "-m", "2G"],  # the kernel of DEBUG=1: guest state audited before each entry
+    "svm-qemu-64cpu": ["-smp", "64", "-m", "1G"],
+    "svm-qemu-numa": numa(),
     "svm-qemu-pc": ["-machine", "pc"] + SMALL,
     "svm-qemu-microvm": SMALL + MICROVM,  # hardware-reduced ACPI
     "svm-qemu-usb": SMALL + USB,
@@ -116,6 +147,10 @@ BOOTS = [
     ("on-exit-restart", "svm-qemu", "on_exit_restart", 240),
     ("live-tables", "svm-qemu", "live_tables", 360),
     ("reboot", "svm-qemu", "reboot", 240),
+    ("many-cpus", "svm-qemu-64cpu", "many_cpus", 400),
+    ("cpus-left-out", "svm-qemu", "cpus_left_out", 240),
+    ("numa-nodes", "svm-qemu-numa", "numa_nodes", 300),
+    ("numa-placement", "svm-qemu-numa", "numa_placement", 300),
     ("reset-methods", "svm-qemu", "reset_methods", 240),
     ("reset-methods-pc", "svm-qemu-pc", "reset_methods", 240),
     ("reset-microvm", "svm-qemu-microvm", "reset_by_firmware_register", 240),

@@ -1,8 +1,13 @@
 """Whole-machine runs about the platform: CPUs, NUMA nodes, power."""
+import os
 import re
+import shutil
+import struct
+import subprocess
 
-from boot.scenes import PROMPT, command, mkimage
-from machine import ROOT, Machine, TestError, caisson_options
+from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, linux, mkimage, tiny
+from machine import BUILD, ROOT, Machine, TestError, caisson_options
+from table import NUMA_CPUS, numa_distance, numa_megabytes, numa_node
 
 RESETS = {
     "acpi": "reset: by the ACPI reset register",
@@ -52,7 +57,137 @@ def panic_resets(scene):
             expect_resets(m, method)
     image = mkimage(scene.base + ".iso", "noreboot", init=ROOT + "/README.md", kernel=scene.kernel)
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
-        m.expect(r"panic: halted", 60)
+        m.expect(r"^halted", 60)
         m.read(2)
         if m.process.poll() is not None or "reset: by" in m.output():
             raise TestError("the machine was reset in spite of noreboot")
+
+
+# ---- CPUs ----
+
+def many_cpus(scene):
+    """All CPUs come up, and VMs run on them."""
+    count = int(scene.machine[scene.machine.index("-smp") + 1])
+    with scene.start("", ()) as m:
+        m.expect(rf"smp: {count} of {count} CPUs are up", 120)
+        m.expect(PROMPT, 60)
+        command(m, "hostinfo", rf"CPU\(s\): +{count} of {count}")
+        command(m, "nodeinfo", rf" 0-{count - 1}$")
+        command(m, "selftest", r"0 violations: PASS", 120)
+        m.send("poweroff\r")
+        m.wait_end(60)
+    names = ("cpuid", "tsc", "apic-timer", "hlt-wakeup", "self-ipi", "fpu-state")
+    vms = [(f"{n}.vm", definition(n, n, memory="16M", cmdline="caisson")) for n in names]
+    with scene.start(CI_ARGS, tiny(*names), vms) as m:
+        m.expect_exit(0, 240)
+        expect_status(m, *(f"vm {name}: status 0" for name in names))
+
+
+def madt(*entries):
+    """A MADT with these CPU entries and QEMU's I/O APIC and timer override."""
+    body = struct.pack("<II", 0xfee00000, 1) + b"".join(entries)
+    body += struct.pack("<BBBBII", 1, 12, 0, 0, 0xfec00000, 0) + struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"APIC", 36 + len(body), 3, 0, b"TEST", b"TEST", 1, b"TEST", 1) + body)
+    table[9] = -sum(table) & 0xff
+    return bytes(table)
+
+
+def local_apic(apic_id, enabled=1):
+    return struct.pack("<BBBBI", 0, 8, apic_id, apic_id, enabled)
+
+
+def x2apic(apic_id):
+    return struct.pack("<BBHIII", 9, 16, 0, apic_id, 1, apic_id)
+
+
+def image_with_madt(scene, table):
+    """An image whose boot loader puts the table in the place of the firmware's."""
+    tree = scene.base + ".tree"
+    shutil.rmtree(tree, ignore_errors=True)
+    os.makedirs(tree + "/boot/grub")
+    for path in (f"{BUILD}/programs/init", f"{BUILD}/programs.cpio"):
+        shutil.copy(path, tree + "/boot")
+    shutil.copyfile(scene.kernel, tree + "/boot/caisson.elf")
+    with open(tree + "/boot/madt", "wb") as f:
+        f.write(table)
+    with open(tree + "/boot/grub/grub.cfg", "w", encoding="ascii") as f:
+        f.write("serial --unit=0 --speed=115200\nterminal_output serial console\nacpi --exclude=APIC /boot/madt\n"
+                "multiboot2 /boot/caisson.elf\nmodule2 --nounzip /boot/init init\n"
+                "module2 --nounzip /boot/programs.cpio programs\nboot\n")
+    modules = "--install-modules=biosdisk iso9660 multiboot2 normal configfile search serial terminal acpi"
+    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", scene.base + ".iso", modules, "--fonts=",
+                    "--locales=", "--themes=", tree], check=True, capture_output=True)
+    return scene.base + ".iso"
+
+
+def cpus_left_out(scene):
+    """A CPU that the firmware lists and that does not come up, or can't, is reported; the others work."""
+    table = madt(local_apic(0), local_apic(7), x2apic(0xffffffff), local_apic(1), local_apic(2, enabled=0))
+    with Machine(caisson_options(image_with_madt(scene, table), scene.machine), scene.log, scene.limit) as m:
+        m.expect(r"warn: smp: the CPU with APIC id 7 is left out: it did not start within 5 s", 60)
+        m.expect(r"warn: smp: the CPU with APIC id 4294967295 is left out: no interrupt reaches this id", 60)
+        m.expect(r"smp: 2 of 4 CPUs are up", 60)
+        m.expect(PROMPT, 60)
+        command(m, "hostinfo", r"CPU\(s\): +2 of 4")
+        command(m, "nodeinfo", r" 0-1$")
+        m.send("poweroff\r")
+        if m.wait_end(60) != 0:
+            raise TestError("QEMU's status is not 0 after power-off")
+
+
+# ---- NUMA ----
+
+def read_nodeinfo(m):
+    """-> {the firmware's number: (total KiB, free KiB, CPUs)}, [[distance]] in the order of these numbers."""
+    text = command(m, "nodeinfo", r"nodeinfo\n([\s\S]*?)(?=hv> $)")[1]
+    rows = re.findall(r"^ (\d+) +(\d+) +(\d+) +(\d+) +(\S+)$", text, re.MULTILINE)
+    nodes = {int(domain): (int(total), int(free), cpus) for _, domain, total, free, cpus in rows}
+    order = sorted(rows, key=lambda row: int(row[1]))
+    distances = [[int(d) for d in line.split()[1:]] for line in text.split("Distances")[1].strip().split("\n")]
+    return nodes, [[distances[int(a[0])][int(b[0])] for b in order] for a in order]
+
+
+def numa_nodes(scene):
+    """What nodeinfo shows is what QEMU was told; a VM's memory comes from the node of the CPU that runs it."""
+    with scene.start("", ()) as m:
+        m.expect(PROMPT, 60)
+        nodes, distances = read_nodeinfo(m)
+        expected = [[numa_distance(a, b) for b in range(8)] for a in range(8)]
+        if distances != expected:
+            raise TestError(f"got the distances {distances}, expected {expected}")
+        for cpu in range(NUMA_CPUS):
+            if nodes[numa_node(cpu)][2] != str(cpu):
+                raise TestError(f"got CPUs {nodes[numa_node(cpu)][2]} at node {numa_node(cpu)}, expected {cpu}")
+        for node in range(8):
+            missing = numa_megabytes(node) * 1024 - nodes[node][0]
+            # The first has the hole below 1 MiB, and the firmware keeps some of the last.
+            if not 0 <= missing <= (1024 if node in (0, 7) else 0):
+                raise TestError(f"got {nodes[node][0]} KiB at node {node}, expected {numa_megabytes(node)} MiB")
+        command(m, "selftest", r"0 violations: PASS")
+        m.send("poweroff\r")
+        m.wait_end(60)
+    boot_node = numa_node(0)
+    with scene.start("autostart=off maxcpus=1", definitions=[linux("linux", memory="128M", populate="yes")]) as m:
+        m.expect(PROMPT, 60)
+        before, _ = read_nodeinfo(m)
+        command(m, "start linux", r"vm linux started", 120)
+        for _ in range(40):  # it is populated behind the prompt
+            after, _ = read_nodeinfo(m)
+            taken = {node: (before[node][1] - after[node][1]) >> 10 for node in range(8)}
+            if sum(taken.values()) >= 128:
+                break
+        for node, megabytes in taken.items():
+            expected = 128 if node == boot_node else 0
+            if not expected <= megabytes <= expected + (16 if expected else 0):
+                raise TestError(f"the VM took {megabytes} MiB of node {node}, expected {expected}")
+        command(m, "destroy linux", r"vm linux destroyed")
+        m.send("poweroff\r")
+        m.wait_end(60)
+
+
+def numa_placement(scene):
+    """tests/ring3/numa.c as the root task."""
+    image = mkimage(scene.base + ".iso", "exitport=0xf4", init=f"{BUILD}/programs/numa", kernel=scene.kernel)
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect_exit(0, scene.limit)
+        expect_status(m, "numa: PASS: 8 nodes, 8 with CPUs")
