@@ -4,6 +4,9 @@
 #include "uapi/abi.h"
 #include "uapi/run.h"
 
+#ifdef HOST_TEST /* a test stands in for the kernel */
+s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f);
+#else
 static inline s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
 	register u64 r10 __asm__("r10") = d;
@@ -17,6 +20,7 @@ static inline s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+#endif
 
 #define SYS0(nr) sys_call6(nr, 0, 0, 0, 0, 0, 0)
 #define SYS1(nr, a) sys_call6(nr, (u64)(a), 0, 0, 0, 0, 0)

@@ -43,6 +43,12 @@ static inline u16 fuzz_u16(struct fuzz_input *f) { return (u16)fuzz_take(f, 2); 
 static inline u32 fuzz_u32(struct fuzz_input *f) { return (u32)fuzz_take(f, 4); }
 static inline u64 fuzz_u64(struct fuzz_input *f) { return fuzz_take(f, 8); }
 
+/* 0..max. */
+static inline u64 fuzz_upto(struct fuzz_input *f, u64 max)
+{
+	return max == ~0ull ? fuzz_u64(f) : fuzz_u32(f) % (max + 1);
+}
+
 /* Fills n bytes at p; what the input lacks stays. */
 static inline void fuzz_fill(struct fuzz_input *f, void *p, size_t n)
 {

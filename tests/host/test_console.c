@@ -11,6 +11,9 @@
 
 static struct vm_shared *shared;
 
+/* event_signal, when output is flushed */
+s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) { return 0; }
+
 static struct console start(void)
 {
 	struct console c = {0};
