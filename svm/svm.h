@@ -28,6 +28,13 @@ enum svm_nmi {
 	SVM_NMI_IRET,	 /* at the IRET that ends it: open once RIP has moved */
 };
 
+/* Whose V_IRQ it was at the last entry. */
+enum svm_virq {
+	SVM_VIRQ_OTHER, /* none, or a window's */
+	SVM_VIRQ_OFFER, /* the offered interrupt's */
+	SVM_VIRQ_EVENT, /* that of `injected` */
+};
+
 /* [I] immutable, [v] as in struct vcpu */
 struct svm_vcpu {
 	struct vcpu vcpu;
@@ -38,13 +45,13 @@ struct svm_vcpu {
 	s32 last_cpu;	     /* [v] whose generation that is */
 	bool flush;	     /* [v] guest control registers changed what the TLB caches */
 	u8 offered;	     /* [v] vector to be delivered by V_IRQ; 0 = none */
-	bool offer_active;   /* [v] it was in the VMCB at the last entry */
+	enum svm_virq virq;  /* [v] */
 	bool irq_window;     /* [v] */
 	enum svm_nmi nmi;    /* [v] */
 	u64 nmi_iret_rip;    /* [v] */
 	bool step;	     /* [v] an NMI waits for the end of the next instruction */
 	bool stepping;	     /* [v] TF was set for that at the last entry, not by the guest */
-	u32 injected;	     /* [v] EVENTINJ at the last entry */
+	u32 injected;	     /* [v] the event given to the last entry */
 	u64 tsc_aux;	     /* [v] while not loaded */
 };
 

@@ -40,7 +40,7 @@ bool svm_can_inject(struct vcpu *v, u32 event)
 	case HV_EVENT_IRQ:
 		return (v->priv->regs.rflags & RFLAGS_IF) &&
 		       !(s->vmcb->int_state & INT_STATE_SHADOW);
-	case HV_EVENT_NMI &EVENT_TYPE_MASK:
+	case (HV_EVENT_NMI & EVENT_TYPE_MASK):
 		return s->nmi == SVM_NMI_OPEN && !(s->vmcb->int_state & INT_STATE_SHADOW);
 	default: return true;
 	}
@@ -75,15 +75,28 @@ bool svm_event_valid(u32 event)
 	switch (event & EVENT_TYPE_MASK) {
 	case HV_EVENT_IRQ:
 	case HV_EVENT_SOFT_INT: return !error;
-	case HV_EVENT_NMI &EVENT_TYPE_MASK: return vector == EXC_NMI && !error;
+	case (HV_EVENT_NMI & EVENT_TYPE_MASK): return vector == EXC_NMI && !error;
 	case HV_EVENT_EXCEPTION: return vector < 32 && vector != EXC_NMI;
 	default: return false;
 	}
 }
 
 /*
+ * QEMU's TCG delivers an injected interrupt a second time, whatever IF is, when another of its
+ * threads stops this CPU before the next exit: it leaves exception_index set, which only the
+ * delivery of a virtual interrupt clears. So the guest gets it as one, at once, since it can take it.
+ */
+static bool takes_event_as_virq(const struct svm_vcpu *s)
+{
+	const struct vmcb *b = s->vmcb;
+
+	return (b->event_inj & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
+	       (s->vcpu.priv->regs.rflags & RFLAGS_IF) && !(b->int_state & INT_STATE_SHADOW);
+}
+
+/*
  * A window is a virtual interrupt with the highest priority and an intercept on its delivery; while
- * one is wanted the offered interrupt waits.
+ * one is wanted the offered interrupt waits. Either has V_IRQ before an event.
  */
 void svm_event_prepare(struct svm_vcpu *s)
 {
@@ -91,20 +104,25 @@ void svm_event_prepare(struct svm_vcpu *s)
 	u32 ctl = V_INTR_MASKING | (u32)(s->vcpu.cr8 & 0xf);
 	u32 vector = 0;
 
-	s->offer_active = false;
+	s->virq = SVM_VIRQ_OTHER;
+	s->injected = b->event_inj;
 	if (s->irq_window) {
 		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
 	} else if (s->offered) {
 		ctl |= V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
 		vector = s->offered;
-		s->offer_active = true;
+		s->virq = SVM_VIRQ_OFFER;
+	} else if (unlikely(s->injected) && takes_event_as_virq(s)) {
+		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
+		vector = s->injected & EVENT_VECTOR_MASK;
+		s->virq = SVM_VIRQ_EVENT;
+		b->event_inj = 0;
 	}
 	if (b->int_ctl != ctl || b->int_vector != vector) {
 		b->int_ctl = ctl;
 		b->int_vector = vector;
 		svm_dirty(s, CLEAN_TPR);
 	}
-	s->injected = b->event_inj;
 	s->stepping = s->step && !(s->vcpu.priv->regs.rflags & RFLAGS_TF);
 	if (s->stepping)
 		s->vcpu.priv->regs.rflags |= RFLAGS_TF;
@@ -145,20 +163,37 @@ static bool requeue(struct svm_vcpu *s, u32 event)
 	bool offered;
 
 	event &= EVENT_DEFINED;
-	/* QEMU's TCG calls an interrupted virtual interrupt an exception. */
-	if ((event & EVENT_TYPE_MASK) == HV_EVENT_EXCEPTION && (event & EVENT_VECTOR_MASK) >= 32)
+	/* QEMU's TCG calls an interrupted virtual interrupt an exception, and keeps its V_IRQ. */
+	if (s->virq == SVM_VIRQ_EVENT && (s->vmcb->int_ctl & V_IRQ))
+		event = s->injected;
+	else if ((event & EVENT_TYPE_MASK) == HV_EVENT_EXCEPTION &&
+		 (event & EVENT_VECTOR_MASK) >= 32)
 		event &= ~(u32)(EVENT_TYPE_MASK | HV_EVENT_ERROR);
-	offered = s->offer_active && (event & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
+	offered = s->virq == SVM_VIRQ_OFFER && (event & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
 		  (event & EVENT_VECTOR_MASK) == s->offered && event != s->injected;
 	/* An intercepted exception takes its place; an interrupt stays offered. */
 	if (code == VMEXIT_EXCP0 + EXC_DB || code == VMEXIT_EXCP0 + EXC_AC) {
 		if (offered)
-			s->offer_active = false;
+			s->virq = SVM_VIRQ_OTHER;
 		return false;
 	}
 	if (!reexecuted(s, event))
 		event_set(s, event, s->vmcb->exit_int_error);
 	return offered;
+}
+
+/* Blocked until the IRET of the handler, which is intercepted and then runs, is over. */
+static __attribute__((noinline)) void nmi_progress(struct svm_vcpu *s)
+{
+	const struct vmcb *b = s->vmcb;
+
+	if (s->nmi == SVM_NMI_IRET && b->rip != s->nmi_iret_rip)
+		s->nmi = SVM_NMI_OPEN;
+	if (b->exit_code == VMEXIT_IRET && s->nmi == SVM_NMI_BLOCKED) {
+		svm_nmi_block(s, false);
+		s->nmi = SVM_NMI_IRET;
+		s->nmi_iret_rip = b->rip;
+	}
 }
 
 bool svm_event_complete(struct svm_vcpu *s)
@@ -169,17 +204,16 @@ bool svm_event_complete(struct svm_vcpu *s)
 	b->event_inj = 0;
 	if (unlikely(s->stepping))
 		step_end(s);
-	if (s->nmi == SVM_NMI_IRET && b->rip != s->nmi_iret_rip)
-		s->nmi = SVM_NMI_OPEN;
-	if (b->exit_code == VMEXIT_IRET && s->nmi == SVM_NMI_BLOCKED) {
-		svm_nmi_block(s, false);
-		s->nmi = SVM_NMI_IRET;
-		s->nmi_iret_rip = b->rip;
-	}
+	if (unlikely(s->nmi != SVM_NMI_OPEN))
+		nmi_progress(s);
 	if (b->exit_int_info & HV_EVENT_VALID)
 		taken = requeue(s, b->exit_int_info);
-	if (s->offer_active && !(b->int_ctl & V_IRQ))
-		taken = true;
+	if (s->virq == SVM_VIRQ_OTHER)
+		return taken;
+	if (s->virq == SVM_VIRQ_OFFER)
+		taken |= !(b->int_ctl & V_IRQ);
+	else if ((b->int_ctl & V_IRQ) && !(b->exit_int_info & HV_EVENT_VALID))
+		b->event_inj = s->injected;
 	if (taken)
 		s->offered = 0;
 	return taken;

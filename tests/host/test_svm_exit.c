@@ -272,6 +272,74 @@ static void interrupted_delivery_is_repeated(void **state)
 	}
 }
 
+/* Under QEMU's TCG an interrupt in EVENTINJ can arrive twice; V_IRQ arrives once. */
+static void interrupt_to_inject_goes_as_a_virtual_one(void **state)
+{
+	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
+	static const struct {
+		const char *what;
+		u64 code;
+		bool consumed;
+		u32 info, again; /* EXITINTINFO; EVENTINJ after the exit */
+	} cases[] = {
+		{"delivered", VMEXIT_HLT, true, 0, 0},
+		{"an exit came before it", VMEXIT_INTR, false, 0, irq},
+		{"its delivery was broken off", VMEXIT_NPF, true, irq, irq},
+		{"the same under TCG", VMEXIT_NPF, false, irq | HV_EVENT_EXCEPTION, irq},
+		{"an exception's delivery after it was broken off", VMEXIT_NPF, true,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct svm_vcpu *s = fresh();
+
+		svm_inject(&s->vcpu, irq, 0);
+		svm_event_prepare(s);
+		assert_int_equal(block.event_inj, 0);
+		assert_int_equal(block.int_vector, 8);
+		assert_int_equal(block.int_ctl & (V_IRQ | V_IGN_TPR), V_IRQ | V_IGN_TPR);
+		block.event_inj = irq;
+		assert_false(run(s, cases[i].code, cases[i].consumed, cases[i].info));
+		if (block.event_inj != cases[i].again)
+			fail_msg("%s: expected EVENTINJ %#x, got %#x", cases[i].what,
+				 cases[i].again, block.event_inj);
+	}
+}
+
+static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state)
+{
+	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
+	static const struct {
+		const char *what;
+		u64 rflags;
+		u32 int_state;
+		u8 offered;
+		bool window;
+		u32 event;
+	} cases[] = {
+		{"interrupts off", 0, 0, 0, false, irq},
+		{"a shadow", RFLAGS_IF, INT_STATE_SHADOW, 0, false, irq},
+		{"another is offered", RFLAGS_IF, 0, 0x31, false, irq},
+		{"a window is wanted", RFLAGS_IF, 0, 0, true, irq},
+		{"INT n", RFLAGS_IF, 0, 0, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 8},
+		{"an exception", RFLAGS_IF, 0, 0, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct svm_vcpu *s = fresh();
+
+		block.event_inj = cases[i].event;
+		block.int_state = cases[i].int_state;
+		private.regs.rflags = cases[i].rflags;
+		svm_offer_irq(&s->vcpu, cases[i].offered);
+		svm_want_window(&s->vcpu, HV_EVENT_IRQ, cases[i].window);
+		svm_event_prepare(s);
+		if (block.event_inj != cases[i].event)
+			fail_msg("%s: expected EVENTINJ %#x, got %#x", cases[i].what,
+				 cases[i].event, block.event_inj);
+	}
+}
+
 static void window_takes_the_place_of_the_offer(void **state)
 {
 	struct svm_vcpu *s = fresh();
@@ -366,6 +434,8 @@ int main(void)
 		cmocka_unit_test(register_exits_decode_with_assists_only),
 		cmocka_unit_test(offered_interrupt_is_taken_when_v_irq_clears),
 		cmocka_unit_test(interrupted_delivery_is_repeated),
+		cmocka_unit_test(interrupt_to_inject_goes_as_a_virtual_one),
+		cmocka_unit_test(interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it),
 		cmocka_unit_test(window_takes_the_place_of_the_offer),
 		cmocka_unit_test(nmi_is_blocked_until_its_iret_is_over),
 		cmocka_unit_test(nmi_waits_for_one_instruction_under_tf),
