@@ -19,6 +19,7 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/sysctl.h"
+#include "kernel/vcpu.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 
@@ -113,6 +114,7 @@ static void start_virtualization(void)
 		return;
 	}
 	hv_ops = &svm_ops;
+	vcpu_cpus = BIT(0);
 	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
 }
 

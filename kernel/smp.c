@@ -133,6 +133,8 @@ void ap_main(struct cpu *c)
 	cpu_set_kstack(c->idle->kstack_top);
 	if (hv_ops && hv_ops->cpu_enable(c))
 		log_error("smp: cpu%u cannot run VMs", c->id);
+	else if (hv_ops)
+		__atomic_fetch_or(&vcpu_cpus, BIT(c->id), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&c->up, true, __ATOMIC_RELEASE);
 	sched_idle_loop();
 }
@@ -184,4 +186,13 @@ void smp_start(u32 max_cpus)
 			cpu_count++;
 	}
 	log_info("smp: %u of %u CPUs are up", cpu_count, MAX(acpi_facts.cpus, 1));
+	/*
+	 * XRSTOR, FXRSTOR and FLDENV on any CPU make QEMU's TCG change hflags2 of its first one,
+	 * without a lock: a VMRUN or #VMEXIT there at that moment can lose whether nested paging is
+	 * on, for the guest or for us.
+	 */
+	if (lapic_on_tcg() && vcpu_cpus & ~BIT(0)) {
+		vcpu_cpus &= ~BIT(0);
+		log_notice("smp: VMs run on all CPUs but cpu0, where QEMU's TCG corrupts them");
+	}
 }

@@ -8,12 +8,13 @@
 #include "kernel/domain.h"
 #include "kernel/guest_walk.h"
 #include "kernel/main.h"
+#include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
-u64 first_guest_cycles;
+u64 first_guest_cycles, vcpu_cpus;
 
 static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }
 
@@ -33,18 +34,26 @@ void vcpu_drop(struct cpu *c)
 }
 
 /*
- * Loaded on another CPU, by another thread's call or by its own before it moved: that CPU drops it
- * when asked.
+ * Not on a CPU that enters no guest: the thread leaves it. Loaded on another CPU, by another
+ * thread's call or by its own before it moved: that CPU drops it when asked.
  */
 static void fetch(struct vcpu *v)
 {
+	struct thread *t = thread_current();
+	u64 mask;
 	s32 cpu;
 
-	while ((cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE)) >= 0 &&
-	       (u32)cpu != this_cpu()->id) {
+	for (;; preempt_point()) {
+		if (unlikely(!(vcpu_cpus >> this_cpu()->id & 1))) {
+			mask = t->affinity & vcpu_cpus;
+			sched_set_affinity(t, mask ? mask : vcpu_cpus);
+			continue;
+		}
+		cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
+		if (cpu < 0 || (u32)cpu == this_cpu()->id)
+			return;
 		__atomic_store_n(&v->unload, true, __ATOMIC_SEQ_CST);
 		smp_ipi((u32)cpu, IPI_QUIESCE);
-		preempt_point();
 	}
 }
 

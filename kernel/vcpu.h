@@ -20,5 +20,8 @@ void vcpu_stop_all(struct vm *vm);
 /* Adds the exit counters of all vCPUs of the VM; returns how many there are. */
 u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
 
+/* Bit n: CPU n enters guests. A thread that runs a vCPU moves to one of these, for good. */
+extern u64 vcpu_cpus;
+
 /* TSC between kernel entry and the first guest instruction; 0 = none yet. */
 extern u64 first_guest_cycles;

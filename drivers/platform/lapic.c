@@ -132,6 +132,8 @@ void lapic_init_boot(void)
 	log_info("lapic: %s mode", lapic.x2apic ? "x2APIC" : "xAPIC");
 }
 
+bool lapic_on_tcg(void) { return lapic.lossy; }
+
 /* What the firmware left in service would hold back everything of lower priority. */
 static void end_old_interrupts(void)
 {

@@ -15,6 +15,7 @@ enum host_vector {
 void lapic_init_boot(void); /* boot CPU: chooses the mode, maps the registers, masks the 8259s */
 void lapic_init_cpu(void);  /* every CPU, the boot CPU too */
 u32 lapic_id(void);
+bool lapic_on_tcg(void);	  /* the machine is QEMU's TCG, with a thread for each CPU */
 bool lapic_id_valid(u32 apic_id); /* can be sent to in the chosen mode, and is no broadcast */
 void lapic_eoi(void);
 void lapic_ipi(u32 apic_id, u8 vector);
