@@ -76,7 +76,7 @@ bool ap_start(struct cpu *c, u64 stack_top, u64 timeout_ns)
 		lapic_park(c->apic_id); /* it must not come up later, with another CPU's stack */
 		return false;
 	}
-	/* From here on it runs the kernel, and may hold its locks: it is not to be stopped any more. */
+	/* From here on it runs the kernel and may hold its locks: nothing stops it any more. */
 	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE)) {
 		clock_sync_poll();
 		cpu_relax();

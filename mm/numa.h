@@ -21,12 +21,12 @@ struct numa {
 	struct numa_range range[NUMA_RANGES];
 };
 
-/* Fills in what the firmware left out or can't be right: one node at least, NUMA_LOCAL and more as distances. */
+/* Fills in what is left out or can't be right: one node at least, distances of NUMA_LOCAL and more. */
 void numa_complete(struct numa *n);
 /*
- * The node of the page at a: of the first range that holds its first byte, 0 when none does. *end, a page
- * boundary above a or ~0: up to there it is the same.
+ * The node of the page at a: of the first range that holds its first byte, 0 when none does. *end,
+ * a page boundary above a or ~0: up to there it is the same.
  */
 u32 numa_node_at(const struct numa *n, u64 a, u64 *end);
-/* All n->nodes, the nearest to `node` first, the lower number first where the distance is the same. */
+/* All n->nodes, the nearest to `node` first; of the same distance, the lower number first. */
 void numa_order(const struct numa *n, u32 node, u8 *order);

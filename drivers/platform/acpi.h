@@ -64,7 +64,7 @@ bool acpi_checksum_ok(const u8 *table, u32 bytes);
 /* Copies bytes of a listed table; for SYSOP_ACPI_READ. Returns bytes copied. */
 u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 
-/* Maps what the firmware named, during acpi_init. NULL: no room, or it is RAM, which it can't be. */
+/* Maps what the firmware named, during acpi_init. NULL: no room, or RAM, which it can't be. */
 void *acpi_map(hpa_t a, u64 bytes, u32 prot_flags);
 
 /* Writes SLP_TYP and SLP_EN; returns if the machine did not power off. */

@@ -262,9 +262,9 @@ struct node_info {
 	u32 domain; /* the firmware's number of it (proximity domain) */
 	u32 nodes;  /* of the machine, 1 where the firmware names none */
 	u32 reserved;
-	u64 cpus;		     /* bit n: CPU n is at this node */
-	u64 mem_total, mem_free;     /* bytes of RAM */
-	u8 distance[NODES_MAX];	     /* to each node; 10: to itself */
+	u64 cpus;		 /* bit n: CPU n is at this node */
+	u64 mem_total, mem_free; /* bytes of RAM */
+	u8 distance[NODES_MAX];	 /* to each node; 10: to itself */
 };
 
 /* ---- Shared by kernel and every domain: read-only at this address ---- */

@@ -1,4 +1,5 @@
 // SOURCES: services/common/cpulist.c services/common/s5.c services/common/cpio.c services/common/image.c
+// SOURCES: 
 // SOURCES: services/common/reason.c services/init/options.c lib/fmt.c lib/str_copy.c
 /*
  * What init reads: _S5_ in AML, cpio archives, program images, boot options. Well-formed and
