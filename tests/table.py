@@ -81,6 +81,7 @@ MACHINES = {
     "pc": [],
     "svm-qemu": ["-smp", "2", "-m", "2G"],
     "svm-qemu-1cpu": ["-smp", "1", "-m", "1G"],
+    "svm-qemu-3cpu": ["-smp", "3", "-m", "2G"],  # two that run VMs: the first one does not under TCG
     "svm-qemu-4cpu": ["-smp", "4", "-m", "2G"],
     "svm-qemu-256M": ["-smp", "2", "-m", "256M"],
     "svm-qemu-8G": ["-smp", "2", "-m", "8G"],
@@ -94,6 +95,8 @@ MACHINES = {
     "svm-qemu-virtio": SMALL + VIRTIO,
     "svm-qemu-no-com1": SMALL + ["-serial", "none"],
     "svm-qemu-uefi": ["-smp", "2", "-m", "2G"] + UEFI,
+    "svm-qemu-uefi-bare": SMALL + UEFI,
+    "svm-qemu-uefi-direct": ["-smp", "2", "-m", "2G"] + UEFI + SATA,
     "svm-qemu-uefi-usb": SMALL + UEFI + USB,
     "svm-qemu-uefi-sata": SMALL + UEFI + SATA,
     "svm-qemu-uefi-virtio": SMALL + UEFI + VIRTIO,
@@ -111,7 +114,7 @@ MACHINES = {
     "bochs-intel": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
 }
-GUEST_MACHINE = "svm-qemu"
+GUEST_MACHINE = "svm-qemu-3cpu"
 
 # Whole-machine runs: name, machine, scene, time limit in seconds.
 BOOTS = [
@@ -122,7 +125,8 @@ BOOTS = [
     ("linux-4cpu", "svm-qemu-4cpu", "linux_smoke", 360),
     ("linux-256M", "svm-qemu-256M", "linux_smoke_small", 360),
     ("linux-8G", "svm-qemu-8G", "linux_smoke", 360),
-    ("three-linux", "svm-qemu", "three_linux", 600),
+    ("three-linux", "svm-qemu-3cpu", "three_linux", 600),
+    ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("boot-options", "svm-qemu", "boot_options", 240),
@@ -138,6 +142,10 @@ BOOTS = [
     ("screen-panic", "svm-qemu-uefi", "screen_panic", 180),
     ("uefi", "svm-qemu-uefi", "linux_shell", 480),
     ("uefi-usb", "svm-qemu-uefi-usb", "no_vm", 240),
+    ("direct", "svm-qemu-uefi-direct", "direct_linux_shell", 480),
+    ("direct-usb", "svm-qemu-uefi-usb", "direct", 240),
+    ("direct-virtio", "svm-qemu-uefi-virtio", "direct", 240),
+    ("direct-errors", "svm-qemu-uefi-bare", "direct_errors", 480),
     ("uefi-sata", "svm-qemu-uefi-sata", "no_vm", 240),
     ("uefi-virtio", "svm-qemu-uefi-virtio", "no_vm", 240),
     ("console", "svm-qemu", "console", 360),

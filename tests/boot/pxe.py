@@ -1,0 +1,53 @@
+"""Starts over the network: a folder made by mkimage --pxe, served by QEMU's own TFTP server."""
+import os
+import shutil
+import subprocess
+
+from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, tiny
+from machine import ROOT, Machine, TestError, caisson_options
+
+
+def folder(scene, *arguments):
+    """A TFTP server's root with Caisson in a folder of its own."""
+    root = scene.base + ".tftp"
+    shutil.rmtree(root, ignore_errors=True)
+    result = subprocess.run([f"{ROOT}/tools/mkimage", "--pxe", root + "/caisson", "--kernel", scene.kernel, *arguments],
+                            capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise TestError("mkimage --pxe: " + result.stderr.strip())
+    return root
+
+
+def start(scene, root):
+    return Machine(caisson_options(root, scene.machine), scene.log, scene.limit)
+
+
+def pxe(scene):
+    """Kernel, programs, a guest and its definition come over the network; the guest's status is the machine's."""
+    (name, path), = tiny("debug-exit")
+    vm = scene.base + ".vm"
+    with open(vm, "w", encoding="ascii") as f:
+        f.write(definition("one", name, memory="16M"))
+    root = folder(scene, "--args", CI_ARGS, "--module", f"{name}={path}", "--vm", vm)
+    with start(scene, root) as m:
+        m.expect(r"started by GRUB", 90)
+        m.expect_exit(42, 60)
+        expect_status(m, "vm one: status 42")
+
+
+def pxe_missing(scene):
+    """Every file that the server does not have is named."""
+    root = folder(scene, "--module", f"readme={ROOT}/README.md")
+    for file in ("programs.cpio", "modules/readme"):
+        os.remove(f"{root}/caisson/{file}")
+    with start(scene, root) as m:
+        m.expect(r"Caisson: TFTP server 10\.0\.2\.2: not loaded", 90)
+        m.expect(r"Caisson: programs\.cpio\s[\s\S]*Caisson: modules/readme\s", 10)
+        m.expect(r"another try in 60 seconds", 10)
+
+
+def pxe_missing_menu(scene):
+    root = folder(scene)
+    os.remove(root + "/caisson/grub.cfg")
+    with start(scene, root) as m:
+        m.expect(r"Caisson: TFTP server 10\.0\.2\.2: no readable file:\s+Caisson: \S*caisson/grub\.cfg\s", 90)

@@ -1,0 +1,111 @@
+"""Fills a folder for a TFTP server: GRUB's network images, iPXE's script, and Caisson's parts. Used by tools/mkimage.
+
+Everything is looked for in the folder that the network image itself came from.
+"""
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+GRUB_DIR = "/usr/lib/grub"
+MODULES = "tftp memdisk tar multiboot2 normal configfile serial terminal echo test sleep reboot".split()
+IMAGES = {  # what the DHCP server names as boot file, by firmware
+    "grub-bios.0": ("i386-pc-pxe", "i386-pc", ["pxe"]),
+    "grub-uefi.efi": ("x86_64-efi", "x86_64-efi", ["efinet", "efi_gop", "video_fb"]),
+}
+
+# Inside GRUB's images. Under UEFI the firmware's console is on the serial line where it is set up so.
+START = """\
+if [ "$grub_platform" = pc ]; then
+  serial --unit=0 --speed=115200
+  terminal_output serial console
+fi
+set prefix=$cmdpath
+if [ -z "$net_default_server" ]; then
+  echo "Caisson: the DHCP server named no TFTP server (next-server)"
+else
+  source $prefix/grub.cfg
+  echo "Caisson: TFTP server $net_default_server: no readable file:"
+  echo "Caisson: $prefix/grub.cfg"
+fi
+"""
+
+GIVE_UP = """\
+echo "Caisson: another try in 60 seconds"
+sleep --interruptible 60
+reboot
+"""
+
+# iPXE starts multiboot 1 and Linux, but not multiboot2: GRUB goes between.
+IPXE = """\
+#!ipxe
+iseq ${platform} efi && set loader grub-uefi.efi || set loader grub-bios.0
+isset ${next-server} || goto no_server
+chain ${loader} ||
+echo Caisson: TFTP server ${next-server}: ${loader} could not be started: ${errno}
+goto again
+:no_server
+echo Caisson: the DHCP server named no TFTP server (next-server)
+:again
+echo Caisson: another try in 60 seconds
+sleep 60
+reboot
+"""
+
+
+class PxeError(Exception):
+    """What went wrong, in words."""
+
+
+def menu(args, parts):
+    """grub.cfg: parts are (file, module's name or None for the kernel); every part that does not come is named."""
+    lines = ['set missing=""']
+    for file, name in parts:
+        load = f"module2 --nounzip $prefix/{file} {name}" if name else f"multiboot2 $prefix/{file} {args}".rstrip()
+        lines.append(f'if ! {load}; then set missing="$missing {file}"; fi')
+    lines += [
+        # multiboot2 asked for a framebuffer; a BIOS has text, on which the first instructions can write too.
+        'if [ "$grub_platform" = pc ]; then set gfxpayload=text; fi',
+        'if [ -z "$missing" ]; then boot; fi',
+        'echo "Caisson: TFTP server $net_default_server: not loaded from folder $prefix:"',
+        'for file in $missing; do echo "Caisson: $file"; done',
+    ]
+    return "\n".join(lines) + "\n" + GIVE_UP
+
+
+def grub_image(folder, file):
+    """An image that starts START, which only a file can hold: what is built in is no script."""
+    target, platform, modules = IMAGES[file]
+    with tempfile.TemporaryDirectory() as work:
+        for name, text in (("start.cfg", START + GIVE_UP), ("early.cfg", "configfile (memdisk)/start.cfg\n")):
+            with open(os.path.join(work, name), "w", encoding="ascii") as f:
+                f.write(text)
+        with tarfile.open(os.path.join(work, "disk.tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
+            tar.add(os.path.join(work, "start.cfg"), "start.cfg")
+        command = ["grub-mkimage", "-d", os.path.join(GRUB_DIR, platform), "-O", target, "-p", "", "-c",
+                   os.path.join(work, "early.cfg"), "-m", os.path.join(work, "disk.tar"),
+                   "-o", os.path.join(folder, file)] + modules + MODULES
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise PxeError(f"grub-mkimage -O {target} failed: {result.stderr.strip()}")
+
+
+def fill(folder, args, parts, modules):
+    """parts: (file name, path) of kernel, init, programs; modules: (name, path), VM definitions as vm:FILE."""
+    os.makedirs(folder, exist_ok=True)
+    listed = []
+    for (file, path), name in zip(parts, (None, "init", "programs")):
+        shutil.copyfile(path, os.path.join(folder, file))
+        listed.append((file, name))
+    subprocess.run(["strip", "--strip-debug", os.path.join(folder, parts[0][0])], check=True)
+    for name, path in modules:
+        file = "vms/" + name[3:] if name.startswith("vm:") else "modules/" + name
+        os.makedirs(os.path.join(folder, os.path.dirname(file)), exist_ok=True)
+        shutil.copyfile(path, os.path.join(folder, file))
+        listed.append((file, name))
+    for file in IMAGES:
+        grub_image(folder, file)
+    for file, text in (("grub.cfg", menu(args, listed)), ("caisson.ipxe", IPXE)):
+        with open(os.path.join(folder, file), "w", encoding="ascii") as f:
+            f.write(text)
