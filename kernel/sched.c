@@ -49,12 +49,18 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 /* ---- Accounting ---- */
 
+/* The virtual run time of a thread that runs, as it would be charged now. */
+static u64 vruntime_now(const struct thread *t, u64 now)
+{
+	return t->vruntime + (now - t->run_start) * WEIGHT_DEFAULT / t->weight;
+}
+
 static void charge(struct thread *t, u64 now)
 {
 	u64 ran = now - t->run_start;
 
+	t->vruntime = vruntime_now(t, now);
 	t->run_start = now;
-	t->vruntime += ran * WEIGHT_DEFAULT / t->weight;
 	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
 }
 
@@ -184,13 +190,15 @@ static void make_runnable(struct thread *t)
 {
 	u32 cpu = t->cpu;
 	struct run_queue *q = &queues[cpu];
+	struct thread *current;
 	bool ask;
 
 	spin_lock(&q->lock);
+	current = cpus[cpu]->current; /* switched under the lock */
 	t->state = THREAD_RUNNABLE;
 	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
 	enqueue(q, t);
-	ask = cpus[cpu]->current == cpus[cpu]->idle || t->vruntime < cpus[cpu]->current->vruntime;
+	ask = current == cpus[cpu]->idle || t->vruntime < vruntime_now(current, clock_ns());
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
 		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
 	spin_unlock(&q->lock);
@@ -263,6 +271,14 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	switch_finish();
 }
 
+/* Shorter while one waits that slept: it is to have its turn within a slice, behind others like it. */
+static u64 slice_of(const struct run_queue *q)
+{
+	const struct thread *first = container_of(rb_first(&q->tree), struct thread, run_node);
+
+	return first->vruntime < q->min_vruntime ? SCHED_SLICE_NS / 8 : SCHED_SLICE_NS;
+}
+
 /* Queue lock held, released on return. The current thread's state says what becomes of it. */
 static void schedule(struct run_queue *q)
 {
@@ -282,7 +298,7 @@ static void schedule(struct run_queue *q)
 	next = choose(q);
 	next->run_start = now;
 	if (q->queued && next != c->idle)
-		timer_arm(&q->slice, now + SCHED_SLICE_NS);
+		timer_arm(&q->slice, now + slice_of(q));
 	if (next == prev)
 		spin_unlock(&q->lock);
 	else
@@ -400,8 +416,11 @@ void sched_start(struct thread *t)
 	struct run_queue *q = lock_queue_of(t);
 	bool start = t->state == THREAD_STOPPED;
 
-	if (start)
+	if (start) {
 		take_off(t, least_loaded(t));
+		if (!t->saved_rsp) /* it has not slept, so nothing is due to it */
+			t->vruntime = queues[t->cpu].min_vruntime;
+	}
 	spin_unlock(&q->lock);
 	if (start)
 		make_runnable(t);

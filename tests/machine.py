@@ -186,7 +186,8 @@ def caisson_options(image, machine):
     if not any("{image}" in option for option in machine):
         machine = machine + ["-drive", "file={image},format=raw,media=cdrom,readonly=on", "-boot", "d"]
     machine = [option.replace("{image}", image) for option in machine]
-    return ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,+svm"] + machine + COMMON
+    accel = [] if "-accel" in machine else ["-accel", "tcg,thread=multi"]
+    return accel + ["-machine", "q35", "-cpu", "max,+svm"] + machine + COMMON
 
 
 def pc_options(guest, cpu="max"):

@@ -59,6 +59,15 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	return e < 0 ? NULL : (void *)va;
 }
 
+void rt_unmap(void *p, u64 bytes)
+{
+	u64 va = (u64)p, end = va + ALIGN_UP(bytes, PAGE_SIZE);
+
+	if (!mem_unmap(HANDLE_SELF, va, end - va))
+		__atomic_compare_exchange_n(&rt.va_next, &end, va, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+}
+
 void *rt_pages(u64 bytes)
 {
 	s64 mem = mem_create(bytes, 0);

@@ -19,12 +19,13 @@ void *rt_alloc(size_t n);
 void rt_free(void *p);
 
 /*
- * An unused range of the domain's address space, page-aligned (2 MiB-aligned from 2 MiB on). Never
- * reused.
+ * An unused range of the domain's address space, page-aligned (2 MiB-aligned from 2 MiB on).
  */
 u64 rt_va_reserve(u64 bytes);
 /* Maps a whole memory object (bytes of it) somewhere. NULL on error, *err set when not NULL. */
 void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err);
+/* Undoes it; the range that was reserved last is free for the next. */
+void rt_unmap(void *p, u64 bytes);
 
 /*
  * Starts a thread with a stack of 64 KiB and a message page. Returns its handle or a negative

@@ -180,6 +180,6 @@ int finish_poweroff(struct init *in)
 	if (found)
 		e = sys_ctl(in->system, SYSOP_POWEROFF, &off, sizeof(off));
 	rt_log("can't power off: %s", found ? rt_error(e) : "no _S5_ in the ACPI tables");
-	mem_unmap(HANDLE_SELF, (u64)room, TABLE_ROOM);
+	rt_unmap(room, TABLE_ROOM);
 	return e < 0 ? (int)e : -E_STATE;
 }

@@ -22,7 +22,7 @@ static s64 mem_filled(u64 bytes, const void *src, u64 n)
 		return err;
 	}
 	memcpy(p, src, n);
-	mem_unmap(HANDLE_SELF, (u64)p, bytes);
+	rt_unmap(p, bytes);
 	return mem;
 }
 

@@ -88,7 +88,7 @@ static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info
 	}
 	bool ok = vmdef_parse(vm->file, text, m->size, &vm->def, &vm->lines, vm->error,
 			      sizeof(vm->error));
-	mem_unmap(HANDLE_SELF, (u64)text, ALIGN_UP(m->size, PAGE_SIZE));
+	rt_unmap((void *)text, m->size);
 	if (ok && vm_name_taken(in, vm->def.name)) {
 		fmt_snprintf(vm->error, sizeof(vm->error),
 			     "%s: name = %s: expected a name that no other VM has", vm->file,
