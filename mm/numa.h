@@ -21,7 +21,7 @@ struct numa {
 	struct numa_range range[NUMA_RANGES];
 };
 
-/* Fills in what is left out or can't be right: one node at least, distances of NUMA_LOCAL and more. */
+/* Fills in what is left out or can't be right: one node at least, distances from NUMA_LOCAL on. */
 void numa_complete(struct numa *n);
 /*
  * The node of the page at a: of the first range that holds its first byte, 0 when none does. *end,

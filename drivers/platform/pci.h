@@ -7,8 +7,8 @@
 void pci_write8(u32 f, u32 offset, u8 v);
 
 /*
- * DMA is denied by default: clears bus mastering on every function but bridges and the display whose
- * memory holds the screen (some displays read their framebuffer by it). Every bus number is tried,
- * since root buses that no bridge leads to exist. Boot CPU, at start.
+ * DMA is denied by default: clears bus mastering on every function but bridges and the display
+ * whose memory holds the screen (some displays read their framebuffer by it). Every bus number is
+ * tried, since root buses that no bridge leads to exist. Boot CPU, at start.
  */
 void pci_quiesce(hpa_t screen);

@@ -1,6 +1,6 @@
-// SOURCES: services/common/cpulist.c services/common/s5.c services/common/cpio.c services/common/image.c
-// SOURCES: 
-// SOURCES: services/common/reason.c services/init/options.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/common/cpulist.c services/common/s5.c services/common/cpio.c
+// SOURCES: services/common/image.c services/common/reason.c services/init/options.c
+// SOURCES: lib/fmt.c lib/str_copy.c
 /*
  * What init reads: _S5_ in AML, cpio archives, program images, boot options. Well-formed and
  * malformed.
