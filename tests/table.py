@@ -127,7 +127,7 @@ BOOTS = [
     ("linux-4cpu", "svm-qemu-4cpu", "linux_smoke", 360),
     ("linux-256M", "svm-qemu-256M", "linux_smoke_small", 360),
     ("linux-8G", "svm-qemu-8G", "linux_smoke", 360),
-    ("three-linux", "svm-qemu", "three_linux", 600),
+    ("three-linux", "svm-qemu-3cpu", "three_linux", 600),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
