@@ -3,20 +3,20 @@ import os
 import shutil
 import subprocess
 
-from bochs import Bochs
-from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, mkimage, tiny
-from machine import BUILD, Machine, TestError, caisson_options
+from boot.scenes import PROMPT, command, definition, tiny
+from machine import Machine, TestError, caisson_options
 
-REFUSED_STATUS = 127    # what a start that ends writes to exitport=
+MULTIBOOT2 = "multiboot2 /boot/caisson.elf\nset gfxpayload=text\n"
 
 
 def no_vms_here(scene, reason, prompt_seconds=120):
     """The machine can run no VM: it reaches the prompt all the same, and each start is refused with the reason."""
     vms = [("one.vm", definition("one", "port-widths", memory="16M"))]
     with scene.start("", tiny("port-widths"), vms) as m:
-        m.expect(rf"warn: virt: this machine cannot run VMs: .*{reason}", prompt_seconds)
+        warning = m.expect(rf"warn: virt: this machine cannot run VMs: .*{reason}", prompt_seconds)[0]
         m.expect(rf"one.vm: can't start one: no VM can run here: .*{reason}", 60)
         m.expect(PROMPT, 60)
+        on_screen(m, warning)
         command(m, "hostinfo", rf"CPU\(s\): +2 of 2\n[\s\S]*Virtualization: none: .*{reason}")
         command(m, "start one", rf"error: one.vm: can't start one: .*{reason}")
         m.send("poweroff\r")
@@ -50,10 +50,11 @@ def on_screen(m, text):
 
 
 def refused(scene, image, text):
-    """The start ends with the text, and the machine stays as it is."""
+    """The start ends with the text on serial and on the screen, and the machine stays as it is."""
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
-        m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 60)
+        line = m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 60)[0]
         m.expect(r"^halted$", 10)
+        on_screen(m, line)
 
 
 def no_long_mode(scene):
@@ -82,12 +83,12 @@ def mem_option(scene):
 
 def no_modules(scene):
     """A boot menu of somebody's own, without module2 lines."""
-    refused(scene, own_image(scene, "multiboot2 /boot/caisson.elf\nboot\n"),
+    refused(scene, own_image(scene, MULTIBOOT2 + "boot\n"),
             r'of 0 boot modules none is named "init": the boot menu')
 
 
 def no_init(scene):
-    menu = "multiboot2 /boot/caisson.elf\nmodule2 /boot/caisson.elf other\nboot\n"
+    menu = MULTIBOOT2 + "module2 /boot/caisson.elf other\nboot\n"
     refused(scene, own_image(scene, menu), r'of 1 boot modules none is named "init"')
 
 
