@@ -125,6 +125,21 @@ static void crossing_into_nothing_is_not_decoded(void **state)
 	assert_int_equal(length_at(LINEAR + 0xfff), 0);
 }
 
+/* What a guest keeps in an entry that is not present names no frame. */
+static void an_entry_that_is_not_present_is_none(void **state)
+{
+	for (u32 level = 0; level < 4; level++) {
+		u64 entry[] = {0x1000 + 256 * 8, 0x2000, 0x3000 + 1 * 8, 0x4000 + 1 * 8}, v;
+
+		long_mode(0x8000, 0xa000);
+		code(0x8010, "\x0f\xa2", 2);
+		assert_int_equal(length_at(LINEAR + 0x10), 2);
+		memcpy(&v, memory + entry[level], 8);
+		put64(entry[level], v & ~1ull);
+		assert_int_equal(length_at(LINEAR + 0x10), 0);
+	}
+}
+
 static void a_changed_table_is_noticed(void **state)
 {
 	long_mode(0x8000, 0xa000);
@@ -302,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(long_mode_plain_prefixed_and_crossing, setup),
 		cmocka_unit_test_setup(crossing_into_nothing_is_not_decoded, setup),
+		cmocka_unit_test_setup(an_entry_that_is_not_present_is_none, setup),
 		cmocka_unit_test_setup(a_changed_table_is_noticed, setup),
 		cmocka_unit_test_setup(a_hit_maps_nothing, setup),
 		cmocka_unit_test_setup(self_modified_code_is_seen, setup),

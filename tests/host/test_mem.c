@@ -53,6 +53,8 @@ static bool last_reference_gone;
 void up_tlb_flush(struct aspace *as, u64 mask)
 {
 	assert_false(as->lock.locked);
+	assert_int_equal(mask, aspace_active(as)); /* every CPU that may hold entries */
+	assert_true(mask);
 	flushes++;
 }
 

@@ -84,6 +84,18 @@ static struct vcpu_state long_mode(struct vcpu *v)
 	return st;
 }
 
+static void reserved_flags_are_dropped(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = {.rflags = ~0ull};
+
+	assert_int_equal(svm_set_state(v, &st, STATE_GPR), 0);
+	assert_int_equal(v->priv->regs.rflags, 0x3f7fd7);
+	st.rflags = 0;
+	assert_int_equal(svm_set_state(v, &st, STATE_GPR), 0);
+	assert_int_equal(v->priv->regs.rflags, 2);
+}
+
 static void reset_state_is_that_of_the_manual(void **state)
 {
 	struct vcpu *v = fresh();
@@ -139,15 +151,26 @@ static void a_bad_value_changes_nothing(void **state)
 		u32 offset, bytes;
 		u64 value;
 	} cases[] = {
-		CASE("CR0 high", cr0, 1ull << 32 | CR0_PE | CR0_PG), CASE("PG without PE", cr0, CR0_PG),
-		CASE("NW without CD", cr0, CR0_PE | CR0_PG | CR0_NW), CASE("CR3 too wide", cr3, 1ull << 40),
-		CASE("CR4 reserved", cr4, CR4_PAE | CR4_VMXE), CASE("no PAE", cr4, 0), CASE("CR8", cr8, 16),
-		CASE("EFER.SVME", efer, EFER_SVME | EFER_LME | EFER_LMA), CASE("LMA lost", efer, EFER_LME),
-		CASE("LMA without LME", efer, EFER_LMA), CASE("XCR0", xcr0, 4), CASE("DR6", dr6, 1ull << 32),
-		CASE("DR7", dr7, 1ull << 32), CASE("attr", seg[SEG_DS].attr, 0x1093),
+		CASE("CR0 high", cr0, 1ull << 32 | CR0_PE | CR0_PG),
+		CASE("PG without PE", cr0, CR0_PG),
+		CASE("NW without CD", cr0, CR0_PE | CR0_PG | CR0_NW),
+		CASE("CR3 too wide", cr3, 1ull << 40),
+		CASE("CR4 reserved", cr4, CR4_PAE | CR4_VMXE),
+		CASE("no PAE", cr4, 0),
+		CASE("CR8", cr8, 16),
+		CASE("EFER.SVME", efer, EFER_SVME | EFER_LME | EFER_LMA),
+		CASE("LMA lost", efer, EFER_LME),
+		CASE("LMA without LME", efer, EFER_LMA),
+		CASE("XCR0", xcr0, 4),
+		CASE("DR6", dr6, 1ull << 32),
+		CASE("DR7", dr7, 1ull << 32),
+		CASE("attr", seg[SEG_DS].attr, 0x1093),
 		CASE("CS L and D", seg[SEG_CS].attr, 0xe9b),
-		CASE("GS base", seg[SEG_GS].base, 1ull << 47), CASE("GDT limit", gdtr.limit, 0x10000),
-		CASE("LSTAR", msr.lstar, 1ull << 63), CASE("PAT", msr.pat, 2), CASE("TSC_AUX", msr.tsc_aux, 1ull << 32),
+		CASE("GS base", seg[SEG_GS].base, 1ull << 47),
+		CASE("GDT limit", gdtr.limit, 0x10000),
+		CASE("LSTAR", msr.lstar, 1ull << 63),
+		CASE("PAT", msr.pat, 2),
+		CASE("TSC_AUX", msr.tsc_aux, 1ull << 32),
 		CASE("event type", event.injecting, HV_EVENT_VALID | 5u << 8),
 		CASE("event not valid", event.injecting, 0x20),
 	};
@@ -255,6 +278,7 @@ static void what_a_guest_left_can_be_set_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reserved_flags_are_dropped),
 		cmocka_unit_test(reset_state_is_that_of_the_manual),
 		cmocka_unit_test(what_is_set_is_got),
 		cmocka_unit_test(what_a_guest_left_can_be_set_again),

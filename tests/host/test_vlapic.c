@@ -54,6 +54,19 @@ static bool irr_has(struct vcpu *v, u8 n)
 	return v->lapic.irr[n / 64] >> (n % 64) & 1;
 }
 
+static void what_arrives_kicks_its_vcpu(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	v->kick = 0;
+	vlapic_post(v, 0x41, false);
+	assert_int_equal(v->kick, KICK_IRQ);
+	v->kick = 0;
+	vlapic_nmi(v);
+	assert_int_equal(v->kick, KICK_IRQ);
+	assert_int_equal(fake_kicks, 2);
+}
+
 static void take(struct vcpu *v, u8 n)
 {
 	assert_int_equal(vlapic_pending(v), n);
@@ -422,6 +435,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(x2apic_rejects_what_the_manual_reserves, setup_x2,
 						teardown),
 		cmocka_unit_test_setup_teardown(x2apic_msrs_fault_in_xapic_mode, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_arrives_kicks_its_vcpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(mode_transitions, setup, teardown),
 		cmocka_unit_test_setup_teardown(illegal_register_sets_the_error_bit, setup,
 						teardown),
