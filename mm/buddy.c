@@ -4,28 +4,19 @@
 
 static struct zone *zone_of(struct buddy *b, u64 pfn)
 {
-	u32 low = 0, high = b->zones;
+	struct zone *z = b->zone;
 
-	while (high - low > 1) {
-		u32 middle = (low + high) / 2;
-
-		if (b->zone[middle].start <= pfn)
-			low = middle;
-		else
-			high = middle;
-	}
-	ASSERT(high && pfn >= b->zone[low].start && pfn < b->zone[low].end);
-	return &b->zone[low];
+	while (z < b->zone + b->zones && pfn >= z->end)
+		z++;
+	ASSERT(z < b->zone + b->zones && pfn >= z->start);
+	return z;
 }
 
-bool buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node)
+void buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node)
 {
-	ASSERT(start < end && end - start <= ZONE_FRAMES &&
-	       (!b->zones || b->zone[b->zones - 1].end <= start));
-	if (b->zones == ZONES)
-		return false;
+	ASSERT(b->zones < ZONES && start < end && end - start <= ZONE_FRAMES);
+	ASSERT(!b->zones || b->zone[b->zones - 1].end <= start);
 	b->zone[b->zones++] = (struct zone){.start = start, .end = end, .node = node};
-	return true;
 }
 
 static struct frame *linked(struct buddy *b, const struct zone *z, u64 link)

@@ -12,7 +12,9 @@
  * starts (head); all others are zero.
  */
 #define ZONE_FRAMES (1u << 24)
-#define ZONES 256 /* 16 TiB, as much as DIRECT can reach */
+#define RAM_END (1ull << 44) /* 16 TiB, as much as DIRECT can reach */
+/* All that there can be: 64 GiB each, cut where a range of a node begins or ends. */
+#define ZONES (256 + 2 * NUMA_RANGES)
 
 struct frame {
 	u64 head : 1; /* a block starts here */
@@ -42,11 +44,8 @@ struct buddy {
 	struct zone zone[ZONES];
 };
 
-/*
- * Above the zones that it has, at most ZONE_FRAMES. False: too many. Before any frame of it is
- * given.
- */
-bool buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node) __must_check;
+/* Above the zones that it has, at most ZONE_FRAMES; before any frame of it is given. */
+void buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node);
 /* Gives 2^order frames to the allocator; aligned, not known to it before. */
 void buddy_add(struct buddy *b, u64 pfn, u32 order);
 /* Gives any run of frames. */

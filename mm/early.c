@@ -2,8 +2,6 @@
 
 #include "mm/buddy.h"
 
-#define ADDRESS_END ((u64)ZONES * ZONE_FRAMES * PAGE_SIZE)
-
 struct ranges early_ram, early_free;
 
 void early_init(const struct bootinfo *b, u64 limit)
@@ -12,7 +10,7 @@ void early_init(const struct bootinfo *b, u64 limit)
 
 	early_ram = (struct ranges){0};
 	for (u32 i = 0; i < b->ram.count; i++) {
-		u64 start = b->ram.r[i].start, end = MIN(b->ram.r[i].end, ADDRESS_END);
+		u64 start = b->ram.r[i].start, end = MIN(b->ram.r[i].end, RAM_END);
 
 		if (start >= end)
 			break;

@@ -10,7 +10,7 @@
 #include "mm/early.h"
 #include "mm/internal.h"
 
-#define GIB_AREAS ((u64)ZONES * ZONE_FRAMES * PAGE_SIZE / PAGE_1G)
+#define GIB_AREAS (RAM_END / PAGE_1G)
 /* one page of table describes 2 MiB */
 #define TABLE_PER_2M (PAGE_2M / PAGE_SIZE * sizeof(struct frame))
 static_assert(TABLE_PER_2M == PAGE_SIZE, "one table page describes 2 MiB");
@@ -56,8 +56,8 @@ static u64 ram_between(u64 start, u64 end)
 	return sum;
 }
 
-/* A zone for each stretch of one node's RAM. False: they are more than there can be. */
-static bool make_zones(const struct numa *n)
+/* A zone for each stretch of one node's RAM. */
+static void make_zones(const struct numa *n)
 {
 	u64 top = early_ram.r[early_ram.count - 1].end, end;
 
@@ -70,24 +70,17 @@ static bool make_zones(const struct numa *n)
 
 		end = MIN(MIN(end, top), a + (u64)ZONE_FRAMES * PAGE_SIZE);
 		bytes = ram_between(a, end);
-		if (bytes && !buddy_zone_add(&frames, a / PAGE_SIZE, end / PAGE_SIZE, node))
-			return false;
+		if (bytes)
+			buddy_zone_add(&frames, a / PAGE_SIZE, end / PAGE_SIZE, node);
 		node_bytes[node] += bytes;
 	}
-	return true;
 }
 
 void frame_init(const struct bootinfo *b, const struct numa *n)
 {
 	frames.table = (struct frame *)FRAMES_BASE;
 	build_table();
-	if (!make_zones(n)) {
-		log_warn("mm: SRAT cuts the memory into too many parts; it counts as one node");
-		frames.zones = 0;
-		memset(node_bytes, 0, sizeof(node_bytes));
-		if (!make_zones(&(struct numa){.nodes = 1}))
-			panic("mm: RAM beyond %u zones", ZONES);
-	}
+	make_zones(n);
 	for (u32 i = 0; i < b->modules; i++) {
 		u64 pages = ALIGN_UP(b->module[i].bytes, PAGE_SIZE) / PAGE_SIZE;
 

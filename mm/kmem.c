@@ -105,8 +105,7 @@ u64 kmem_adopt(const struct buddy *frames)
 		buddy_mark(table, early.block[early.count - 1] / PAGE_SIZE + i, 0, FRAME_KERNEL);
 	heap.table = table;
 	for (const struct zone *z = frames->zone; z < frames->zone + frames->zones; z++)
-		if (!buddy_zone_add(&heap, z->start, z->end, z->node))
-			panic("mm: more zones than the frame allocator has");
+		buddy_zone_add(&heap, z->start, z->end, z->node);
 	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used,
 		      PAGES_2M - early.used);
 	spin_unlock(&lock);
