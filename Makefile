@@ -38,7 +38,7 @@ R0_CFLAGS := $(COMMON) -mno-red-zone -mcmodel=kernel -fno-omit-frame-pointer -DR
 R3_CFLAGS := $(COMMON) -ffunction-sections -fdata-sections -DRING3
 
 .PHONY: all help kernel programs clean
-all: kernel programs
+all: kernel programs efi
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort

@@ -8,7 +8,7 @@ test: ## all tests; T=name: one of them
 	@tests/run.py $(T)
 
 .PHONY: test-parts debug-kernel
-test-parts: kernel debug-kernel programs guests guest check-deps
+test-parts: kernel efi debug-kernel programs guests guest check-deps
 
 debug-kernel: ## the kernel with DEBUG=1, in debug/
 	@$(MAKE) --no-print-directory B=$(B)/debug DEBUG=1 kernel

@@ -1,7 +1,8 @@
 /*
- * The log's screen: a linear framebuffer or VGA text, as the boot loader left it. Text goes from top to bottom and then
- * begins at the top again; an empty line follows the newest one. It never scrolls: reading or redrawing a framebuffer
- * takes far longer than interrupts may be off. The caller keeps writers apart.
+ * The log's screen: a linear framebuffer or VGA text, as the boot loader left it. Text goes from
+ * top to bottom and then begins at the top again; an empty line follows the newest one. It never
+ * scrolls: reading or redrawing a framebuffer takes far longer than interrupts may be off. The
+ * caller keeps writers apart.
  */
 #pragma once
 
@@ -13,7 +14,10 @@
 
 extern const u8 screen_font[SCREEN_GLYPHS][SCREEN_FONT_HEIGHT]; /* made from font.txt */
 
-/* Clears the screen; without one, nothing is written. Memory: s->base as mapped at mem, see SCREEN_BASE. */
+/*
+ * Clears the screen; without one, nothing is written. Memory: s->base as mapped at mem, see
+ * SCREEN_BASE.
+ */
 void screen_init(const struct boot_screen *s, void *mem);
-void screen_write(const char *s,
-		  u32 n); /* a line feed ends a line; other control characters are skipped */
+/* A line feed ends a line; other control characters are skipped. */
+void screen_write(const char *s, u32 n);

@@ -1,9 +1,10 @@
 """Where an image boots from, and where its log is shown."""
 import os
 import re
+import shutil
 import subprocess
 
-from boot.scenes import PROMPT, command
+from boot.scenes import CI_ARGS, PROMPT, command, linux_shell, no_vm
 from machine import ROOT, Machine, TestError, caisson_options, mkimage
 
 
@@ -106,3 +107,77 @@ def screen_panic(scene):
         for line in ('the module "init" is refused: not a ring-3 image', "cpu1 stopped at", "halted"):
             if line not in shown:
                 raise TestError(f"the screen does not show {line!r} but {shown!r}")
+
+
+# ---- Without GRUB ----
+
+def direct(scene):
+    """Our own UEFI application starts the image."""
+    scene.parts["efi"] = "direct"
+    no_vm(scene)
+
+
+def direct_linux_shell(scene):
+    scene.parts["efi"] = "direct"
+    linux_shell(scene)
+
+
+CONFIG = "::EFI/BOOT/caisson.cfg"
+BAD_VOLUMES = [
+    (["mdel", CONFIG], "caisson.cfg: not found: it must stand in the folder of BOOTX64.EFI"),
+    (["mcopy", "-o", "{base}.bad.cfg", CONFIG], "caisson.cfg:2: kernle: unknown key: expected kernel, args or module"),
+    (["mdel", "::boot/caisson.elf"], "caisson.cfg:1: kernel = /boot/caisson.elf: not found"),
+    (["mcopy", "-o", f"{ROOT}/README.md", "::boot/caisson.elf"],
+     "caisson.cfg:1: kernel = /boot/caisson.elf: the file is not an ELF file for x86-64"),
+    (["mdel", "::boot/programs.cpio"], "caisson.cfg:4: module programs: /boot/programs.cpio: not found"),
+]
+
+
+def direct_errors(scene):
+    """Each missing or wrong file is named, on the serial line and on the screen; the firmware then goes on."""
+    scene.parts["efi"] = "direct"
+    good = scene.image(CI_ARGS + " noreboot", ())
+    with open(scene.base + ".bad.cfg", "w", encoding="ascii") as f:
+        f.write("# a comment\nkernle = /boot/caisson.elf\n")
+    drives = []
+    for number, (change, _) in enumerate(BAD_VOLUMES):
+        path = f"{scene.base}.{number}.img"
+        shutil.copyfile(good, path)
+        words = [word.replace("{base}", scene.base) for word in change]
+        subprocess.run([words[0], "-i", f"{path}@@1M"] + words[1:], check=True)
+        drives += drive(number, path)
+    with Machine(caisson_options(good, scene.machine + drives + drive(len(BAD_VOLUMES), "{image}")), scene.log,
+                 scene.limit) as m:
+        for _, text in BAD_VOLUMES:
+            m.expect("^Caisson: " + re.escape(text) + "$", 120)
+            m.expect("a key leads back to the firmware", 60)
+            firmware_shows(m, scene.base + ".ppm", "Caisson: " + text)
+            m.send("x")
+        m.expect(r"started by BOOTX64.EFI", 120)
+    for number in range(len(BAD_VOLUMES)):
+        os.remove(f"{scene.base}.{number}.img")
+
+
+def drive(number, path):
+    return ["-drive", f"if=none,id=disk{number},format=raw,snapshot=on,file={path}",
+            "-device", f"ide-hd,drive=disk{number},bus=ide.{number},bootindex={number + 1}"]
+
+
+def firmware_shows(m, path, text):
+    """OVMF's own font (8 x 19 dots) is not ours: the text is a row of cells that are alike where its letters are."""
+    m.monitor(f"screendump {path}")
+    with open(path, "rb") as f:
+        _, size, _, dots = f.read().split(b"\n", 3)
+    os.remove(path)
+    width, height = (int(n) for n in size.split())
+    for top in range(height - 18):      # the text area is centred
+        lines = [dots[(top + y) * width * 3:(top + y + 1) * width * 3] for y in range(19)]
+        for margin in (0, 12) if any(lines[9]) else ():
+            cells = [b"".join(line[at:at + 24] for line in lines) for at in range(margin, width * 3 - 23, 24)]
+            if any(alike(cells[i:i + len(text)], text) for i in range(len(cells) - len(text) + 1)):
+                return
+    raise TestError(f"the firmware's screen does not show {text!r}")
+
+
+def alike(cells, text):
+    return len(set(cells)) == len(set(text)) == len(set(zip(cells, text)))
