@@ -69,6 +69,10 @@ def run_check(name):
     run_logged(["tools/check", name], log_path("check/" + name), 900)
 
 
+def run_mutants(name):
+    run_logged(["tools/mutants", "--" + name], log_path("mutants/" + name), 1800)
+
+
 def run_fuzz(name):
     """The corpus in the tree; with FUZZ_SECONDS also that long a search for new inputs."""
     search = ["--seconds", str(table.FUZZ_SECONDS)] if table.FUZZ_SECONDS else ["--replay"]
@@ -146,6 +150,8 @@ def all_jobs(wanted):
     for name in guests:
         if wanted("pc/" + name):
             jobs.append(Job(["pc/" + name], "pc", lambda n=name: run_pc(n), log_path("pc/" + name)))
+    if wanted("mutants/ci"):
+        jobs.append(Job(["mutants/ci"], "host", lambda: run_mutants("ci"), log_path("mutants/ci")))
     for name in check_names():
         if wanted("check/" + name):
             jobs.append(Job(["check/" + name], "host", lambda n=name: run_check(n), log_path("check/" + name)))
