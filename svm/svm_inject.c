@@ -82,21 +82,10 @@ bool svm_event_valid(u32 event)
 }
 
 /*
- * QEMU's TCG delivers an injected interrupt a second time, whatever IF is, when another of its
- * threads stops this CPU before the next exit: it leaves exception_index set, which only the
- * delivery of a virtual interrupt clears. So the guest gets it as one, at once, since it can take it.
- */
-static bool takes_event_as_virq(const struct svm_vcpu *s)
-{
-	const struct vmcb *b = s->vmcb;
-
-	return (b->event_inj & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
-	       (s->vcpu.priv->regs.rflags & RFLAGS_IF) && !(b->int_state & INT_STATE_SHADOW);
-}
-
-/*
  * A window is a virtual interrupt with the highest priority and an intercept on its delivery; while
- * one is wanted the offered interrupt waits. Either has V_IRQ before an event.
+ * one is wanted the offered interrupt waits. When neither needs V_IRQ, an interrupt to inject goes
+ * by it too, since QEMU's TCG delivers what is in EVENTINJ a second time, whatever IF is, when
+ * another of its threads stops this CPU before the next exit (exception_index stays set).
  */
 void svm_event_prepare(struct svm_vcpu *s)
 {
@@ -112,7 +101,7 @@ void svm_event_prepare(struct svm_vcpu *s)
 		ctl |= V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
 		vector = s->offered;
 		s->virq = SVM_VIRQ_OFFER;
-	} else if (unlikely(s->injected) && takes_event_as_virq(s)) {
+	} else if (unlikely(s->injected) && (s->injected & EVENT_TYPE_MASK) == HV_EVENT_IRQ) {
 		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
 		vector = s->injected & EVENT_VECTOR_MASK;
 		s->virq = SVM_VIRQ_EVENT;

@@ -311,26 +311,20 @@ static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state
 	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
 	static const struct {
 		const char *what;
-		u64 rflags;
-		u32 int_state;
 		u8 offered;
 		bool window;
 		u32 event;
 	} cases[] = {
-		{"interrupts off", 0, 0, 0, false, irq},
-		{"a shadow", RFLAGS_IF, INT_STATE_SHADOW, 0, false, irq},
-		{"another is offered", RFLAGS_IF, 0, 0x31, false, irq},
-		{"a window is wanted", RFLAGS_IF, 0, 0, true, irq},
-		{"INT n", RFLAGS_IF, 0, 0, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 8},
-		{"an exception", RFLAGS_IF, 0, 0, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6},
+		{"another is offered", 0x31, false, irq},
+		{"a window is wanted", 0, true, irq},
+		{"INT n", 0, false, HV_EVENT_VALID | HV_EVENT_SOFT_INT | 8},
+		{"an exception", 0, false, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct svm_vcpu *s = fresh();
 
 		block.event_inj = cases[i].event;
-		block.int_state = cases[i].int_state;
-		private.regs.rflags = cases[i].rflags;
 		svm_offer_irq(&s->vcpu, cases[i].offered);
 		svm_want_window(&s->vcpu, HV_EVENT_IRQ, cases[i].window);
 		svm_event_prepare(s);
