@@ -9,7 +9,7 @@ extern const u8 _image_start[], _image_end[];
 struct bootinfo bootinfo;
 extern u64 boot_pd_image[512]; /* boot/multiboot2.asm: the 1 GiB from KERNEL_BASE on */
 
-/* page, write-through, writable, present: write-combining once the PAT says so */
+/* page, PWT, writable, present: write-combining as cpu_setup_tables() sets the PAT */
 #define PDE_SCREEN 0x8bu
 
 /* From boot/multiboot2.asm: on the boot stack, the low 4 GiB identity-mapped. */

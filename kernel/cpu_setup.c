@@ -120,6 +120,7 @@ void cpu_setup_tables(struct cpu *c)
 		: "rax", "memory");
 	wrmsr(MSR_GS_BASE, (u64)c);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
+	wrmsr(MSR_PAT, PAT_VALUE); /* before anything is written on the screen */
 	t->gdt[5] &= ~(2ull << 40); /* LTR wants it available, and marks it busy */
 	__asm__ volatile("lidt %0" : : "m"(idtr));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
@@ -160,7 +161,6 @@ void cpu_setup_registers(void)
 	write_cr4(cr4);
 	write_cr0(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG | CR0_TS);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE | EFER_NXE);
-	wrmsr(MSR_PAT, PAT_VALUE);
 	wrmsr(MSR_STAR, (u64)(SEL_UDATA - 8) << 48 | (u64)SEL_KCODE << 32);
 	wrmsr(MSR_LSTAR, (u64)syscall_entry);
 	wrmsr(MSR_SFMASK,

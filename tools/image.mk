@@ -25,12 +25,22 @@ image: $(B)/caisson.iso ## the boot image that `make run` starts
 $(B)/caisson.iso: $(B)/kernel.elf $(B)/programs.cpio $(GUEST)/vmlinuz $(GUEST)/initrd.gz examples/linux.vm tools/mkimage
 	tools/mkimage -o $@ --module linux=$(GUEST)/vmlinuz --module initrd=$(GUEST)/initrd.gz --vm examples/linux.vm
 
+# How QEMU gets the image: a CD under BIOS, or with UEFI=1 a disk under OVMF.
+OVMF := /usr/share/OVMF
+ifeq ($(UEFI),1)
+MEDIUM = -drive if=pflash,format=raw,unit=0,readonly=on,file=$(OVMF)/OVMF_CODE_4M.fd \
+	 -drive if=pflash,format=raw,unit=1,snapshot=on,file=$(OVMF)/OVMF_VARS_4M.fd \
+	 -drive if=none,id=image,format=raw,snapshot=on,file=$(1) -device virtio-blk-pci,drive=image,bootindex=1
+else
+MEDIUM = -drive file=$(1),format=raw,media=cdrom,readonly=on -boot d
+endif
+
 # ^C and ^] go to Caisson; `poweroff` at its prompt ends QEMU.
-run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= QEMU_ARGS=
+run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= UEFI=1 QEMU_ARGS=
 	@tools/setup
 	@$(if $(IMAGE),,$(MAKE) --no-print-directory image)
 	$(QEMU) -accel tcg,thread=multi -machine q35 -cpu max,+svm -smp $(CPUS) -m $(MEM) \
 		-display none -monitor none -no-reboot \
 		-chardev stdio,id=com1,signal=off -serial chardev:com1 \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		-drive file=$(or $(IMAGE),$(B)/caisson.iso),format=raw,media=cdrom,readonly=on -boot d $(QEMU_ARGS)
+		$(call MEDIUM,$(or $(IMAGE),$(B)/caisson.iso)) $(QEMU_ARGS)

@@ -57,10 +57,19 @@ def screen_text(scene):
 
 
 def screen_framebuffer(scene):
-    """Under UEFI the log stands on the framebuffer too, in our font, and nothing else does."""
+    """Under UEFI the log stands on the framebuffer, in our font, and nothing else does; its display stays a bus master."""
     with scene.start("", ()) as m:
         m.expect(PROMPT, 110)
         same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160)
+        masters = {name: bus_master(m, device, function) for name, device, function in (("VGA", 1, 0), ("SATA", 31, 2))}
+        if masters != {"VGA": True, "SATA": False}:
+            raise TestError(f"bus masters: {masters}, expected the screen's display only")
+
+
+def bus_master(m, device, function):
+    """The bit of the command register, read where OVMF puts PCI's configuration space on q35."""
+    words = m.monitor(f"xp /1xw {0xb0000000 + (device << 15) + (function << 12) + 4}").split()
+    return bool(int(words[-1], 16) & 4)
 
 
 def wait_on_screen(m, text, seconds=60):
