@@ -63,6 +63,22 @@ def panic_resets(scene):
             raise TestError("the machine was reset in spite of noreboot")
 
 
+def s5_of_firmware(scene):
+    """_S5_ is found in an SSDT; where no table has it, power-off says so and the machine stays."""
+    s5 = b"\x08_S5_\x12\x06\x04\x00\x00\x00\x00"
+    for ssdt, found in ((acpi_table(b"SSDT", s5), True), (acpi_table(b"SSDT", s5.replace(b"5", b"4")), False)):
+        image = image_with_tables(scene, acpi_table(b"DSDT", b""), ssdt)
+        with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+            m.expect(PROMPT, 60)
+            m.send("poweroff\r")
+            if found and m.wait_end(60) != 0:
+                raise TestError("QEMU's status is not 0 after power-off")
+            if not found:
+                m.expect(r"can't power off: no _S5_ in the ACPI tables", 60)
+                m.expect(PROMPT, 60)
+                command(m, "hostinfo", r"CPU\(s\): +2 of 2")
+
+
 # ---- CPUs ----
 
 def many_cpus(scene):
@@ -83,13 +99,18 @@ def many_cpus(scene):
         expect_status(m, *(f"vm {name}: status 0" for name in names))
 
 
+def acpi_table(signature, body, revision=2):
+    table = bytearray(struct.pack("<4sIBB6s8sI4sI", signature, 36 + len(body), revision, 0, b"TEST", b"TEST", 1, b"TEST", 1)
+                      + body)
+    table[9] = -sum(table) & 0xff
+    return bytes(table)
+
+
 def madt(*entries):
     """A MADT with these CPU entries and QEMU's I/O APIC and timer override."""
     body = struct.pack("<II", 0xfee00000, 1) + b"".join(entries)
     body += struct.pack("<BBBBII", 1, 12, 0, 0, 0xfec00000, 0) + struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0)
-    table = bytearray(struct.pack("<4sIBB6s8sI4sI", b"APIC", 36 + len(body), 3, 0, b"TEST", b"TEST", 1, b"TEST", 1) + body)
-    table[9] = -sum(table) & 0xff
-    return bytes(table)
+    return acpi_table(b"APIC", body, 3)
 
 
 def local_apic(apic_id, enabled=1):
@@ -100,18 +121,21 @@ def x2apic(apic_id):
     return struct.pack("<BBHIII", 9, 16, 0, apic_id, 1, apic_id)
 
 
-def image_with_madt(scene, table):
-    """An image whose boot loader puts the table in the place of the firmware's."""
+def image_with_tables(scene, *tables):
+    """An image whose boot loader puts these tables in the place of the firmware's, and adds those it has not."""
     tree = scene.base + ".tree"
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree + "/boot/grub")
     for path in (f"{BUILD}/programs/init", f"{BUILD}/programs.cpio"):
         shutil.copy(path, tree + "/boot")
     shutil.copyfile(scene.kernel, tree + "/boot/caisson.elf")
-    with open(tree + "/boot/madt", "wb") as f:
-        f.write(table)
+    for number, table in enumerate(tables):
+        with open(f"{tree}/boot/table{number}", "wb") as f:
+            f.write(table)
+    names = ",".join(table[:4].decode() for table in tables)
+    files = " ".join(f"/boot/table{number}" for number in range(len(tables)))
     with open(tree + "/boot/grub/grub.cfg", "w", encoding="ascii") as f:
-        f.write("serial --unit=0 --speed=115200\nterminal_output serial console\nacpi --exclude=APIC /boot/madt\n"
+        f.write(f"serial --unit=0 --speed=115200\nterminal_output serial console\nacpi --exclude={names} {files}\n"
                 "multiboot2 /boot/caisson.elf\nmodule2 --nounzip /boot/init init\n"
                 "module2 --nounzip /boot/programs.cpio programs\nboot\n")
     modules = "--install-modules=biosdisk iso9660 multiboot2 normal configfile search serial terminal acpi"
@@ -123,7 +147,7 @@ def image_with_madt(scene, table):
 def cpus_left_out(scene):
     """A CPU that the firmware lists and that does not come up, or can't, is reported; the others work."""
     table = madt(local_apic(0), local_apic(7), x2apic(0xffffffff), local_apic(1), local_apic(2, enabled=0))
-    with Machine(caisson_options(image_with_madt(scene, table), scene.machine), scene.log, scene.limit) as m:
+    with Machine(caisson_options(image_with_tables(scene, table), scene.machine), scene.log, scene.limit) as m:
         m.expect(r"warn: smp: the CPU with APIC id 7 is left out: it did not start within 5 s", 60)
         m.expect(r"warn: smp: the CPU with APIC id 4294967295 is left out: no interrupt reaches this id", 60)
         m.expect(r"smp: 2 of 4 CPUs are up", 60)
