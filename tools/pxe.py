@@ -1,6 +1,6 @@
-"""Fills a folder for a TFTP server: GRUB's network images, iPXE's script, and Caisson's parts. Used by tools/mkimage.
-
-Everything is looked for in the folder that the network image itself came from.
+"""
+Fills a folder for a TFTP server: GRUB's network images, iPXE's script, our own UEFI application, and Caisson's parts.
+Used by tools/mkimage. Everything is looked for in the folder that the boot file itself came from.
 """
 import os
 import shutil
@@ -36,23 +36,6 @@ echo "Caisson: another try in 60 seconds"
 sleep --interruptible 60
 reboot
 """
-
-# iPXE starts multiboot 1 and Linux, but not multiboot2: GRUB goes between.
-IPXE = """\
-#!ipxe
-iseq ${platform} efi && set loader grub-uefi.efi || set loader grub-bios.0
-isset ${next-server} || goto no_server
-chain ${loader} ||
-echo Caisson: TFTP server ${next-server}: ${loader} could not be started: ${errno}
-goto again
-:no_server
-echo Caisson: the DHCP server named no TFTP server (next-server)
-:again
-echo Caisson: another try in 60 seconds
-sleep 60
-reboot
-"""
-
 
 class PxeError(Exception):
     """What went wrong, in words."""
@@ -91,14 +74,55 @@ def grub_image(folder, file):
         raise PxeError(f"grub-mkimage -O {target} failed: {result.stderr.strip()}")
 
 
-def fill(folder, args, parts, modules):
-    """parts: (file name, path) of kernel, init, programs; modules: (name, path), VM definitions as vm:FILE."""
+def ipxe_script(parts):
+    """
+    iPXE starts no multiboot2 kernels. Under UEFI it starts our own application, which finds the files that iPXE
+    loaded as a file system, flat, under the names given here; under BIOS it hands over to GRUB.
+    """
+    lines = ["#!ipxe", "iseq ${platform} efi || goto bios", "set file caisson.efi", "kernel ${file} || goto missing"]
+    for file in ["caisson.cfg"] + [file for file, _ in parts]:
+        lines += [f"set file {file}", f"initrd --name {flat(file)} ${{file}} || goto missing"]
+    return "\n".join(lines + [
+        "boot",
+        "goto again",
+        ":bios",
+        "isset ${next-server} || goto no_server",
+        "set file grub-bios.0",
+        "chain ${file} || goto missing",
+        ":missing",
+        "echo Caisson: server ${next-server}, folder of ${filename}: not loaded: ${file}",
+        "goto again",
+        ":no_server",
+        "echo Caisson: the DHCP server named no TFTP server (next-server)",
+        ":again",
+        "echo Caisson: another try in 60 seconds",
+        "sleep 60",
+        "reboot",
+    ]) + "\n"
+
+
+def flat(file):
+    return file.replace("/", "-")
+
+
+def caisson_cfg(args, parts):
+    """For the UEFI application; boot/efi/config.h says what it may hold."""
+    lines = [f"module = {name} {flat(file)}" if name else f"kernel = {flat(file)}" for file, name in parts]
+    return "\n".join(lines + ([f"args = {args}"] if args.strip() else [])) + "\n"
+
+
+def fill(folder, args, parts, modules, loader):
+    """
+    parts: (file name, path) of kernel, init, programs; modules: (name, path), VM definitions as vm:FILE; loader: the
+    UEFI application.
+    """
     os.makedirs(folder, exist_ok=True)
     listed = []
     for (file, path), name in zip(parts, (None, "init", "programs")):
         shutil.copyfile(path, os.path.join(folder, file))
         listed.append((file, name))
     subprocess.run(["strip", "--strip-debug", os.path.join(folder, parts[0][0])], check=True)
+    shutil.copyfile(loader, os.path.join(folder, "caisson.efi"))
     for name, path in modules:
         file = "vms/" + name[3:] if name.startswith("vm:") else "modules/" + name
         os.makedirs(os.path.join(folder, os.path.dirname(file)), exist_ok=True)
@@ -106,6 +130,7 @@ def fill(folder, args, parts, modules):
         listed.append((file, name))
     for file in IMAGES:
         grub_image(folder, file)
-    for file, text in (("grub.cfg", menu(args, listed)), ("caisson.ipxe", IPXE)):
+    texts = {"grub.cfg": menu(args, listed), "caisson.ipxe": ipxe_script(listed), "caisson.cfg": caisson_cfg(args, listed)}
+    for file, text in texts.items():
         with open(os.path.join(folder, file), "w", encoding="ascii") as f:
             f.write(text)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 
+from boot.media import wait_on_screen
 from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, tiny
 from machine import ROOT, Machine, TestError, caisson_options
 
@@ -22,7 +23,7 @@ def start(scene, root):
     return Machine(caisson_options(root, scene.machine), scene.log, scene.limit)
 
 
-def pxe(scene):
+def pxe(scene, loader="GRUB"):
     """Kernel, programs, a guest and its definition come over the network; the guest's status is the machine's."""
     (name, path), = tiny("debug-exit")
     vm = scene.base + ".vm"
@@ -30,9 +31,14 @@ def pxe(scene):
         f.write(definition("one", name, memory="16M"))
     root = folder(scene, "--args", CI_ARGS, "--module", f"{name}={path}", "--vm", vm)
     with start(scene, root) as m:
-        m.expect(r"started by GRUB", 90)
+        m.expect(rf"Caisson, a hypervisor for x86-64; started by {loader}", 90)
         m.expect_exit(42, 60)
         expect_status(m, "vm one: status 42")
+
+
+def ipxe_direct(scene):
+    """Under UEFI iPXE needs no GRUB: it starts our own application, with the files that it has loaded."""
+    pxe(scene, "BOOTX64.EFI")
 
 
 def pxe_missing(scene):
@@ -51,3 +57,15 @@ def pxe_missing_menu(scene):
     os.remove(root + "/caisson/grub.cfg")
     with start(scene, root) as m:
         m.expect(r"Caisson: TFTP server 10\.0\.2\.2: no readable file:\s+Caisson: \S*caisson/grub\.cfg\s", 90)
+
+
+def ipxe_missing(scene):
+    """iPXE's own console is the screen; under UEFI that is the serial line too."""
+    root = folder(scene)
+    os.remove(root + "/caisson/grub-bios.0")
+    os.remove(root + "/caisson/programs.cpio")
+    with start(scene, root) as m:
+        if "OVMF" in " ".join(scene.machine):
+            m.expect(r"Caisson: server 10\.0\.2\.2, folder of caisson/caisson\.ipxe: not loaded: programs\.cpio", 90)
+        else:
+            wait_on_screen(m, "Caisson: server 10.0.2.2, folder of caisson/caisson.ipxe: not loaded: grub-bios.0", 90)
