@@ -29,7 +29,11 @@ static void put_number(u64 v, u32 base)
 	char digits[20];
 	u32 n = 0;
 
-	do { /* 64-bit division needs a helper in 32-bit code: hexadecimal digits by shifts, decimal from 32 bits */
+	/*
+	 * 64-bit division needs a helper in 32-bit code: hexadecimal digits by shifts, decimal from
+	 * 32 bits
+	 */
+	do {
 		digits[n++] = base == 16 ? "0123456789abcdef"[v & 15] : (char)('0' + (u32)v % 10);
 		v = base == 16 ? v >> 4 : (u32)v / 10;
 	} while (v);
@@ -60,7 +64,7 @@ static void put_format(const char *f, __builtin_va_list args)
 				       : __builtin_va_arg(args, u32);
 		if (*f == 'd' && (int)v < 0) {
 			put('-');
-			v = (u32)-(int)v;
+			v = (u32) - (int)v;
 		}
 		if (*f == 'c' || *f == '%')
 			put(*f == 'c' ? (char)v : '%');
@@ -105,8 +109,11 @@ void expect(bool ok, const char *what)
 void expect_trap(const char *what, long got, long expected)
 {
 	if (got != expected)
-		fail("%s: got exception %d, expected %d (-1 = none)", what, (int)got, (int)expected);
+		fail("%s: got exception %d, expected %d (-1 = none)", what, (int)got,
+		     (int)expected);
 }
+
+bool all_well(void) { return !failures; }
 
 void pass_now(void)
 {
@@ -130,6 +137,10 @@ void *copy(void *to, const void *from, ulong n)
 		*t++ = *f++;
 	return to;
 }
+
+/* What a compiler makes of assigning a structure. */
+void *memcpy(void *to, const void *from, ulong n);
+void *memcpy(void *to, const void *from, ulong n) { return copy(to, from, n); }
 
 void fill(void *to, u8 value, ulong n)
 {
@@ -160,6 +171,30 @@ bool command_line_has(const char *word)
 	return false;
 }
 
+u64 command_line_number(const char *key, u64 absent)
+{
+	for (const char *text = command_line; *text; text++) {
+		const char *k = key, *t = text;
+		u64 value = 0;
+		u32 base = 10, digit;
+
+		while (*k && *k == *t)
+			k++, t++;
+		if (*k || (text != command_line && text[-1] != ' '))
+			continue;
+		if (t[0] == '0' && t[1] == 'x') {
+			base = 16;
+			t += 2;
+		}
+		for (; *t && *t != ' '; t++) {
+			digit = *t <= '9' ? (u32)(*t - '0') : ((u32)*t | 0x20) - 'a' + 10;
+			value = digit < base ? value * base + digit : value;
+		}
+		return value;
+	}
+	return absent;
+}
+
 void guest_start(void)
 {
 	const struct multiboot_info *mbi = (const struct multiboot_info *)(ulong)boot_info;
@@ -167,7 +202,8 @@ void guest_start(void)
 	outb(COM1 + 1, 0);
 	outb(COM1 + 3, 3);
 	if (boot_magic != 0x2badb002) {
-		fail("started with eax = 0x%x, expected the multiboot magic 0x2badb002", boot_magic);
+		fail("started with eax = 0x%x, expected the multiboot magic 0x2badb002",
+		     boot_magic);
 		end_machine(1);
 	}
 	memory_end = 0x100000 + (mbi->flags & MBI_MEMORY ? (ulong)mbi->mem_upper * 1024 : 0);
