@@ -125,7 +125,7 @@ bool load(handle_t domain, handle_t shared, u64 va)
 	return ok;
 }
 
-s64 start(handle_t domain, u32 n, u64 arg)
+s64 thread_make(handle_t domain, u32 n, u64 arg)
 {
 	struct thread_args a = {
 		.size = sizeof(a),
@@ -134,7 +134,13 @@ s64 start(handle_t domain, u32 n, u64 arg)
 		.arg = arg,
 		.msg_va = INIT_MSG_VA + n * PAGE_SIZE,
 	};
-	s64 t = thread_create(domain, &a);
+
+	return thread_create(domain, &a);
+}
+
+s64 start(handle_t domain, u32 n, u64 arg)
+{
+	s64 t = thread_make(domain, n, arg);
 
 	if (t > 0)
 		thread_set((handle_t)t, THREAD_START, 0);
@@ -234,6 +240,8 @@ void balance_check(const struct balance *then, const char *when, u64 limit)
 		say("FAIL: %s: no quota of %lu bytes is left", when, then->quota);
 		bad = true;
 	}
+	if (bad)
+		finish(1);
 	check(!sys_ctl(system_handle, SYSOP_CHECK_TABLES, NULL, 0),
 	      "violations in the kernel's tables", 0);
 }

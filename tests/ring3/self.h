@@ -28,6 +28,7 @@ void check(bool ok, const char *what, s64 value); /* !ok: says so and leaves the
 bool load(handle_t domain, handle_t mem, u64 va);
 /* Thread n of a domain made by load, with its own part of the stack; program_main gets arg. Handle or error. */
 s64 start(handle_t domain, u32 n, u64 arg);
+s64 thread_make(handle_t domain, u32 n, u64 arg); /* the same, not started */
 /* Waits for the domain's end. Returns its status, or a negative error after `limit` ns. */
 s64 wait_end(handle_t domain, u64 limit);
 
