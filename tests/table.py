@@ -98,7 +98,7 @@ MACHINES = {
     "svm-qemu-no-com1": SMALL + ["-serial", "none"],
     "svm-qemu-uefi": ["-smp", "2", "-m", "2G"] + UEFI,
     "svm-qemu-uefi-bare": SMALL + UEFI,
-    "svm-qemu-uefi-direct": ["-smp", "2", "-m", "2G"] + UEFI + SATA,
+    "svm-qemu-uefi-direct": ["-smp", "2", "-m", "5G"] + UEFI + SATA,
     "svm-qemu-uefi-usb": SMALL + UEFI + USB,
     "svm-qemu-uefi-sata": SMALL + UEFI + SATA,
     "svm-qemu-uefi-virtio": SMALL + UEFI + VIRTIO,

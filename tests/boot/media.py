@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-from boot.scenes import CI_ARGS, PROMPT, command, linux_shell, no_vm
+from boot.scenes import CI_ARGS, PROMPT, command, free_memory, linux_shell
 from machine import ROOT, Machine, TestError, caisson_options, mkimage
 
 
@@ -121,9 +121,18 @@ def screen_panic(scene):
 # ---- Without GRUB ----
 
 def direct(scene):
-    """Our own UEFI application starts the image."""
+    """Our own UEFI application starts the image, tells the kernel of the screen and of nearly all 512 MiB of memory."""
     scene.parts["efi"] = "direct"
-    no_vm(scene)
+    with scene.start("", ()) as m:
+        m.expect(r"started by BOOTX64.EFI", 110)
+        m.expect(PROMPT, 110)
+        same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160)
+        free = free_memory(m)
+        if not 400 << 10 <= free <= 512 << 10:
+            raise TestError(f"{free} KiB are free, expected 400 to 512 MiB")
+        m.send("poweroff\r")
+        if m.wait_end(60) != 0:
+            raise TestError("QEMU's status is not 0 after power-off")
 
 
 def direct_linux_shell(scene):
