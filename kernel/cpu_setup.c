@@ -120,7 +120,7 @@ void cpu_setup_tables(struct cpu *c)
 		: "rax", "memory");
 	wrmsr(MSR_GS_BASE, (u64)c);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
-	wrmsr(MSR_PAT, PAT_VALUE); /* before anything is written on the screen */
+	wrmsr(MSR_PAT, PAT_VALUE);  /* before anything is written on the screen */
 	t->gdt[5] &= ~(2ull << 40); /* LTR wants it available, and marks it busy */
 	__asm__ volatile("lidt %0" : : "m"(idtr));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));

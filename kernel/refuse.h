@@ -5,8 +5,8 @@
 #include "hv/facts.h"
 
 /*
- * Why Caisson can't start here, in one line for a person: what was found, and what to do. False, and
- * an empty line, when it can. mem_limit: of the boot option mem=, in bytes; 0 = none.
+ * Why Caisson can't start here, in one line for a person: what was found, and what to do. False,
+ * and an empty line, when it can. mem_limit: of the boot option mem=, in bytes; 0 = none.
  */
 bool boot_refused(const struct bootinfo *b, const struct cpu_facts *f, u64 mem_limit, char *why,
 		  size_t size);

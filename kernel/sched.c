@@ -271,7 +271,9 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	switch_finish();
 }
 
-/* Shorter while one waits that slept: it is to have its turn within a slice, behind others like it. */
+/*
+ * Shorter while one waits that slept: it is to have its turn within a slice, behind others like it.
+ */
 static u64 slice_of(const struct run_queue *q)
 {
 	const struct thread *first = container_of(rb_first(&q->tree), struct thread, run_node);

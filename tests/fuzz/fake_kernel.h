@@ -1,7 +1,7 @@
 /*
- * The kernel and the runtime as a ring-3 service sees them, with answers that the input chooses. Handles are counted:
- * closing one that is not there is a finding, and so is a number of them that grows without end. A call that would
- * wait when the input is used up ends the run.
+ * The kernel and the runtime as a ring-3 service sees them, with answers that the input chooses.
+ * Handles are counted: closing one that is not there is a finding, and so is a number of them that
+ * grows without end. A call that would wait when the input is used up ends the run.
  */
 #pragma once
 
@@ -24,7 +24,11 @@ static struct kernel {
 	jmp_buf end;
 	bool live[KERNEL_HANDLES];
 	u32 next, handles, most;
-	struct { void *p; u64 bytes; u64 mem; } map[KERNEL_MAPS];
+	struct {
+		void *p;
+		u64 bytes;
+		u64 mem;
+	} map[KERNEL_MAPS];
 	u32 maps;
 	u64 now;
 	u32 waits;
@@ -40,7 +44,8 @@ static void kernel_begin(const u8 *data, size_t n, u32 most)
 
 	if (!mapped)
 		mapped = mmap((void *)KINFO_VA, PAGE_SIZE, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED;
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+			      0) != MAP_FAILED;
 	if (!mapped)
 		abort();
 	memset(&kernel, 0, sizeof(kernel));
@@ -87,7 +92,9 @@ static s64 handle_maybe(void) { return fuzz_u8(&kernel.in) >= 0xf0 ? -E_NOMEM : 
 
 static void *map_new(u64 bytes, u64 mem)
 {
-	void *p = kernel.maps < KERNEL_MAPS && bytes <= MiB(2) ? calloc(1, ALIGN_UP(bytes, PAGE_SIZE)) : NULL;
+	void *p = kernel.maps < KERNEL_MAPS && bytes <= MiB(2)
+			  ? calloc(1, ALIGN_UP(bytes, PAGE_SIZE))
+			  : NULL;
 
 	if (p) {
 		kernel.map[kernel.maps].p = p;

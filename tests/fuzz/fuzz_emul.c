@@ -1,9 +1,11 @@
-// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c lib/insn_decode.c
+// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
+// SOURCES: lib/insn_decode.c
 // LIBS: -lZydis
 // MAX_LEN: 256
 /*
- * One step of the emulator on a machine that the input describes: mode, registers, segments, page tables, code and
- * what devices answer. It writes only memory that it asked for, says truly what it changed, and comes to an end.
+ * One step of the emulator on a machine that the input describes: mode, registers, segments, page
+ * tables, code and what devices answer. It writes only memory that it asked for, says truly what it
+ * changed, and comes to an end.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -15,15 +17,18 @@
 #define TABLES 0x10000ull /* four pages: the root, then a table of each lower level */
 #define CODE 0x1000ull
 #define MMIO_GPA 0x200000ull
-/* A REP moves 4096 bytes at most; each may be two accesses to devices of a byte, and tables of five levels. */
+/*
+ * A REP moves 4096 bytes at most; each may be two accesses to devices of a byte, and tables of five
+ * levels.
+ */
 #define CALLS_MAX 60000u
 
 static struct machine {
 	struct emul e;
 	struct vcpu_state s, before;
 	struct fuzz_input in;
-	u8 *ram, *was;	      /* now, and before the step */
-	u8 *asked;	      /* 1 for each byte that was asked for */
+	u8 *ram, *was; /* now, and before the step */
+	u8 *asked;     /* 1 for each byte that was asked for */
 	u32 calls, mmio, ports;
 	u32 widest;
 } m;
@@ -106,7 +111,11 @@ static void build_tables(u32 kind)
 
 static void build_mode(u8 mode, u8 flags)
 {
-	static const struct { u64 cr0, cr4, efer; u16 cs; u8 tables; } modes[] = {
+	static const struct {
+		u64 cr0, cr4, efer;
+		u16 cs;
+		u8 tables;
+	} modes[] = {
 		{CR0_PE | CR0_PG, CR4_PAE, EFER_LME | EFER_LMA, SEG_ATTR_L, 0},
 		{CR0_PE, 0, 0, SEG_ATTR_DB, 0},
 		{0, 0, 0, 0, 0},
@@ -122,14 +131,18 @@ static void build_mode(u8 mode, u8 flags)
 	build_tables(modes[n].tables);
 	m.s.cr3 = TABLES;
 	m.s.cr0 = modes[n].cr0 | (flags & 1 ? CR0_WP : 0);
-	m.s.cr4 = modes[n].cr4 | (flags & 2 ? CR4_SMEP : 0) | (flags & 4 ? CR4_SMAP : 0) | (flags & 8 ? CR4_PSE : 0);
+	m.s.cr4 = modes[n].cr4 | (flags & 2 ? CR4_SMEP : 0) | (flags & 4 ? CR4_SMAP : 0) |
+		  (flags & 8 ? CR4_PSE : 0);
 	m.s.efer = modes[n].efer | (flags & 16 ? EFER_NXE : 0);
 	for (u32 i = 0; i <= SEG_GS; i++) {
-		m.s.seg[i].attr = (u16)(SEG_ATTR_P | SEG_ATTR_S | cpl << 5 | (i == SEG_CS ? 11u | modes[n].cs : 3u | SEG_ATTR_DB));
+		m.s.seg[i].attr = (u16)(SEG_ATTR_P | SEG_ATTR_S | cpl << 5 |
+					(i == SEG_CS ? 11u | modes[n].cs : 3u | SEG_ATTR_DB));
 		m.s.seg[i].limit = modes[n].cs & SEG_ATTR_DB ? 0xffffffff : 0xffff;
 	}
-	m.s.seg[SEG_TR] = (struct seg_state){.attr = SEG_ATTR_P | 11, .limit = 0x2067, .base = 0x4000};
-	m.s.rflags = 2 | (flags & 32 ? RFLAGS_AC : 0) | (flags & 64 ? RFLAGS_TF : 0) | (flags & 128 ? RFLAGS_VM : 0);
+	m.s.seg[SEG_TR] =
+		(struct seg_state){.attr = SEG_ATTR_P | 11, .limit = 0x2067, .base = 0x4000};
+	m.s.rflags = 2 | (flags & 32 ? RFLAGS_AC : 0) | (flags & 64 ? RFLAGS_TF : 0) |
+		     (flags & 128 ? RFLAGS_VM : 0);
 }
 
 /* A register: near the places that are mapped, or anything. */
@@ -202,17 +215,19 @@ static void check_memory(void)
 		if (!memcmp(m.ram + page, m.was + page, PAGE_SIZE))
 			continue;
 		for (u64 i = page; i < page + PAGE_SIZE; i++)
-			FUZZ_CHECK(m.ram[i] == m.was[i] || m.asked[i], "wrote %#lx without asking", i);
+			FUZZ_CHECK(m.ram[i] == m.was[i] || m.asked[i], "wrote %#lx without asking",
+				   i);
 	}
 }
 
 static void check_group(u32 group, const void *now, const void *before, size_t n, const char *what)
 {
-	FUZZ_CHECK(m.e.dirty & group || !memcmp(now, before, n), "%s changed, dirty says %#x", what, m.e.dirty);
+	FUZZ_CHECK(m.e.dirty & group || !memcmp(now, before, n), "%s changed, dirty says %#x", what,
+		   m.e.dirty);
 }
 
-#define CHECK_GROUP(group, from, to) \
-	check_group(group, &m.s.from, &m.before.from, \
+#define CHECK_GROUP(group, from, to)                                                               \
+	check_group(group, &m.s.from, &m.before.from,                                              \
 		    offsetof(struct vcpu_state, to) - offsetof(struct vcpu_state, from), #from)
 
 static void check_state(enum emul_result r)
@@ -231,7 +246,8 @@ static void check_state(enum emul_result r)
 		FUZZ_CHECK((m.s.event.injecting & 0xff) == m.e.vector, "vector %u", m.e.vector);
 	}
 	if (r == EMUL_UNSUPPORTED)
-		FUZZ_CHECK(m.e.why && *m.e.why && m.e.byte_count <= INSN_MAX, "refused without a reason");
+		FUZZ_CHECK(m.e.why && *m.e.why && m.e.byte_count <= INSN_MAX,
+			   "refused without a reason");
 }
 
 static bool has_memory(const struct reference *r)
@@ -251,9 +267,12 @@ static void check_reference(void)
 
 	if (!reference_decode(mode, m.e.bytes, m.e.byte_count, &r))
 		return;
-	FUZZ_CHECK(r.in.length == m.e.byte_count, "length %u, Zydis %u", m.e.byte_count, r.in.length);
-	FUZZ_CHECK(m.s.rip != m.before.rip || repeats || m.e.insn.prefixes & INSN_P_LOCK || !m.mmio, "rip stays");
-	FUZZ_CHECK(!m.mmio || has_memory(&r) || m.ports, "%s touched a device", ZydisMnemonicGetString(r.in.mnemonic));
+	FUZZ_CHECK(r.in.length == m.e.byte_count, "length %u, Zydis %u", m.e.byte_count,
+		   r.in.length);
+	FUZZ_CHECK(m.s.rip != m.before.rip || repeats || m.e.insn.prefixes & INSN_P_LOCK || !m.mmio,
+		   "rip stays");
+	FUZZ_CHECK(!m.mmio || has_memory(&r) || m.ports, "%s touched a device",
+		   ZydisMnemonicGetString(r.in.mnemonic));
 	FUZZ_CHECK(!m.ports || r.in.meta.category == ZYDIS_CATEGORY_IO ||
 			   r.in.meta.category == ZYDIS_CATEGORY_IOSTRINGOP,
 		   "%s touched a port", ZydisMnemonicGetString(r.in.mnemonic));

@@ -1,8 +1,13 @@
-// SOURCES: services/init/finish.c services/init/manager.c services/init/options.c services/init/process.c services/init/service.c services/init/vms.c services/common/cpio.c services/common/image.c services/common/reason.c services/common/s5.c services/common/vmdef.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/init/finish.c services/init/manager.c services/init/options.c
+// SOURCES: services/init/power.c services/init/process.c services/init/service.c
+// SOURCES: services/init/vms.c services/common/cpio.c services/common/image.c
+// SOURCES: services/common/reason.c services/common/s5.c services/common/vmdef.c lib/fmt.c
+// SOURCES: lib/str_copy.c
 // MAX_LEN: 2048
 /*
- * The root task as a whole: calls of a hostile manager, monitors that end at any time and leave anything behind, system
- * calls that fail. It keeps no handle too many, holds its lock as it should, and logs nothing but text.
+ * The root task as a whole: calls of a hostile manager, monitors that end at any time and leave
+ * anything behind, system calls that fail. It keeps no handle too many, holds its lock as it
+ * should, and logs nothing but text.
  */
 #include "tests/fuzz/fake_kernel.h"
 
@@ -35,8 +40,8 @@ static void archive_add(const char *name, const void *data, u32 bytes)
 	u8 *p = world.archive + world.archive_bytes;
 	u32 names = (u32)strlen(name) + 1, start = (u32)ALIGN_UP(110 + names, 4u);
 
-	snprintf((char *)p, 200, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, 0, 0, 0, 1, 0, bytes, 0,
-		 0, 0, 0, names, 0);
+	snprintf((char *)p, 200, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, 0,
+		 0, 0, 1, 0, bytes, 0, 0, 0, 0, names, 0);
 	memcpy(p + 110, name, names);
 	memcpy(p + start, data, bytes);
 	world.archive_bytes += (u32)ALIGN_UP(start + bytes, 4u);
@@ -44,8 +49,13 @@ static void archive_add(const char *name, const void *data, u32 bytes)
 
 static void build_archive(void)
 {
-	struct image_header h = {.magic = IMAGE_MAGIC, .uapi_version = UAPI_VERSION, .header_size = sizeof(h),
-				 .base = 0x400000, .entry = 0x400100, .text_size = PAGE_SIZE, .data_size = PAGE_SIZE,
+	struct image_header h = {.magic = IMAGE_MAGIC,
+				 .uapi_version = UAPI_VERSION,
+				 .header_size = sizeof(h),
+				 .base = 0x400000,
+				 .entry = 0x400100,
+				 .text_size = PAGE_SIZE,
+				 .data_size = PAGE_SIZE,
 				 .bss_size = PAGE_SIZE};
 	static u8 image[2 * PAGE_SIZE];
 
@@ -67,11 +77,13 @@ static void add_module(const char *name, u64 bytes)
 
 static void build(u8 choice)
 {
-	static const char *const options[] = {"", "exit=last-vm", "autostart=off", "exit=last-vm exitport=0xf4"};
+	static const char *const options[] = {"", "exit=last-vm", "autostart=off",
+					      "exit=last-vm exitport=0xf4"};
 	char name[16];
 
 	build_archive();
-	world.info = (struct init_info){.size = sizeof(world.info), .uapi_version = UAPI_VERSION, .system = 1};
+	world.info = (struct init_info){
+		.size = sizeof(world.info), .uapi_version = UAPI_VERSION, .system = 1};
 	world.rings = world.calls = 0;
 	str_copy(world.info.cmdline, options[choice & 3], sizeof(world.info.cmdline));
 	add_module("programs", world.archive_bytes);
@@ -93,7 +105,8 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 		memcpy(p, world.archive, world.archive_bytes);
 	else if (p && module - 2 < DEFINITIONS)
 		memcpy(p, definition[module - 2], strlen(definition[module - 2]));
-	else if (p && bytes >= sizeof(struct vm_shared) && bytes < KiB(128) && world.rings < INIT_VMS)
+	else if (p && bytes >= sizeof(struct vm_shared) && bytes < KiB(128) &&
+		 world.rings < INIT_VMS)
 		world.shared[world.rings++] = p;
 	return p;
 }
@@ -107,7 +120,11 @@ static void monitor_acts(void)
 	if (!s)
 		return;
 	switch (fuzz_u8(&kernel.in) & 7) {
-	case 0: s->state = VM_STATE_SHUTDOWN; s->reason = fuzz_u8(&kernel.in); s->status = fuzz_u8(&kernel.in); break;
+	case 0:
+		s->state = VM_STATE_SHUTDOWN;
+		s->reason = fuzz_u8(&kernel.in);
+		s->status = fuzz_u8(&kernel.in);
+		break;
 	case 1: fuzz_fill(&kernel.in, s->log, fuzz_u8(&kernel.in)); break;
 	case 2: memset(s->log, 'x', sizeof(s->log)); break;
 	case 3: s->out_head = fuzz_u64(&kernel.in); break;
@@ -122,7 +139,8 @@ static s64 answer_reply_wait(void)
 	if (!kernel.in.left || !world.calls--)
 		longjmp(world.served, 1);
 	for (u32 i = 0; i < 3; i++)
-		kernel.msg.word[i] = fuzz_u8(&kernel.in) & 0x80 ? fuzz_u64(&kernel.in) : fuzz_u8(&kernel.in) % 8;
+		kernel.msg.word[i] =
+			fuzz_u8(&kernel.in) & 0x80 ? fuzz_u64(&kernel.in) : fuzz_u8(&kernel.in) % 8;
 	return fuzz_u8(&kernel.in) >= 0xf0 ? -E_INTR : fuzz_u8(&kernel.in) % 65;
 }
 
@@ -159,7 +177,8 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 	} else if (op == SYSOP_ACPI_READ) {
 		struct acpi_read *r = p;
 
-		r->bytes = fuzz_u8(&kernel.in) >= 0xf0 ? ~0u : 64; /* the table's length, whatever the room */
+		/* the table's length, whatever the room */
+		r->bytes = fuzz_u8(&kernel.in) >= 0xf0 ? ~0u : 64;
 		fuzz_fill(&kernel.in, (void *)r->buf, 64);
 		return kernel.in.left ? 0 : -E_NOENT;
 	}
@@ -175,7 +194,8 @@ static s64 target_call(u64 nr, u64 a, u64 b, u64 c, u64 d)
 	case SYS_PORT_WAIT: return answer_port((struct port_packet *)b, c, d);
 	case SYS_CTL: return answer_ctl(b, (void *)c, d);
 	case SYS_HANDLE_DUP: /* given away: it is in the other's table */
-		FUZZ_CHECK(a < FIRST_MODULE ? a == 1 || kernel.live[a] : true, "handle %#lx is given and is none", a);
+		FUZZ_CHECK(a < FIRST_MODULE ? a == 1 || kernel.live[a] : true,
+			   "handle %#lx is given and is none", a);
 		return fuzz_u8(&kernel.in) >= 0xf0 ? -E_NOMEM : 7;
 	default: return -E_NOSYS;
 	}
@@ -185,7 +205,10 @@ s64 rt_thread(void (*fn)(void *), void *arg) { return handle_new(); }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
-	/* Two ports, channel and events; text of two programs; three objects a VM; eight handles a process. */
+	/*
+	 * Two ports, channel and events; text of two programs; three objects a VM; eight handles a
+	 * process.
+	 */
 	kernel_begin(data, n, 90);
 	kernel.next = FIRST_MODULE + INIT_MODULES;
 	init = (struct init){0};

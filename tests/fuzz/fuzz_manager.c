@@ -1,8 +1,11 @@
-// SOURCES: services/manager/attach.c services/manager/cmd_host.c services/manager/cmd_node.c services/manager/cmd_vm.c services/manager/command.c services/manager/console.c services/manager/editor.c services/manager/shell.c services/manager/vms.c services/common/reason.c services/common/cpulist.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/manager/attach.c services/manager/cmd_host.c services/manager/cmd_node.c
+// SOURCES: services/manager/cmd_vm.c services/manager/command.c services/manager/console.c
+// SOURCES: services/manager/editor.c services/manager/shell.c services/manager/vms.c
+// SOURCES: services/common/reason.c services/common/cpulist.c lib/fmt.c lib/str_copy.c
 // MAX_LEN: 2048
 /*
- * The console program as a whole: keys that a terminal sends, answers of init, and monitors that write whatever they
- * like into the memory they share with it, at any moment.
+ * The console program as a whole: keys that a terminal sends, answers of init, and monitors that
+ * write whatever they like into the memory they share with it, at any moment.
  */
 #include "tests/fuzz/fake_kernel.h"
 
@@ -45,7 +48,8 @@ static s64 answer_init(void)
 		memcpy(&kernel.msg.word[1], &info, sizeof(info));
 	} else if (call == INIT_VM_ATTACH && !kernel.msg.word[0]) {
 		for (u32 i = 0; i < 3; i++)
-			kernel.msg.word[1 + i] = i && fuzz_u8(&kernel.in) & 1 ? 0 : (u64)handle_new();
+			kernel.msg.word[1 + i] =
+				i && fuzz_u8(&kernel.in) & 1 ? 0 : (u64)handle_new();
 	}
 	return 64;
 }
@@ -59,8 +63,7 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 		for (u64 i = 0; i < n; i++) /* reads all of it */
 			kernel.msg.word[63] ^= ((const u8 *)p)[i];
 		return fuzz_u8(&kernel.in) & 0x80 ? (s64)fuzz_upto(&kernel.in, n) : (s64)n;
-	case SYSOP_CONSOLE_READ:
-		return console_bytes(p, n);
+	case SYSOP_CONSOLE_READ: return console_bytes(p, n);
 	case SYSOP_LOG_READ:
 		if (log->bytes != 1024)
 			abort();
@@ -71,8 +74,7 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 		memset(p, 0, n);
 		fuzz_fill(&kernel.in, p, MIN(n, 64));
 		return 0;
-	default:
-		return fuzz_u8(&kernel.in) & 0x80 ? -E_NODEV : 0;
+	default: return fuzz_u8(&kernel.in) & 0x80 ? -E_NODEV : 0;
 	}
 }
 
@@ -93,9 +95,7 @@ static s64 target_call(u64 nr, u64 a, u64 b, u64 c, u64 d)
 	case SYS_CHANNEL_CALL: return answer_init();
 	case SYS_CTL: return answer_ctl(b, (void *)c, d);
 	case SYS_PORT_WAIT: return answer_port((struct port_packet *)b, c, d);
-	case SYS_HANDLE_INFO:
-		fuzz_fill(&kernel.in, (void *)b, MIN(c, 64));
-		return 0;
+	case SYS_HANDLE_INFO: fuzz_fill(&kernel.in, (void *)b, MIN(c, 64)); return 0;
 	default: return -E_NOSYS;
 	}
 }
@@ -114,7 +114,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
 	struct manager_start start = {.size = sizeof(start), .resume = MANAGER_RESUME_NONE};
 
-	/* What it holds: its pause event, and an event a VM; for a moment what INIT_VM_ATTACH gives. */
+	/*
+	 * What it holds: its pause event, and an event a VM; for a moment what INIT_VM_ATTACH
+	 * gives.
+	 */
 	kernel_begin(data, n, 16);
 	manager = (struct manager){.attached = -1};
 	memset(shared, 0, sizeof(shared));
@@ -122,7 +125,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	start.resume = fuzz_u8(&kernel.in) & 1;
 	if (!setjmp(kernel.end))
 		program_main(&start);
-	FUZZ_CHECK(manager.editor.len < EDITOR_LINE && manager.editor.cursor <= manager.editor.len, "the line");
+	FUZZ_CHECK(manager.editor.len < EDITOR_LINE && manager.editor.cursor <= manager.editor.len,
+		   "the line");
 	FUZZ_CHECK(manager.attached < (s32)manager.vms, "attached to %d", manager.attached);
 	kernel_finish();
 	return 0;

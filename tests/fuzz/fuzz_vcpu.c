@@ -1,9 +1,13 @@
-// SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c kernel/msr_policy.c kernel/cpuid_policy.c kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
+// SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
+// SOURCES: kernel/msr_policy.c kernel/cpuid_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
+// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
+// SOURCES: svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
 // MAX_LEN: 4096
 /*
- * A vCPU between a hostile monitor and a hostile guest: the real run loop, exits, state groups, local APIC, guest page
- * walk and VMCB code of ring 0, with a world switch whose exits the input chooses. No assert is reached, every entry
- * is with a state that VMRUN accepts, the run page never steers the kernel, and what vcpu_get gives vcpu_set takes.
+ * A vCPU between a hostile monitor and a hostile guest: the real run loop, exits, state groups,
+ * local APIC, guest page walk and VMCB code of ring 0, with a world switch whose exits the input
+ * chooses. No assert is reached, every entry is with a state that VMRUN accepts, the run page never
+ * steers the kernel, and what vcpu_get gives vcpu_set takes.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -59,7 +63,11 @@ static u64 now;
 
 u64 clock_ns(void) { return now += 1000; }
 void log_line(enum log_level level, const char *fmt, ...) {}
-void timer_arm(struct timer *t, u64 deadline) { t->armed = true; t->deadline = deadline; }
+void timer_arm(struct timer *t, u64 deadline)
+{
+	t->armed = true;
+	t->deadline = deadline;
+}
 void timer_cancel(struct timer *t) { t->armed = false; }
 void object_get(struct object *o) {}
 void object_put(struct object *o) {}
@@ -85,8 +93,16 @@ void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 bool fpu_state_valid(const u8 *area) { return true; }
 void fpu_set(struct vcpu *v, const u8 *area) {}
 void fpu_get(struct vcpu *v, u8 *area) {}
-void assert_fail(const char *e, const char *f, int l) { FUZZ_CHECK(false, "assert %s at %s:%d", e, f, l); abort(); }
-void panic(const char *fmt, ...) { FUZZ_CHECK(false, "panic: %s", fmt); abort(); }
+void assert_fail(const char *e, const char *f, int l)
+{
+	FUZZ_CHECK(false, "assert %s at %s:%d", e, f, l);
+	abort();
+}
+void panic(const char *fmt, ...)
+{
+	FUZZ_CHECK(false, "panic: %s", fmt);
+	abort();
+}
 
 int ucopy_in(void *to, u64 from, size_t n)
 {
@@ -164,10 +180,14 @@ static void guest_changes_state(struct vmcb *b)
 static void guest_writes_memory(struct vmcb *b)
 {
 	static const u8 code[][4] = {
-		{0x0f, 0x22, 0xc0}, {0x0f, 0x22, 0xd8}, {0x0f, 0x22, 0xe0}, {0x44, 0x0f, 0x22, 0xc0}, {0x0f, 0x20, 0xd8},
-		{0x0f, 0x01, 0xf0}, {0x0f, 0x01, 0x37}, {0x0f, 0x06},	     {0x0f, 0x23, 0xf8},       {0x0f, 0x21, 0xf0},
-		{0x0f, 0xa2},	    {0x0f, 0x30},	{0x0f, 0x32},	     {0x89, 0x07},	       {0x8b, 0x07},
-		{0xf4},
+		{0x0f, 0x22, 0xc0}, {0x0f, 0x22, 0xd8},
+		{0x0f, 0x22, 0xe0}, {0x44, 0x0f, 0x22, 0xc0},
+		{0x0f, 0x20, 0xd8}, {0x0f, 0x01, 0xf0},
+		{0x0f, 0x01, 0x37}, {0x0f, 0x06},
+		{0x0f, 0x23, 0xf8}, {0x0f, 0x21, 0xf0},
+		{0x0f, 0xa2},	    {0x0f, 0x30},
+		{0x0f, 0x32},	    {0x89, 0x07},
+		{0x8b, 0x07},	    {0xf4},
 	};
 	u32 at = fuzz_u16(&in) % (sizeof(memory) - 16), kind = fuzz_u8(&in);
 
@@ -182,21 +202,44 @@ static void guest_writes_memory(struct vmcb *b)
 static void choose_exit(struct vmcb *b)
 {
 	static const u16 codes[] = {
-		VMEXIT_CPUID, VMEXIT_HLT, VMEXIT_MSR, VMEXIT_IOIO, VMEXIT_NPF, VMEXIT_CR0_WRITE, VMEXIT_CR4_WRITE,
-		VMEXIT_DR0_READ, VMEXIT_DR15_WRITE, VMEXIT_INTR, VMEXIT_NMI, VMEXIT_VINTR, VMEXIT_IRET, VMEXIT_XSETBV,
-		VMEXIT_VMMCALL, VMEXIT_PAUSE, VMEXIT_EXCP0 + EXC_DB, VMEXIT_EXCP0 + EXC_AC, VMEXIT_SHUTDOWN,
-		VMEXIT_WBINVD, VMEXIT_RDPMC, VMEXIT_EXCP0 + EXC_MC, VMEXIT_INIT,
+		VMEXIT_CPUID,
+		VMEXIT_HLT,
+		VMEXIT_MSR,
+		VMEXIT_IOIO,
+		VMEXIT_NPF,
+		VMEXIT_CR0_WRITE,
+		VMEXIT_CR4_WRITE,
+		VMEXIT_DR0_READ,
+		VMEXIT_DR15_WRITE,
+		VMEXIT_INTR,
+		VMEXIT_NMI,
+		VMEXIT_VINTR,
+		VMEXIT_IRET,
+		VMEXIT_XSETBV,
+		VMEXIT_VMMCALL,
+		VMEXIT_PAUSE,
+		VMEXIT_EXCP0 + EXC_DB,
+		VMEXIT_EXCP0 + EXC_AC,
+		VMEXIT_SHUTDOWN,
+		VMEXIT_WBINVD,
+		VMEXIT_RDPMC,
+		VMEXIT_EXCP0 + EXC_MC,
+		VMEXIT_INIT,
 	};
 	u8 kind = fuzz_u8(&in);
 
-	b->exit_code = kind < 0xf0 ? codes[kind % ARRAY_SIZE(codes)] : kind < 0xf8 ? fuzz_u16(&in) : VMEXIT_INVALID;
+	b->exit_code = kind < 0xf0   ? codes[kind % ARRAY_SIZE(codes)]
+		       : kind < 0xf8 ? fuzz_u16(&in)
+				     : VMEXIT_INVALID;
 	b->exit_info1 = b->exit_info2 = 0;
 	if (b->exit_code == VMEXIT_IOIO) {
-		b->exit_info1 = (u64)fuzz_u16(&in) << 16 | 1u << (4 + fuzz_u8(&in) % 3) | (fuzz_u8(&in) & 5);
+		b->exit_info1 = (u64)fuzz_u16(&in) << 16 | 1u << (4 + fuzz_u8(&in) % 3) |
+				(fuzz_u8(&in) & 5);
 		b->exit_info2 = b->rip + (fuzz_u8(&in) & 31);
 	} else if (b->exit_code == VMEXIT_NPF) {
 		b->exit_info1 = fuzz_u8(&in) | (u64)(fuzz_u8(&in) & 3) << 32;
-		b->exit_info2 = fuzz_u8(&in) & 1 ? APIC_DEFAULT_BASE | (fuzz_u8(&in) << 4) : fuzz_u64(&in);
+		b->exit_info2 =
+			fuzz_u8(&in) & 1 ? APIC_DEFAULT_BASE | (fuzz_u8(&in) << 4) : fuzz_u64(&in);
 		b->insn_count = fuzz_u8(&in) & 15;
 	} else {
 		b->exit_info1 = fuzz_u8(&in);
@@ -226,7 +269,8 @@ static void world_switch(struct svm_vcpu *s)
 	if (what & 32)
 		b->rflags = fuzz_u32(&in) | 2;
 	if (what & 64) /* the usual MSRs and leaves have small numbers and these */
-		r->gpr[GPR_RCX] = fuzz_u8(&in) & 1 ? 0xc0000080 + (fuzz_u8(&in) & 7) : 0x800u + fuzz_u8(&in);
+		r->gpr[GPR_RCX] =
+			fuzz_u8(&in) & 1 ? 0xc0000080 + (fuzz_u8(&in) & 7) : 0x800u + fuzz_u8(&in);
 	choose_exit(b);
 	b->rax = r->gpr[GPR_RAX];
 	b->rsp = r->gpr[GPR_RSP];
@@ -287,7 +331,10 @@ const struct hv_ops *hv_ops = &ops;
 
 static struct cpuid host_cpuid(u32 leaf, u32 subleaf)
 {
-	return (struct cpuid){leaf == 0 ? 0x16 : leaf == 0x80000000 ? 0x8000001f : ~0u, ~0u, ~0u, ~0u};
+	return (struct cpuid){leaf == 0		   ? 0x16
+			      : leaf == 0x80000000 ? 0x8000001f
+						   : ~0u,
+			      ~0u, ~0u, ~0u};
 }
 
 static void build(void)
@@ -310,8 +357,13 @@ static void build(void)
 		memset(&privates[i], 0, sizeof(privates[i]));
 		memset(&run_pages[i], 0, sizeof(run_pages[i]));
 		*s = (struct svm_vcpu){.vmcb = &blocks[i], .last_cpu = -1};
-		s->vcpu = (struct vcpu){.vm = &vm, .index = i, .cpu = -1, .priv = &privates[i], .run = &run_pages[i],
-					.scratch = &scratch[i], .xcr0 = 1};
+		s->vcpu = (struct vcpu){.vm = &vm,
+					.index = i,
+					.cpu = -1,
+					.priv = &privates[i],
+					.run = &run_pages[i],
+					.scratch = &scratch[i],
+					.xcr0 = 1};
 		svm_intercepts_init(s->vmcb);
 		s->vmcb->nested_ctl = NESTED_NP_ENABLE;
 		s->vmcb->efer = EFER_SVME;
@@ -362,9 +414,12 @@ static void set_state(struct vcpu *v)
 		long_mode();
 	for (u32 n = fuzz_u8(&in) & 15; n; n--) {
 		u8 kind = fuzz_u8(&in);
-		u64 *word = (u64 *)&user + 1 + fuzz_u8(&in) % (offsetof(struct vcpu_state, fpu) / 8 - 1);
+		u64 *word = (u64 *)&user + 1 +
+			    fuzz_u8(&in) % (offsetof(struct vcpu_state, fpu) / 8 - 1);
 
-		*word = kind & 1 ? fuzz_u64(&in) : kind & 2 ? *word ^ BIT(kind >> 2) : fuzz_u16(&in);
+		*word = kind & 1   ? fuzz_u64(&in)
+			: kind & 2 ? *word ^ BIT(kind >> 2)
+				   : fuzz_u16(&in);
 	}
 	if (call(sys_vcpu_set, v))
 		return;
@@ -381,7 +436,8 @@ static void run_guest(struct vcpu *v)
 	v->run->immediate = 0;
 	r = call(sys_vcpu_run, v);
 	FUZZ_CHECK(r == 0 || r == -E_INTR || r == -E_STATE, "vcpu_run: %ld", r);
-	FUZZ_CHECK(r == -E_STATE || (v->run->exit && v->run->exit < RUN_EXITS), "exit %u", v->run->exit);
+	FUZZ_CHECK(r == -E_STATE || (v->run->exit && v->run->exit < RUN_EXITS), "exit %u",
+		   v->run->exit);
 	FUZZ_CHECK(!v->in_guest && !v->busy, "still in the guest");
 }
 

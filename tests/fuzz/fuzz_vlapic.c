@@ -1,9 +1,9 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
 // MAX_LEN: 1024
 /*
- * The local APICs of four vCPUs: registers by MSR and by page, messages, time, and state that a monitor sets. Nothing
- * asserts, no vector below 16 is ever pending, a timer is never armed for the past for ever, and what is got can be
- * set again.
+ * The local APICs of four vCPUs: registers by MSR and by page, messages, time, and state that a
+ * monitor sets. Nothing asserts, no vector below 16 is ever pending, a timer is never armed for the
+ * past for ever, and what is got can be set again.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -30,7 +30,10 @@ static void build(void)
 	}
 }
 
-/* The fake has one timer at a time: of the vCPU used last. Fires it as often as time allows, a hundred times at most. */
+/*
+ * The fake has one timer at a time: of the vCPU used last. Fires it as often as time allows, a
+ * hundred times at most.
+ */
 static void pass_time(void)
 {
 	u64 ns = (u64)fuzz_u16(&in) << (fuzz_u8(&in) & 31), end = fake_now + ns;
@@ -91,10 +94,15 @@ static void step(void)
 	case 5: vlapic_base_write(v, APIC_DEFAULT_BASE | (u64)(fuzz_u8(&in) & 0xd) << 8); break;
 	case 6: vlapic_reset(v, op & 16); break;
 	case 7: vlapic_post(v, 16 + fuzz_u8(&in) % 240, op & 16); break;
-	case 8: v->cr8 = fuzz_u8(&in) & 15; vlapic_cr8_sync(v); break;
+	case 8:
+		v->cr8 = fuzz_u8(&in) & 15;
+		vlapic_cr8_sync(v);
+		break;
 	case 9: vlapic_msr_read(v, 0x800 + fuzz_u8(&in), &value); break;
 	case 10:
-	case 11: vlapic_msr_write(v, 0x800 + fuzz_u8(&in), op & 16 ? fuzz_u64(&in) : fuzz_u32(&in)); break;
+	case 11:
+		vlapic_msr_write(v, 0x800 + fuzz_u8(&in), op & 16 ? fuzz_u64(&in) : fuzz_u32(&in));
+		break;
 	case 12: vlapic_mmio_read(v, fuzz_u16(&in) & 0xfff); break;
 	default: vlapic_mmio_write(v, (u32)fuzz_u8(&in) << 4, fuzz_u32(&in)); break;
 	}

@@ -13,7 +13,8 @@ TEST_NAME("extint-once");
 #define LIMIT_MS 120000
 /*
  * QEMU's TCG delivers what is in EVENTINJ again when it is stopped at the wrong moment: one in 60
- * beside the guest split-lock. Caisson uses EVENTINJ for these only while it waits to give the next.
+ * beside the guest split-lock. Caisson uses EVENTINJ for these only while it waits to give the
+ * next.
  */
 #define TICKS_PER_DOUBLE 500
 

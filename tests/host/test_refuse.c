@@ -1,5 +1,8 @@
 // SOURCES: kernel/refuse.c svm/svm_caps.c svm/svm_bitmap.c lib/fmt.c lib/str_copy.c
-/* Which machines Caisson starts on, and which of them can run VMs: made-up facts, the line expected. */
+/*
+ * Which machines Caisson starts on, and which of them can run VMs: made-up facts, the line
+ * expected.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

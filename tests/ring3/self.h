@@ -1,6 +1,6 @@
 /*
- * What the test programs that stand in for init share: random numbers, output, copies of the program itself in other
- * domains, and what the machine holds.
+ * What the test programs that stand in for init share: random numbers, output, copies of the
+ * program itself in other domains, and what the machine holds.
  */
 #pragma once
 
@@ -24,9 +24,15 @@ void finish(u32 status) __noreturn;		  /* leaves the machine */
 void check(bool ok, const char *what, s64 value); /* !ok: says so and leaves the machine */
 
 /* ---- Copies of this program ---- */
-/* Maps image and stack into the domain, with the same content as this one's at start, and mem's first page at va. */
+/*
+ * Maps image and stack into the domain, with the same content as this one's at start, and mem's
+ * first page at va.
+ */
 bool load(handle_t domain, handle_t mem, u64 va);
-/* Thread n of a domain made by load, with its own part of the stack; program_main gets arg. Handle or error. */
+/*
+ * Thread n of a domain made by load, with its own part of the stack; program_main gets arg. Handle
+ * or error.
+ */
 s64 start(handle_t domain, u32 n, u64 arg);
 s64 thread_make(handle_t domain, u32 n, u64 arg); /* the same, not started */
 /* Waits for the domain's end. Returns its status, or a negative error after `limit` ns. */
@@ -40,5 +46,8 @@ struct balance {
 };
 struct host_info host(void);
 struct balance balance_take(void);
-/* Waits at most `limit` ns until the machine holds again what it held then; else says what is missing and leaves. */
+/*
+ * Waits at most `limit` ns until the machine holds again what it held then; else says what is
+ * missing and leaves.
+ */
 void balance_check(const struct balance *then, const char *when, u64 limit);
