@@ -9,6 +9,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -77,6 +78,18 @@ def run_fuzz(name):
     """The corpus in the tree; with FUZZ_SECONDS also that long a search for new inputs."""
     search = ["--seconds", str(table.FUZZ_SECONDS)] if table.FUZZ_SECONDS else ["--replay"]
     run_logged(["tests/fuzz/run.py", *search, name], log_path("fuzz/" + name), 900 + 2 * table.FUZZ_SECONDS)
+
+
+def proof_names():
+    """Bounded proofs, where CBMC is installed."""
+    if not shutil.which("cbmc"):
+        return []
+    listed = subprocess.run(["tests/proofs/run.py", "--list"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.split()
+
+
+def run_proof(name):
+    run_logged(["tests/proofs/run.py", name], log_path("proof/" + name), 900)
 
 
 def run_pc(name):
@@ -158,6 +171,9 @@ def all_jobs(wanted):
     for name in names_in("tests/fuzz", "fuzz_", ".c"):
         if wanted("fuzz/" + name):
             jobs.append(Job(["fuzz/" + name], "host", lambda n=name: run_fuzz(n), log_path("fuzz/" + name)))
+    for name in proof_names():
+        if wanted("proof/" + name):
+            jobs.append(Job(["proof/" + name], "host", lambda n=name: run_proof(n), log_path("proof/" + name)))
     for name in names_in("tests/host", "test_", ".c"):
         if wanted("host/" + name):
             jobs.append(Job(["host/" + name], "host", lambda n=name: run_host(n), log_path("host/" + name)))

@@ -1,6 +1,6 @@
 # Fuzzers: tests/fuzz/fuzz_NAME.c, whose first lines name what it is linked with, as a host test's do, and
 #      // MAX_LEN: 4096      (bytes of an input; or a file NAME.dict beside it for libFuzzer's -dict)
-.PHONY: fuzz fuzzers
+.PHONY: fuzz fuzzers proofs
 FUZZ_CC := clang
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=fuzzer,address,undefined \
@@ -14,3 +14,6 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h tests/fuzz/*/*.h
 
 fuzz: ## fuzzers for FUZZ_SECONDS=60 each; F=name: one; INPUT=file: runs that input only
 	@tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60) $(if $(INPUT),--input $(INPUT),--keep) $(F)
+
+proofs: ## bounded proofs with CBMC; P=name: one; SKIP where it is not installed
+	@tests/proofs/run.py $(P)

@@ -1,0 +1,101 @@
+// SOURCES: mm/pt_formats.c
+// OPTIONS: --unwind 5
+/* The page-table walker's arithmetic on entries, for every address, level and protection. */
+#include "tests/proofs/proof.h"
+
+#include "mm/pt.c"
+
+#define ADDRESS_BITS 52 /* of a physical address in an entry */
+#define VA_BITS 48
+
+struct cpu_facts cpu_facts;
+
+static struct pt any_table(void)
+{
+	return (struct pt){.fmt = nondet_bool() ? &pt_host_format : &pt_npt_format};
+}
+
+static u32 any_level(u32 max)
+{
+	u32 level = nondet_u32();
+
+	ASSUME(level >= 1 && level <= max);
+	return level;
+}
+
+/* What is mapped is what is found: address and protection come out of an entry as they went in. */
+void proof_leaf_round_trip(void)
+{
+	struct pt pt = any_table();
+	u32 level = any_level(pt.fmt->max_leaf), prot = nondet_u32();
+	u64 a = nondet_u64();
+
+	ASSUME(!(prot & ~(u32)(PT_R | PT_W | PT_X | PT_USER | PT_GLOBAL | PT_UNCACHED)));
+	ASSUME(IS_ALIGNED(a, page_bytes(level)) && !(a >> ADDRESS_BITS));
+	u64 e = leaf_entry(&pt, a, prot, level);
+
+	PROVE(is_present(&pt, e));
+	PROVE(is_leaf(&pt, e, level));
+	PROVE(leaf_address(&pt, e, level) == a);
+	PROVE(pt.fmt->decode(e) == (prot | PT_R));
+	/* The CPU's own bits change neither. */
+	PROVE(leaf_address(&pt, e | pt.fmt->accessed | pt.fmt->dirty, level) == a);
+	PROVE(pt.fmt->decode(e | pt.fmt->accessed | pt.fmt->dirty) == (prot | PT_R));
+}
+
+/* Two pages that differ in address or rights never have the same entry. */
+void proof_leaf_is_unique(void)
+{
+	struct pt pt = any_table();
+	u32 level = any_level(pt.fmt->max_leaf), p = nondet_u32() & 63, q = nondet_u32() & 63;
+	u64 a = nondet_u64(), b = nondet_u64();
+
+	ASSUME(IS_ALIGNED(a | b, page_bytes(level)) && !((a | b) >> ADDRESS_BITS));
+	ASSUME(a != b || (p | PT_R) != (q | PT_R));
+	PROVE(leaf_entry(&pt, a, p, level) != leaf_entry(&pt, b, q, level));
+}
+
+/* An entry that points to a table is present, no page above the last level, and keeps the address. */
+void proof_table_entry(void)
+{
+	struct pt pt = any_table();
+	u64 a = nondet_u64();
+
+	ASSUME(IS_ALIGNED(a, PAGE_SIZE) && !(a >> ADDRESS_BITS));
+	u64 e = a | pt.fmt->table;
+	u32 level = any_level(pt.fmt->levels);
+
+	PROVE(is_present(&pt, e));
+	PROVE(is_leaf(&pt, e, level) == (level == 1));
+	PROVE((e & pt.fmt->address) == a);
+	PROVE(!is_present(&pt, 0));
+}
+
+/* Indices stay in their tables, and no bit of an address is used twice or lost. */
+void proof_indices(void)
+{
+	u64 va = nondet_u64(), back = va & (PAGE_SIZE - 1);
+
+	for (u32 level = 1; level <= 4; level++) {
+		PROVE(index(va, level) < ENTRIES);
+		back |= (u64)index(va, level) << shift(level);
+	}
+	PROVE(back == (va & (BIT(VA_BITS) - 1)));
+}
+
+/* The page chosen lies in the range, is aligned on both sides, and no larger one would. */
+void proof_largest_page(void)
+{
+	struct pt pt = any_table();
+	u64 va = nondet_u64(), a = nondet_u64(), bytes = nondet_u64();
+	u32 top, level;
+
+	cpu_facts.page_1g = nondet_bool();
+	ASSUME(IS_ALIGNED(va | a | bytes, PAGE_SIZE) && bytes);
+	level = largest_level(&pt, va, a, bytes);
+	top = cpu_facts.page_1g ? pt.fmt->max_leaf : 2;
+	PROVE(level >= 1 && level <= top);
+	PROVE(page_bytes(level) <= bytes);
+	PROVE(IS_ALIGNED(va, page_bytes(level)) && IS_ALIGNED(a, page_bytes(level)));
+	PROVE(level == top || !IS_ALIGNED(va | a, page_bytes(level + 1)) || bytes < page_bytes(level + 1));
+}
