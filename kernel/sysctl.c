@@ -188,16 +188,17 @@ static_assert(NODES_MAX == NUMA_NODES, "struct node_info holds every distance");
 
 static s64 reboot(u64 user, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
 
-static s64 poweroff(u64 user, u64 n)
+static s64 power(u64 user, u64 n)
 {
-	struct sys_poweroff p;
+	struct sys_power p;
 	int r = get_request(&p, sizeof(p), user, n);
 
 	if (r)
 		return r;
-	say_flushed("system: power off");
-	acpi_poweroff(p.slp_typa, p.slp_typb);
-	return -E_NODEV;
+	if (p.write)
+		uart_flush();
+	r = power_access(&p);
+	return r ? r : ucopy_out(user, &p, sizeof(p));
 }
 
 static s64 debug_exit(u64 user, u64 n)
@@ -254,7 +255,7 @@ static const struct {
 	[SYSOP_LOG_LEVEL] = {R_LOG, log_level},
 	[SYSOP_HOSTINFO] = {R_STAT, hostinfo},
 	[SYSOP_REBOOT] = {R_POWER, reboot},
-	[SYSOP_POWEROFF] = {R_POWER, poweroff},
+	[SYSOP_POWER] = {R_POWER, power},
 	[SYSOP_DEBUG_EXIT] = {R_POWER, debug_exit},
 	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
 	[SYSOP_ACPI_READ] = {R_STAT, acpi_read},

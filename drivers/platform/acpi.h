@@ -8,6 +8,7 @@
 #include "hv/bootinfo.h"
 #include "hv/layout.h"
 #include "mm/numa.h"
+#include "uapi/abi.h"
 
 /* clang-format off */
 struct acpi_override { u8 source; u32 gsi; u16 flags; };
@@ -27,12 +28,9 @@ struct acpi_facts {
 	hpa_t hpet;	   /* 0 = none */
 	u16 pm_timer_port; /* 0 = none */
 	bool pm_timer_32;
-	struct acpi_gas pm1a_control, pm1b_control, reset_register;
+	struct acpi_gas power[POWER_REGS], reset_register;
 	u8 reset_value;
-	bool hw_reduced;
-	struct acpi_gas sleep_control; /* hardware-reduced ACPI has this instead of PM1 */
-	u16 smi_command;	       /* 0 = ACPI mode is on for ever */
-	u8 acpi_enable;		       /* written to smi_command to turn it on */
+	u8 acpi_enable; /* written to power[POWER_ACPI_ENABLE] */
 	hpa_t dsdt;
 	hpa_t mcfg_base; /* segment 0; 0 = none */
 	u8 mcfg_bus_first, mcfg_bus_last;
@@ -67,8 +65,8 @@ u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 /* Maps what the firmware named, during acpi_init. NULL: no room, or RAM, which it can't be. */
 void *acpi_map(hpa_t a, u64 bytes, u32 prot_flags);
 
-/* Writes SLP_TYP and SLP_EN; returns if the machine did not power off. */
-void acpi_poweroff(u8 slp_typa, u8 slp_typb);
+/* Reads or writes a register for power-off. -E_INVAL: no such; -E_NODEV: the FADT names none. */
+int power_access(struct sys_power *p);
 /*
  * Maps the registers for both that lie in memory, so that a panic needs no mapping. Called by
  * acpi_init.

@@ -161,21 +161,19 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 	struct acpi_gas timer;
 
 	memcpy(&t, table, MIN(bytes, (u32)sizeof(t)));
-	f->hw_reduced = t.flags & FADT_HW_REDUCED;
 	f->dsdt = hpa(t.x_dsdt ? t.x_dsdt : t.dsdt);
 	if (t.flags & FADT_RESET_REG_SUP)
 		f->reset_register = gas(&t.reset_reg, 0);
 	f->reset_value = t.reset_value;
-	f->sleep_control = gas(&t.sleep_control, 0);
-	if (f->hw_reduced)
-		return; /* then the fields of the fixed hardware mean nothing */
-	if (t.smi_cmd > 0xffff)
-		log_warn("acpi: FADT: SMI_CMD is port 0x%x; ignored", t.smi_cmd);
-	else
-		f->smi_command = (u16)t.smi_cmd;
+	if (t.flags & FADT_HW_REDUCED) { /* the fields of the fixed hardware mean nothing */
+		f->power[POWER_SLEEP] = gas(&t.sleep_control, 0);
+		return;
+	}
 	f->acpi_enable = t.acpi_enable;
-	f->pm1a_control = gas(&t.x_pm1a_cnt, t.pm1a_cnt_blk);
-	f->pm1b_control = gas(&t.x_pm1b_cnt, t.pm1b_cnt_blk);
+	if (t.acpi_enable)
+		f->power[POWER_ACPI_ENABLE] = gas(&(struct acpi_gas_layout){0}, t.smi_cmd);
+	f->power[POWER_PM1A] = gas(&t.x_pm1a_cnt, t.pm1a_cnt_blk);
+	f->power[POWER_PM1B] = gas(&t.x_pm1b_cnt, t.pm1b_cnt_blk);
 	timer = gas(&t.x_pm_tmr, t.pm_tmr_blk);
 	if (timer.address && timer.space != ACPI_SPACE_IO)
 		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space,

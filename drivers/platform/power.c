@@ -5,14 +5,6 @@
 #include "hv/x86.h"
 #include "mm/pt.h"
 
-/* ACPI 6.5, 4.8.3.2 "PM1 Control Registers" and 4.8.3.7 "Sleep Control and Status Registers". */
-#define PM1_SCI_EN 1u
-#define PM1_SLP_TYP_SHIFT 10
-#define PM1_SLP_TYP_MASK (7u << PM1_SLP_TYP_SHIFT)
-#define PM1_SLP_EN (1u << 13)
-#define SLEEP_CONTROL_TYP_SHIFT 2
-#define SLEEP_CONTROL_EN (1u << 5)
-
 #define PORT_DELAY 0x80 /* a read takes about a microsecond */
 #define PORT_KBD 0x64
 #define PORT_RESET 0xcf9
@@ -26,16 +18,19 @@ static void delay_us(u32 us)
 		inb(PORT_DELAY);
 }
 
+static void map_register(struct acpi_gas *g)
+{
+	if (g->address && g->space == ACPI_SPACE_MEMORY) {
+		g->mapped = acpi_map(hpa(g->address), 4, PT_R | PT_W | PT_UNCACHED);
+		g->address = g->mapped ? g->address : 0;
+	}
+}
+
 void power_init(void)
 {
-	struct acpi_facts *f = &acpi_facts;
-	struct acpi_gas *reg[] = {&f->pm1a_control, &f->pm1b_control, &f->sleep_control,
-				  &f->reset_register};
-
-	for (u32 i = 0; i < ARRAY_SIZE(reg); i++)
-		if (reg[i]->address && reg[i]->space == ACPI_SPACE_MEMORY)
-			reg[i]->mapped =
-				acpi_map(hpa(reg[i]->address), 4, PT_R | PT_W | PT_UNCACHED);
+	for (u32 i = 0; i < POWER_REGS; i++)
+		map_register(&acpi_facts.power[i]);
+	map_register(&acpi_facts.reset_register);
 }
 
 static u16 read16(const struct acpi_gas *g)
@@ -64,41 +59,23 @@ static void write8(const struct acpi_gas *g, u32 v)
 		*(volatile u8 *)g->mapped = (u8)v;
 }
 
-/* Firmware owns the PM1 registers until ACPI mode is on. */
-static void acpi_mode_enable(void)
+int power_access(struct sys_power *p)
 {
-	const struct acpi_facts *f = &acpi_facts;
+	bool pm1 = p->reg <= POWER_PM1B;
+	const struct acpi_gas *g;
 
-	if (!f->smi_command || !f->acpi_enable || read16(&f->pm1a_control) & PM1_SCI_EN)
-		return;
-	outb(f->smi_command, f->acpi_enable);
-	for (u32 ms = 0; ms < 1000 && !(read16(&f->pm1a_control) & PM1_SCI_EN); ms++)
-		delay_us(1000);
-}
-
-static u32 pm1_value(const struct acpi_gas *g, u32 slp_typ)
-{
-	return (read16(g) & ~PM1_SLP_TYP_MASK) | (slp_typ & 7) << PM1_SLP_TYP_SHIFT;
-}
-
-void acpi_poweroff(u8 slp_typa, u8 slp_typb)
-{
-	const struct acpi_facts *f = &acpi_facts;
-	u32 a, b;
-
-	if (f->hw_reduced) {
-		write8(&f->sleep_control,
-		       (slp_typa & 7u) << SLEEP_CONTROL_TYP_SHIFT | SLEEP_CONTROL_EN);
-	} else {
-		acpi_mode_enable();
-		a = pm1_value(&f->pm1a_control, slp_typa);
-		b = pm1_value(&f->pm1b_control, slp_typb);
-		write16(&f->pm1a_control, a);
-		write16(&f->pm1b_control, b);
-		write16(&f->pm1a_control, a | PM1_SLP_EN);
-		write16(&f->pm1b_control, b | PM1_SLP_EN);
-	}
-	delay_us(1000000);
+	if (p->reg >= POWER_REGS)
+		return -E_INVAL;
+	g = &acpi_facts.power[p->reg];
+	if (!g->address)
+		return -E_NODEV;
+	if (!p->write)
+		p->value = pm1 ? read16(g) : 0;
+	else if (pm1)
+		write16(g, p->value);
+	else /* no other command goes to the SMI handler */
+		write8(g, p->reg == POWER_ACPI_ENABLE ? acpi_facts.acpi_enable : p->value);
+	return 0;
 }
 
 static void reset_acpi(void) { write8(&acpi_facts.reset_register, acpi_facts.reset_value); }

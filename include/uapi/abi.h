@@ -208,8 +208,8 @@ enum sys_op {
 	SYSOP_LOG_LEVEL, /* (NULL, level 0..4; ~0 = only return it) -> level before */
 	SYSOP_HOSTINFO,	 /* (struct host_info *, size) */
 	SYSOP_REBOOT,
-	SYSOP_POWEROFF,	  /* (struct sys_poweroff *, size): ACPI S5 with the values found in _S5_ */
-	SYSOP_DEBUG_EXIT, /* (NULL, port << 32 | value): writes the 32-bit value to the port */
+	SYSOP_POWER, /* (struct sys_power *, size): a register by which the machine is switched off */
+	SYSOP_DEBUG_EXIT,   /* (NULL, port << 32 | value): writes the 32-bit value to the port */
 	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
 	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
 	SYSOP_NODEINFO,	    /* (struct node_info *, size) */
@@ -223,9 +223,18 @@ struct log_read {
 	u64 buf; /* user address */
 };
 
-struct sys_poweroff {
-	u8 slp_typa, slp_typb; /* from \_S5_ */
-	u8 reserved[6];
+enum power_reg {
+	POWER_PM1A, /* PM1a and PM1b control, 16 bits */
+	POWER_PM1B,
+	POWER_SLEEP,	   /* sleep control, 8 bits: hardware-reduced ACPI has this instead */
+	POWER_ACPI_ENABLE, /* written, the firmware hands over PM1; the value is the firmware's */
+	POWER_REGS
+};
+struct sys_power {
+	u32 reg;   /* enum power_reg */
+	u32 write; /* 0: read, of PM1 only; the others read as 0 */
+	u32 value; /* in or out */
+	u32 reserved;
 };
 
 struct acpi_read {

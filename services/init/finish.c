@@ -4,6 +4,7 @@
 #include "services/common/reason.h"
 #include "services/common/s5.h"
 #include "services/init/init.h"
+#include "services/init/power.h"
 #include "user/sys.h"
 
 #define STATUS_MAX 127u /* QEMU leaves with twice the value plus one */
@@ -152,19 +153,19 @@ void finish_last_vm(struct init *in)
 
 /* ---- Power-off ---- */
 
-static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room,
-		    struct sys_poweroff *out, bool *more)
+static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room, u8 *typ,
+		    bool *more)
 {
 	struct acpi_read r = {.index = index, .buf = (u64)room, .bytes = (u32)TABLE_ROOM};
 
 	memcpy(r.signature, signature, 4);
 	*more = sys_ctl(in->system, SYSOP_ACPI_READ, &r, sizeof(r)) >= 0;
-	return *more && s5_find(room, MIN(r.bytes, TABLE_ROOM), &out->slp_typa, &out->slp_typb);
+	return *more && s5_find(room, MIN(r.bytes, TABLE_ROOM), &typ[0], &typ[1]);
 }
 
 int finish_poweroff(struct init *in)
 {
-	struct sys_poweroff off = {0};
+	u8 typ[2];
 	s64 mem = mem_create(TABLE_ROOM, 0), e = -E_NODEV;
 	u8 *room = mem < 0 ? NULL : rt_map((handle_t)mem, TABLE_ROOM, PROT_R | PROT_W, NULL);
 	bool more, found;
@@ -173,12 +174,14 @@ int finish_poweroff(struct init *in)
 		handle_close((handle_t)mem);
 	if (!room)
 		return -E_NOMEM;
-	found = find_s5(in, "DSDT", 0, room, &off, &more);
+	found = find_s5(in, "DSDT", 0, room, typ, &more);
 	more = true;
 	for (u32 i = 0; !found && more && i < SSDT_MAX; i++)
-		found = find_s5(in, "SSDT", i, room, &off, &more);
-	if (found)
-		e = sys_ctl(in->system, SYSOP_POWEROFF, &off, sizeof(off));
+		found = find_s5(in, "SSDT", i, room, typ, &more);
+	if (found) {
+		rt_log("power off");
+		e = power_off(in->system, in->idle, typ[0], typ[1]);
+	}
 	rt_log("can't power off: %s", found ? rt_error(e) : "no _S5_ in the ACPI tables");
 	rt_unmap(room, TABLE_ROOM);
 	return e < 0 ? (int)e : -E_STATE;

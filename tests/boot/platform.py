@@ -45,7 +45,7 @@ def reset_by_firmware_register(scene):
             m.send(action + "\r")
             if action == "reboot":
                 expect_resets(m, "acpi")
-            elif m.wait_end(60) != 0 or "system: power off" not in m.output():
+            elif m.wait_end(60) != 0 or "init: power off" not in m.output():
                 raise TestError("the machine did not power off")
 
 

@@ -157,11 +157,13 @@ static void fadt_old_and_new(void **state)
 	begin("FACP", &t, FADT_BYTES_V1);
 	assert_true(parse());
 	assert_int_equal(f.dsdt.v, 0x1000);
-	assert_int_equal(f.pm1a_control.space, ACPI_SPACE_IO);
-	assert_int_equal(f.pm1a_control.address, 0x604);
+	assert_int_equal(f.power[POWER_PM1A].space, ACPI_SPACE_IO);
+	assert_int_equal(f.power[POWER_PM1A].address, 0x604);
 	assert_int_equal(f.pm_timer_port, 0x608);
 	assert_true(f.pm_timer_32);
-	assert_int_equal(f.smi_command, 0xb2);
+	assert_int_equal(f.power[POWER_ACPI_ENABLE].address, 0xb2);
+	assert_int_equal(f.acpi_enable, 2);
+	assert_int_equal(f.power[POWER_SLEEP].address, 0);
 	assert_int_equal(f.reset_register.address, 0); /* the flag alone names no register */
 
 	t.x_dsdt = 0x123456789000;
@@ -173,14 +175,15 @@ static void fadt_old_and_new(void **state)
 	assert_int_equal(f.dsdt.v, 0x123456789000);
 	assert_int_equal(f.reset_register.address, 0xcf9);
 	assert_int_equal(f.reset_value, 0xf);
-	assert_int_equal(f.pm1a_control.address, 0xfed00000);
+	assert_int_equal(f.power[POWER_PM1A].address, 0xfed00000);
 
 	t.flags |= FADT_HW_REDUCED;
 	t.sleep_control = (struct acpi_gas_layout){ACPI_SPACE_IO, 8, 0, 1, 0x600};
 	begin("FACP", &t, sizeof(t));
 	assert_true(parse());
-	assert_true(f.hw_reduced);
-	assert_int_equal(f.sleep_control.address, 0x600);
+	assert_int_equal(f.power[POWER_PM1A].address, 0);
+	assert_int_equal(f.power[POWER_ACPI_ENABLE].address, 0);
+	assert_int_equal(f.power[POWER_SLEEP].address, 0x600);
 	assert_int_equal(f.pm_timer_port, 0);
 }
 
@@ -221,11 +224,12 @@ static void the_reset_register_may_lie_in_three_spaces(void **state)
 
 static void fadt_values_that_are_wrong_are_named(void **state)
 {
-	struct acpi_fadt t = {.smi_cmd = 0x10000};
+	struct acpi_fadt t = {.smi_cmd = 0x10000, .acpi_enable = 1};
 
 	begin("FACP", &t, sizeof(t));
 	assert_true(parse());
-	logged("SMI_CMD is port 0x10000");
+	logged("in space 1 at 0x10000");
+	assert_int_equal(f.power[POWER_ACPI_ENABLE].address, 0);
 	t = (struct acpi_fadt){.x_pm_tmr = {ACPI_SPACE_MEMORY, 32, 0, 3, 0x1000}};
 	begin("FACP", &t, sizeof(t));
 	assert_true(parse());

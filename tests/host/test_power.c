@@ -46,12 +46,7 @@ static u8 inb(u16 port)
 
 static u16 inw(u16 port) { return port == 0x604 ? pm1[0] : port == 0x704 ? pm1[1] : 0xffff; }
 
-static void outb(u16 port, u8 v)
-{
-	note("%x=%02x ", port, v);
-	if (port == 0xb2)
-		pm1[0] |= 1;
-}
+static void outb(u16 port, u8 v) { note("%x=%02x ", port, v); }
 
 static void outw(u16 port, u16 v)
 {
@@ -82,80 +77,72 @@ static void machine(struct acpi_facts f)
 	power_init();
 }
 
-/* ---- Power-off ---- */
+/* ---- The registers for power-off ---- */
 
-static void both_pm1_registers_get_their_sleep_type_and_then_the_enable_bit(void **state)
+static int access(u32 reg, u32 write, u32 *value)
 {
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL},
-				    .pm1b_control = {ACPI_SPACE_IO, 0x704, NULL}});
-	pm1[0] = 0x1c01; /* SCI_EN, and an old sleep type */
-	pm1[1] = 0x0002;
-	acpi_poweroff(5, 6);
-	assert_string_equal(trace, "604=1401 704=1802 604=3401 704=3802 ");
+	struct sys_power p = {.reg = reg, .write = write, .value = *value};
+	int e = power_access(&p);
+
+	*value = p.value;
+	return e;
 }
 
-static void a_machine_without_pm1b_has_one_register_written(void **state)
+static void pm1_is_read_and_written_as_16_bits(void **state)
 {
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL}});
-	acpi_poweroff(0, 7);
-	assert_string_equal(trace, "604=0000 604=2000 ");
+	u32 v = 0;
+
+	machine((struct acpi_facts){
+		.power = {[POWER_PM1A] = {ACPI_SPACE_IO, 0x604, NULL},
+			  [POWER_PM1B] = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}}});
+	pm1[0] = 0x1c01;
+	assert_int_equal(access(POWER_PM1A, 0, &v), 0);
+	assert_int_equal(v, 0x1c01);
+	v = 0xffff3401;
+	assert_int_equal(access(POWER_PM1A, 1, &v), 0);
+	assert_string_equal(trace, "604=3401 ");
+	assert_int_equal(access(POWER_PM1B, 1, &v), 0);
+	assert_memory_equal(memory, ((u8[]){0x01, 0x34, 0, 0}), 4);
+	assert_int_equal(access(POWER_PM1B, 0, &v), 0);
+	assert_int_equal(v, 0x3401);
 }
 
-static void acpi_mode_is_switched_on_first_where_firmware_holds_it(void **state)
+static void the_sleep_register_is_written_as_8_bits(void **state)
 {
-	struct acpi_facts f = {.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL},
-			       .smi_command = 0xb2,
+	u32 v = 0x1234;
+
+	machine((struct acpi_facts){
+		.power = {[POWER_SLEEP] = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}}});
+	assert_int_equal(access(POWER_SLEEP, 1, &v), 0);
+	assert_memory_equal(memory, ((u8[]){0x34, 0, 0, 0}), 4);
+	assert_int_equal(access(POWER_SLEEP, 0, &v), 0);
+	assert_int_equal(v, 0);
+}
+
+static void the_smi_handler_gets_no_command_but_the_firmwares(void **state)
+{
+	struct acpi_facts f = {.power = {[POWER_ACPI_ENABLE] = {ACPI_SPACE_IO, 0xb2, NULL}},
 			       .acpi_enable = 0xf1};
+	u32 v = 0x99;
 
 	machine(f);
-	acpi_poweroff(1, 1);
-	assert_string_equal(trace, "b2=f1 604=0401 604=2401 ");
-	machine(f);
-	pm1[0] = 1; /* it is on already */
-	acpi_poweroff(1, 1);
-	assert_string_equal(trace, "604=0401 604=2401 ");
+	assert_int_equal(access(POWER_ACPI_ENABLE, 1, &v), 0);
+	assert_string_equal(trace, "b2=f1 ");
+	assert_int_equal(access(POWER_ACPI_ENABLE, 0, &v), 0);
+	assert_int_equal(v, 0);
 }
 
-static void firmware_that_never_switches_acpi_mode_on_is_waited_for_one_second_at_most(void **state)
+static void what_the_machine_lacks_is_refused(void **state)
 {
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_IO, 0x604, NULL},
-				    .smi_command = 0xb3,
-				    .acpi_enable = 1});
-	acpi_poweroff(5, 5);
-	assert_string_equal(trace, "b3=01 604=1400 604=3400 ");
-	assert_in_range(us, 2000000, 2000100); /* and a second for the machine to go off */
-}
+	u32 v = 0;
 
-static void pm1_may_lie_in_memory(void **state)
-{
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}});
-	acpi_poweroff(5, 5);
-	assert_string_equal(trace, "");
-	assert_int_equal(memory[0] | memory[1] << 8, 0x3400);
-}
-
-static void hardware_reduced_machines_have_one_sleep_register(void **state)
-{
-	machine((struct acpi_facts){.hw_reduced = true,
-				    .sleep_control = {ACPI_SPACE_MEMORY, 0xfed00000, NULL}});
-	acpi_poweroff(5, 5);
-	assert_int_equal(memory[0], 0x34);
-	assert_int_equal(memory[1], 0);
-	machine((struct acpi_facts){.hw_reduced = true,
-				    .sleep_control = {ACPI_SPACE_IO, 0x600, NULL}});
-	acpi_poweroff(7, 0);
-	assert_string_equal(trace, "600=3c ");
-}
-
-static void without_registers_nothing_is_written(void **state)
-{
-	machine((struct acpi_facts){0});
-	acpi_poweroff(5, 5);
-	machine((struct acpi_facts){.hw_reduced = true});
-	acpi_poweroff(5, 5);
-	/* could not be mapped */
-	machine((struct acpi_facts){.pm1a_control = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}});
-	acpi_poweroff(5, 5);
+	machine((struct acpi_facts){
+		.power = {[POWER_PM1A] = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}}});
+	for (u32 reg = 0; reg < POWER_REGS; reg++) /* PM1a could not be mapped */
+		for (u32 write = 0; write < 2; write++)
+			assert_int_equal(access(reg, write, &v), -E_NODEV);
+	assert_int_equal(access(POWER_REGS, 1, &v), -E_INVAL);
+	assert_int_equal(access(~0u, 0, &v), -E_INVAL);
 	assert_string_equal(trace, "");
 }
 
@@ -241,14 +228,10 @@ static void a_busy_keyboard_controller_is_waited_for_but_not_for_ever(void **sta
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_pm1_registers_get_their_sleep_type_and_then_the_enable_bit),
-		cmocka_unit_test(a_machine_without_pm1b_has_one_register_written),
-		cmocka_unit_test(acpi_mode_is_switched_on_first_where_firmware_holds_it),
-		cmocka_unit_test(
-			firmware_that_never_switches_acpi_mode_on_is_waited_for_one_second_at_most),
-		cmocka_unit_test(pm1_may_lie_in_memory),
-		cmocka_unit_test(hardware_reduced_machines_have_one_sleep_register),
-		cmocka_unit_test(without_registers_nothing_is_written),
+		cmocka_unit_test(pm1_is_read_and_written_as_16_bits),
+		cmocka_unit_test(the_sleep_register_is_written_as_8_bits),
+		cmocka_unit_test(the_smi_handler_gets_no_command_but_the_firmwares),
+		cmocka_unit_test(what_the_machine_lacks_is_refused),
 		cmocka_unit_test(methods_follow_in_their_order),
 		cmocka_unit_test(the_chosen_method_comes_first),
 		cmocka_unit_test(the_reset_register_is_written_in_its_space),

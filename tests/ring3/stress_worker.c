@@ -356,7 +356,7 @@ static void use_system(u64 *s, u32 me)
 	CALL(SYS_CTL, system, SYSOP_HOSTINFO, &info, sizeof(info));
 	CALL(SYS_CTL, system, SYSOP_LOG_WRITE, "stress", 6);
 	CALL(SYS_CTL, system, SYSOP_LOG_READ, &log, sizeof(log));
-	CALL(SYS_CTL, system, rnd(s, 2) ? SYSOP_POWEROFF : SYSOP_REBOOT, &log, 8);
+	CALL(SYS_CTL, system, rnd(s, 2) ? SYSOP_POWER : SYSOP_REBOOT, &log, 8);
 }
 
 /* Uses up what is left of the quota, and sees every call that needs some of it refused. */
