@@ -116,9 +116,9 @@ MUTANTS = [
            "host/guest_walk", "an entry that is not present is followed"),
 
     # ---- Boot information and firmware ----
-    Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "tag->size < sizeof(*tag) || tag->size > left", "tag->size < sizeof(*tag)",
+    Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left)", "|| tag->size > left + 64)",
            "host/mb2", "a tag reaches behind the information"),
-    Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum <= 0xff;",
+    Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum != 1;",
            "host/acpi_parse", "a broken table is believed"),
     Mutant("mem-option-unbounded", "kernel/options.c", "|| size < MiB(64))", "|| !size)",
            "host/options", "mem= may leave too little to start with"),
