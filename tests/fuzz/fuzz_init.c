@@ -111,6 +111,8 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	return p;
 }
 
+void rt_unmap(void *p, u64 bytes) { mem_unmap(HANDLE_SELF, (u64)p, bytes); }
+
 /* ---- The others ---- */
 
 static void monitor_acts(void)
