@@ -233,6 +233,18 @@ static void transmitter_waits_for_room(void **state)
 	assert_memory_equal(s.p.out, "abcde", 5);
 }
 
+static void a_state_with_more_than_the_fifos_hold_is_cut(void **state)
+{
+	struct set s;
+
+	start(&s);
+	s.u.rx_count = 255;
+	s.u.tx_count = 200;
+	s.u.dev.ops->restored(&s.u.dev);
+	assert_int_equal(s.u.rx_count, UART_FIFO);
+	assert_int_equal(s.u.tx_count, UART_FIFO);
+}
+
 static void state_moves(void **state)
 {
 	struct set s, t;
@@ -262,6 +274,7 @@ int main(void)
 		cmocka_unit_test(loopback),
 		cmocka_unit_test(overrun_interrupts_first),
 		cmocka_unit_test(transmitter_waits_for_room),
+		cmocka_unit_test(a_state_with_more_than_the_fifos_hold_is_cut),
 		cmocka_unit_test(state_moves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,7 @@ MUTANTS = [
     # ---- Boot information and firmware ----
     Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left)", "|| tag->size > left + 64)",
            "host/mb2", "a tag reaches behind the information"),
-    Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum != 1;",
+    Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum == 0 || bytes;",
            "host/acpi_parse", "a broken table is believed"),
     Mutant("mem-option-unbounded", "kernel/options.c", "|| size < MiB(64))", "|| !size)",
            "host/options", "mem= may leave too little to start with"),
@@ -132,7 +132,7 @@ MUTANTS = [
            "		a->entry[pin] &= ~RTE_REMOTE_IRR;\n		(void)send_level;",
            "host/ioapic", "a level that is still up is forgotten"),
     Mutant("uart-restored-count", "vmm/uart.c", "	u->rx_count = MIN(u->rx_count, UART_FIFO);", "	u->rx_count = MAX(u->rx_count, 0);",
-           "fuzz/devices", "a saved state makes the UART write behind its FIFO"),
+           "host/uart", "a saved state makes the UART write behind its FIFO"),
     Mutant("uart-overrun", "vmm/uart.c", "	if (rx_room(u))\n", "	if (rx_room(u) + 1)\n",
            "host/uart", "a guest in loopback writes behind the FIFO"),
     Mutant("pit-divides-by-zero", "vmm/pit.c", "	c->reload = value ? value : c->bcd ? 10000 : 0x10000;", "	c->reload = value;",
