@@ -33,12 +33,12 @@ static struct kernel {
 	u64 now;
 	u32 waits;
 	struct msg_page msg;
+	/* The target's part of the calls; what it leaves to the rest is -E_NOSYS. */
+	s64 (*call)(u64 nr, u64 a, u64 b, u64 c, u64 d);
 } kernel;
 
-/* The target's part of the calls; what it leaves to the rest is -E_NOSYS. */
-static s64 target_call(u64 nr, u64 a, u64 b, u64 c, u64 d);
-
-static void kernel_begin(const u8 *data, size_t n, u32 most)
+static inline void kernel_begin(const u8 *data, size_t n, u32 most,
+				s64 (*call)(u64 nr, u64 a, u64 b, u64 c, u64 d))
 {
 	static bool mapped;
 
@@ -52,10 +52,11 @@ static void kernel_begin(const u8 *data, size_t n, u32 most)
 	kernel.in = (struct fuzz_input){data, n};
 	kernel.next = 1;
 	kernel.most = most;
+	kernel.call = call;
 	kernel.now = 1000000000;
 }
 
-static void kernel_finish(void)
+static inline void kernel_finish(void)
 {
 	for (u32 i = 0; i < kernel.maps; i++)
 		free(kernel.map[i].p);
@@ -134,7 +135,7 @@ static void wait_until(u64 deadline)
 
 s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
-	s64 r = target_call(nr, a, b, c, d);
+	s64 r = kernel.call(nr, a, b, c, d);
 
 	if (r != -E_NOSYS)
 		return r;

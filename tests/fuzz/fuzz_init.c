@@ -211,7 +211,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	 * Two ports, channel and events; text of two programs; three objects a VM; eight handles a
 	 * process.
 	 */
-	kernel_begin(data, n, 90);
+	kernel_begin(data, n, 90, target_call);
 	kernel.next = FIRST_MODULE + INIT_MODULES;
 	init = (struct init){0};
 	build(fuzz_u8(&kernel.in));

@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	 * What it holds: its pause event, and an event a VM; for a moment what INIT_VM_ATTACH
 	 * gives.
 	 */
-	kernel_begin(data, n, 16);
+	kernel_begin(data, n, 16, target_call);
 	manager = (struct manager){.attached = -1};
 	memset(shared, 0, sizeof(shared));
 	start.restarts = fuzz_u8(&kernel.in) & 1;

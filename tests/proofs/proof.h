@@ -1,7 +1,7 @@
 /*
- * Bounded proofs with CBMC: each function proof_*() is an entry point; NAME x = ANY() stands for every value of the
- * type, ASSUME narrows them, PROVE must hold for all that are left. Out-of-bounds accesses, bad shifts and loops that
- * go on are refuted by CBMC itself.
+ * Bounded proofs with CBMC: each function proof_*() is an entry point; nondet_u32() stands for all
+ * values of the type, ASSUME narrows them, PROVE must hold for all that are left. Out-of-bounds
+ * accesses, bad shifts and loops that go on are refuted by CBMC itself.
  */
 #pragma once
 

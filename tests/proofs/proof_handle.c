@@ -1,8 +1,8 @@
 // OPTIONS: --unwind 3
 // CFLAGS: -Itests/proofs/fake
 /*
- * The handle table: whatever a program passes as a handle, for every content of the first chunk of slots. A slot holds
- * an object or is free, and its generation is never 0.
+ * The handle table: whatever a program passes as a handle, for every content of the first chunk of
+ * slots. A slot holds an object or is free, and its generation is never 0.
  */
 #include "tests/proofs/proof.h"
 
@@ -48,7 +48,7 @@ static u32 any_index(void)
 	return at;
 }
 
-/* A lookup finds only what the slot of that index and generation holds, with all rights asked for, alive. */
+/* A lookup finds only what the slot of that index and generation holds, with all rights, alive. */
 void proof_lookup(void)
 {
 	u32 at = any_index(), rights = nondet_u32();
@@ -69,7 +69,7 @@ void proof_lookup(void)
 	PROVE(type == OBJ_NONE || o->type == type);
 }
 
-/* A handle made of another has no right that the other had not, and it may be duplicated only with that right. */
+/* A handle made of another has no right that the other had not, R_DUP of which it needs. */
 void proof_rights_never_grow(void)
 {
 	u32 at = any_index();

@@ -55,7 +55,7 @@ void proof_leaf_is_unique(void)
 	PROVE(leaf_entry(&pt, a, p, level) != leaf_entry(&pt, b, q, level));
 }
 
-/* An entry that points to a table is present, no page above the last level, and keeps the address. */
+/* An entry that points to a table is present, no page above level 1, and keeps the address. */
 void proof_table_entry(void)
 {
 	struct pt pt = any_table();
@@ -97,5 +97,6 @@ void proof_largest_page(void)
 	PROVE(level >= 1 && level <= top);
 	PROVE(page_bytes(level) <= bytes);
 	PROVE(IS_ALIGNED(va, page_bytes(level)) && IS_ALIGNED(a, page_bytes(level)));
-	PROVE(level == top || !IS_ALIGNED(va | a, page_bytes(level + 1)) || bytes < page_bytes(level + 1));
+	PROVE(level == top || !IS_ALIGNED(va | a, page_bytes(level + 1)) ||
+	      bytes < page_bytes(level + 1));
 }

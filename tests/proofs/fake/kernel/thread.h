@@ -1,4 +1,7 @@
-/* A thread as far as the handle table looks at it: the real one is found through GS, which CBMC has no word for. */
+/*
+ * A thread as far as the handle table looks at it: the real one is found through GS, which CBMC
+ * has no word for.
+ */
 #pragma once
 
 #include "hv/cpu.h"
