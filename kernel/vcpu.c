@@ -267,6 +267,7 @@ static void enter(struct vcpu *v)
 	bool taken = false;
 
 	DEBUG_ASSERT(this_cpu()->vcpu == v && v->cpu == (s32)this_cpu()->id);
+	DEBUG_ASSERT(vcpu_cpus >> this_cpu()->id & 1);
 	audit(v);
 	hv_ops->enter(v, &taken);
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
