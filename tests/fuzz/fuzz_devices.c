@@ -14,25 +14,42 @@ static struct fuzz_input in;
 
 static u32 chance(struct pc *p) { return fuzz_u16(&in); }
 
-/* A device's own section with bytes of the input over it, or bytes of the input alone. */
+/* A byte of one field's value in a section that state_save has written. */
+static void patch_field(const struct device *d, u8 *section)
+{
+	u32 wanted = fuzz_u8(&in) % MAX(d->ops->field_count, 1u);
+	size_t at = 1 + strlen(d->ops->name) + 8;
+
+	for (u32 i = 0; i < d->ops->field_count; i++) {
+		const struct state_field *f = &d->ops->fields[i];
+		size_t bytes = (size_t)f->width * f->count;
+
+		at += 1 + strlen(f->name) + 5;
+		if (i == wanted)
+			section[at + fuzz_u8(&in) % bytes] = fuzz_u8(&in);
+		at += bytes;
+	}
+}
+
+/* A device's own section with values changed or bytes over it, or bytes of the input alone. */
 static void load_hostile(u8 n)
 {
 	static u8 section[4096];
 	struct device *d = pc.all[n % DEVICES];
 	size_t bytes = state_save(d, section, sizeof(section));
-	u32 patches = fuzz_u8(&in) & 15;
+	u8 *exact, patches = fuzz_u8(&in);
 	s64 r;
 
 	FUZZ_CHECK(bytes <= sizeof(section), "%s: %zu bytes", d->ops->name, bytes);
+	for (u32 i = patches & 7; i; i--)
+		patch_field(d, section);
 	if (n & 0x80) {
-		bytes = MIN(fuzz_u8(&in), in.left);
-		memset(section, 0, bytes);
+		bytes = fuzz_upto(&in, MIN(in.left, 255ull));
 		fuzz_fill(&in, section, bytes);
 	}
-	while (patches-- && bytes)
+	for (u32 i = patches >> 5; i && bytes; i--)
 		section[fuzz_u16(&in) % bytes] = fuzz_u8(&in);
-	u8 *exact = fuzz_exact(section, bytes);
-
+	exact = fuzz_exact(section, bytes);
 	rt_lock(&d->lock);
 	r = state_load(d, exact, bytes);
 	rt_unlock(&d->lock);

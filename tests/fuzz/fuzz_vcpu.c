@@ -17,6 +17,7 @@
 #include "kernel/fpu.h"
 #include "kernel/guest_walk.h"
 #include "kernel/main.h"
+#include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/thread.h"
@@ -85,6 +86,7 @@ void preempt_point(void) { fake_cpu.resched = 0; }
 void thread_block_prepare(void) {}
 void thread_block_cancel(void) {}
 void thread_wake(struct thread *t) {}
+void sched_set_affinity(struct thread *t, u64 mask) {}
 bool thread_must_leave(void) { return !in.left; }
 int thread_block(u64 deadline) { return fuzz_u8(&in) & 1 && in.left ? 0 : -E_INTR; }
 bool vm_log_once(struct vm *v, u32 key) { return true; }
@@ -348,6 +350,7 @@ static void build(void)
 	fake_cpu_install(&thread);
 	fake_cpu.vcpu = NULL;
 	first_guest_cycles = 1;
+	vcpu_cpus = 1;
 	now = 1000;
 	thread.vcpu = NULL;
 	for (u32 i = 0; i < ARRAY_SIZE(vcpus); i++) {
