@@ -2,7 +2,9 @@
 import os
 import re
 import shutil
+import struct
 import subprocess
+import zlib
 
 from boot.scenes import CI_ARGS, PROMPT, command, free_memory, linux_shell
 from machine import ROOT, Machine, TestError, caisson_options, mkimage
@@ -199,3 +201,44 @@ def firmware_shows(m, path, text):
 
 def alike(cells, text):
     return len(set(cells)) == len(set(text)) == len(set(zip(cells, text)))
+
+
+def sector(image, number, count=1):
+    image.seek(number * 512)
+    return image.read(count * 512)
+
+
+def gpt_copy(image, at, other, table):
+    """One copy of the partition table, every field of its header checked; -> the table."""
+    head = sector(image, at)
+    entries = sector(image, table, 32)
+    got = (head[:8], head[16:20], struct.unpack("<QQ", head[24:40]), struct.unpack("<QIII", head[72:92]))
+    crc = zlib.crc32(head[:16] + b"\0\0\0\0" + head[20:92])
+    expected = (b"EFI PART", struct.pack("<I", crc), (at, other), (table, 128, 128, zlib.crc32(entries)))
+    if got != expected:
+        raise TestError(f"the partition table at sector {at}: got {got}, expected {expected}")
+    return entries
+
+
+def esp_image(scene):
+    """--efi=direct makes a valid GPT with an EFI system partition, whose FAT has the size of the partition."""
+    scene.parts["efi"] = "direct"
+    for mebibytes in (1, 40):   # one sector a cluster, and two
+        with open(scene.base + ".module", "wb") as f:
+            f.truncate(mebibytes << 20)
+        path = scene.image("", [("zeros", scene.base + ".module")])
+        last = os.path.getsize(path) // 512 - 1
+        with open(path, "rb") as image:
+            if sector(image, 0)[446:462] != bytes.fromhex("00000200eeffffff01000000") + struct.pack("<I", last):
+                raise TestError(f"the protective MBR is {sector(image, 0)[446:462].hex()}")
+            entries = gpt_copy(image, 1, last, 2)
+            if gpt_copy(image, last, 1, last - 32) != entries:
+                raise TestError("the two partition tables differ")
+            first, end = struct.unpack("<QQ", entries[32:48])
+            if entries[:16].hex() != "28732ac11ff8d211ba4b00a0c93ec93b" or any(entries[128:]) or end > last - 33:
+                raise TestError(f"the partition is {entries[:128].hex()}, of {last + 1} sectors")
+            fat = sector(image, first)
+        small, hidden, large = struct.unpack("<H", fat[19:21])[0], *struct.unpack("<II", fat[28:36])
+        if (small or large, hidden) != (end - first + 1, first) or not 4085 <= (small or large) // fat[13] <= 65524:
+            raise TestError(f"FAT16 of {small or large} sectors of {fat[13]} in a partition of {end - first + 1}")
+        os.remove(scene.base + ".module")
