@@ -88,10 +88,11 @@ PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
-TEST_PROGRAMS := stress wild numa
+TEST_PROGRAMS := stress wild numa destroy
 stress_SRC  := $(wildcard tests/ring3/stress*.c) tests/ring3/self.c
 wild_SRC    := tests/ring3/wild.c
 numa_SRC    := tests/ring3/numa.c
+destroy_SRC := tests/ring3/destroy.c tests/ring3/self.c
 
 $(B)/ring3/%.o: %.c
 	@mkdir -p $(@D)

@@ -55,12 +55,15 @@ static u64 vruntime_now(const struct thread *t, u64 now)
 	return t->vruntime + (now - t->run_start) * WEIGHT_DEFAULT / t->weight;
 }
 
-static void charge(struct thread *t, u64 now)
+/* While nobody is queued, the one that runs has had least. */
+static void charge(struct run_queue *q, struct thread *t, u64 now)
 {
 	u64 ran = now - t->run_start;
 
 	t->vruntime = vruntime_now(t, now);
 	t->run_start = now;
+	if (!q->queued)
+		q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
 	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
 }
 
@@ -191,14 +194,18 @@ static void make_runnable(struct thread *t)
 	u32 cpu = t->cpu;
 	struct run_queue *q = &queues[cpu];
 	struct thread *current;
+	u64 running;
 	bool ask;
 
 	spin_lock(&q->lock);
 	current = cpus[cpu]->current; /* switched under the lock */
+	running = vruntime_now(current, clock_ns());
+	if (!q->queued && current != cpus[cpu]->idle)
+		q->min_vruntime = MAX(q->min_vruntime, running);
 	t->state = THREAD_RUNNABLE;
 	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
 	enqueue(q, t);
-	ask = current == cpus[cpu]->idle || t->vruntime < vruntime_now(current, clock_ns());
+	ask = current == cpus[cpu]->idle || t->vruntime < running;
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
 		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
 	spin_unlock(&q->lock);
@@ -290,7 +297,7 @@ static void schedule(struct run_queue *q)
 
 	c->resched = 0;
 	if (prev != c->idle) {
-		charge(prev, now);
+		charge(q, prev, now);
 		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id))
 			enqueue(q, prev);
 		else if (prev->state == THREAD_RUNNABLE)

@@ -82,8 +82,10 @@ void smp_quiesce(void)
 			smp_ipi(i, IPI_QUIESCE);
 	for (u32 i = 0; i < cpu_count; i++)
 		while (cpus[i]->up &&
-		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq)
+		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq) {
+			cpu_relax();
 			preempt_point();
+		}
 }
 
 void up_tlb_flush(struct aspace *as, u64 cpu_mask)

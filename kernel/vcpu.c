@@ -54,6 +54,7 @@ static void fetch(struct vcpu *v)
 			return;
 		__atomic_store_n(&v->unload, true, __ATOMIC_SEQ_CST);
 		smp_ipi((u32)cpu, IPI_QUIESCE);
+		cpu_relax();
 	}
 }
 

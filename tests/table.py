@@ -171,6 +171,8 @@ BOOTS = [
     ("image-errors", "host", "image_errors", 120),
     ("ring3-stress", "svm-qemu", "ring3_stress", 600),
     ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress_debug", 600),
+    ("destroy-states", "svm-qemu", "destroy_states", 600),
+    ("destroy-bounded", "svm-qemu-icount", "destroy_bounded", 600),
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),

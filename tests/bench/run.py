@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from boot import scenes  # noqa: E402
-from machine import BUILD, COMMON, ROOT, Machine, TestError, mkimage  # noqa: E402
+from machine import BUILD, COMMON, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
 
 OUT = os.path.join(BUILD, "bench")
 # name -> goal in instructions; those from rdmsr on are the SMP release's, not this one's
@@ -23,6 +23,7 @@ ROUNDS = 1000  # of tests/bench/exits.c
 START_GOAL = 150_000_000
 KIB_PER_VM = 1024
 KIB_HOST = 12 * 1024
+SLICE = 5_000_000  # instructions, 1 ns each: another thread may come first
 IDLE_VMS = 16  # enough that the kernel heap's blocks of 2 MiB make little of a difference
 RING0_GOAL = 7500
 
@@ -128,6 +129,27 @@ def bench_start():
         m.wait_end(60)
 
 
+def destroy(name, cpus, args):
+    """Output of the program that destroys VMs in each state, in the place of init."""
+    image = mkimage(f"{OUT}/{name}.iso", f"exitport=0xf4 loglevel=error {args}", init=f"{BUILD}/programs/destroy")
+    options = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", str(cpus), "-m", "2G"]
+    with Machine(caisson_options(image, options), f"{OUT}/{name}.log", 600) as m:
+        m.wait_end(590)
+        if "destroy: PASS" not in m.output():
+            raise TestError(f"the program failed; see {OUT}/{name}.log")
+        return m.output()
+
+
+def bench_destroy():
+    """Two CPUs, so that the VM runs on another one; a VM of 1 GiB on one CPU, where all compete."""
+    text = destroy("destroy", 2, "rounds=3 big=64")
+    report("destroy-unreachable", max(map(int, re.findall(r"unreachable after (\d+)", text))), "instructions", 1_000_000)
+    text = destroy("destroy-1g", 1, "rounds=0 big=1024")
+    back, stall = re.search(r"back after (\d+) ticks; another VM's longest stall (\d+)", text).groups()
+    report("destroy-1g-memory-back", back, "instructions", 20_000_000)
+    report("destroy-stall-other", stall, "instructions", 2 * SLICE)
+
+
 def bench_lines():
     text = subprocess.run([f"{ROOT}/tools/tcb"], capture_output=True, text=True, check=True).stdout
     report("ring0", re.search(r"^tcb ring0 (\d+)$", text, re.MULTILINE)[1], "lines", RING0_GOAL)
@@ -136,7 +158,7 @@ def bench_lines():
 def main():
     os.makedirs(OUT, exist_ok=True)
     failed = False
-    for part in (bench_lines, bench_exits, bench_start, bench_memory):
+    for part in (bench_lines, bench_exits, bench_start, bench_memory, bench_destroy):
         try:
             part()
         except (TestError, subprocess.CalledProcessError) as error:

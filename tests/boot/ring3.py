@@ -43,3 +43,20 @@ def ring3_heartbeat(scene):
     late = [int(us) for us in re.findall(r"^stress: heartbeat: cpu\d+: \d+ beats, latest by (\d+) us", text, re.MULTILINE)]
     if len(late) != 2 or max(late) > SLICE_US:
         raise TestError(f"got beats late by {late} us, expected 2 of at most {SLICE_US}")
+
+
+DESTROY_TICKS = 1_000_000  # until no thread of a destroyed VM runs any more
+
+
+def destroy_states(scene):
+    """A VM is destroyed in each state that it can be in; then memory, objects and quota are what they were."""
+    run_program(scene, "destroy", "rounds=3 big=256")
+
+
+def destroy_bounded(scene):
+    """In each state it is unreachable soon. Time is instructions."""
+    text = run_program(scene, "destroy", "rounds=3 big=64")
+    found = re.findall(r"^destroy: (\S+): unreachable after (\d+) ticks", text, re.MULTILINE)
+    slow = [f"{state} {ticks}" for state, ticks in found if int(ticks) > DESTROY_TICKS]
+    if len(found) != 13 or slow:
+        raise TestError(f"got {len(found)} states, too late: {slow}; expected 13, each within {DESTROY_TICKS}")

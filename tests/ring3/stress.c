@@ -17,6 +17,7 @@
 #define BOX_QUOTA MiB(128)
 #define WORKER_QUOTA MiB(12)
 #define BEAT_NS 1000000ull
+#define ALONE_NS 2000000000ull
 #define BYSTANDER_WEIGHT 100
 #define ROUND_LIMIT 600000000000ull
 #define RETURN_LIMIT 5000000000ull
@@ -172,6 +173,44 @@ static void tell_beats(u32 cpus)
 		    BOARD->latest_ns[i] / 1000);
 }
 
+/* ---- Spinners ---- */
+
+static void spinner(u32 index)
+{
+	u64 before = rt_clock_ns();
+
+	for (;;) {
+		u64 now = rt_clock_ns();
+
+		if (now - before > BOARD->gap_ns[index])
+			BOARD->gap_ns[index] = now - before;
+		before = now;
+	}
+}
+
+/* Who had a CPU to himself for long does not pay for it when another comes. */
+static void newcomer(handle_t board, u32 cpu)
+{
+	s64 d = domain_create(MiB(4), "two threads that want one CPU   ");
+
+	check(d > 0 && load((handle_t)d, board, BOARD_VA), "no spinners", d);
+	for (u32 i = 0; i < 2; i++) {
+		s64 t = thread_make((handle_t)d, i, ROLE_ARG(ROLE_SPINNER, i, 0));
+
+		check(t > 0, "no thread", t);
+		thread_set((handle_t)t, THREAD_AFFINITY, 1u << cpu);
+		thread_set((handle_t)t, THREAD_START, 0);
+		handle_close((handle_t)t);
+		sleep_ns(ALONE_NS);
+		if (!i)
+			BOARD->gap_ns[0] = 0;
+	}
+	check(BOARD->gap_ns[0] < ALONE_NS / 2, "ns that a thread waits for one that came later",
+	      (s64)BOARD->gap_ns[0]);
+	handle_revoke((handle_t)d);
+	handle_close((handle_t)d);
+}
+
 /* ---- Root task ---- */
 
 static void one_round(u64 *s, handle_t board, u64 calls)
@@ -247,6 +286,8 @@ static void root(const struct init_info *info)
 	      "map", board);
 	BOARD->calls = 0; /* its first touch, before the balance is taken */
 	cpus = MIN(host().cpus_up, CPUS_WATCHED);
+	if (cpus > 1)
+		newcomer((handle_t)board, cpus - 1);
 	begin_bystander((handle_t)board, cpus);
 	traps((handle_t)board);
 	before = balance_take();
@@ -273,6 +314,7 @@ int program_main(void *arg)
 	switch (a & 15) {
 	case ROLE_BOX: box(a >> 8, BOARD->goal); break;
 	case ROLE_WORKER: worker(index, a >> 8); break;
+	case ROLE_SPINNER: spinner(index); break;
 	case ROLE_BYSTANDER: bystander(index); break;
 	}
 	return 0;

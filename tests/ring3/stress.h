@@ -20,7 +20,7 @@ enum shared {
 	SHARED_END
 };
 
-enum role { ROLE_NONE, ROLE_BOX, ROLE_WORKER, ROLE_BYSTANDER };
+enum role { ROLE_NONE, ROLE_BOX, ROLE_WORKER, ROLE_BYSTANDER, ROLE_SPINNER };
 /* thread_args.arg: role in bits 0-3, index of the thread in 4-7, above them the seed. */
 #define ROLE_ARG(role, index, seed) ((u64)(seed) << 8 | (u64)(index) << 4 | (u64)(role))
 
@@ -34,6 +34,7 @@ struct board {
 	u64 children[CHILDREN]; /* ended, each as it should */
 	u64 exhausted;		/* times that a worker's quota was used up to the last bytes */
 	u64 beats[CPUS_WATCHED], latest_ns[CPUS_WATCHED];
+	u64 gap_ns[2]; /* longest, of the spinners */
 };
 static_assert(sizeof(struct board) <= PAGE_SIZE, "one page");
 #define BOARD ((volatile struct board *)BOARD_VA)

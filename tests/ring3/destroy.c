@@ -1,0 +1,321 @@
+/*
+ * VMs are destroyed in every state that they can be in: the root task of a test image. Each time the domain must be
+ * gone soon, and then everything that it had. Boot options: seed=N, rounds=N for each state, big=N (MiB) for the VM
+ * whose memory is populated. Figures are in ticks of the TSC: instructions under QEMU's -icount shift=0.
+ */
+#include "lib/string.h"
+#include "tests/ring3/self.h"
+
+#define BOARD_VA 0x10000000ull
+#define GUEST_VA 0x20000000ull /* the guest's first page, in its monitor */
+#define RUN_VA 0x21000000ull
+#define WATCHED_VA 0x22000000ull /* in the root task: the first page of the guest that is watched */
+#define SMALL_BYTES MiB(4)
+#define QUOTA_BESIDE MiB(8) /* page tables, image, stack */
+#define END_LIMIT 60000000000ull
+#define BACK_LIMIT 60000000000ull
+#define POLL_NS 20000ull
+#define HANDLE_GIVEN ((handle_t)(1 << 16 | 1)) /* what the root task put into a monitor's table */
+
+enum role { ROLE_NONE, ROLE_MONITOR };
+
+enum state {
+	NOT_STARTED, /* no thread runs in the domain */
+	CREATED,     /* VM and vCPU are there, the monitor's thread is stopped */
+	LOOP,	     /* the guest loops */
+	HALTED,	     /* the guest is in HLT */
+	SIPI,	     /* its vCPU waits for a SIPI */
+	MONITOR,     /* the monitor loops */
+	WAITING,     /* the monitor waits at an event */
+	CALLING,     /* the monitor is in a channel_call that nobody answers */
+	POPULATE,    /* memory is being populated by mem_create */
+	TOUCH,	     /* memory is being populated by the guest */
+	EXITS,	     /* an exit storm that the kernel handles */
+	PORTS,	     /* an exit storm that the monitor handles */
+	TWICE,	     /* it is being destroyed already */
+	STATES,
+	WATCHED = 15, /* not destroyed: it keeps the longest time between two of its instructions */
+};
+
+static const char *const state_name[STATES] = {
+	"not-started", "created",  "loop",  "halted", "wait-sipi",  "monitor", "waiting",
+	"calling",     "populate", "touch", "exits",  "port-exits", "twice",
+};
+
+struct board {
+	u64 ready; /* the monitor has reached its state, or is about to */
+	u64 bytes; /* of the guest's memory */
+};
+#define BOARD ((volatile struct board *)BOARD_VA)
+
+/* At this offset in the watched guest's memory. */
+#define STALL_OFFSET 0x800
+#define WATCHED_STALL (*(volatile u32 *)(WATCHED_VA + STALL_OFFSET))
+
+/* ---- Guests, in real mode with 4 GiB segments; esi = bytes of memory ---- */
+
+#define GUEST(name, code)                                                                          \
+	extern const u8 guest_##name[], guest_##name##_end[];                                      \
+	__asm__(".section .rodata\n.code16\nguest_" #name ":\n" code "\nguest_" #name              \
+		"_end:\n.code64\n.text\n")
+/* Writes to each 2 MiB but the first, and says so. */
+#define TOUCH_ALL                                                                                  \
+	"movl $0x200000, %edi\n"                                                                   \
+	"8: cmpl %esi, %edi\n"                                                                     \
+	"jae 9f\n"                                                                                 \
+	"movb $1, (%edi)\n"                                                                        \
+	"addl $0x200000, %edi\n"                                                                   \
+	"jmp 8b\n"                                                                                 \
+	"9: outb %al, $0x80\n"
+
+GUEST(loop, TOUCH_ALL "1: jmp 1b");
+GUEST(hlt, TOUCH_ALL "1: hlt\njmp 1b");
+GUEST(cpuid, TOUCH_ALL "1: xorl %eax, %eax\ncpuid\njmp 1b");
+GUEST(ports, TOUCH_ALL "1: outb %al, $0x80\njmp 1b");
+GUEST(touch, "outb %al, $0x80\n" TOUCH_ALL "1: jmp 1b");
+GUEST(watched, "outb %al, $0x80\n"
+	       "rdtsc\n"
+	       "1: movl %eax, %ecx\n"
+	       "rdtsc\n"
+	       "movl %eax, %ebx\n"
+	       "subl %ecx, %ebx\n"
+	       "cmpl %ebx, 0x800\n"
+	       "jae 1b\n"
+	       "movl %ebx, 0x800\n"
+	       "jmp 1b");
+
+static const struct {
+	const u8 *code, *end;
+} guests[] = {
+	[LOOP] = {guest_loop, guest_loop_end},		[HALTED] = {guest_hlt, guest_hlt_end},
+	[EXITS] = {guest_cpuid, guest_cpuid_end},	[PORTS] = {guest_ports, guest_ports_end},
+	[TOUCH] = {guest_touch, guest_touch_end},	[TWICE] = {guest_loop, guest_loop_end},
+	[WATCHED] = {guest_watched, guest_watched_end},
+};
+
+/* ---- The monitor of a VM ---- */
+
+static void must(s64 r)
+{
+	if (r < 0)
+		domain_exit((u32)-r); /* the root task sees a status that it does not expect */
+}
+
+static void set_state(handle_t vcpu, u64 bytes, u32 activity)
+{
+	static struct vcpu_state s;
+
+	s.size = sizeof(s);
+	s.groups = STATE_GPR | STATE_SEG | STATE_EVENT;
+	must(vcpu_get(vcpu, &s));
+	for (u32 i = SEG_ES; i <= SEG_GS; i++) {
+		s.seg[i].base = 0;
+		s.seg[i].limit = 0xffffffff;
+		s.seg[i].attr |= SEG_ATTR_G;
+	}
+	s.rip = 0;
+	s.gpr[GPR_RSI] = bytes;
+	s.event.activity = activity;
+	must(vcpu_set(vcpu, &s));
+}
+
+static handle_t vm_make(enum state state)
+{
+	u64 bytes = state == WATCHED ? PAGE_2M : BOARD->bytes;
+	s64 vm = vm_create(), vcpu;
+	s64 mem = state == WATCHED
+			  ? HANDLE_GIVEN
+			  : mem_create(bytes, MEM_GUEST | (state == TOUCH ? 0 : MEM_POPULATE));
+	struct vm_slot slot = {.size = sizeof(slot), .memory = (handle_t)mem, .bytes = bytes};
+
+	must(vm);
+	must(mem);
+	must(mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, PAGE_SIZE, PROT_R | PROT_W));
+	if (state < ARRAY_SIZE(guests) && guests[state].code)
+		memcpy((void *)GUEST_VA, guests[state].code,
+		       (size_t)(guests[state].end - guests[state].code));
+	must(vm_slot_set((handle_t)vm, 0, &slot));
+	vcpu = vcpu_create((handle_t)vm, 0, RUN_VA);
+	must(vcpu);
+	set_state((handle_t)vcpu, bytes, state == SIPI ? VCPU_WAIT_SIPI : VCPU_RUNNABLE);
+	return (handle_t)vcpu;
+}
+
+/* Brings the VM into the state and stays there. The guests' first OUT says that they have begun. */
+static void monitor(enum state state)
+{
+	handle_t vcpu = state == POPULATE ? HANDLE_NONE : vm_make(state);
+
+	if (vcpu && state < ARRAY_SIZE(guests) && guests[state].code)
+		must(vcpu_run(vcpu));
+	BOARD->ready = 1;
+	for (;;) {
+		switch (state) {
+		case CREATED: thread_set(HANDLE_GIVEN, THREAD_STOP, 0); break; /* its own thread */
+		case MONITOR: break;
+		case WAITING: event_wait(HANDLE_GIVEN, DEADLINE_NEVER); break;
+		case CALLING: channel_call(HANDLE_GIVEN, 1); break;
+		case POPULATE:
+			handle_close((handle_t)mem_create(BOARD->bytes, MEM_GUEST | MEM_POPULATE));
+			break;
+		default: vcpu_run(vcpu);
+		}
+	}
+}
+
+/* ---- The root task ---- */
+
+static handle_t board, event, channel, watched_mem;
+
+struct victim {
+	handle_t domain, thread, again; /* again: a second handle of the domain */
+};
+
+/* Makes the VM and waits until it is in its state. */
+static void begin(struct victim *v, enum state state, u64 bytes, handle_t given)
+{
+	u64 limit = rt_clock_ns() + END_LIMIT;
+	s64 d = domain_create(bytes + QUOTA_BESIDE, "a VM that is to be destroyed    "), t;
+
+	*v = (struct victim){0};
+	BOARD->ready = 0;
+	BOARD->bytes = bytes;
+	check(d > 0 && load((handle_t)d, board, BOARD_VA), "no domain", d);
+	v->domain = (handle_t)d;
+	v->again = (handle_t)handle_dup(v->domain, R_REVOKE, HANDLE_SELF);
+	if (state == NOT_STARTED)
+		return;
+	t = thread_make(v->domain, 0, (u64)state << 4 | ROLE_MONITOR);
+	check(t > 0, "no thread", t);
+	v->thread = (handle_t)t;
+	handle_dup(given ? given : v->thread, R_ALL, v->domain);
+	thread_set(v->thread, THREAD_START, 0);
+	while (!BOARD->ready && rt_clock_ns() < limit)
+		sleep_ns(POLL_NS);
+	check(BOARD->ready, "a VM is not in the state", state);
+}
+
+static u64 ticks(void)
+{
+	u32 low, high;
+
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high));
+	return (u64)high << 32 | low;
+}
+
+/* Destroys it. Returns how long it took until none of its threads was there any more. */
+static u64 destroy(struct victim *v, enum state state)
+{
+	struct port_packet packet = {0};
+	s64 port = port_create();
+	u64 from;
+
+	check(!port_bind((handle_t)port, v->domain, 1), "bind", state);
+	from = ticks();
+	check(!handle_revoke(v->domain), "revoke", state);
+	if (state == TWICE)
+		check(handle_revoke(v->again) == -E_DEAD, "destroyed twice", state);
+	check(port_wait((handle_t)port, &packet, 1, rt_clock_ns() + END_LIMIT) == 1,
+	      "it does not end", state);
+	from = ticks() - from;
+	check(packet.bits == 0x101, "it ended by itself", (s64)((u64)state << 32 | packet.bits));
+	handle_close((handle_t)port);
+	handle_close(v->domain);
+	handle_close(v->again);
+	if (v->thread)
+		handle_close(v->thread);
+	return from;
+}
+
+static u64 bytes_for(enum state state, u64 big)
+{
+	return state == POPULATE || state == TOUCH || state == TWICE ? big : SMALL_BYTES;
+}
+
+static void each_state(u64 *s, u64 rounds, u64 big, const struct balance *before)
+{
+	for (u32 state = 0; state < STATES; state++) {
+		handle_t given = state == WAITING   ? event
+				 : state == CALLING ? channel
+						    : HANDLE_NONE;
+		u64 longest = 0, took;
+
+		for (u32 i = 0; i < rounds; i++) {
+			struct victim v;
+
+			begin(&v, state, bytes_for(state, big), given);
+			sleep_ns(rnd(s, 2000000));
+			took = destroy(&v, state);
+			longest = MAX(longest, took);
+			balance_check(before, state_name[state], BACK_LIMIT);
+		}
+		say("%s: unreachable after %lu ticks at most", state_name[state], longest);
+	}
+}
+
+/* A VM with all its memory populated and in its nested tables, beside one that is watched. */
+static void big_one(u64 big, const struct balance *before)
+{
+	struct victim watched, v;
+	u64 from, free, beside;
+
+	begin(&watched, WATCHED, SMALL_BYTES, watched_mem);
+	sleep_ns(20000000);
+	free = host().mem_free;
+	begin(&v, LOOP, big, HANDLE_NONE);
+	WATCHED_STALL = 0;
+	sleep_ns(20000000);
+	beside = WATCHED_STALL;
+	check(beside > 0, "the watched VM does not run", 0);
+	WATCHED_STALL = 0;
+	from = ticks();
+	destroy(&v, LOOP);
+	/* All but what page tables and the kernel's heap may keep. */
+	while (host().mem_free + MiB(4) < free)
+		sleep_ns(POLL_NS);
+	from = ticks() - from;
+	sleep_ns(1000000);
+	say("memory back after %lu ticks; another VM's longest stall %lu ticks, %lu while both ran",
+	    from, (u64)WATCHED_STALL, beside);
+	destroy(&watched, WATCHED);
+	balance_check(before, "after the big VM", BACK_LIMIT);
+}
+
+static void root(const struct init_info *info)
+{
+	u64 seed = option(info->cmdline, "seed=", rt_clock_ns()),
+	    rounds = option(info->cmdline, "rounds=", 10);
+	u64 s = seed * 2 + 1, big = MiB(option(info->cmdline, "big=", 1024));
+	struct balance before;
+	struct victim first;
+
+	self_init("destroy", info->system);
+	say("seed=%lu rounds=%lu", seed, rounds);
+	board = (handle_t)mem_create(PAGE_SIZE, MEM_POPULATE);
+	check(!mem_map(HANDLE_SELF, board, BOARD_VA, 0, PAGE_SIZE, PROT_R | PROT_W), "map", board);
+	watched_mem = (handle_t)mem_create(PAGE_2M, MEM_GUEST | MEM_POPULATE);
+	check(!mem_map(HANDLE_SELF, watched_mem, WATCHED_VA, 0, PAGE_SIZE, PROT_R | PROT_W), "map",
+	      watched_mem);
+	WATCHED_STALL = 0;
+	event = (handle_t)event_create();
+	channel = (handle_t)channel_create();
+	begin(&first, LOOP, SMALL_BYTES,
+	      HANDLE_NONE); /* what this program needs itself is there from now on */
+	destroy(&first, LOOP);
+	before = balance_take();
+	each_state(&s, rounds, big, &before);
+	big_one(big, &before);
+	say("PASS");
+	finish(0);
+}
+
+int program_main(void *arg)
+{
+	u64 a = (u64)arg;
+
+	if (a == INIT_INFO_VA)
+		root(arg);
+	if ((a & 15) == ROLE_MONITOR)
+		monitor((enum state)(a >> 4 & 15));
+	return 0;
+}
