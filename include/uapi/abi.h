@@ -208,7 +208,8 @@ enum sys_op {
 	SYSOP_LOG_LEVEL, /* (NULL, level 0..4; ~0 = only return it) -> level before */
 	SYSOP_HOSTINFO,	 /* (struct host_info *, size) */
 	SYSOP_REBOOT,
-	SYSOP_POWER, /* (struct sys_power *, size): a register by which the machine is switched off */
+	/* (struct sys_power *, size): a register by which the machine is switched off */
+	SYSOP_POWER,
 	SYSOP_DEBUG_EXIT,   /* (NULL, port << 32 | value): writes the 32-bit value to the port */
 	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
 	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */

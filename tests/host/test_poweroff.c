@@ -1,5 +1,8 @@
 // SOURCES: services/init/power.c
-/* ACPI power-off by init: what is written in which order, on machines with these registers or those. */
+/*
+ * ACPI power-off by init: what is written in which order, on machines with these registers or
+ * those.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /*
- * VMs are destroyed in every state that they can be in: the root task of a test image. Each time the domain must be
- * gone soon, and then everything that it had. Boot options: seed=N, rounds=N for each state, big=N (MiB) for the VM
- * whose memory is populated. Figures are in ticks of the TSC: instructions under QEMU's -icount shift=0.
+ * VMs are destroyed in every state that they can be in: the root task of a test image. Each time
+ * the domain must be gone soon, and then everything that it had. Boot options: seed=N, rounds=N for
+ * each state, big=N (MiB) for the VM whose memory is populated. Figures are in ticks of the TSC:
+ * instructions under QEMU's -icount shift=0.
  */
 #include "lib/string.h"
 #include "tests/ring3/self.h"

@@ -1,6 +1,7 @@
 /*
- * A worker of the hostile program: calls with random and nearly right arguments on objects that all workers share,
- * and in between the same objects used as they should be, so that every call is accepted and refused often.
+ * A worker of the hostile program: calls with random and nearly right arguments on objects that all
+ * workers share, and in between the same objects used as they should be, so that every call is
+ * accepted and refused often.
  */
 #include "lib/string.h"
 #include "tests/ring3/stress.h"
@@ -208,7 +209,10 @@ static void call_vm(u64 *s)
 	}
 }
 
-/* ---- As it should be: what is used is closed. Other threads disturb it, so nothing is certain to work. ---- */
+/*
+ * ---- As it should be: what is used is closed. Other threads disturb it, so nothing is certain to
+ * work. ----
+ */
 
 static void close_all(const s64 *h, u32 n)
 {
@@ -274,7 +278,10 @@ static s64 child_text(u32 me, enum child kind, u8 status)
 	return mem;
 }
 
-/* A domain that exits or faults by itself, or is ended while it loops: its end is told, with its status. */
+/*
+ * A domain that exits or faults by itself, or is ended while it loops: its end is told, with its
+ * status.
+ */
 static void use_child(u64 *s, u32 me)
 {
 	struct thread_args a = {.size = sizeof(a), .entry = CODE_VA};
