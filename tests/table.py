@@ -183,6 +183,7 @@ BOOTS = [
     ("ipxe", "svm-qemu-ipxe", "pxe", 180),
     ("ipxe-uefi", "svm-qemu-ipxe-uefi", "ipxe_direct", 240),
     ("ipxe-missing", "svm-qemu-ipxe", "ipxe_missing", 180),
+    ("ipxe-no-server", "svm-qemu-ipxe", "ipxe_no_server", 180),
     ("ipxe-missing-uefi", "svm-qemu-ipxe-uefi", "ipxe_missing", 240),
     ("pxe-missing", "svm-qemu-pxe", "pxe_missing", 180),
     ("pxe-missing-uefi", "svm-qemu-pxe-uefi", "pxe_missing", 240),

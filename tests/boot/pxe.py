@@ -69,3 +69,13 @@ def ipxe_missing(scene):
             m.expect(r"Caisson: server 10\.0\.2\.2, folder of caisson/caisson\.ipxe: not loaded: programs\.cpio", 90)
         else:
             wait_on_screen(m, "Caisson: server 10.0.2.2, folder of caisson/caisson.ipxe: not loaded: grub-bios.0", 90)
+
+
+def ipxe_no_server(scene):
+    """A DHCP answer without a TFTP server: made here by a script that forgets it."""
+    root = folder(scene)
+    os.rename(root + "/caisson/caisson.ipxe", root + "/caisson/real.ipxe")
+    with open(root + "/caisson/caisson.ipxe", "w", encoding="ascii") as f:
+        f.write("#!ipxe\nclear net0.dhcp/next-server\nchain real.ipxe\n")
+    with start(scene, root) as m:
+        wait_on_screen(m, "Caisson: the DHCP server named no TFTP server (next-server)", 90)
