@@ -146,7 +146,7 @@ static bool reexecuted(const struct svm_vcpu *s, u32 event)
 }
 
 /* The exit came while the CPU delivered `event`: it is delivered again. True: it was the offer. */
-static bool requeue(struct svm_vcpu *s, u32 event)
+static __attribute__((noinline)) bool requeue(struct svm_vcpu *s, u32 event)
 {
 	u64 code = s->vmcb->exit_code;
 	bool offered;
