@@ -4,8 +4,15 @@
 #include "drivers/platform/uart.h"
 #include "hv/cpu.h"
 #include "hv/lock.h"
+#include "kernel/domain.h"
 #include "lib/fmt.h"
+#include "lib/ratelimit.h"
 #include "lib/string.h"
+
+/* Lines that VMs cause: a dump and some more at once, then one each second. */
+#define VM_BURST 128
+#define VM_PERIOD_NS 1000000000ull
+#define VM_LIMITS 16 /* by name, which lasts when a VM is started again */
 
 static struct {
 	spinlock_t lock;
@@ -13,6 +20,7 @@ static struct {
 	u64 head; /* bytes ever written */
 	/* [a] bytes for which the UART's ring had no room; the log's own ring has them */
 	u64 dropped;
+	struct ratelimit vm[VM_LIMITS];
 	char ring[LOG_RING_BYTES];
 } log = {.level = LOG_INFO};
 
@@ -24,10 +32,24 @@ static void ring_put(const char *s, u32 n)
 		log.ring[log.head++ % LOG_RING_BYTES] = s[i];
 }
 
+/* The limit that this CPU's thread is under; NULL: none. */
+static struct ratelimit *limit_of(const struct thread *t)
+{
+	u32 hash = 0;
+
+	if (!t || !t->domain || !t->domain->vm)
+		return NULL;
+	for (const char *c = t->domain->name; *c; c++)
+		hash = hash * 31 + (u8)*c;
+	return &log.vm[hash % VM_LIMITS];
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	char line[256];
-	u64 us = clock_ns() / 1000;
+	struct ratelimit *limit = limit_of(thread_current());
+	u64 ns = clock_ns(), us = ns / 1000;
+	u32 dropped = 0;
 	va_list ap;
 	int n;
 
@@ -37,12 +59,19 @@ void log_line(enum log_level level, const char *fmt, ...)
 	n += fmt_vsnprintf(line + n, sizeof(line) - (u32)n, fmt, ap);
 	va_end(ap);
 	n = MIN(n, (int)sizeof(line) - 2);
+	spin_lock(&log.lock);
+	if (limit && !ratelimit_pass(limit, ns, VM_BURST, VM_PERIOD_NS, &dropped)) {
+		spin_unlock(&log.lock);
+		return;
+	}
+	if (dropped)
+		n += fmt_snprintf(line + n, sizeof(line) - (u32)n,
+				  " (%u lines before it were too many)", dropped);
+	n = MIN(n, (int)sizeof(line) - 2);
 	for (int i = 0; i < n; i++) /* text from ring 3 and guests must not drive the terminal */
 		if ((u8)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[n++] = '\n';
-
-	spin_lock(&log.lock);
 	ring_put(line, (u32)n);
 	if (level <= log.level) {
 		screen_write(line, (u32)n);

@@ -38,6 +38,22 @@ static bool tsc_write(struct vcpu *v, u64 value)
 	return true;
 }
 
+/*
+ * The back-end holds it. Not every engine keeps a guest's own PAT by itself, so none is trusted to.
+ */
+static u64 pat_read(struct vcpu *v)
+{
+	hv_ops->get_state(v, v->scratch, STATE_MSR);
+	return v->scratch->msr.pat;
+}
+
+static bool pat_write(struct vcpu *v, u64 value)
+{
+	hv_ops->get_state(v, v->scratch, STATE_MSR);
+	v->scratch->msr.pat = value;
+	return !hv_ops->set_state(v, v->scratch, STATE_MSR);
+}
+
 /* State only: with nested paging the guest's PAT and the nested tables make the memory type. */
 static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 {
@@ -61,6 +77,7 @@ static const struct msr_row rows[] = {
 	{MSR_MCG_CAP, .zero = true}, /* no banks */
 	{MSR_MCG_STATUS, .zero = true, .ignore = true},
 	{MSR_MISC_ENABLE, offsetof(struct vcpu, misc_enable), .ignore = true},
+	{MSR_PAT, .read = pat_read, .write = pat_write},
 	{MSR_MTRR_DEF_TYPE, offsetof(struct vcpu, mtrr_def_type), .write = mtrr_def_type_write},
 	{MSR_EFER, .read = vcpu_efer_read, .write = vcpu_efer_write},
 	{MSR_SYSCFG, .zero = true, .ignore = true},

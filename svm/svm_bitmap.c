@@ -14,14 +14,10 @@ static u8 iopm[3 * PAGE_SIZE] __aligned(4096);
 static u8 msrpm[2 * PAGE_SIZE] __aligned(4096);
 #define MSRPM_HIGH 0x800 /* byte of MSR 0xc0000000 */
 
-/*
- * Loaded and saved by VMLOAD and VMSAVE, or (PAT) by VMRUN: the guest has its own, whatever it
- * writes.
- */
+/* Loaded and saved by VMLOAD and VMSAVE: the guest has its own, whatever it writes. */
 static const u32 passed[] = {
 	MSR_STAR,    MSR_LSTAR,		 MSR_CSTAR,	  MSR_SFMASK,	    MSR_FS_BASE,
 	MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	MSR_PAT,
 };
 
 static void pass(u32 msr)

@@ -1,21 +1,22 @@
 # Tiny guests: tests/guest/NAME.c, and NAME.asm beside it when there is one. "// MODE: 32" in the first
 # lines: 32-bit code without paging; else long mode. Every guest is an ELF32 container that a multiboot-1
-# loader takes.
+# loader takes. A folder tests/guest/NAME is a guest of several files, which only scenes start.
 GUEST_LIB_C   := $(wildcard tests/guest/lib/*.c)
 GUEST_LIB_ASM := $(wildcard tests/guest/lib/*.asm)
 TINY_GUESTS   := $(basename $(notdir $(wildcard tests/guest/*.c)))
 BENCH_GUESTS  := $(basename $(notdir $(wildcard tests/bench/*.c)))
+SCENE_GUESTS  := $(filter-out lib,$(notdir $(patsubst %/,%,$(wildcard tests/guest/*/))))
 GUEST_FLAGS   := -std=gnu11 -O1 -g -Itests/guest/lib -ffreestanding -fno-pic -fno-pie -fno-stack-protector \
 		 -fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only \
 		 -mno-red-zone -Wall -Wextra -Werror -Wno-unused-parameter -MMD -MP
 
 .PHONY: guests
-guests: $(TINY_GUESTS:%=$(B)/guests/%.elf) $(BENCH_GUESTS:%=$(B)/guests/%.elf) ## the tiny guests
+guests: $(patsubst %,$(B)/guests/%.elf,$(TINY_GUESTS) $(BENCH_GUESTS) $(SCENE_GUESTS)) ## the tiny guests
 
 # guest-objects NAME BITS: objects of a guest
 guest-objects = $(GUEST_LIB_C:%.c=$(B)/guests/$(2)/%.o) $(GUEST_LIB_ASM:%.asm=$(B)/guests/$(2)/%.asm.o) \
-	$(patsubst %.c,$(B)/guests/$(2)/%.o,$(wildcard tests/guest/$(1).c tests/bench/$(1).c)) \
-	$(patsubst %.asm,$(B)/guests/$(2)/%.asm.o,$(wildcard tests/guest/$(1).asm tests/bench/$(1).asm))
+	$(patsubst %.c,$(B)/guests/$(2)/%.o,$(wildcard tests/guest/$(1).c tests/bench/$(1).c tests/guest/$(1)/*.c)) \
+	$(patsubst %.asm,$(B)/guests/$(2)/%.asm.o,$(wildcard tests/guest/$(1).asm tests/bench/$(1).asm tests/guest/$(1)/*.asm))
 
 $(B)/guests/32/%.o: %.c
 	@mkdir -p $(@D)
@@ -37,4 +38,4 @@ $(B)/guests/$(1).elf: $$(call guest-objects,$(1),$$($(1)_BITS)) tests/guest/lib/
 		--no-warn-rwx-segments --build-id=none -T tests/guest/lib/guest.ld $$(filter %.o,$$^) -o $$@.full
 	$(OBJCOPY) --strip-all -O elf32-i386 $$@.full $$@
 endef
-$(foreach g,$(TINY_GUESTS) $(BENCH_GUESTS),$(eval $(call tiny-guest,$(g))))
+$(foreach g,$(TINY_GUESTS) $(BENCH_GUESTS) $(SCENE_GUESTS),$(eval $(call tiny-guest,$(g))))

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "lib/ratelimit.h"
 #include "lib/types.h"
 #include "services/common/vmdef.h"
 #include "services/init/options.h"
@@ -41,6 +42,7 @@ struct vm {
 	u32 generation;
 	u32 reason, status;
 	u32 restarts;
+	struct ratelimit said; /* of the log, over all its lives */
 	u64 start_ns;
 	u64 restart_at; /* ns; 0 = none pending */
 };

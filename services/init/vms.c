@@ -13,6 +13,26 @@
 #define REAP_ROUNDS 100u      /* in as many steps */
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
 
+/* What a VM may make init say, however often it is restarted. */
+#define LINES_BURST 40u
+#define LINES_PERIOD_NS 5000000000ull
+
+static void __printf(2, 3) vm_log(struct vm *vm, const char *fmt, ...)
+{
+	char line[256];
+	u32 dropped;
+	va_list ap;
+
+	if (!ratelimit_pass(&vm->said, rt_clock_ns(), LINES_BURST, LINES_PERIOD_NS, &dropped))
+		return;
+	va_start(ap, fmt);
+	fmt_vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (dropped)
+		rt_log("vm %s: %u lines about it were too many", vm->def.name, dropped);
+	rt_log("%s", line);
+}
+
 /* The status that a reason fixes; -1 = the monitor's own is taken. */
 static const s32 reason_status[VM_REASONS] = {
 	[VM_REASON_NONE] = VM_STATUS_MONITOR_DIED,
@@ -252,7 +272,7 @@ int vm_start(struct init *in, struct vm *vm)
 	vm->reason = VM_REASON_NONE;
 	vm->status = 0;
 	vm->start_ns = rt_clock_ns();
-	rt_log("vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
+	vm_log(vm, "vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
 	event_signal(vm->notify, VM_NOTIFY_STATE);
 	return 0;
 }
@@ -274,7 +294,7 @@ static void vm_log_errors(struct vm *vm)
 		}
 		line[n] = 0;
 		if (n)
-			rt_log("vm %s: %s", vm->def.name, line);
+			vm_log(vm, "vm %s: %s", vm->def.name, line);
 		n = 0;
 		if (!c)
 			return;
@@ -305,7 +325,7 @@ static void vm_plan_restart(struct vm *vm)
 	if (vm->def.on_exit != ON_EXIT_RESTART || vm->reason == VM_REASON_DESTROYED)
 		return;
 	if (vm->def.restart_max && vm->restarts >= vm->def.restart_max) {
-		rt_log("vm %s: restarted %u times, not again", vm->def.name, vm->restarts);
+		vm_log(vm, "vm %s: restarted %u times, not again", vm->def.name, vm->restarts);
 		return;
 	}
 	vm->restarts++;
@@ -318,7 +338,7 @@ void vm_end(struct init *in, struct vm *vm, enum vm_reason reason)
 
 	vm_take_result(vm, reason);
 	vm_log_errors(vm);
-	rt_log("vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
+	vm_log(vm, "vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
 	       vm_reason_text(vm->reason), ms / 1000, ms % 1000);
 	if (vm->def.on_exit != ON_EXIT_PRESERVE || vm->reason == VM_REASON_DESTROYED)
 		vm_release(vm);

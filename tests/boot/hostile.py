@@ -1,0 +1,108 @@
+"""Guests that do anything, and a machine that reports its own faults."""
+import os
+import random
+import re
+import time
+
+from boot.scenes import PROMPT, command, definition, escape, expect_status, free_memory, linux, tiny, to_shell
+from machine import TestError
+
+OPERATIONS = int(os.environ.get("HOSTILE_OPERATIONS", "100000"))
+SEED = int(os.environ.get("HOSTILE_SEED", "1"))
+DEBUG_SHARE = 10            # of the operations on the debug kernel
+WORST_GAP_MS = 5000         # of the bystander: other programs use the test machine too
+SILENCE = 60                # seconds without a report, then the guest has wedged itself
+LOG_BURST, LOG_SECOND = 250, 2  # lines that one VM may cause: kernel 128 + 1/s, init 40 + 1/5 s
+REPORT = r"hostile: seed (0x[0-9a-f]+) did (\d+), \d+ had no end"
+
+
+def bystander_line(m):
+    """The bystander's newest line: its number and the longest gap between two of its timer's interrupts."""
+    begin = len(m.output())
+    m.send("console bystander\r")
+    for _ in range(60):
+        m.read(1)
+        lines = re.findall(r"^bystander: line (\d+), longest gap (\d+) ms$", m.output()[begin:], re.MULTILINE)
+        if len(lines) > 2:
+            break
+    escape(m)
+    if len(lines) <= 2:
+        raise TestError("the bystander stands still")
+    return int(lines[-1][0]), int(lines[-1][1])
+
+
+def restart_hostile(m):
+    escape(m)
+    m.send("destroy hostile\r")
+    m.expect(r"destroyed|error", 60)
+    m.expect(PROMPT, 60)
+    m.send("start hostile\r")
+
+
+def operate(m, wanted):
+    """Until the guest has done that many operations, over all its lives."""
+    lives = {}
+    while sum(lives.values()) < wanted:
+        try:
+            match = m.expect(REPORT, SILENCE)
+        except TestError:
+            if m.process.poll() is not None:
+                raise
+            restart_hostile(m)
+            continue
+        lives[match[1]] = max(lives.get(match[1], 0), int(match[2]))
+    return lives
+
+
+def check_log(m, seconds):
+    text = m.output()
+    lines = re.findall(r"^.*\] cpu\d+ \w+: (?:vm \d+|vcpu|svm|init: vm hostile).*$", text, re.MULTILINE)
+    allowed = LOG_BURST + LOG_SECOND * seconds
+    if len(lines) > allowed:
+        raise TestError(f"{len(lines)} lines of log in {seconds:.0f} s, expected at most {allowed:.0f}")
+    bad = re.search(r"panic: .*|is about to enter with .*", text)
+    if bad:
+        raise TestError(bad[0])
+
+
+def hostile(scene, operations):
+    """It ends only itself, over and over; its neighbour, the log and the memory stay well."""
+    cmdline = f"caisson seed={SEED}"
+    vms = [("bystander.vm", definition("bystander", "bystander", memory="16M", cmdline="caisson")),
+           ("hostile.vm", definition("hostile", "hostile", memory="16M", cmdline=cmdline, console="attach",
+                                     on_exit="restart"))]
+    with scene.start("autostart=off", tiny("hostile", "bystander"), vms) as m:
+        m.expect(PROMPT, 120)
+        before = free_memory(m)
+        start = time.monotonic()
+        command(m, "start bystander", r"vm bystander started")
+        m.send("start hostile\r")
+        lives = operate(m, operations)
+        escape(m)
+        gap = bystander_line(m)[1]
+        if gap > WORST_GAP_MS:
+            raise TestError(f"the bystander's timer was {gap} ms late, expected at most {WORST_GAP_MS}")
+        m.send("destroy hostile\r")
+        m.expect(r"destroyed|error", 60)
+        m.expect(PROMPT, 60)
+        bystander_line(m)
+        command(m, "destroy bystander", r"vm bystander destroyed")
+        command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
+        check_log(m, time.monotonic() - start)
+        for _ in range(20):
+            lost = before - free_memory(m)
+            if lost <= 1024:
+                break
+        if lost > 1024:
+            raise TestError(f"{lost} KiB did not come back")
+        m.send("poweroff\r")
+        m.wait_end(60)
+        print(f"hostile: {sum(lives.values())} operations in {len(lives)} lives, longest gap of the neighbour {gap} ms")
+
+
+def hostile_guest(scene):
+    hostile(scene, OPERATIONS)
+
+
+def hostile_guest_debug(scene):
+    hostile(scene, OPERATIONS // DEBUG_SHARE)
