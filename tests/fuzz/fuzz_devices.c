@@ -43,11 +43,11 @@ static void load_hostile(u8 n)
 	FUZZ_CHECK(bytes <= sizeof(section), "%s: %zu bytes", d->ops->name, bytes);
 	for (u32 i = patches & 7; i; i--)
 		patch_field(d, section);
-	if (n & 0x80) {
+	if (n >= 0xe0) {
 		bytes = fuzz_upto(&in, MIN(in.left, 255ull));
 		fuzz_fill(&in, section, bytes);
 	}
-	for (u32 i = patches >> 5; i && bytes; i--)
+	for (u32 i = patches >= 0xc0 ? patches & 7 : 0; i && bytes; i--)
 		section[fuzz_u16(&in) % bytes] = fuzz_u8(&in);
 	exact = fuzz_exact(section, bytes);
 	rt_lock(&d->lock);

@@ -2,7 +2,7 @@
 // SOURCES: services/manager/cmd_vm.c services/manager/command.c services/manager/console.c
 // SOURCES: services/manager/editor.c services/manager/shell.c services/manager/vms.c
 // SOURCES: services/common/reason.c services/common/cpulist.c lib/fmt.c lib/str_copy.c
-// MAX_LEN: 2048
+// MAX_LEN: 6144
 /*
  * The console program as a whole: keys that a terminal sends, answers of init, and monitors that
  * write whatever they like into the memory they share with it, at any moment.

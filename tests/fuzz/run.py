@@ -21,8 +21,8 @@ BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "buil
 OUT = os.path.join(BUILD, "fuzz")
 CORPUS = os.path.join(ROOT, "tests/fuzz/corpus")
 LIMITS = ["-timeout=5", "-rss_limit_mb=2048"]
-# Inputs of findings are kept for ever, whatever they cover.
-FOUND = "found-"
+# Inputs of findings, and those that reach deep but cover nothing else, are kept for ever.
+KEPT = ("found-", "seed-")
 
 
 def names():
@@ -96,7 +96,7 @@ class Fuzzer:
                 return
             os.makedirs(self.tree, exist_ok=True)
             for old in os.listdir(self.tree):
-                if not old.startswith(FOUND):
+                if not old.startswith(KEPT):
                     os.remove(os.path.join(self.tree, old))
             for new in os.listdir(folder):
                 shutil.copy(os.path.join(folder, new), os.path.join(self.tree, new[:16]))
