@@ -35,7 +35,7 @@ MUTANTS = [
     Mutant("unmapped-part-of-object", "mm/aspace.c", "bytes > m->bytes - offset || ", "",
            "host/mem", "a mapping reaches beyond its object"),
     Mutant("user-pointer-unchecked", "mm/ucopy.c", "if (user >= USER_VA_MAX || n > USER_VA_MAX - user)", "if (n > USER_VA_MAX)",
-           "boot/ring3-stress", "ring 3 names kernel memory as its buffer"),
+           "host/ucopy", "ring 3 names kernel memory as its buffer"),
 
     # ---- Kernel ----
     Mutant("any-right-will-do", "kernel/handle.c", "(have & rights) != rights", "rights && !(have & rights)",
