@@ -43,6 +43,7 @@ struct balance {
 	u64 quota; /* the largest that can still be given away */
 	u64 free;  /* bytes in free frames and in free pages of the kernel's heap */
 	u32 objects[OBJ_TYPES];
+	u32 more_events; /* that programs which go on may make meanwhile: 0 from balance_take */
 };
 struct host_info host(void);
 struct balance balance_take(void);
