@@ -122,9 +122,10 @@ void cpu_setup_tables(struct cpu *c)
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
 	wrmsr(MSR_PAT, PAT_VALUE);  /* before anything is written on the screen */
 	t->gdt[5] &= ~(2ull << 40); /* LTR wants it available, and marks it busy */
-	__asm__ volatile("lidt %0" : : "m"(idtr));
+	/* The IDT last: an NMI takes its stack from the TSS. */
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
 	__asm__ volatile("lldt %w0" : : "r"(0));
+	__asm__ volatile("lidt %0" : : "m"(idtr));
 }
 
 void cpu_setup_boot(void)

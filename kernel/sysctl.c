@@ -145,8 +145,10 @@ static s64 hostinfo(u64 user, u64 n)
 	i.tsc_hz = clock_tsc_hz();
 	i.boot_ns = boot_ns;
 	i.first_guest_cycles = first_guest_cycles;
-	for (u32 c = 0; c < cpu_count; c++)
+	for (u32 c = 0; c < cpu_count; c++) {
 		i.slow_ops += cpus[c]->slow_ops;
+		i.nmis += cpus[c]->nmis;
+	}
 	i.log_dropped = log_dropped();
 	str_copy(i.vendor, cpu_facts.vendor, sizeof(i.vendor));
 	str_copy(i.brand, cpu_facts.brand, sizeof(i.brand));

@@ -94,6 +94,7 @@ void trap_nmi_stack(struct trap_frame *f)
 {
 	if (f->vector == EXC_NMI) {
 		panic_nmi(f); /* returns unless a panic is under way */
+		this_cpu()->nmis++;
 		return;
 	}
 	if (f->vector == EXC_DB && (f->cs & 3)) {

@@ -33,6 +33,7 @@ struct cpu {
 	u64 unmap_seen;	       /* [a] mm/unmap_epoch.h */
 	u64 timer_armed;       /* deadline in the local APIC, ns; ~0 none, 0 not set */
 	u64 slow_ops;	       /* counted by wrappers in bench builds */
+	u64 nmis;	       /* that nobody asked for */
 	void *window;	       /* [I] WINDOW_BASE + id * WINDOW_SIZE */
 	u64 *window_pte;       /* [I] its 512 page-table entries */
 	u64 fixup_rip;	       /* not 0: a fault in ring 0 continues here (user copy) */

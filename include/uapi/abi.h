@@ -258,6 +258,7 @@ struct host_info {
 	/* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 log_dropped;
 	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
+	u64 nmis;     /* of all CPUs: those that nobody asked for */
 	char vendor[13];
 	char brand[49];
 	char virt[16];	      /* "svm", "vmx", or "none" */

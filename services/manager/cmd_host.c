@@ -41,6 +41,8 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 	if (h.log_dropped)
 		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n",
 			   h.log_dropped);
+	if (h.nmis)
+		con_printf(m, "NMIs ignored:   %lu\n", h.nmis);
 	if (h.slow_ops)
 		con_printf(m, "Slow operations: %lu\n", h.slow_ops);
 	con_printf(m, "Up for:         %lu s\n", rt_clock_ns() / 1000000000);
