@@ -52,7 +52,7 @@ MUTANTS = [
            "boot/no-vm", "the first interrupt is the last one"),
     Mutant("lost-wake", "kernel/event.c", "	wake_all(&e->waiters);\n	spin_unlock(&e->lock);\n	object_notify",
            "	(void)wake_all;\n	spin_unlock(&e->lock);\n	object_notify",
-           "boot/no-vm", "who waits for an event sleeps on"),
+           "guest/pit-pic", "who waits for an event sleeps on"),
     Mutant("page-fault-rights", "mm/aspace.c", "pf_error & PF_WRITE ? PROT_W : PROT_R", "pf_error & PF_WRITE ? PROT_R : PROT_R",
            "host/mem", "a write to a read-only mapping is filled in"),
 

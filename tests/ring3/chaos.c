@@ -1,7 +1,8 @@
 /*
- * init with a killer in it: once a VM whose name begins with "victim" has been started, the monitors of these VMs and
- * manager are ended at random moments, as an exception would end them. After each time, when init has dealt with it,
- * the machine must hold what it held before. Boot options: seed=N, kills=N of each kind.
+ * init with a killer in it: once a VM whose name begins with "victim" has been started, the
+ * monitors of these VMs and manager are ended at random moments, as an exception would end them.
+ * After each time, when init has dealt with it, the machine must hold what it held before. Boot
+ * options: seed=N, kills=N of each kind.
  */
 #define program_main init_main
 #include "services/init/main.c"
@@ -13,7 +14,10 @@
 #define SETTLE_NS 30000000000ull
 #define SHORT_LIFE_NS 30000000ull /* of a victim: loading, populating, */
 #define LONG_LIFE_NS 500000000ull /* or booting its guest */
-/* What programs that go on touch meanwhile. Kept small: a page a kill that is lost is more than this. */
+/*
+ * What programs that go on touch meanwhile. Kept small: a page a kill that is lost is more than
+ * this.
+ */
 #define SLACK KiB(256)
 #define LOCKS 12 /* of programs that go on: each makes an event when it is first waited for */
 
