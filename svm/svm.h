@@ -28,7 +28,7 @@ enum svm_nmi {
 	SVM_NMI_IRET,	 /* at the IRET that ends it: open once RIP has moved */
 };
 
-/* Whose V_IRQ it was at the last entry. */
+/* Whose V_IRQ it is, from an entry to its exit. */
 enum svm_virq {
 	SVM_VIRQ_OTHER, /* none, or a window's */
 	SVM_VIRQ_OFFER, /* the offered interrupt's */

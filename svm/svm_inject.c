@@ -93,7 +93,6 @@ void svm_event_prepare(struct svm_vcpu *s)
 	u32 ctl = V_INTR_MASKING | (u32)(s->vcpu.cr8 & 0xf);
 	u32 vector = 0;
 
-	s->virq = SVM_VIRQ_OTHER;
 	s->injected = b->event_inj;
 	if (s->irq_window) {
 		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
@@ -112,9 +111,10 @@ void svm_event_prepare(struct svm_vcpu *s)
 		b->int_vector = vector;
 		svm_dirty(s, CLEAN_TPR);
 	}
-	s->stepping = s->step && !(s->vcpu.priv->regs.rflags & RFLAGS_TF);
-	if (s->stepping)
+	if (unlikely(s->step) && !(s->vcpu.priv->regs.rflags & RFLAGS_TF)) {
+		s->stepping = true;
 		s->vcpu.priv->regs.rflags |= RFLAGS_TF;
+	}
 }
 
 /* The guest sees neither TF nor the trap, which becomes the exit of a window. */
@@ -203,6 +203,7 @@ bool svm_event_complete(struct svm_vcpu *s)
 		taken |= !(b->int_ctl & V_IRQ);
 	else if ((b->int_ctl & V_IRQ) && !(b->exit_int_info & HV_EVENT_VALID))
 		b->event_inj = s->injected;
+	s->virq = SVM_VIRQ_OTHER;
 	if (taken)
 		s->offered = 0;
 	return taken;
