@@ -4,6 +4,7 @@
 #include "arch/msr.h"
 #include "hv/facts.h"
 #include "hv/x86.h"
+#include "kernel/mce.h"
 #include "lib/string.h"
 #include "mm/kmem.h"
 
@@ -168,6 +169,7 @@ void cpu_setup_registers(void)
 	      RFLAGS_IF | RFLAGS_TF | RFLAGS_DF | RFLAGS_AC | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF);
 	if (f->xsave)
 		xsetbv(0, 1); /* x87 only; a guest's own value is loaded with the vCPU */
+	mce_init_cpu();
 }
 
 void cpu_set_kstack(u64 top)

@@ -6,6 +6,7 @@
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
+#include "kernel/mce.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
@@ -97,7 +98,9 @@ void trap_nmi_stack(struct trap_frame *f)
 		this_cpu()->nmis++;
 		return;
 	}
-	if (f->vector == EXC_DB && (f->cs & 3)) {
+	if (f->vector == EXC_MC)
+		mce_take(!(f->cs & 3));
+	if (f->cs & 3 && (f->vector == EXC_DB || f->vector == EXC_MC)) {
 		__asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
 		f->rflags &= ~(u64)RFLAGS_TF;
 		domain_kill(current_domain(), DOMAIN_STATUS_FAULT);

@@ -4,6 +4,7 @@
 #include "hv/vendor.h"
 #include "kernel/cpuid_policy.h"
 #include "kernel/guest_walk.h"
+#include "kernel/mce.h"
 #include "kernel/msr_policy.h"
 #include "kernel/thread.h"
 #include "kernel/vcpu_cr.h"
@@ -264,7 +265,8 @@ static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 {
-	return internal(v, RUN_INTERNAL_UNKNOWN, "machine check while the guest ran");
+	mce_take(false);
+	return internal(v, RUN_INTERNAL_MC, "machine check while the guest ran");
 }
 
 static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)

@@ -178,6 +178,7 @@ BOOTS = [
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),
     ("nmis", "svm-qemu", "nmis", 600),
+    ("machine-check", "svm-qemu-1cpu", "machine_check", 240),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
     ("pxe", "svm-qemu-pxe", "pxe", 180),

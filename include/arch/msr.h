@@ -13,11 +13,13 @@ enum msr {
 	MSR_SYSENTER_EIP = 0x176,
 	MSR_MCG_CAP = 0x179,
 	MSR_MCG_STATUS = 0x17a,
+	MSR_MCG_CTL = 0x17b,
 	MSR_MISC_ENABLE = 0x1a0,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
 	MSR_VMX_PROCBASED_CTLS = 0x482,
 	MSR_VMX_PROCBASED_CTLS2 = 0x48b,
+	MSR_MC0_CTL = 0x400, /* a bank has 4: control, status, address, more */
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
 	MSR_EFER = 0xc0000080,

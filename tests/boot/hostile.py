@@ -4,8 +4,8 @@ import random
 import re
 import time
 
-from boot.scenes import LINUX, PROMPT, command, definition, escape, expect_status, free_memory, linux, tiny
-from machine import TestError
+from boot.scenes import LINUX, PROMPT, command, definition, escape, expect_status, free_memory, linux, tiny, wild_programs
+from machine import BUILD, TestError
 
 OPERATIONS = int(os.environ.get("HOSTILE_OPERATIONS", "100000"))
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
@@ -136,3 +136,26 @@ def nmis(scene):
             raise TestError("the kernel logged an error")
         m.send("poweroff\r")
         m.wait_end(60)
+
+
+# An uncorrected error without an address; the machine-check is in progress, and what it interrupted may go on.
+UNCORRECTED, IN_PROGRESS = 0xb000000000000000, 5
+
+
+def machine_check(scene):
+    """An error under a program ends its domain; under the kernel the machine, with the bank's content."""
+    vms = [("loop.vm", definition("loop", "pass", cmdline="loop", memory="16M"))]
+    scene.parts["programs"] = wild_programs(scene)
+    check = f"mce 0 1 {UNCORRECTED:#x} {IN_PROGRESS} 0 0"
+    with scene.start("exitport=0xf4", [("pass", f"{BUILD}/guests/cpuid.elf")], vms) as m:
+        m.expect(PROMPT, 60)
+        time.sleep(2)       # now nothing runs but the monitor that never stops
+        m.monitor(check)
+        m.expect(r"mce: bank 1, status 0xb000000000000000", 30)
+        m.expect(r"vm loop ended: status 124", 30)
+        m.send("\r")
+        m.expect(PROMPT, 30)
+        command(m, "list --all", r"loop +crashed")
+        m.monitor(check)
+        m.expect_exit(127, 60)
+        expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb000000000000000")

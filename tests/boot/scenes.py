@@ -345,8 +345,8 @@ def image_errors(scene):
 
 # ---- Programs against the kernel ----
 
-def wild_monitors(scene):
-    """Monitors that fault, leave or never stop end only their own VM, with a reason."""
+def wild_programs(scene):
+    """An archive of programs with tests/ring3/wild.c in the monitor's place."""
     folder = scene.base + ".programs"
     os.makedirs(folder, exist_ok=True)
     shutil.copy(f"{BUILD}/programs/manager", f"{folder}/manager")
@@ -354,8 +354,14 @@ def wild_monitors(scene):
     with open(scene.base + ".cpio", "wb") as archive:
         subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=folder, check=True,
                        input=b"manager\nvmm\n", stdout=archive)
+    return scene.base + ".cpio"
+
+
+def wild_monitors(scene):
+    """Monitors that fault, leave or never stop end only their own VM, with a reason."""
     vms = [(f"{name}.vm", definition(name, "pass", cmdline=name, memory="16M")) for name in ("fault", "exit", "loop")]
-    image = mkimage(scene.base + ".iso", CI_ARGS, [("pass", f"{BUILD}/guests/cpuid.elf")], vms, programs=scene.base + ".cpio")
+    image = mkimage(scene.base + ".iso", CI_ARGS, [("pass", f"{BUILD}/guests/cpuid.elf")], vms,
+                    programs=wild_programs(scene))
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         for _ in ("fault", "exit"):
             m.expect(r"vm (fault|exit) ended: status 124", 60)
