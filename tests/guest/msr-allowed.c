@@ -31,8 +31,8 @@ static const struct {
 };
 
 /*
- * Values that the architecture refuses. MSRs that the guest writes without an exit (LSTAR, FS_BASE,
- * PAT ...) are missing: there the CPU checks, and TCG takes any value.
+ * Values that the architecture refuses. MSRs that the guest writes without an exit (LSTAR, FS_BASE
+ * ...) are missing: there the CPU checks, and TCG takes any value.
  */
 static const struct {
 	u32 msr;
@@ -43,6 +43,7 @@ static const struct {
 	{0xc0000080, 0, "EFER without LME while paging is on"},
 	{0x1b, 0xfee00000 | 1 << 10, "APIC_BASE with x2APIC but not enabled"},
 	{0x1b, 0xfee00000 | 3 << 10 | 1, "APIC_BASE with a reserved bit"},
+	{0x277, 0x0007040600070402, "PAT with a memory type that does not exist"},
 	{0xfe, 0, "MTRRCAP, which is read-only"},
 };
 
