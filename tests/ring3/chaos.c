@@ -19,7 +19,8 @@
  * this.
  */
 #define SLACK KiB(256)
-#define LOCKS 12 /* of programs that go on: each makes an event when it is first waited for */
+/* Of programs that go on: each lock makes an event when it is first waited for. */
+#define LOCKS 12
 
 int program_main(void *arg);
 
