@@ -11,6 +11,7 @@
 
 /* Lines that VMs cause: a dump and some more at once, then one each second. */
 #define VM_BURST 128
+#define VM_BURST_INFO 32 /* of these: chatter leaves room for the dump */
 #define VM_PERIOD_NS 1000000000ull
 #define VM_LIMITS 16 /* by name, which lasts when a VM is started again */
 
@@ -60,7 +61,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	n = MIN(n, (int)sizeof(line) - 2);
 	spin_lock(&log.lock);
-	if (limit && !ratelimit_pass(limit, ns, VM_BURST, VM_PERIOD_NS, &dropped)) {
+	if (limit && !ratelimit_pass(limit, ns, level > LOG_NOTICE ? VM_BURST_INFO : VM_BURST,
+				     VM_PERIOD_NS, &dropped)) {
 		spin_unlock(&log.lock);
 		return;
 	}

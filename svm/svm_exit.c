@@ -137,6 +137,7 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 		return;
 	}
 	decode_unknown(b, x);
-	if (code == VMEXIT_INVALID || code == VMEXIT_BUSY)
+	/* TCG writes 32 bits of ones */
+	if (code == VMEXIT_INVALID || code == VMEXIT_BUSY || code == (u32)VMEXIT_INVALID)
 		x->reason = HV_EXIT_FAIL_ENTRY;
 }
