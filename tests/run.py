@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the tests: host unit tests, tiny guests on QEMU's own PC, tiny guests in Caisson, whole machines.
+"""Runs the tests of tests/table.py; docs/testing.md says what kinds there are.
 
 usage: run.py [--list] [--jobs N] [NAME]
 NAME selects one test, or all whose name contains it.

@@ -1,7 +1,7 @@
 """The tests and the machines they run on. tests/run.py runs them.
 
-Host unit tests (tests/host/test_*.c) and tiny guests (tests/guest/*.c) are found by their files; here is
-what differs from the rule, and the whole-machine runs, whose steps are in tests/boot/scenes.py.
+Host unit tests (tests/host/test_*.c), fuzzers, proofs and tiny guests (tests/guest/*.c) are found by their files;
+here is what differs from the rule, and the whole-machine runs, whose steps are in tests/boot/*.py.
 """
 
 import os
@@ -75,7 +75,7 @@ MICROVM = ["-machine", "microvm,acpi=on,pit=off,pic=off,rtc=on,isa-serial=on", "
            "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-device,drive=disk"]
 
 # Machines. host: this one, without an emulator. pc: QEMU's own PC, the tiny guest as its kernel. The others run
-# Caisson on QEMU's q35 under TCG with AMD-V; these are the options beside the common ones.
+# Caisson under QEMU's TCG, on q35 with AMD-V where the options, which come after the common ones, say nothing else.
 MACHINES = {
     "host": [],
     "pc": [],

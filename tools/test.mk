@@ -10,7 +10,7 @@ test: ## all tests; T=name: one of them
 .PHONY: test-parts debug-kernel
 test-parts: kernel efi debug-kernel programs guests guest check-deps
 
-debug-kernel: ## the kernel with DEBUG=1, in debug/
+debug-kernel: ## the kernel with DEBUG=1, in build/debug/
 	@$(MAKE) --no-print-directory B=$(B)/debug DEBUG=1 kernel
 
 bench: ## figures under -icount: bench NAME VALUE UNIT goal GOAL
