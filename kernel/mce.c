@@ -2,6 +2,7 @@
 #include "kernel/mce.h"
 
 #include "arch/msr.h"
+#include "hv/cpu.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 
@@ -22,16 +23,22 @@ bool mce_survivable(const struct mce_bank *bank, u32 banks, bool in_kernel)
 	return !in_kernel;
 }
 
-static u32 bank_count(void)
+/* Bochs 2.7 promises the registers by CPUID and doesn't have them. */
+static u64 capabilities(void)
 {
-	return cpuid(1, 0).edx & CPUID_1_EDX_MCA ? rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS : 0;
+	u64 cap = 0;
+
+	if (cpuid(1, 0).edx & CPUID_1_EDX_MCA)
+		rdmsr_safe(MSR_MCG_CAP, &cap);
+	return cap;
 }
 
 void mce_init_cpu(void)
 {
-	u32 banks = bank_count();
+	u64 cap = capabilities();
+	u32 banks = cap & MCG_CAP_BANKS;
 
-	if (banks && rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
+	if (banks && cap & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, ~0ull);
 	for (u32 i = 0; i < banks; i++)
 		wrmsr(MSR_MC0_CTL + 4 * i, ~0ull);
@@ -40,7 +47,7 @@ void mce_init_cpu(void)
 void mce_take(bool in_kernel)
 {
 	struct mce_bank bank = {0}, worst = {0};
-	u32 banks = bank_count(), number = 0;
+	u32 banks = capabilities() & MCG_CAP_BANKS, number = 0;
 	bool good = !in_kernel;
 
 	for (u32 i = 0; i < banks; i++) {

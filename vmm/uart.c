@@ -34,7 +34,8 @@ enum msr {
 #define FLUSH_NS 1000000u
 
 static bool fifo_on(const struct uart *u) { return u->fcr & FCR_ENABLE; }
-static u32 rx_room(const struct uart *u) { return (fifo_on(u) ? UART_FIFO : 1u) - u->rx_count; }
+static u32 fifo_size(const struct uart *u) { return fifo_on(u) ? UART_FIFO : 1; }
+static u32 rx_room(const struct uart *u) { return fifo_size(u) - u->rx_count; }
 
 static u32 rx_trigger(const struct uart *u)
 {
@@ -133,7 +134,7 @@ static void transmit(struct uart *u, u8 c)
 	} else if (!u->tx_count && u->peer->ops->put(u->peer, c)) {
 		sent(u);
 		u->thre_pending = 1;
-	} else if (u->tx_count < (fifo_on(u) ? UART_FIFO : 1)) {
+	} else if (u->tx_count < fifo_size(u)) {
 		u->tx[u->tx_count++] = c;
 		sent(u); /* the peer has to hear that it should make room */
 	}
@@ -286,8 +287,8 @@ static void uart_restored(struct device *d)
 {
 	struct uart *u = container_of(d, struct uart, dev);
 
-	u->rx_count = MIN(u->rx_count, UART_FIFO);
-	u->tx_count = MIN(u->tx_count, UART_FIFO);
+	u->rx_count = MIN(u->rx_count, fifo_size(u));
+	u->tx_count = MIN(u->tx_count, fifo_size(u));
 	sent(u);
 }
 

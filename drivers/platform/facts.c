@@ -2,6 +2,7 @@
 
 #include "arch/cpu.h"
 #include "arch/msr.h"
+#include "hv/cpu.h"
 #include "hv/x86.h"
 #include "lib/string.h"
 
@@ -108,7 +109,7 @@ static void read_svm(struct cpu_facts *f)
 
 	if (!f->svm)
 		return;
-	vm_cr = rdmsr(MSR_VM_CR);
+	rdmsr_safe(MSR_VM_CR, &vm_cr); /* Bochs 2.7 has AMD-V without it: never switched off */
 	f->svm_locked_off = vm_cr & VM_CR_SVMDIS && vm_cr & VM_CR_LOCK;
 	f->svm_asids = r.ebx;
 	f->svm_npt = bit(r.edx, 0);

@@ -36,7 +36,7 @@ struct cpu {
 	u64 nmis;	       /* that nobody asked for */
 	void *window;	       /* [I] WINDOW_BASE + id * WINDOW_SIZE */
 	u64 *window_pte;       /* [I] its 512 page-table entries */
-	u64 fixup_rip;	       /* not 0: a fault in ring 0 continues here (user copy) */
+	u64 fixup_rip;	       /* not 0: a #PF or #GP in ring 0 continues here, RAX negative */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* NULL beyond cpu_count */
@@ -49,4 +49,18 @@ static inline struct cpu *this_cpu(void)
 	/* volatile: a thread that blocks may continue on another CPU */
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(c));
 	return c;
+}
+
+/* False: the CPU doesn't have it, and *value is 0. For those that no CPUID bit promises. */
+static inline bool rdmsr_safe(u32 msr, u64 *value)
+{
+	u64 *fixup = &this_cpu()->fixup_rip;
+	u64 low, high = 0;
+
+	__asm__ volatile("lea 1f(%%rip), %0\n\tmov %0, (%2)\n\trdmsr\n1:\tmovq $0, (%2)"
+			 : "=&a"(low), "+&d"(high)
+			 : "r"(fixup), "c"(msr)
+			 : "memory");
+	*value = low >> 32 ? 0 : high << 32 | low;
+	return !(low >> 32);
 }

@@ -240,9 +240,16 @@ static void a_state_with_more_than_the_fifos_hold_is_cut(void **state)
 	start(&s);
 	s.u.rx_count = 255;
 	s.u.tx_count = 200;
+	s.u.fcr = 1;
 	s.u.dev.ops->restored(&s.u.dev);
 	assert_int_equal(s.u.rx_count, UART_FIFO);
 	assert_int_equal(s.u.tx_count, UART_FIFO);
+	s.u.fcr = 0;
+	s.u.dev.ops->restored(&s.u.dev);
+	assert_int_equal(s.u.rx_count, 1);
+	assert_int_equal(s.u.tx_count, 1);
+	type(&s, "more than fits");
+	assert_int_equal(s.u.rx_count, 1);
 }
 
 static void state_moves(void **state)
