@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 
+from boot.media import wait_on_screen
 from boot.scenes import PROMPT, command, definition, tiny
 from machine import Machine, TestError, caisson_options
 
@@ -16,7 +17,7 @@ def no_vms_here(scene, reason, prompt_seconds=120):
         warning = m.expect(rf"warn: virt: this machine cannot run VMs: .*{reason}", prompt_seconds)[0]
         m.expect(rf"one.vm: can't start one: no VM can run here: .*{reason}", 60)
         m.expect(PROMPT, 60)
-        on_screen(m, warning)
+        wait_on_screen(m, warning)
         command(m, "hostinfo", rf"CPU\(s\): +2 of 2\n[\s\S]*Virtualization: none: .*{reason}")
         command(m, "start one", rf"error: one.vm: can't start one: .*{reason}")
         m.send("poweroff\r")
@@ -42,26 +43,19 @@ def bochs_no_ept(scene):
     no_vms_here(scene, r"VT-x has no nested paging \(EPT\)")
 
 
-def on_screen(m, text):
-    """The text stands on the screen, over as many lines of 80 characters as it needs."""
-    shown = "".join(line.ljust(80) for line in m.screen().split("\n"))
-    if text not in shown:
-        raise TestError(f"the screen does not show {text!r}, but {shown.split()!r}")
-
-
 def refused(scene, image, text):
     """The start ends with the text on serial and on the screen, and the machine stays as it is."""
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         line = m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 60)[0]
         m.expect(r"^halted$", 10)
-        on_screen(m, line)
+        wait_on_screen(m, line)
 
 
 def no_long_mode(scene):
     """The first instructions say it: there is no 64-bit code yet."""
     with scene.start("") as m:
         line = m.expect(r"^refused: Caisson can't start here: this CPU has no 64-bit mode .*$", 60)[0]
-        on_screen(m, line)
+        wait_on_screen(m, line)
 
 
 def no_nx(scene):
