@@ -13,8 +13,8 @@ enum pt_prot {
 	PT_R = 1,
 	PT_W = 2,
 	PT_X = 4,
-	PT_USER = 8, /* nested tables too: the CPU walks them as user accesses */
-	PT_GLOBAL = 16,
+	PT_USER = 8,	  /* NPT too: the CPU walks it as user accesses; EPT has no such bit */
+	PT_GLOBAL = 16,	  /* host tables only */
 	PT_UNCACHED = 32, /* device registers */
 	PT_COMBINE = 64,  /* write-combining: a framebuffer */
 };
@@ -32,6 +32,8 @@ struct pt_format {
 };
 
 extern const struct pt_format pt_host_format, pt_npt_format;
+/* max_leaf is what the CPU offers (vmx/vmx_caps.c): [I] before the first VM. */
+extern struct pt_format pt_ept_format;
 
 struct pt {
 	const struct pt_format *fmt;

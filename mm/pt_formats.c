@@ -1,6 +1,6 @@
 /*
- * Page-table formats as data. Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested
- * Paging".
+ * Page-table formats as data. Intel SDM 3 "4-Level Paging", "The Extended Page Table Mechanism
+ * (EPT)"; AMD APM 2 "Page Translation", "Nested Paging".
  */
 #include "mm/pt.h"
 
@@ -58,4 +58,53 @@ const struct pt_format pt_npt_format = {
 	.accessed = PTE_A,
 	.encode = encode,
 	.decode = decode,
+};
+
+enum epte {
+	EPT_R = 1u << 0,       /* readable */
+	EPT_W = 1u << 1,       /* writable */
+	EPT_X = 1u << 2,       /* executable */
+	EPT_TYPE_UC = 0u << 3, /* memory types, as in the MTRRs */
+	EPT_TYPE_WC = 1u << 3,
+	EPT_TYPE_WB = 6u << 3,
+	EPT_TYPE = 7u << 3,
+	EPT_IGNORE_PAT = 1u << 6,
+	EPT_A = 1u << 8, /* accessed, dirty: where EPTP asks for them */
+	EPT_D = 1u << 9,
+};
+
+/*
+ * MTRRs have no part in what a guest accesses: the entry alone says what memory is. RAM is
+ * write-back whatever the guest's PAT says, as all other mappings of the frame are. On a device's
+ * registers the PAT may still choose write-combining.
+ */
+static u64 ept_encode(u32 prot, u32 level)
+{
+	return EPT_R | (prot & PT_W ? EPT_W : 0) | (prot & PT_X ? EPT_X : 0) |
+	       (prot & PT_UNCACHED  ? EPT_TYPE_UC
+		: prot & PT_COMBINE ? EPT_TYPE_WC
+				    : EPT_TYPE_WB | EPT_IGNORE_PAT);
+}
+
+static u32 ept_decode(u64 e)
+{
+	u32 type = e & EPT_TYPE;
+
+	return PT_R | (e & EPT_W ? PT_W : 0) | (e & EPT_X ? PT_X : 0) |
+	       (type == EPT_TYPE_UC   ? PT_UNCACHED
+		: type == EPT_TYPE_WC ? PT_COMBINE
+				      : 0);
+}
+
+struct pt_format pt_ept_format = {
+	.levels = 4,
+	.max_leaf = 1,
+	.present = EPT_R | EPT_W | EPT_X,
+	.leaf = PTE_PS,
+	.table = EPT_R | EPT_W | EPT_X,
+	.address = PTE_ADDRESS,
+	.dirty = EPT_D,
+	.accessed = EPT_A,
+	.encode = ept_encode,
+	.decode = ept_decode,
 };

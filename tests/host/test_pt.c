@@ -7,7 +7,7 @@
 #include "fake_mm.h"
 #include "mm/pt.h"
 
-static const struct pt_format *const formats[] = {&pt_host_format, &pt_npt_format};
+static const struct pt_format *const formats[] = {&pt_host_format, &pt_npt_format, &pt_ept_format};
 
 static struct quota quota;
 
@@ -84,10 +84,102 @@ static void protection_survives_the_format(void **state)
 
 	for (u32 f = 0; f < ARRAY_SIZE(formats); f++)
 		for (u32 i = 0; i < ARRAY_SIZE(prots); i++)
-			for (u32 level = 1; level <= 3; level++)
+			for (u32 level = 1; level <= 3; level++) {
+				u32 want = prots[i];
+
+				if (formats[f] == &pt_ept_format)
+					want &= ~(u32)(PT_USER | PT_GLOBAL);
 				assert_int_equal(
 					formats[f]->decode(formats[f]->encode(prots[i], level)),
-					prots[i]);
+					want);
+			}
+}
+
+/* Intel SDM 3, "Formats of the EPT Paging-Structure Entries". */
+static void an_ept_entry_has_the_bits_of_the_manual(void **state)
+{
+	enum {
+		RWX = PT_R | PT_W | PT_X,
+		WB = 6 << 3,
+		WC = 1 << 3,
+		IGNORE_PAT = 1 << 6,
+		BIG = 1 << 7
+	};
+	static const struct {
+		u64 bytes, entry;
+		u32 prot;
+	} cases[] = {
+		{PAGE_SIZE, 7 | WB | IGNORE_PAT, RWX | PT_USER},
+		{PAGE_SIZE, 1 | WB | IGNORE_PAT, PT_R | PT_USER},
+		{PAGE_SIZE, 5 | WB | IGNORE_PAT, PT_R | PT_X},
+		{PAGE_2M, 7 | WB | IGNORE_PAT | BIG, RWX},
+		{PAGE_1G, 3 | WB | IGNORE_PAT | BIG, PT_R | PT_W},
+		{PAGE_SIZE, 3, PT_R | PT_W | PT_UNCACHED},
+		{PAGE_2M, 3 | BIG, PT_R | PT_W | PT_UNCACHED | PT_USER},
+		{PAGE_2M, 3 | WC | BIG, PT_R | PT_W | PT_COMBINE},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct pt pt = fresh(&pt_ept_format);
+		struct pt_leaf l;
+
+		assert_int_equal(pt_map(&pt, GiB(2), hpa(GiB(5)), cases[i].bytes, cases[i].prot),
+				 0);
+		assert_true(pt_lookup(&pt, GiB(2), &l));
+		assert_int_equal(l.bytes, cases[i].bytes);
+		assert_int_equal(*l.entry, GiB(5) | cases[i].entry);
+		destroy(&pt);
+	}
+}
+
+/* An entry that is in no case in "EPT Misconfigurations" of the manual. */
+static bool ept_configured(u64 e, bool leaf, u32 level)
+{
+	u64 type = e >> 3 & 7, reserved = ~(BIT(52) - 1) | 0xf8;
+
+	if ((e & 2) && !(e & 1))
+		return false;
+	if (leaf) /* the PAT bit is kept apart; large pages have reserved address bits */
+		reserved = ~(BIT(52) - 1) | ((BIT(12 + 9 * (level - 1)) - 1) & ~0xfffull);
+	return !(e & reserved) && (!leaf || (type != 2 && type != 3 && type != 7));
+}
+
+static void no_ept_entry_is_a_misconfiguration(void **state)
+{
+	for (u32 prot = 0; prot < 128; prot++)
+		for (u32 level = 1; level <= 3; level++) {
+			struct pt pt = fresh(&pt_ept_format);
+			u64 size = BIT(12 + 9 * (level - 1));
+
+			assert_int_equal(pt_map(&pt, size, hpa(size * 3), size, prot), 0);
+			for (u32 l = 4; l >= level; l--) {
+				u32 at = l;
+				u64 *e = pt_walk(&pt, size, &at, false);
+
+				assert_int_equal(at, l);
+				assert_true(ept_configured(*e, l == level, l));
+			}
+			destroy(&pt);
+		}
+}
+
+static void ept_pages_are_no_larger_than_the_cpu_offers(void **state)
+{
+	static const u64 size[] = {0, PAGE_SIZE, PAGE_2M, PAGE_1G};
+	u8 all = pt_ept_format.max_leaf;
+
+	for (u8 max = 1; max <= 3; max++) {
+		struct pt_leaf l;
+		struct pt pt;
+
+		pt_ept_format.max_leaf = max;
+		pt = fresh(&pt_ept_format);
+		assert_int_equal(pt_map(&pt, 0, hpa(0), GiB(1), PT_R), 0);
+		assert_true(pt_lookup(&pt, MiB(7), &l));
+		assert_int_equal(l.bytes, size[max]);
+		destroy(&pt);
+	}
+	pt_ept_format.max_leaf = all;
 }
 
 static void equal_leaves_are_accepted_and_others_refused(void **state)
@@ -297,6 +389,9 @@ int main(void)
 		cmocka_unit_test(the_largest_page_that_fits_is_used),
 		cmocka_unit_test(without_1g_pages_2m_is_the_largest),
 		cmocka_unit_test(protection_survives_the_format),
+		cmocka_unit_test(an_ept_entry_has_the_bits_of_the_manual),
+		cmocka_unit_test(no_ept_entry_is_a_misconfiguration),
+		cmocka_unit_test(ept_pages_are_no_larger_than_the_cpu_offers),
 		cmocka_unit_test(equal_leaves_are_accepted_and_others_refused),
 		cmocka_unit_test(usage_bits_do_not_make_a_leaf_different),
 		cmocka_unit_test(unmapping_goes_in_bounded_steps_over_pages_of_any_size),
@@ -307,5 +402,6 @@ int main(void)
 		cmocka_unit_test(random_calls_agree_with_a_model),
 	};
 
+	pt_ept_format.max_leaf = 3;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,17 +10,28 @@
 
 struct cpu_facts cpu_facts;
 
-static struct pt any_table(void)
-{
-	return (struct pt){.fmt = nondet_bool() ? &pt_host_format : &pt_npt_format};
-}
-
 static u32 any_level(u32 max)
 {
 	u32 level = nondet_u32();
 
 	ASSUME(level >= 1 && level <= max);
 	return level;
+}
+
+static struct pt any_table(void)
+{
+	pt_ept_format.max_leaf = (u8)any_level(3);
+	return (struct pt){.fmt = nondet_bool()	  ? &pt_host_format
+				  : nondet_bool() ? &pt_npt_format
+						  : &pt_ept_format};
+}
+
+/* What the format's entries can say. */
+static u32 prots(const struct pt *pt)
+{
+	u32 all = PT_R | PT_W | PT_X | PT_UNCACHED;
+
+	return pt->fmt == &pt_ept_format ? all : all | PT_USER | PT_GLOBAL;
 }
 
 /* What is mapped is what is found: address and protection come out of an entry as they went in. */
@@ -30,7 +41,7 @@ void proof_leaf_round_trip(void)
 	u32 level = any_level(pt.fmt->max_leaf), prot = nondet_u32();
 	u64 a = nondet_u64();
 
-	ASSUME(!(prot & ~(u32)(PT_R | PT_W | PT_X | PT_USER | PT_GLOBAL | PT_UNCACHED)));
+	ASSUME(!(prot & ~prots(&pt)));
 	ASSUME(IS_ALIGNED(a, page_bytes(level)) && !(a >> ADDRESS_BITS));
 	u64 e = leaf_entry(&pt, a, prot, level);
 
@@ -47,7 +58,8 @@ void proof_leaf_round_trip(void)
 void proof_leaf_is_unique(void)
 {
 	struct pt pt = any_table();
-	u32 level = any_level(pt.fmt->max_leaf), p = nondet_u32() & 63, q = nondet_u32() & 63;
+	u32 level = any_level(pt.fmt->max_leaf);
+	u32 p = nondet_u32() & prots(&pt), q = nondet_u32() & prots(&pt);
 	u64 a = nondet_u64(), b = nondet_u64();
 
 	ASSUME(IS_ALIGNED(a | b, page_bytes(level)) && !((a | b) >> ADDRESS_BITS));
@@ -93,7 +105,7 @@ void proof_largest_page(void)
 	cpu_facts.page_1g = nondet_bool();
 	ASSUME(IS_ALIGNED(va | a | bytes, PAGE_SIZE) && bytes);
 	level = largest_level(&pt, va, a, bytes);
-	top = cpu_facts.page_1g ? pt.fmt->max_leaf : 2;
+	top = cpu_facts.page_1g ? pt.fmt->max_leaf : MIN(pt.fmt->max_leaf, 2);
 	PROVE(level >= 1 && level <= top);
 	PROVE(page_bytes(level) <= bytes);
 	PROVE(IS_ALIGNED(va, page_bytes(level)) && IS_ALIGNED(a, page_bytes(level)));
