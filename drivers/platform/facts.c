@@ -96,10 +96,11 @@ static void read_vmx(struct cpu_facts *f)
 
 	if (!f->vmx)
 		return;
-	control = rdmsr(MSR_FEATURE_CONTROL);
+	rdmsr_safe(MSR_FEATURE_CONTROL, &control);
 	f->vmx_locked_off = control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX);
-	f->vmx_ept = rdmsr(MSR_VMX_PROCBASED_CTLS) & VMX_MAY_SECONDARY &&
-		     rdmsr(MSR_VMX_PROCBASED_CTLS2) & VMX_MAY_EPT;
+	for (u32 i = 0; i < VMX_MSRS; i++)
+		rdmsr_safe(MSR_VMX_BASIC + i, &f->vmx_msr[i]);
+	f->vmx_ept = f->vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] & VMX_MAY_EPT;
 }
 
 static void read_svm(struct cpu_facts *f)

@@ -17,9 +17,23 @@ enum msr {
 	MSR_MISC_ENABLE = 0x1a0,
 	MSR_PAT = 0x277,
 	MSR_MTRR_DEF_TYPE = 0x2ff,
-	MSR_VMX_PROCBASED_CTLS = 0x482,
-	MSR_VMX_PROCBASED_CTLS2 = 0x48b,
 	MSR_MC0_CTL = 0x400, /* a bank has 4: control, status, address, more */
+	MSR_VMX_BASIC = 0x480,
+	MSR_VMX_PINBASED_CTLS = 0x481,
+	MSR_VMX_PROCBASED_CTLS = 0x482,
+	MSR_VMX_EXIT_CTLS = 0x483,
+	MSR_VMX_ENTRY_CTLS = 0x484,
+	MSR_VMX_MISC = 0x485,
+	MSR_VMX_CR0_FIXED0 = 0x486,
+	MSR_VMX_CR0_FIXED1 = 0x487,
+	MSR_VMX_CR4_FIXED0 = 0x488,
+	MSR_VMX_CR4_FIXED1 = 0x489,
+	MSR_VMX_PROCBASED_CTLS2 = 0x48b,
+	MSR_VMX_EPT_VPID_CAP = 0x48c,
+	MSR_VMX_TRUE_PINBASED_CTLS = 0x48d,
+	MSR_VMX_TRUE_PROCBASED_CTLS = 0x48e,
+	MSR_VMX_TRUE_EXIT_CTLS = 0x48f,
+	MSR_VMX_TRUE_ENTRY_CTLS = 0x490,
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
 	MSR_EFER = 0xc0000080,
@@ -42,7 +56,6 @@ enum msr {
 #define FEATURE_CONTROL_LOCK (1ull << 0)
 #define FEATURE_CONTROL_VMX (1ull << 2) /* outside SMX */
 /* The upper half of a controls MSR: which may be 1. */
-#define VMX_MAY_SECONDARY (1ull << 63)
 #define VMX_MAY_EPT (1ull << 33)
 #define VM_CR_SVMDIS (1ull << 4)
 #define VM_CR_LOCK (1ull << 3)

@@ -6,6 +6,8 @@
 
 #include "lib/types.h"
 
+#define VMX_MSRS 17
+
 struct cpu_facts {
 	char vendor[13]; /* "AuthenticAMD" */
 	char brand[49];
@@ -19,8 +21,9 @@ struct cpu_facts {
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;
 
-	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, secondary processor-based controls */
+	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, capability MSRs from 0x480 on (absent ones are 0) */
 	bool vmx, vmx_locked_off, vmx_ept;
+	u64 vmx_msr[VMX_MSRS];
 
 	/* AMD-V: leaf 0x8000000A, VM_CR */
 	bool svm, svm_locked_off;
