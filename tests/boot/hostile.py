@@ -147,15 +147,19 @@ def machine_check(scene):
     vms = [("loop.vm", definition("loop", "pass", cmdline="loop", memory="16M"))]
     scene.parts["programs"] = wild_programs(scene)
     check = f"mce 0 1 {UNCORRECTED:#x} {IN_PROGRESS} 0 0"
-    with scene.start("exitport=0xf4", [("pass", f"{BUILD}/guests/cpuid.elf")], vms) as m:
-        m.expect(PROMPT, 60)
-        time.sleep(2)       # now nothing runs but the monitor that never stops
-        m.monitor(check)
-        m.expect(r"mce: bank 1, status 0xb000000000000000", 30)
-        m.expect(r"vm loop ended: status 124", 30)
-        m.send("\r")
-        m.expect(PROMPT, 30)
-        command(m, "list --all", r"loop +crashed")
-        m.monitor(check)
-        m.expect_exit(127, 60)
-        expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb000000000000000")
+    for _ in range(5):      # now and then the moment is that of an interrupt, in ring 0
+        with scene.start("exitport=0xf4", [("pass", f"{BUILD}/guests/cpuid.elf")], vms) as m:
+            m.expect(PROMPT, 60)
+            time.sleep(2)   # now nothing runs but the monitor that never stops
+            m.monitor(check)
+            if "panic" in m.expect(r"(panic: machine check in ring 0|mce): bank 1, status 0xb000000000000000", 30)[0]:
+                continue
+            m.expect(r"vm loop ended: status 124", 30)
+            m.send("\r")
+            m.expect(PROMPT, 30)
+            command(m, "list --all", r"loop +crashed")
+            m.monitor(check)
+            m.expect_exit(127, 60)
+            expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb000000000000000")
+            return
+    raise TestError("5 machine checks met the kernel, none the program that never stops")

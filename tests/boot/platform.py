@@ -163,7 +163,7 @@ def cpus_left_out(scene):
 
 def read_nodeinfo(m):
     """-> {the firmware's number: (total KiB, free KiB, CPUs)}, [[distance]] in the order of these numbers."""
-    text = command(m, "nodeinfo", r"nodeinfo\n([\s\S]*?)(?=hv> $)")[1]
+    text = command(m, "nodeinfo", rf"nodeinfo\n([\s\S]*?)(?={PROMPT})")[1]
     rows = re.findall(r"^ (\d+) +(\d+) +(\d+) +(\d+) +(\S+)$", text, re.MULTILINE)
     nodes = {int(domain): (int(total), int(free), cpus) for _, domain, total, free, cpus in rows}
     order = sorted(rows, key=lambda row: int(row[1]))

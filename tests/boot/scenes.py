@@ -8,7 +8,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from bochs import Bochs  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
 
-PROMPT = r"hv> $"
+# Lines of the log may follow it.
+PROMPT = r"hv> (?:\[ *\d+\.\d+\] cpu\d+ .*\n)*$"
 ESCAPE_KEY = "\x1d"
 LINUX = [("linux", f"{BUILD}/guest/vmlinuz"), ("initrd", f"{BUILD}/guest/initrd.gz")]
 CI_ARGS = "exit=last-vm exitport=0xf4"
@@ -272,7 +273,7 @@ def restart_manager(scene):
             m.expect(r"restart-manager", 10)
             m.expect(r"lists the commands", 30)
             m.send("\r")
-            if m.expect(r"hv> $|# $", 20)[0].startswith("hv"):
+            if m.expect(rf"{PROMPT}|# $", 20)[0].startswith("hv"):
                 m.send("console linux\r")
                 m.expect(r"onnected|\^\]", 60)
                 m.send("\r")
