@@ -5,7 +5,6 @@
 #include "hv/facts.h"
 #include "hv/x86.h"
 #include "kernel/mce.h"
-#include "lib/string.h"
 #include "mm/kmem.h"
 
 /* Intel SDM 3 "Task Management in 64-bit Mode". */

@@ -5,8 +5,6 @@
  */
 #pragma once
 
-#include "hv/facts.h"
-#include "hv/up.h"
 #include "hv/vcpu.h"
 
 /*

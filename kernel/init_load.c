@@ -6,28 +6,19 @@
 #include "kernel/sched.h"
 #include "kernel/sysctl.h"
 #include "lib/string.h"
-#include "mm/frame.h"
-#include "mm/kmap.h"
 #include "mm/kmem.h"
-#include "mm/mem.h"
+#include "mm/window.h"
 #include "uapi/image.h"
 
 #define INIT_SIZE_MAX MiB(16)
 /* at least: heap blocks that are partly used, start of further CPUs */
 #define KERNEL_RESERVE MiB(16)
+#define INFO_ORDER 1 /* pages of init's information */
 
 static void need(int r, const char *what)
 {
 	if (r < 0)
 		panic("init: %s: error %d", what, -r);
-}
-
-static const struct boot_module *find(const struct bootinfo *b, const char *name)
-{
-	for (u32 i = 0; i < b->modules; i++)
-		if (!strcmp(b->module[i].name, name))
-			return &b->module[i];
-	return NULL;
 }
 
 static const char *header_error(const struct image_header *h, u64 bytes)
@@ -51,45 +42,52 @@ static const char *header_error(const struct image_header *h, u64 bytes)
 	return NULL;
 }
 
-/* A memory object with a copy of `bytes` from the module, mapped at va. */
-static void map_copy(struct domain *d, const u8 *from, u64 bytes, u64 total, u64 va, u32 prot)
+static void map(struct domain *d, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot)
+{
+	if (bytes)
+		need(aspace_map(&d->aspace, m, va, offset, bytes, prot), "mapping its image");
+}
+
+static void map_zeros(struct domain *d, u64 va, u64 bytes)
 {
 	struct mem *m;
 
-	if (!total)
+	if (!bytes)
 		return;
-	need(mem_create(total, 0, &d->quota, &m), "memory");
-	need(mem_write(m, 0, from, bytes), "copying its image");
-	need(aspace_map(&d->aspace, m, va, 0, total, prot), "mapping its image");
+	need(mem_create(bytes, 0, &d->quota, &m), "memory");
+	map(d, m, va, 0, bytes, PROT_R | PROT_W);
 	object_put(&m->obj);
 }
 
-static void load_image(struct domain *d, const struct boot_module *mod, struct image_header *h)
+/* Init runs in the frames of its module. Returns the entry. */
+static u64 load_image(struct domain *d, const struct boot_module *mod, struct mem *m)
 {
-	const u8 *image = mmio_map(mod->start, ALIGN_UP(mod->bytes, PAGE_SIZE), PT_R);
+	struct image_header h = {0};
 	const char *error;
+	u64 rodata, data;
 
-	if (!image)
-		panic("init: the module cannot be mapped");
-	memset(h, 0, sizeof(*h));
-	memcpy(h, image, MIN(mod->bytes, sizeof(*h)));
-	error = header_error(h, mod->bytes);
+	memcpy(&h, window_map(WINDOW_A, mod->start), MIN(mod->bytes, sizeof(h)));
+	window_unmap(WINDOW_A);
+	error = header_error(&h, mod->bytes);
 	if (error)
 		panic("init: the module \"init\" is refused: %s", error);
-	map_copy(d, image, h->text_size, h->text_size, h->base, PROT_R | PROT_X);
-	map_copy(d, image + h->text_size, h->rodata_size, h->rodata_size, h->base + h->text_size,
-		 PROT_R);
-	map_copy(d, image + h->text_size + h->rodata_size, h->data_size, h->data_size + h->bss_size,
-		 h->base + h->text_size + h->rodata_size, PROT_R | PROT_W);
-	mmio_unmap((void *)image, ALIGN_UP(mod->bytes, PAGE_SIZE));
+	rodata = h.text_size;
+	data = rodata + h.rodata_size;
+	map(d, m, h.base, 0, h.text_size, PROT_R | PROT_X);
+	map(d, m, h.base + rodata, rodata, h.rodata_size, PROT_R);
+	map(d, m, h.base + data, data, h.data_size, PROT_R | PROT_W);
+	map_zeros(d, h.base + data + h.data_size, h.bss_size);
+	return h.entry;
 }
 
 /*
- * Modules become memory objects that init owns; from here on ring 0 maps none of them. Init itself
- * was copied.
+ * Modules become memory objects, of which ring 0 maps none: the first one named "init" is init's
+ * own image, init owns the others. Returns init's entry.
  */
-static void give_modules(struct domain *d, const struct bootinfo *b, struct init_info *info)
+static u64 give_modules(struct domain *d, const struct bootinfo *b, struct init_info *info)
 {
+	u64 entry = 0;
+
 	for (u32 i = 0; i < b->modules; i++) {
 		struct init_module *im = &info->module[info->modules];
 		const struct boot_module *mod = &b->module[i];
@@ -99,8 +97,8 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 		if (!mod->bytes)
 			continue;
 		need(mem_create_borrowed(mod->start, mod->bytes, &m), "a module's memory");
-		if (!strcmp(mod->name, "init")) {
-			/* the last reference: the reaper gives the frames back */
+		if (!entry && !strcmp(mod->name, "init")) {
+			entry = load_image(d, mod, m);
 			object_put(&m->obj);
 			continue;
 		}
@@ -111,6 +109,9 @@ static void give_modules(struct domain *d, const struct bootinfo *b, struct init
 		im->size = mod->bytes;
 		info->modules++;
 	}
+	if (!entry)
+		panic("init: the module \"init\" is empty");
+	return entry;
 }
 
 /* Everything but a reserve for the kernel's own needs is init's to give away. */
@@ -123,34 +124,29 @@ static u64 quota_for_init(void)
 
 void init_load(const struct bootinfo *b)
 {
-	const struct boot_module *mod = find(b, "init");
 	struct thread_args args = {.size = sizeof(args),
 				   .arg = INIT_INFO_VA,
 				   .stack = INIT_STACK_TOP,
 				   .msg_va = INIT_MSG_VA};
-	struct init_info *info = kmem_pages_alloc(NULL, 2);
-	struct image_header header;
+	struct init_info *info = kmem_pages_alloc(NULL, INFO_ORDER);
 	struct domain *d;
 	struct thread *t;
 	s64 h;
 
-	static_assert(sizeof(*info) <= 4 * PAGE_SIZE, "init's information fits its pages");
-	ASSERT(mod); /* boot_refused has looked */
-	need(domain_create(NULL, quota_for_init(), "init", &d), "its domain");
-	load_image(d, mod, &header);
-	map_copy(d, NULL, 0, INIT_STACK_SIZE, INIT_STACK_TOP - INIT_STACK_SIZE, PROT_R | PROT_W);
+	static_assert(sizeof(*info) <= PAGE_SIZE << INFO_ORDER, "init's information fits");
 	ASSERT(info);
+	need(domain_create(NULL, quota_for_init(), "init", &d), "its domain");
 	object_get(&system_object);
 	h = handle_install(d, &system_object, R_ALL);
 	need((int)MIN(h, 0), "the system handle");
 	*info = (struct init_info){
 		.size = sizeof(*info), .uapi_version = UAPI_VERSION, .system = (handle_t)h};
 	str_copy(info->cmdline, b->cmdline, sizeof(info->cmdline));
-	give_modules(d, b, info);
-	map_copy(d, (const u8 *)info, sizeof(*info), ALIGN_UP(sizeof(*info), PAGE_SIZE),
-		 INIT_INFO_VA, PROT_R);
-	kmem_pages_free(NULL, info, 2);
-	args.entry = header.entry;
+	args.entry = give_modules(d, b, info);
+	for (u64 at = 0; at < sizeof(*info); at += PAGE_SIZE)
+		need(aspace_map_kernel_page(&d->aspace, INIT_INFO_VA + at, (u8 *)info + at, PROT_R),
+		     "its information");
+	map_zeros(d, INIT_STACK_TOP - INIT_STACK_SIZE, INIT_STACK_SIZE);
 	need(thread_create(d, &args, &t), "its thread");
 	sched_start(t);
 }

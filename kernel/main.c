@@ -20,7 +20,6 @@
 #include "kernel/smp.h"
 #include "kernel/sysctl.h"
 #include "kernel/vcpu.h"
-#include "lib/string.h"
 #include "mm/mm.h"
 
 struct boot_options boot_options;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "hv/object.h"
-#include "hv/up.h"
 
 struct domain;
 

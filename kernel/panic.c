@@ -2,7 +2,6 @@
 
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/lapic.h"
-#include "drivers/platform/uart.h"
 #include "hv/layout.h"
 #include "hv/up.h"
 #include "hv/x86.h"

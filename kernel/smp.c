@@ -8,12 +8,9 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
-#include "kernel/domain.h"
-#include "kernel/main.h"
 #include "kernel/sched.h"
 #include "kernel/vcpu.h"
 #include "mm/aspace.h"
-#include "mm/kmem.h"
 #include "mm/mm.h"
 #include "mm/window.h"
 

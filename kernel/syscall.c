@@ -1,7 +1,5 @@
 #include "kernel/syscall.h"
 
-#include "hv/up.h"
-#include "kernel/domain.h"
 #include "kernel/trap.h"
 
 #define ROW(nr, type, rights, fn) [nr] = {type, rights, fn},

@@ -11,7 +11,6 @@
 #include "kernel/main.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu.h"
-#include "lib/fmt.h"
 #include "lib/string.h"
 #include "mm/frame.h"
 #include "mm/kmem.h"

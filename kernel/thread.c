@@ -2,7 +2,6 @@
 
 #include "hv/up.h"
 #include "kernel/domain.h"
-#include "kernel/ipc.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "mm/kmem.h"

@@ -4,7 +4,6 @@
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
-#include "kernel/cpuid_policy.h"
 #include "kernel/domain.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu.h"

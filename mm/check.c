@@ -1,9 +1,7 @@
 /* The live kernel tables against the rules that they must keep. */
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "mm/internal.h"
 #include "mm/mm.h"
-#include "mm/window.h"
 
 #define REPORTS 16 /* lines logged; the rest is only counted */
 

@@ -5,9 +5,7 @@
 
 /*
  * Maps bytes of physical addresses and returns the address of a itself. prot_flags: enum pt_prot,
- * e.g. PT_R | PT_W | PT_UNCACHED for registers, PT_R for tables. NULL: no room, or 0 bytes. Address
- * space is given back only by unmapping the newest mapping.
+ * e.g. PT_R | PT_W | PT_UNCACHED for registers, PT_R for tables. NULL: no room, or 0 bytes. It
+ * stays mapped.
  */
 void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags) __must_check;
-/* Flushes this CPU only: for what no other CPU has touched, that is, while the machine starts. */
-void mmio_unmap(void *p, u64 bytes);

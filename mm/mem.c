@@ -123,28 +123,6 @@ int mem_populate_step(struct mem *m, u64 *offset)
 	return 0;
 }
 
-int mem_write(struct mem *m, u64 offset, const void *src, u64 n)
-{
-	const u8 *from = src;
-
-	if (offset > m->bytes || n > m->bytes - offset)
-		return -E_INVAL;
-	while (n) {
-		u64 part = MIN(n, PAGE_SIZE - offset % PAGE_SIZE), bytes, page_offset;
-		hpa_t start;
-		int e = mem_frame(m, offset, &start, &bytes, &page_offset);
-
-		if (e)
-			return e;
-		memcpy(window_map(WINDOW_A, hpa_add(start, offset - page_offset)), from, part);
-		window_unmap(WINDOW_A);
-		from += part;
-		offset += part;
-		n -= part;
-	}
-	return 0;
-}
-
 int mem_attach(struct mem *m, struct mapping *map)
 {
 	bool dead;

@@ -50,9 +50,6 @@ int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_off
 /* Populates at most 2 MiB from *offset on and moves it; done when it is m->bytes. -E_NOMEM. */
 int mem_populate_step(struct mem *m, u64 *offset) __must_check;
 
-/* Copies kernel bytes in through the window; populates. For the loading of init. */
-int mem_write(struct mem *m, u64 offset, const void *src, u64 n) __must_check;
-
 struct mapping;
 /*
  * Enters a mapping (an address space's or a VM slot's) into the object's list, with a reference.

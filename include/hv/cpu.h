@@ -2,7 +2,6 @@
 #pragma once
 
 #include "hv/layout.h"
-#include "lib/list.h"
 #include "lib/rbtree.h"
 
 struct thread;

@@ -1,7 +1,6 @@
 /* Upcalls: what lower folders may ask of kernel/. The only place that declares any. */
 #pragma once
 
-#include "hv/exit.h"
 #include "lib/types.h"
 #include "uapi/abi.h"
 

@@ -181,30 +181,6 @@ static void without_large_frames_small_ones_serve(void **state)
 	nothing_is_left();
 }
 
-static void bytes_are_written_across_pages(void **state)
-{
-	static u8 in[3 * PAGE_SIZE], out[4 * PAGE_SIZE];
-	struct mem *m = make_mem(4 * PAGE_SIZE, 0);
-
-	for (u32 i = 0; i < sizeof(in); i++)
-		in[i] = (u8)(i * 7 + i / 256);
-	assert_int_equal(mem_write(m, 100, in, sizeof(in)), 0);
-	for (u32 i = 0; i < 4; i++) {
-		u64 bytes, at;
-		hpa_t a;
-
-		assert_int_equal(mem_frame(m, i * PAGE_SIZE, &a, &bytes, &at), 0);
-		memcpy(out + i * PAGE_SIZE, (void *)a.v, PAGE_SIZE);
-	}
-	assert_memory_equal(in, out + 100, sizeof(in));
-	assert_int_equal(out[99], 0);
-	assert_int_equal(out[100 + sizeof(in)], 0);
-	assert_int_equal(mem_write(m, PAGE_SIZE + 101, in, sizeof(in)), -E_INVAL);
-	assert_int_equal(mem_write(m, ~0ull, in, 2), -E_INVAL);
-	destroy(m);
-	nothing_is_left();
-}
-
 static void a_boot_modules_frames_are_shown_and_then_freed(void **state)
 {
 	enum { PAGES = 600 };
@@ -520,7 +496,6 @@ int main(void)
 		T(creation_charges_all_and_populating_nothing_more),
 		T(guest_memory_takes_large_frames_where_whole_ones_fit),
 		T(without_large_frames_small_ones_serve),
-		T(bytes_are_written_across_pages),
 		T(a_boot_modules_frames_are_shown_and_then_freed),
 		T(bad_mappings_are_refused),
 		T(faults_fill_in_what_the_mapping_allows),
