@@ -100,7 +100,6 @@ static void start_kernel(void)
 	kernel_kinfo->uapi_version = UAPI_VERSION;
 	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0;
 	clock_tsc_params(&kernel_kinfo->tsc_base, &kernel_kinfo->tsc_mult);
-	kernel_kinfo->boot_unix_s = clock_boot_unix();
 }
 
 static void start_virtualization(void)

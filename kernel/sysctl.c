@@ -18,6 +18,9 @@
 #include "mm/ucopy.h"
 
 #define COPY_CHUNK 256
+#define CMOS_INDEX 0x70
+#define CMOS_DATA 0x71
+#define CMOS_BYTES 128
 
 struct object system_object = {.type = OBJ_SYSTEM, .refs = 1};
 
@@ -245,6 +248,14 @@ static s64 acpi_read(u64 user, u64 n)
 	return ucopy_out(user, &req, sizeof(req));
 }
 
+static s64 cmos_read(u64 user, u64 n)
+{
+	if (n >= CMOS_BYTES)
+		return -E_INVAL;
+	outb(CMOS_INDEX, (u8)n);
+	return inb(CMOS_DATA);
+}
+
 static const struct {
 	u32 rights;
 	s64 (*fn)(u64 user, u64 n);
@@ -261,6 +272,7 @@ static const struct {
 	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
 	[SYSOP_ACPI_READ] = {R_STAT, acpi_read},
 	[SYSOP_NODEINFO] = {R_STAT, nodeinfo},
+	[SYSOP_CMOS_READ] = {R_STAT, cmos_read},
 };
 static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");
 

@@ -95,6 +95,7 @@ struct vmm_start {
 	handle_t notify;		 /* vmm -> manager: R_SIGNAL */
 	handle_t kernel_mem, initrd_mem; /* read-only; HANDLE_NONE = none */
 	u64 kernel_size, initrd_size;
+	u64 boot_unix_s; /* wall time at ns 0 */
 	struct vm_def def;
 };
 

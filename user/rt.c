@@ -29,8 +29,6 @@ u64 rt_clock_ns(void)
 	return (u64)((unsigned __int128)ticks * k->tsc_mult >> 32);
 }
 
-u64 rt_unix_seconds(void) { return rt_kinfo()->boot_unix_s + rt_clock_ns() / 1000000000; }
-
 /* ---- Address ranges ---- */
 
 u64 rt_va_reserve(u64 bytes)

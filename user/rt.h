@@ -11,7 +11,6 @@
 int program_main(void *arg);
 
 u64 rt_clock_ns(void); /* since boot; no system call where the TSC serves */
-u64 rt_unix_seconds(void);
 static inline const struct kinfo *rt_kinfo(void) { return (const struct kinfo *)KINFO_VA; }
 
 /* Heap: grows by memory objects of 1 MiB. Thread-safe. Zeroed. NULL: no memory. */

@@ -75,11 +75,11 @@ static const struct platform_ops ops = {
 	.end = plat_end,
 };
 
-static void create_devices(struct machine *m)
+static void create_devices(struct machine *m, u64 unix_s)
 {
 	irq_init(&m->irq, &m->plat);
 	pit_init(&m->pit, &m->plat);
-	rtc_init(&m->rtc, &m->plat, rt_unix_seconds(), m->ram.low, m->ram.high);
+	rtc_init(&m->rtc, &m->plat, unix_s, m->ram.low, m->ram.high);
 	uart_init(&m->com1, &m->plat, &m->console.peer, IRQ_COM1);
 	acpi_pm_init(&m->acpi_pm, &m->plat);
 	pci_init(&m->pci, &m->plat);
@@ -87,7 +87,7 @@ static void create_devices(struct machine *m)
 	reset_port_init(&m->reset_port, &m->plat);
 }
 
-int machine_init(struct machine *m)
+int machine_init(struct machine *m, u64 unix_s)
 {
 	const struct {
 		u64 base, size;
@@ -112,7 +112,7 @@ int machine_init(struct machine *m)
 	m->plat.ops = &ops;
 	m->start_ns = rt_clock_ns();
 	m->armed = VTIMER_OFF;
-	create_devices(m);
+	create_devices(m, unix_s);
 	for (u32 i = 0; i < ARRAY_SIZE(ports) && !err; i++)
 		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev,
 				   ports[i].offset);

@@ -48,9 +48,10 @@ struct machine {
 };
 
 /*
- * Builds the devices. m is zeroed but for vm, timer_event, ram and console. 0 or a negative error.
+ * Builds the devices; unix_s: wall time now. m is zeroed but for vm, timer_event, ram and console.
+ * 0 or a negative error.
  */
-int machine_init(struct machine *m);
+int machine_init(struct machine *m, u64 unix_s);
 
 /* Ends the VM; the first call decides. The vCPUs leave the guest after their present exit. */
 void machine_end(struct machine *m, enum vm_reason reason, u32 status);

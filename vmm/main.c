@@ -157,7 +157,7 @@ static int create_machine(struct vm *vm)
 	}
 	m->timer_event = (handle_t)h;
 	console_init(&m->console, vm->shared, vm->start->notify);
-	err = machine_init(m);
+	err = machine_init(m, vm->start->boot_unix_s + rt_clock_ns() / 1000000000);
 	if (err) {
 		rt_log("devices: %s", rt_error(err));
 		return err;

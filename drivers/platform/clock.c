@@ -2,7 +2,6 @@
 
 #include "arch/msr.h"
 #include "drivers/platform/clock_ref.h"
-#include "drivers/platform/rtc.h"
 #include "hv/facts.h"
 #include "hv/lock.h"
 #include "hv/up.h"
@@ -37,7 +36,6 @@ static struct {
 	bool ref_found;
 	struct clock_ref ref;
 	u64 ref_mult; /* ns per tick of the reference, 32.32 */
-	u64 unix_s;   /* wall time at ns 0 */
 	spinlock_t lock;
 	u64 ref_last, ref_ticks; /* [l] the counter as last read; ticks since it became the clock */
 	u64 ref_base;		 /* ns when it became the clock */
@@ -120,8 +118,6 @@ void clock_tsc_params(u64 *base, u64 *mult)
 	*base = clk.base;
 	*mult = clk.mult;
 }
-
-u64 clock_boot_unix(void) { return clk.unix_s; }
 
 /* ---- Calibration ---- */
 
@@ -215,7 +211,6 @@ static void fall_back(u64 now_tsc, const char *why)
 void clock_init(u64 entry_tsc, const char *tsc_option)
 {
 	bool off = tsc_option && !strcmp(tsc_option, "off"), even = true;
-	u64 now;
 
 	clk.trusted = tsc_option && !strcmp(tsc_option, "reliable");
 	if (tsc_option && tsc_option[0] && !off && !clk.trusted)
@@ -232,8 +227,6 @@ void clock_init(u64 entry_tsc, const char *tsc_option)
 		fall_back(rdtsc(), "tsc=off");
 	else if (!even && !clk.trusted && !cpu_facts.tsc_invariant)
 		fall_back(rdtsc(), "the TSC does not run evenly");
-	now = rtc_read_unix();
-	clk.unix_s = now > clock_ns() / NS_PER_S ? now - clock_ns() / NS_PER_S : 0;
 	log_info("clock: %s, TSC %lu.%03lu MHz by %s%s", clock_name(), clk.tsc_hz / 1000000,
 		 clk.tsc_hz / 1000 % 1000, clk.ref_found ? clk.ref.name : "CPUID",
 		 cpu_facts.tsc_invariant ? ", invariant" : "");

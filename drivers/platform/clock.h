@@ -16,4 +16,3 @@ const char *clock_name(void);
 bool clock_is_tsc(void);
 u64 clock_tsc_hz(void);
 void clock_tsc_params(u64 *base, u64 *mult); /* for kinfo: ns = ((tsc - base) * mult) >> 32 */
-u64 clock_boot_unix(void);		     /* from the CMOS clock at start */

@@ -214,6 +214,7 @@ enum sys_op {
 	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
 	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
 	SYSOP_NODEINFO,	    /* (struct node_info *, size) */
+	SYSOP_CMOS_READ,    /* (NULL, register 0..127) -> its value */
 	SYSOP_OPS
 };
 
@@ -288,7 +289,6 @@ struct kinfo {
 	 */
 	u64 tsc_base;
 	u64 tsc_mult;
-	u64 boot_unix_s; /* wall time at ns = 0 */
 	u32 cpus;
 };
 #define KINFO_TSC 1u

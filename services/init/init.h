@@ -52,6 +52,7 @@ struct init {
 	handle_t system, port, channel, wake; /* [I] */
 	handle_t manager_port; /* [I] what manager waits at; bindings last, managers come and go */
 	handle_t idle;	       /* [I] an event that nobody signals: for pauses */
+	u64 boot_unix_s;       /* [I] wall time at ns 0 */
 	struct init_options options;		     /* [I] */
 	struct program vmm_program, manager_program; /* [I] */
 	struct rt_mutex lock;

@@ -2,6 +2,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "services/init/init.h"
+#include "services/init/wall_clock.h"
 #include "user/sys.h"
 
 #define LOG_MAX 200u /* SYSOP_LOG_WRITE */
@@ -149,6 +150,7 @@ int program_main(void *arg)
 
 	in->system = info->system;
 	rt_log_to(log_sink, in);
+	in->boot_unix_s = wall_clock_at_boot(in->system);
 	init_options_parse(info->cmdline, &in->options, complain);
 	int e = objects_create(in);
 	if (!e)

@@ -164,6 +164,7 @@ static int vm_launch(struct init *in, struct vm *vm)
 		.shared_bytes = SHARED_BYTES,
 		.kernel_size = vm->kernel.size,
 		.initrd_size = vm->initrd.size,
+		.boot_unix_s = in->boot_unix_s,
 		.def = vm->def,
 	};
 

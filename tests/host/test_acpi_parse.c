@@ -1,4 +1,4 @@
-// SOURCES: drivers/platform/acpi_parse.c drivers/platform/rtc.c
+// SOURCES: drivers/platform/acpi_parse.c
 /*
  * The firmware's ACPI tables: good ones, each kind of damage, random bytes; and the CMOS clock's
  * registers.
@@ -13,7 +13,6 @@
 
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/acpi_tables.h"
-#include "drivers/platform/rtc.h"
 #include "hv/up.h"
 
 static struct acpi_facts f;
@@ -396,39 +395,6 @@ static void random_tables_are_survived(void **state)
 	}
 }
 
-static void cmos_registers(void **state)
-{
-	static const struct {
-		u8 reg[10];
-		u8 b;
-		u64 unix_s;
-	} cases[] = {
-		/* BCD, 24 hours */
-		{{0x56, 0, 0x34, 0, 0x12, 0, 0, 0x29, 0x02, 0x24}, 2, 1709210096},
-		{{56, 0, 34, 0, 12, 0, 0, 29, 2, 24}, 6, 1709210096},		   /* binary */
-		{{0x56, 0, 0x34, 0, 0x92, 0, 0, 0x29, 0x02, 0x24}, 0, 1709210096}, /* 12 p.m. */
-		{{0x56, 0, 0x34, 0, 0x12, 0, 0, 0x29, 0x02, 0x24}, 0, 1709166896}, /* 12 a.m. */
-		{{0, 0, 0, 0, 0, 0, 0, 1, 1, 70}, 6, 0},
-	};
-	static const u8 bad[][10] = {
-		{60, 0, 0, 0, 0, 0, 0, 1, 1, 1},
-		{0, 0, 60, 0, 0, 0, 0, 1, 1, 1},
-		{0, 0, 0, 0, 24, 0, 0, 1, 1, 1},
-		{0, 0, 0, 0, 0, 0, 0, 0, 1, 1},
-		{0, 0, 0, 0, 0, 0, 0, 1, 0, 1},
-		{0, 0, 0, 0, 0, 0, 0, 1, 13, 1},
-		{255, 255, 255, 255, 255, 255, 255, 255, 255, 255},
-	};
-	struct rtc_time t;
-
-	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_true(rtc_decode(cases[i].reg, cases[i].b, &t));
-		assert_int_equal(rtc_to_unix(&t), cases[i].unix_s);
-	}
-	for (u32 i = 0; i < ARRAY_SIZE(bad); i++)
-		assert_false(rtc_decode(bad[i], 6, &t));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,7 +409,6 @@ int main(void)
 		cmocka_unit_test(tables_that_are_too_short_are_skipped),
 		cmocka_unit_test(rsdp_good_and_bad),
 		cmocka_unit_test(random_tables_are_survived),
-		cmocka_unit_test(cmos_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

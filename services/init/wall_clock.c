@@ -1,7 +1,8 @@
-#include "drivers/platform/rtc.h"
+#include "services/init/wall_clock.h"
 
-#include "hv/x86.h"
 #include "lib/string.h"
+#include "user/rt.h"
+#include "user/sys.h"
 
 enum rtc_register {
 	RTC_SECOND = 0,
@@ -26,10 +27,10 @@ static u32 number(u8 v, u8 status_b)
 	return status_b & RTC_BINARY ? v : (v >> 4) * 10u + (v & 15);
 }
 
-bool rtc_decode(const u8 reg[10], u8 status_b, struct rtc_time *out)
+bool wall_clock_decode(const u8 reg[10], u8 status_b, struct wall_time *out)
 {
 	u8 hour = reg[RTC_HOUR];
-	struct rtc_time t = {
+	struct wall_time t = {
 		.second = number(reg[RTC_SECOND], status_b),
 		.minute = number(reg[RTC_MINUTE], status_b),
 		.hour = number(status_b & RTC_24_HOURS ? hour : hour & 0x7f, status_b),
@@ -46,7 +47,7 @@ bool rtc_decode(const u8 reg[10], u8 status_b, struct rtc_time *out)
 	       t.month - 1 < 12 && t.year < 2070;
 }
 
-u64 rtc_to_unix(const struct rtc_time *t)
+u64 wall_clock_unix(const struct wall_time *t)
 {
 	/* Years are counted from March, so that the leap day comes last. */
 	u32 y = t->month > 2 ? t->year : t->year - 1;
@@ -56,31 +57,32 @@ u64 rtc_to_unix(const struct rtc_time *t)
 	return ((days * 24 + t->hour) * 60 + t->minute) * 60 + t->second;
 }
 
-static u8 cmos_read(u8 reg)
+static u8 cmos_read(handle_t system, u8 reg)
 {
-	outb(0x70, reg | 0x80); /* NMI masked while the index is not at rest */
-	return inb(0x71);
+	return (u8)sys_ctl(system, SYSOP_CMOS_READ, NULL, reg); /* an error: no valid time */
 }
 
-static void read_registers(u8 reg[10])
+static void read_registers(handle_t system, u8 reg[10])
 {
-	for (u32 i = 0; i < RTC_WAIT && cmos_read(RTC_STATUS_A) & RTC_UPDATING; i++)
-		cpu_relax();
+	for (u32 i = 0; i < RTC_WAIT && cmos_read(system, RTC_STATUS_A) & RTC_UPDATING; i++)
+		;
 	for (u8 i = 0; i < 10; i++)
-		reg[i] = cmos_read(i);
+		reg[i] = cmos_read(system, i);
 }
 
-u64 rtc_read_unix(void)
+u64 wall_clock_at_boot(handle_t system)
 {
-	u8 a[10], b[10], status_b = cmos_read(RTC_STATUS_B);
-	struct rtc_time t;
+	u8 a[10], b[10], status_b = cmos_read(system, RTC_STATUS_B);
+	u64 up, unix_s;
+	struct wall_time t;
 	bool ok = false;
 
 	for (u32 i = 0; i < RTC_TRIES && !ok; i++) { /* the same twice: no update came between */
-		read_registers(a);
-		read_registers(b);
-		ok = !memcmp(a, b, sizeof(a)) && rtc_decode(a, status_b, &t);
+		read_registers(system, a);
+		read_registers(system, b);
+		ok = !memcmp(a, b, sizeof(a)) && wall_clock_decode(a, status_b, &t);
 	}
-	outb(0x70, RTC_STATUS_A); /* NMI on again */
-	return ok ? rtc_to_unix(&t) : 0;
+	unix_s = ok ? wall_clock_unix(&t) : 0;
+	up = rt_clock_ns() / 1000000000;
+	return unix_s > up ? unix_s - up : 0;
 }
