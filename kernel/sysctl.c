@@ -17,7 +17,7 @@
 #include "mm/mm.h"
 #include "mm/ucopy.h"
 
-#define COPY_CHUNK 256
+#define COPY_CHUNK CONSOLE_CHUNK
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
 #define CMOS_BYTES 128
@@ -42,21 +42,10 @@ static int get_request(void *req, u64 size, u64 user, u64 n)
 static s64 console_write(u64 user, u64 n)
 {
 	char buf[COPY_CHUNK];
-	u64 done = 0;
+	u32 part = (u32)MIN(n, sizeof(buf));
+	int r = ucopy_in(buf, user, part);
 
-	while (done < n) {
-		u32 part = (u32)MIN(n - done, sizeof(buf)), taken;
-		int r = ucopy_in(buf, user + done, part);
-
-		if (r)
-			return done ? (s64)done : r;
-		taken = uart_write(buf, part); /* the caller comes again with the rest */
-		done += taken;
-		if (taken < part || thread_must_leave())
-			break;
-		preempt_point();
-	}
-	return (s64)done;
+	return r ? r : (s64)uart_write(buf, part);
 }
 
 static s64 console_read(u64 user, u64 n)
@@ -87,22 +76,13 @@ static s64 log_read_op(u64 user, u64 n)
 {
 	char buf[COPY_CHUNK];
 	struct log_read req;
-	u32 done = 0;
 	int r = get_request(&req, sizeof(req), user, n);
 
-	while (!r && done < req.bytes) {
-		u32 got = log_read(&req.pos, buf, MIN(req.bytes - done, (u32)sizeof(buf)));
-
-		if (!got || thread_must_leave())
-			break;
-		r = ucopy_out(req.buf + done, buf, got);
-		done += got;
-		preempt_point();
-	}
 	if (r)
 		return r;
-	req.bytes = done;
-	return ucopy_out(user, &req, sizeof(req));
+	req.bytes = log_read(&req.pos, buf, MIN(req.bytes, (u32)sizeof(buf)));
+	r = ucopy_out(req.buf, buf, req.bytes);
+	return r ? r : ucopy_out(user, &req, sizeof(req));
 }
 
 static s64 log_level(u64 user, u64 n)
@@ -222,30 +202,19 @@ static s64 check_tables(u64 user, u64 n) { return mm_check_tables(); }
 static s64 acpi_read(u64 user, u64 n)
 {
 	struct acpi_read req;
-	u8 buf[COPY_CHUNK];
-	u32 index, seen = 0, got, done = 0, room;
+	const struct acpi_table *t;
 	int r = get_request(&req, sizeof(req), user, n);
 
 	if (r)
 		return r;
-	for (index = 0; index < acpi_facts.tables; index++)
-		if (!memcmp(acpi_facts.table[index].signature, req.signature, 4) &&
-		    seen++ == req.index)
-			break;
-	if (index == acpi_facts.tables)
+	if (req.index >= acpi_facts.tables)
 		return -E_NOENT;
-	room = req.bytes;
-	req.bytes = acpi_facts.table[index].length;
-	while (done < MIN(room, req.bytes)) {
-		got = acpi_table_read(index, done, buf,
-				      MIN((u32)sizeof(buf), MIN(room, req.bytes) - done));
-		r = got ? ucopy_out(req.buf + done, buf, got) : -E_INVAL;
-		if (r || thread_must_leave())
-			return r ? r : -E_INTR;
-		done += got;
-		preempt_point();
-	}
-	return ucopy_out(user, &req, sizeof(req));
+	t = acpi_facts.table[req.index].data;
+	req.offset = MIN(req.offset, t->length);
+	req.bytes = MIN(MIN(req.bytes, (u32)PAGE_SIZE), t->length - req.offset);
+	memcpy(req.signature, t->signature, sizeof(req.signature));
+	r = ucopy_out(req.buf, (const u8 *)t + req.offset, req.bytes);
+	return r ? r : ucopy_out(user, &req, sizeof(req));
 }
 
 static s64 cmos_read(u64 user, u64 n)

@@ -1,7 +1,6 @@
 /* Finds and maps the tables; the parsing is in acpi_parse.c. */
 #include "drivers/platform/acpi.h"
 
-#include "drivers/platform/acpi_tables.h"
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "lib/string.h"
@@ -30,8 +29,7 @@ void *acpi_map(hpa_t a, u64 bytes, u32 prot)
 static void add_table(struct acpi_facts *f, hpa_t a)
 {
 	const char *bad = "not firmware memory";
-	const struct acpi_header *h;
-	const u8 *data = NULL;
+	const struct acpi_table *h, *whole = NULL;
 
 	for (u32 i = 0; i < f->tables; i++)
 		if (f->table[i].address.v == a.v)
@@ -39,34 +37,32 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 	h = acpi_map(a, sizeof(*h), PT_R);
 	if (h) {
 		bad = h->length < sizeof(*h) || h->length > TABLE_MAX ? "wrong length" : NULL;
-		data = bad ? NULL : acpi_map(a, h->length, PT_R);
+		whole = bad ? NULL : acpi_map(a, h->length, PT_R);
 	}
-	if (data && !acpi_checksum_ok(data, h->length))
+	if (whole && !acpi_checksum_ok((const u8 *)whole, h->length))
 		bad = "bad checksum";
 	if (f->tables >= ARRAY_SIZE(f->table))
 		bad = "too many tables";
-	if (bad || !data) {
+	if (bad || !whole) {
 		log_warn("acpi: %.4s at 0x%lx: %s; skipped", h ? h->signature : "????", a.v,
 			 bad ? bad : "not mapped");
 		return;
 	}
-	memcpy(f->table[f->tables].signature, h->signature, 4);
 	f->table[f->tables].address = a;
-	f->table[f->tables].length = h->length;
-	f->table[f->tables++].data = data;
+	f->table[f->tables++].data = whole;
 }
 
 /* Lists every table that the XSDT (entries of 8 bytes) or RSDT (4) names. */
 static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 {
+	const struct acpi_table *t;
+
 	add_table(f, root);
-	if (!f->tables)
-		return;
-	for (u32 at = sizeof(struct acpi_header); f->table[0].length - at >= entry_bytes;
-	     at += entry_bytes) {
+	t = f->table[0].data;
+	for (u32 at = sizeof(*t); f->tables && t->length - at >= entry_bytes; at += entry_bytes) {
 		u64 a = 0;
 
-		memcpy(&a, f->table[0].data + at, entry_bytes);
+		memcpy(&a, (const u8 *)t + at, entry_bytes);
 		add_table(f, hpa(a));
 	}
 }
@@ -74,8 +70,8 @@ static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 static void parse_all(struct acpi_facts *f, const char *signature)
 {
 	for (u32 i = 0; i < f->tables; i++)
-		if (!memcmp(f->table[i].signature, signature, 4)) {
-			acpi_parse_table(f, f->table[i].data, f->table[i].length);
+		if (!memcmp(f->table[i].data->signature, signature, 4)) {
+			acpi_parse_table(f, (const u8 *)f->table[i].data, f->table[i].data->length);
 			return; /* only the first counts */
 		}
 }
@@ -103,15 +99,4 @@ void acpi_init(const struct bootinfo *b)
 	log_info("acpi: %u tables, %u CPUs, %u I/O APICs, %u nodes%s%s", f->tables, f->cpus,
 		 f->ioapics, f->numa.nodes, f->hpet.v ? ", HPET" : "",
 		 f->pm_timer_port ? ", PM timer" : "");
-}
-
-u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes)
-{
-	const struct acpi_facts *f = &acpi_facts;
-
-	if (index >= f->tables || offset >= f->table[index].length)
-		return 0;
-	bytes = MIN(bytes, f->table[index].length - offset);
-	memcpy(buf, f->table[index].data + offset, bytes);
-	return bytes;
 }

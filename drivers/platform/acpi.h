@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "drivers/platform/acpi_tables.h"
 #include "hv/bootinfo.h"
 #include "hv/layout.h"
 #include "mm/numa.h"
@@ -37,11 +38,9 @@ struct acpi_facts {
 	struct numa numa;
 	u32 tables;
 	struct {
-		char signature[4];
 		hpa_t address;
-		u32 length;
-		const u8 *data; /* mapped for good, read-only */
-	} table[64];		/* checked: length and checksum */
+		const struct acpi_table *data; /* mapped for good, read-only */
+	} table[64];			       /* checked: length and checksum */
 };
 
 extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
@@ -58,9 +57,6 @@ bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes);
 /* Is this the start of a sane RSDP? *root: the XSDT, or the RSDT with *entry_bytes 4. */
 bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes);
 bool acpi_checksum_ok(const u8 *table, u32 bytes);
-
-/* Copies bytes of a listed table; for SYSOP_ACPI_READ. Returns bytes copied. */
-u32 acpi_table_read(u32 index, u32 offset, void *buf, u32 bytes);
 
 /* Maps what the firmware named, during acpi_init. NULL: no room, or RAM, which it can't be. */
 void *acpi_map(hpa_t a, u64 bytes, u32 prot_flags);

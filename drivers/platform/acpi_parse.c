@@ -1,6 +1,5 @@
 /* Table parsers. A value that can't be right is named in the log and left out; the rest is used. */
 #include "drivers/platform/acpi.h"
-#include "drivers/platform/acpi_tables.h"
 #include "hv/up.h"
 #include "lib/string.h"
 
@@ -13,64 +12,33 @@ bool acpi_checksum_ok(const u8 *table, u32 bytes)
 	return sum == 0;
 }
 
+/* `bytes` of a little-endian field. */
+static u64 field(const u8 *p, u32 at, u32 bytes)
+{
+	u64 v = 0;
+
+	memcpy(&v, p + at, bytes);
+	return v;
+}
+
 bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes)
 {
-	struct acpi_rsdp r = {0};
+	bool xsdt;
 
-	if (bytes < 20)
+	if (bytes < RSDP_BYTES_V1 || memcmp(rsdp, "RSD PTR ", 8) ||
+	    !acpi_checksum_ok(rsdp, RSDP_BYTES_V1))
 		return false;
-	memcpy(&r, rsdp, MIN(bytes, (u32)sizeof(r)));
-	if (memcmp(r.signature, "RSD PTR ", 8) || !acpi_checksum_ok(rsdp, 20))
-		return false;
-	if (r.revision >= 2 && bytes >= sizeof(r) && r.xsdt_address &&
-	    acpi_checksum_ok(rsdp, sizeof(r))) {
-		*root = hpa(r.xsdt_address);
-		*entry_bytes = 8;
-		return true;
-	}
-	*root = hpa(r.rsdt_address);
-	*entry_bytes = 4;
-	return r.rsdt_address != 0;
+	xsdt = bytes >= RSDP_BYTES && rsdp[RSDP_REVISION] >= 2 && field(rsdp, RSDP_XSDT, 8) &&
+	       acpi_checksum_ok(rsdp, RSDP_BYTES);
+	*entry_bytes = xsdt ? 8 : 4;
+	*root = hpa(field(rsdp, xsdt ? RSDP_XSDT : RSDP_RSDT, *entry_bytes));
+	return root->v;
 }
 
-/* What to do with an entry of the MADT or SRAT, by its type. */
-struct entry_kind {
-	u8 need; /* bytes; 0 = entries of this type are skipped */
-	void (*add)(struct acpi_facts *f, const void *entry);
-};
+/* ---- MADT and SRAT: lists of entries ---- */
 
-/*
- * Goes through the entries from `at` on. Each one's own length is checked against the table's end
- * and its type.
- */
-static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes,
-			  u32 at, const struct entry_kind *kinds, u32 n)
+static void add_cpu(struct acpi_facts *f, const u8 *e, u32 apic_id)
 {
-	while (bytes - at >= sizeof(struct acpi_entry)) {
-		const struct acpi_entry *e = (const struct acpi_entry *)(table + at);
-
-		if (e->length < sizeof(*e) || e->length > bytes - at) {
-			log_warn(
-				"acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest "
-				"is skipped",
-				name, e->type, at, e->length, bytes - at);
-			return;
-		}
-		if (e->type < n && e->length < kinds[e->type].need)
-			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped",
-				 name, e->type, e->length, kinds[e->type].need);
-		else if (e->type < n && kinds[e->type].need)
-			kinds[e->type].add(f, e);
-		at += e->length;
-	}
-}
-
-/* ---- MADT ---- */
-
-static void add_cpu(struct acpi_facts *f, u32 apic_id, u32 flags)
-{
-	if (!(flags & MADT_CPU_ENABLED))
-		return;
 	for (u32 i = 0; i < f->cpus; i++)
 		/* firmware may list one as local APIC and as x2APIC */
 		if (f->apic_id[i] == apic_id)
@@ -81,141 +49,28 @@ static void add_cpu(struct acpi_facts *f, u32 apic_id, u32 flags)
 		f->cpus_dropped++;
 }
 
-static void add_lapic(struct acpi_facts *f, const void *entry)
+static void add_ioapic(struct acpi_facts *f, const u8 *e, u32 id)
 {
-	const struct madt_lapic *l = entry;
+	u32 address = (u32)field(e, IOAPIC_ADDRESS, 4);
 
-	add_cpu(f, l->apic_id, l->flags);
-}
-
-static void add_x2apic(struct acpi_facts *f, const void *entry)
-{
-	const struct madt_x2apic *x = entry;
-
-	add_cpu(f, x->apic_id, x->flags);
-}
-
-static void add_ioapic(struct acpi_facts *f, const void *entry)
-{
-	const struct madt_ioapic *io = entry;
-
-	if (!io->address || !IS_ALIGNED(io->address, 16u) || f->ioapics >= ARRAY_SIZE(f->ioapic))
+	if (!address || !IS_ALIGNED(address, 16u) || f->ioapics >= ARRAY_SIZE(f->ioapic))
 		log_warn("acpi: MADT: I/O APIC %u has address 0x%x, or is one too many; skipped",
-			 io->id, io->address);
+			 id, address);
 	else
-		f->ioapic[f->ioapics++] =
-			(struct acpi_ioapic){io->id, hpa(io->address), io->gsi_base};
+		f->ioapic[f->ioapics++] = (struct acpi_ioapic){(u8)id, hpa(address),
+							       (u32)field(e, IOAPIC_GSI_BASE, 4)};
 }
 
-static void add_override(struct acpi_facts *f, const void *entry)
+static void add_override(struct acpi_facts *f, const u8 *e, u32 source)
 {
-	const struct madt_override *o = entry;
-
-	if (o->bus != 0 || o->source > 15 || f->overrides >= ARRAY_SIZE(f->override))
-		log_warn("acpi: MADT: override of bus %u interrupt %u; skipped", o->bus, o->source);
+	if (e[OVERRIDE_BUS] != 0 || source > 15 || f->overrides >= ARRAY_SIZE(f->override))
+		log_warn("acpi: MADT: override of bus %u interrupt %u; skipped", e[OVERRIDE_BUS],
+			 source);
 	else
-		f->override[f->overrides++] = (struct acpi_override){o->source, o->gsi, o->flags};
+		f->override[f->overrides++] =
+			(struct acpi_override){(u8)source, (u32)field(e, OVERRIDE_GSI, 4),
+					       (u16)field(e, OVERRIDE_FLAGS, 2)};
 }
-
-static void parse_madt(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	static const struct entry_kind kinds[] = {
-		[MADT_LAPIC] = {sizeof(struct madt_lapic), add_lapic},
-		[MADT_IOAPIC] = {sizeof(struct madt_ioapic), add_ioapic},
-		[MADT_OVERRIDE] = {sizeof(struct madt_override), add_override},
-		[MADT_X2APIC] = {sizeof(struct madt_x2apic), add_x2apic},
-	};
-
-	parse_entries(f, "MADT", table, bytes, sizeof(struct acpi_madt), kinds, ARRAY_SIZE(kinds));
-}
-
-/* ---- FADT ---- */
-
-static bool gas_sane(const struct acpi_gas *g)
-{
-	switch (g->space) {
-	case ACPI_SPACE_IO: return g->address <= 0xfffc;
-	case ACPI_SPACE_PCI: return !(g->address & ~0x1f000700ffull);
-	default: return g->space == ACPI_SPACE_MEMORY;
-	}
-}
-
-/* The extended field when the table has it and it is filled in, else the old port. */
-static struct acpi_gas gas(const struct acpi_gas_layout *x, u32 port)
-{
-	struct acpi_gas g = {x->space, x->address, NULL};
-
-	if (!x->address)
-		g = (struct acpi_gas){ACPI_SPACE_IO, port, NULL};
-	if (!gas_sane(&g)) {
-		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space,
-			 g.address);
-		g.address = 0;
-	}
-	return g;
-}
-
-static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	struct acpi_fadt t = {0}; /* fields that an older table lacks are 0 */
-	struct acpi_gas timer;
-
-	memcpy(&t, table, MIN(bytes, (u32)sizeof(t)));
-	f->dsdt = hpa(t.x_dsdt ? t.x_dsdt : t.dsdt);
-	if (t.flags & FADT_RESET_REG_SUP)
-		f->reset_register = gas(&t.reset_reg, 0);
-	f->reset_value = t.reset_value;
-	if (t.flags & FADT_HW_REDUCED) { /* the fields of the fixed hardware mean nothing */
-		f->power[POWER_SLEEP] = gas(&t.sleep_control, 0);
-		return;
-	}
-	f->acpi_enable = t.acpi_enable;
-	if (t.acpi_enable)
-		f->power[POWER_ACPI_ENABLE] = gas(&(struct acpi_gas_layout){0}, t.smi_cmd);
-	f->power[POWER_PM1A] = gas(&t.x_pm1a_cnt, t.pm1a_cnt_blk);
-	f->power[POWER_PM1B] = gas(&t.x_pm1b_cnt, t.pm1b_cnt_blk);
-	timer = gas(&t.x_pm_tmr, t.pm_tmr_blk);
-	if (timer.address && timer.space != ACPI_SPACE_IO)
-		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space,
-			 timer.address);
-	else
-		f->pm_timer_port = (u16)timer.address;
-	f->pm_timer_32 = t.flags & FADT_TMR_VAL_EXT;
-}
-
-/* ---- HPET, MCFG ---- */
-
-static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	const struct acpi_gas_layout *g = &((const struct acpi_hpet *)table)->address;
-
-	if (g->space != ACPI_SPACE_MEMORY || !g->address || !IS_ALIGNED((u64)g->address, 8ull))
-		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", (u64)g->address,
-			 g->space);
-	else
-		f->hpet = hpa(g->address);
-}
-
-static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	const struct mcfg_entry *e = (const struct mcfg_entry *)(table + sizeof(struct acpi_mcfg));
-
-	for (u32 n = (bytes - (u32)sizeof(struct acpi_mcfg)) / (u32)sizeof(*e); n--; e++) {
-		if (e->segment != 0)
-			continue;
-		if (!e->base || !IS_ALIGNED(e->base, MiB(1)) || e->bus_first > e->bus_last) {
-			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e->bus_first,
-				 e->bus_last, (u64)e->base);
-			continue;
-		}
-		f->mcfg_base = hpa(e->base);
-		f->mcfg_bus_first = e->bus_first;
-		f->mcfg_bus_last = e->bus_last;
-		return;
-	}
-}
-
-/* ---- SRAT, SLIT ---- */
 
 /* The node of a proximity domain; those past the limit count as node 0. */
 static u8 node_of(struct acpi_facts *f, u32 domain)
@@ -235,72 +90,193 @@ static u8 node_of(struct acpi_facts *f, u32 domain)
 	return (u8)n->nodes++;
 }
 
-static void set_cpu_node(struct acpi_facts *f, u32 apic_id, u32 domain)
+static void add_cpu_node(struct acpi_facts *f, const u8 *e, u32 apic_id)
 {
-	u8 node = node_of(f, domain);
+	u64 domain = e[0] == SRAT_X2APIC
+			     ? field(e, SRAT_X2APIC_DOMAIN, 4)
+			     : e[SRAT_LAPIC_DOMAIN] | field(e, SRAT_LAPIC_DOMAIN_HIGH, 3) << 8;
+	u8 node = node_of(f, (u32)domain);
 
 	for (u32 i = 0; i < f->cpus; i++)
 		if (f->apic_id[i] == apic_id)
 			f->node[i] = node;
 }
 
-static void add_cpu_node(struct acpi_facts *f, const void *entry)
+static void add_memory(struct acpi_facts *f, const u8 *e, u32 domain)
 {
-	const struct srat_lapic *l = entry;
+	u64 base = field(e, SRAT_MEMORY_BASE, 8), length = field(e, SRAT_MEMORY_LENGTH, 8);
 
-	if (l->flags & SRAT_ENABLED)
-		set_cpu_node(f, l->apic_id,
-			     l->domain_low | (u32)l->domain_high[0] << 8 |
-				     (u32)l->domain_high[1] << 16 | (u32)l->domain_high[2] << 24);
-}
-
-static void add_x2apic_node(struct acpi_facts *f, const void *entry)
-{
-	const struct srat_x2apic *x = entry;
-
-	if (x->flags & SRAT_ENABLED)
-		set_cpu_node(f, x->apic_id, x->domain);
-}
-
-static void add_memory(struct acpi_facts *f, const void *entry)
-{
-	const struct srat_memory *m = entry;
-
-	if (!m->length || !(m->flags & SRAT_ENABLED))
+	if (!length)
 		return;
-	if (m->base + m->length < m->base || f->numa.ranges >= ARRAY_SIZE(f->numa.range)) {
-		log_warn("acpi: SRAT: memory 0x%lx + 0x%lx; skipped", (u64)m->base, (u64)m->length);
+	if (base + length < base || f->numa.ranges >= ARRAY_SIZE(f->numa.range)) {
+		log_warn("acpi: SRAT: memory 0x%lx + 0x%lx; skipped", base, length);
 		return;
 	}
-	f->numa.range[f->numa.ranges++] =
-		(struct numa_range){m->base, m->length, node_of(f, m->domain)};
+	f->numa.range[f->numa.ranges++] = (struct numa_range){base, length, node_of(f, domain)};
+}
+
+/* What to do with an entry, by its type. */
+struct entry_kind {
+	u8 need;  /* bytes; 0 = entries of this type are skipped */
+	u8 flags; /* where they are; 0 = every one counts */
+	u8 id, id_bytes;
+	void (*add)(struct acpi_facts *f, const u8 *entry, u32 id);
+};
+
+/* clang-format off */
+static const struct entry_kind madt_kinds[] = {
+	[MADT_LAPIC] = {LAPIC_BYTES, LAPIC_FLAGS, LAPIC_ID, 1, add_cpu},
+	[MADT_IOAPIC] = {IOAPIC_BYTES, 0, IOAPIC_ID, 1, add_ioapic},
+	[MADT_OVERRIDE] = {OVERRIDE_BYTES, 0, OVERRIDE_SOURCE, 1, add_override},
+	[MADT_X2APIC] = {X2APIC_BYTES, X2APIC_FLAGS, X2APIC_ID, 4, add_cpu},
+};
+static const struct entry_kind srat_kinds[] = {
+	[SRAT_LAPIC] = {SRAT_LAPIC_BYTES, SRAT_LAPIC_FLAGS, SRAT_LAPIC_ID, 1, add_cpu_node},
+	[SRAT_MEMORY] = {SRAT_MEMORY_BYTES, SRAT_MEMORY_FLAGS, SRAT_MEMORY_DOMAIN, 4, add_memory},
+	[SRAT_X2APIC] = {SRAT_X2APIC_BYTES, SRAT_X2APIC_FLAGS, SRAT_X2APIC_ID, 4, add_cpu_node},
+};
+/* clang-format on */
+
+/*
+ * Goes through the entries from `at` on. Each one's own length is checked against the table's end
+ * and its type.
+ */
+static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes,
+			  u32 at, const struct entry_kind *kinds, u32 n)
+{
+	for (u32 length; bytes - at >= 2; at += length) {
+		const u8 *e = table + at;
+		const struct entry_kind *k = e[0] < n && kinds[e[0]].need ? &kinds[e[0]] : NULL;
+
+		length = e[1];
+		if (length < 2 || length > bytes - at) {
+			log_warn(
+				"acpi: %s: entry type %u at offset %u has length %u, %u bytes are left; the rest "
+				"is skipped",
+				name, e[0], at, length, bytes - at);
+			return;
+		}
+		if (k && length < k->need)
+			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped",
+				 name, e[0], length, k->need);
+		else if (k && (!k->flags || e[k->flags] & ACPI_ENTRY_ENABLED))
+			k->add(f, e, (u32)field(e, k->id, k->id_bytes));
+	}
+}
+
+static void parse_madt(struct acpi_facts *f, const u8 *table, u32 bytes)
+{
+	parse_entries(f, "MADT", table, bytes, MADT_BYTES, madt_kinds, ARRAY_SIZE(madt_kinds));
 }
 
 static void parse_srat(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	static const struct entry_kind kinds[] = {
-		[SRAT_LAPIC] = {sizeof(struct srat_lapic), add_cpu_node},
-		[SRAT_MEMORY] = {sizeof(struct srat_memory), add_memory},
-		[SRAT_X2APIC] = {sizeof(struct srat_x2apic), add_x2apic_node},
-	};
+	parse_entries(f, "SRAT", table, bytes, SRAT_BYTES, srat_kinds, ARRAY_SIZE(srat_kinds));
+}
 
-	parse_entries(f, "SRAT", table, bytes, sizeof(struct acpi_srat), kinds, ARRAY_SIZE(kinds));
+/* ---- FADT ---- */
+
+/*
+ * The generic address at x when it is filled in, else the port whose number stands at `port`. 0:
+ * the table has no such field.
+ */
+static struct acpi_gas gas(const u8 *fadt, u32 x, u32 port)
+{
+	struct acpi_gas g = {ACPI_SPACE_IO, port ? field(fadt, port, 4) : 0, NULL};
+	bool sane;
+
+	if (x && field(fadt, x + GAS_ADDRESS, 8))
+		g = (struct acpi_gas){fadt[x + GAS_SPACE], field(fadt, x + GAS_ADDRESS, 8), NULL};
+	sane = g.space == ACPI_SPACE_IO	   ? g.address <= 0xfffc
+	       : g.space == ACPI_SPACE_PCI ? !(g.address & ~0x1f000700ffull)
+					   : g.space == ACPI_SPACE_MEMORY;
+	if (!sane) {
+		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space,
+			 g.address);
+		g.address = 0;
+	}
+	return g;
+}
+
+static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
+{
+	u8 t[FADT_BYTES] = {0}; /* fields that an older table lacks are 0 */
+	struct acpi_gas timer;
+	u32 flags;
+
+	memcpy(t, table, MIN(bytes, (u32)sizeof(t)));
+	flags = (u32)field(t, FADT_FLAGS, 4);
+	f->dsdt = hpa(field(t, FADT_X_DSDT, 8));
+	if (!f->dsdt.v)
+		f->dsdt = hpa(field(t, FADT_DSDT, 4));
+	if (flags & FADT_RESET_REG_SUP)
+		f->reset_register = gas(t, FADT_RESET_REG, 0);
+	f->reset_value = t[FADT_RESET_VALUE];
+	if (flags & FADT_HW_REDUCED) { /* the fields of the fixed hardware mean nothing */
+		f->power[POWER_SLEEP] = gas(t, FADT_SLEEP_CONTROL, 0);
+		return;
+	}
+	f->acpi_enable = t[FADT_ACPI_ENABLE];
+	if (f->acpi_enable)
+		f->power[POWER_ACPI_ENABLE] = gas(t, 0, FADT_SMI_CMD);
+	f->power[POWER_PM1A] = gas(t, FADT_X_PM1A_CNT, FADT_PM1A_CNT);
+	f->power[POWER_PM1B] = gas(t, FADT_X_PM1B_CNT, FADT_PM1B_CNT);
+	timer = gas(t, FADT_X_PM_TMR, FADT_PM_TMR);
+	if (timer.address && timer.space != ACPI_SPACE_IO)
+		log_warn("acpi: FADT: PM timer in space %u at 0x%lx; ignored", timer.space,
+			 timer.address);
+	else
+		f->pm_timer_port = (u16)timer.address;
+	f->pm_timer_32 = flags & FADT_TMR_VAL_EXT;
+}
+
+/* ---- The others ---- */
+
+static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
+{
+	u64 address = field(table, HPET_ADDRESS + GAS_ADDRESS, 8);
+	u8 space = table[HPET_ADDRESS + GAS_SPACE];
+
+	if (space != ACPI_SPACE_MEMORY || !address || !IS_ALIGNED(address, 8ull))
+		log_warn("acpi: HPET: base address 0x%lx in space %u; ignored", address, space);
+	else
+		f->hpet = hpa(address);
+}
+
+static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
+{
+	for (u32 at = MCFG_ENTRIES; bytes - at >= MCFG_ENTRY_BYTES; at += MCFG_ENTRY_BYTES) {
+		const u8 *e = table + at;
+		u64 base = field(e, MCFG_BASE, 8);
+
+		if (field(e, MCFG_SEGMENT, 2) != 0)
+			continue;
+		if (!base || !IS_ALIGNED(base, MiB(1)) || e[MCFG_BUS_FIRST] > e[MCFG_BUS_LAST]) {
+			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e[MCFG_BUS_FIRST],
+				 e[MCFG_BUS_LAST], base);
+			continue;
+		}
+		f->mcfg_base = hpa(base);
+		f->mcfg_bus_first = e[MCFG_BUS_FIRST];
+		f->mcfg_bus_last = e[MCFG_BUS_LAST];
+		return;
+	}
 }
 
 static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
-	const struct acpi_slit *s = (const struct acpi_slit *)table;
-	u64 n = s->localities;
+	u64 n = field(table, SLIT_LOCALITIES, 8);
+	const u32 *domain = f->numa.domain;
 
-	if (n > 65535 || n * n > bytes - sizeof(*s)) {
+	if (n > 65535 || n * n > bytes - SLIT_MATRIX) {
 		log_warn("acpi: SLIT: %lu localities do not fit %u bytes; ignored", n, bytes);
 		return;
 	}
 	for (u32 i = 0; i < f->numa.nodes; i++)
 		for (u32 k = 0; k < f->numa.nodes; k++)
-			if (f->numa.domain[i] < n && f->numa.domain[k] < n)
-				f->numa.distance[i][k] = table[sizeof(*s) + f->numa.domain[i] * n +
-							       f->numa.domain[k]];
+			if (domain[i] < n && domain[k] < n)
+				f->numa.distance[i][k] =
+					table[SLIT_MATRIX + domain[i] * n + domain[k]];
 }
 
 static const struct {
@@ -308,18 +284,15 @@ static const struct {
 	u32 minimum; /* bytes */
 	void (*parse)(struct acpi_facts *f, const u8 *table, u32 bytes);
 } parsers[] = {
-	{"APIC", sizeof(struct acpi_madt), parse_madt},
-	{"FACP", FADT_BYTES_V1, parse_fadt},
-	{"HPET", sizeof(struct acpi_hpet), parse_hpet},
-	{"MCFG", sizeof(struct acpi_mcfg), parse_mcfg},
-	{"SRAT", sizeof(struct acpi_srat), parse_srat},
-	{"SLIT", sizeof(struct acpi_slit), parse_slit},
+	{"APIC", MADT_BYTES, parse_madt}, {"FACP", FADT_BYTES_V1, parse_fadt},
+	{"HPET", HPET_BYTES, parse_hpet}, {"MCFG", MCFG_ENTRIES, parse_mcfg},
+	{"SRAT", SRAT_BYTES, parse_srat}, {"SLIT", SLIT_MATRIX, parse_slit},
 };
 
 bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(parsers); i++) {
-		if (bytes < sizeof(struct acpi_header) || memcmp(table, parsers[i].signature, 4))
+		if (bytes < sizeof(struct acpi_table) || memcmp(table, parsers[i].signature, 4))
 			continue;
 		if (bytes >= parsers[i].minimum) {
 			parsers[i].parse(f, table, bytes);

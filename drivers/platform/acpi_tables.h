@@ -1,37 +1,28 @@
 /*
- * ACPI table layouts: ACPI 6.5, chapter 5; HPET: IA-PC HPET 1.0a, 3.2.4; MCFG: PCI Firmware 3.3,
- * 4.1.2.
+ * Where the fields that are read lie in the ACPI tables. ACPI 6.5, chapter 5; HPET: IA-PC HPET
+ * 1.0a, 3.2.4; MCFG: PCI Firmware 3.3, 4.1.2.
  */
 #pragma once
 
 #include "lib/types.h"
 
-struct acpi_rsdp {
-	char signature[8]; /* "RSD PTR " */
-	u8 checksum;	   /* of the first 20 bytes */
-	char oem_id[6];
-	u8 revision; /* 0: ACPI 1.0, ends after rsdt_address */
-	u32 rsdt_address;
-	u32 length;
-	u64 xsdt_address;
-	u8 extended_checksum; /* of all */
-	u8 reserved[3];
-} __packed;
-
-struct acpi_header {
+struct acpi_table {
 	char signature[4];
 	u32 length; /* with this header */
-	u8 revision;
-	u8 checksum;
-	char oem_id[6];
-	char oem_table_id[8];
-	u32 oem_revision, creator_id, creator_revision;
-} __packed;
+	u8 rest[28];
+};
+static_assert(sizeof(struct acpi_table) == 36, "ACPI table header");
 
-struct acpi_gas_layout { /* generic address structure */
-	u8 space, bit_width, bit_offset, access_size;
-	u64 address;
-} __packed;
+enum rsdp_field {
+	RSDP_REVISION = 15, /* 0: ACPI 1.0 */
+	RSDP_RSDT = 16,
+	RSDP_BYTES_V1 = 20, /* the first checksum covers these, the second one all */
+	RSDP_XSDT = 24,
+	RSDP_BYTES = 36,
+};
+
+/* Generic address structure. */
+enum gas_field { GAS_SPACE = 0, GAS_ADDRESS = 4 };
 
 enum acpi_space {
 	ACPI_SPACE_MEMORY = 0,
@@ -40,159 +31,76 @@ enum acpi_space {
 	ACPI_SPACE_PCI = 2,
 };
 
-struct acpi_fadt {
-	struct acpi_header header;
-	u32 firmware_ctrl, dsdt;
-	u8 reserved_44, preferred_profile;
-	u16 sci_int;
-	u32 smi_cmd;
-	u8 acpi_enable, acpi_disable, s4bios_req, pstate_cnt;
-	u32 pm1a_evt_blk, pm1b_evt_blk, pm1a_cnt_blk, pm1b_cnt_blk, pm2_cnt_blk, pm_tmr_blk;
-	u32 gpe0_blk, gpe1_blk;
-	u8 pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len;
-	u8 gpe0_blk_len, gpe1_blk_len, gpe1_base, cst_cnt;
-	u16 p_lvl2_lat, p_lvl3_lat, flush_size, flush_stride;
-	u8 duty_offset, duty_width, day_alarm, month_alarm, century;
-	u16 iapc_boot_arch;
-	u8 reserved_111;
-	u32 flags;
-	/* ACPI 1.0 ends here (116 bytes) */
-	struct acpi_gas_layout reset_reg;
-	u8 reset_value;
-	u16 arm_boot_arch;
-	u8 minor_version;
-	u64 x_firmware_ctrl, x_dsdt;
-	struct acpi_gas_layout x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr;
-	struct acpi_gas_layout x_gpe0, x_gpe1, sleep_control, sleep_status;
-	u64 hypervisor_vendor;
-} __packed;
-
-#define FADT_BYTES_V1 116
+enum fadt_field {
+	FADT_DSDT = 40,
+	FADT_SMI_CMD = 48,
+	FADT_ACPI_ENABLE = 52,
+	FADT_PM1A_CNT = 64,
+	FADT_PM1B_CNT = 68,
+	FADT_PM_TMR = 76,
+	FADT_FLAGS = 112,
+	FADT_BYTES_V1 = 116,
+	FADT_RESET_REG = 116, /* from here on X_ and others are generic addresses */
+	FADT_RESET_VALUE = 128,
+	FADT_X_DSDT = 140,
+	FADT_X_PM1A_CNT = 172,
+	FADT_X_PM1B_CNT = 184,
+	FADT_X_PM_TMR = 208,
+	FADT_SLEEP_CONTROL = 244,
+	FADT_BYTES = 276,
+};
 #define FADT_TMR_VAL_EXT (1u << 8)
 #define FADT_RESET_REG_SUP (1u << 10)
 #define FADT_HW_REDUCED (1u << 20)
 
-struct acpi_madt {
-	struct acpi_header header;
-	u32 lapic_address;
-	u32 flags; /* bit 0: the machine has 8259s */
-} __packed;
-
-struct acpi_entry { /* of MADT and SRAT */
-	u8 type, length;
-} __packed;
-
-enum madt_type {
-	MADT_LAPIC = 0,
-	MADT_IOAPIC = 1,
-	MADT_OVERRIDE = 2,
-	MADT_X2APIC = 9,
+/* Entries of MADT and SRAT begin with type and length; bit 0 of their flags: enabled. */
+#define ACPI_ENTRY_ENABLED 1u
+enum madt_type { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_X2APIC = 9 };
+enum madt_field {
+	MADT_BYTES = 44,
+	LAPIC_ID = 3,
+	LAPIC_FLAGS = 4,
+	LAPIC_BYTES = 8,
+	IOAPIC_ID = 2,
+	IOAPIC_ADDRESS = 4,
+	IOAPIC_GSI_BASE = 8,
+	IOAPIC_BYTES = 12,
+	OVERRIDE_BUS = 2,
+	OVERRIDE_SOURCE = 3,
+	OVERRIDE_GSI = 4,
+	OVERRIDE_FLAGS = 8, /* MPS INTI flags: polarity bits 0-1, trigger mode bits 2-3 */
+	OVERRIDE_BYTES = 10,
+	X2APIC_ID = 4,
+	X2APIC_FLAGS = 8,
+	X2APIC_BYTES = 16,
 };
-#define MADT_CPU_ENABLED 1u
-
-struct madt_lapic {
-	struct acpi_entry entry;
-	u8 uid, apic_id;
-	u32 flags;
-} __packed;
-
-struct madt_ioapic {
-	struct acpi_entry entry;
-	u8 id, reserved;
-	u32 address, gsi_base;
-} __packed;
-
-struct madt_override {
-	struct acpi_entry entry;
-	u8 bus, source;
-	u32 gsi;
-	u16 flags; /* MPS INTI flags: polarity bits 0-1, trigger mode bits 2-3 */
-} __packed;
-
-struct madt_x2apic {
-	struct acpi_entry entry;
-	u16 reserved;
-	u32 apic_id, flags, uid;
-} __packed;
-
-struct acpi_srat {
-	struct acpi_header header;
-	u32 table_revision;
-	u64 reserved;
-} __packed;
 
 enum srat_type { SRAT_LAPIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2 };
-#define SRAT_ENABLED 1u
+enum srat_field {
+	SRAT_BYTES = 48,
+	SRAT_LAPIC_DOMAIN = 2, /* bits 7-0; 31-8 at SRAT_LAPIC_DOMAIN_HIGH */
+	SRAT_LAPIC_ID = 3,
+	SRAT_LAPIC_FLAGS = 4,
+	SRAT_LAPIC_DOMAIN_HIGH = 9,
+	SRAT_LAPIC_BYTES = 16,
+	SRAT_MEMORY_DOMAIN = 2,
+	SRAT_MEMORY_BASE = 8,
+	SRAT_MEMORY_LENGTH = 16,
+	SRAT_MEMORY_FLAGS = 28,
+	SRAT_MEMORY_BYTES = 40,
+	SRAT_X2APIC_DOMAIN = 4,
+	SRAT_X2APIC_ID = 8,
+	SRAT_X2APIC_FLAGS = 12,
+	SRAT_X2APIC_BYTES = 24,
+};
 
-struct srat_lapic {
-	struct acpi_entry entry;
-	u8 domain_low, apic_id;
-	u32 flags;
-	u8 sapic_eid, domain_high[3];
-	u32 clock_domain;
-} __packed;
-
-struct srat_memory {
-	struct acpi_entry entry;
-	u32 domain;
-	u16 reserved_6;
-	u64 base, length;
-	u32 reserved_24, flags;
-	u64 reserved_32;
-} __packed;
-
-struct srat_x2apic {
-	struct acpi_entry entry;
-	u16 reserved_2;
-	u32 domain, apic_id, flags, clock_domain, reserved_20;
-} __packed;
-
-struct acpi_slit {
-	struct acpi_header header;
-	u64 localities;
-	/* u8 matrix[localities][localities] */
-} __packed;
-
-struct acpi_hpet {
-	struct acpi_header header;
-	u32 block_id;
-	struct acpi_gas_layout address;
-	u8 number;
-	u16 minimum_tick;
-	u8 page_protection;
-} __packed;
-
-struct acpi_mcfg {
-	struct acpi_header header;
-	u64 reserved;
-} __packed;
-
-struct mcfg_entry {
-	u64 base; /* of bus 0, even if bus_first is another */
-	u16 segment;
-	u8 bus_first, bus_last;
-	u32 reserved;
-} __packed;
-
-static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP");
-static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
-static_assert(sizeof(struct acpi_gas_layout) == 12, "GAS");
-static_assert(offsetof(struct acpi_fadt, pm_tmr_blk) == 76, "FADT");
-static_assert(offsetof(struct acpi_fadt, iapc_boot_arch) == 109, "FADT");
-static_assert(offsetof(struct acpi_fadt, reset_reg) == FADT_BYTES_V1, "FADT");
-static_assert(offsetof(struct acpi_fadt, x_dsdt) == 140, "FADT");
-static_assert(offsetof(struct acpi_fadt, sleep_control) == 244, "FADT");
-static_assert(sizeof(struct acpi_fadt) == 276, "FADT");
-static_assert(sizeof(struct acpi_madt) == 44, "MADT");
-static_assert(sizeof(struct madt_lapic) == 8, "MADT local APIC");
-static_assert(sizeof(struct madt_ioapic) == 12, "MADT I/O APIC");
-static_assert(sizeof(struct madt_override) == 10, "MADT interrupt source override");
-static_assert(sizeof(struct madt_x2apic) == 16, "MADT x2APIC");
-static_assert(sizeof(struct acpi_srat) == 48, "SRAT");
-static_assert(sizeof(struct srat_lapic) == 16, "SRAT local APIC");
-static_assert(sizeof(struct srat_memory) == 40, "SRAT memory");
-static_assert(sizeof(struct srat_x2apic) == 24, "SRAT x2APIC");
-static_assert(sizeof(struct acpi_slit) == 44, "SLIT");
-static_assert(sizeof(struct acpi_hpet) == 56, "HPET");
-static_assert(sizeof(struct acpi_mcfg) == 44, "MCFG");
-static_assert(sizeof(struct mcfg_entry) == 16, "MCFG entry");
+enum slit_field { SLIT_LOCALITIES = 36, SLIT_MATRIX = 44 };
+enum hpet_field { HPET_ADDRESS = 40, HPET_BYTES = 56 };
+enum mcfg_field {
+	MCFG_ENTRIES = 44,
+	MCFG_BASE = 0, /* of bus 0, even if the first bus is another; from here on in an entry */
+	MCFG_SEGMENT = 8,
+	MCFG_BUS_FIRST = 10,
+	MCFG_BUS_LAST = 11,
+	MCFG_ENTRY_BYTES = 16,
+};

@@ -1,6 +1,5 @@
 /* Power-off and reset. */
 #include "drivers/platform/acpi.h"
-#include "drivers/platform/acpi_tables.h"
 #include "drivers/platform/pci.h"
 #include "hv/x86.h"
 #include "mm/pt.h"

@@ -200,7 +200,11 @@ struct mem_info {
 
 /* ---- sys_ctl ---- */
 enum sys_op {
-	SYSOP_CONSOLE_WRITE, /* (char *, n) -> bytes taken; never waits */
+	/*
+	 * (char *, n) -> bytes taken, at most CONSOLE_CHUNK; never waits. Fewer than could be
+	 * taken: there is no more room now.
+	 */
+	SYSOP_CONSOLE_WRITE,
 	/* (char *, n) -> bytes; 0 = none. Bind the system handle to a port to wait. */
 	SYSOP_CONSOLE_READ,
 	SYSOP_LOG_WRITE, /* (char *, n <= 200) one line at level info */
@@ -218,9 +222,11 @@ enum sys_op {
 	SYSOP_OPS
 };
 
+#define CONSOLE_CHUNK 256
+
 struct log_read {
 	u64 pos;   /* in: first byte wanted (monotonic); out: position after the copied bytes */
-	u32 bytes; /* in: room in buf; out: copied */
+	u32 bytes; /* in: room in buf; out: copied, at most CONSOLE_CHUNK */
 	u32 reserved;
 	u64 buf; /* user address */
 };
@@ -240,11 +246,11 @@ struct sys_power {
 };
 
 struct acpi_read {
-	char signature[4];
-	u32 index; /* n-th table of that signature */
-	u64 buf;   /* user address */
-	u32 bytes; /* in: room; out: the table's length */
-	u32 reserved;
+	char signature[4]; /* out */
+	u32 index;	   /* in: of the table, from 0 on */
+	u64 buf;	   /* user address */
+	u32 offset;	   /* in: first byte wanted */
+	u32 bytes;	   /* in: room in buf; out: copied, at most a page, 0 at the end */
 };
 
 struct host_info {

@@ -11,8 +11,8 @@
 #define SHOW_PAUSE_NS 5000000ull
 #define SHOW_ROUNDS 200u /* at most 1 s for manager to show what guests wrote */
 #define TAIL_BYTES 2048u /* of the console of a VM that failed */
-#define TABLE_ROOM MiB(1)
-#define SSDT_MAX 64u
+#define TABLE_ROOM (u32) MiB(1)
+#define TABLES_MAX 64u
 
 /* ---- Console ---- */
 
@@ -153,14 +153,35 @@ void finish_last_vm(struct init *in)
 
 /* ---- Power-off ---- */
 
-static bool find_s5(struct init *in, const char *signature, u32 index, u8 *room, u8 *typ,
-		    bool *more)
+/* A firmware table, as much as fits. r: signature and length. False: there are no more. */
+static bool read_table(struct init *in, u32 index, u8 *room, struct acpi_read *r)
 {
-	struct acpi_read r = {.index = index, .buf = (u64)room, .bytes = (u32)TABLE_ROOM};
+	u32 done = 0;
 
-	memcpy(r.signature, signature, 4);
-	*more = sys_ctl(in->system, SYSOP_ACPI_READ, &r, sizeof(r)) >= 0;
-	return *more && s5_find(room, MIN(r.bytes, TABLE_ROOM), &typ[0], &typ[1]);
+	do {
+		*r = (struct acpi_read){.index = index,
+					.buf = (u64)room + done,
+					.offset = done,
+					.bytes = TABLE_ROOM - done};
+		if (sys_ctl(in->system, SYSOP_ACPI_READ, r, sizeof(*r)) < 0)
+			return false;
+		done += r->bytes;
+	} while (r->bytes && done < TABLE_ROOM);
+	r->bytes = done;
+	return true;
+}
+
+static bool find_s5(struct init *in, u8 *room, u8 typ[2])
+{
+	static const char order[][5] = {"DSDT", "SSDT"};
+	struct acpi_read r;
+
+	for (u32 k = 0; k < ARRAY_SIZE(order); k++)
+		for (u32 i = 0; i < TABLES_MAX && read_table(in, i, room, &r); i++)
+			if (!memcmp(r.signature, order[k], 4) &&
+			    s5_find(room, r.bytes, &typ[0], &typ[1]))
+				return true;
+	return false;
 }
 
 int finish_poweroff(struct init *in)
@@ -168,16 +189,13 @@ int finish_poweroff(struct init *in)
 	u8 typ[2];
 	s64 mem = mem_create(TABLE_ROOM, 0), e = -E_NODEV;
 	u8 *room = mem < 0 ? NULL : rt_map((handle_t)mem, TABLE_ROOM, PROT_R | PROT_W, NULL);
-	bool more, found;
+	bool found;
 
 	if (mem >= 0)
 		handle_close((handle_t)mem);
 	if (!room)
 		return -E_NOMEM;
-	found = find_s5(in, "DSDT", 0, room, typ, &more);
-	more = true;
-	for (u32 i = 0; !found && more && i < SSDT_MAX; i++)
-		found = find_s5(in, "SSDT", i, room, typ, &more);
+	found = find_s5(in, room, typ);
 	if (found) {
 		rt_log("power off");
 		e = power_off(in->system, in->idle, typ[0], typ[1]);

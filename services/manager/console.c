@@ -8,9 +8,15 @@
 
 size_t con_try_write(struct manager *m, const void *s, size_t n)
 {
-	s64 taken = sys_ctl(m->start.system, SYSOP_CONSOLE_WRITE, s, n);
+	size_t done = 0, part;
+	s64 taken;
 
-	return taken < 0 ? 0 : MIN((size_t)taken, n);
+	do {
+		part = MIN(n - done, CONSOLE_CHUNK);
+		taken = sys_ctl(m->start.system, SYSOP_CONSOLE_WRITE, (const u8 *)s + done, part);
+		done += taken > 0 ? MIN((size_t)taken, part) : 0;
+	} while (taken == (s64)part && done < n);
+	return done;
 }
 
 void con_write(struct manager *m, const char *s, size_t n)

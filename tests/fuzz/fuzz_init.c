@@ -180,9 +180,9 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 	} else if (op == SYSOP_ACPI_READ) {
 		struct acpi_read *r = p;
 
-		/* the table's length, whatever the room */
-		r->bytes = fuzz_u8(&kernel.in) >= 0xf0 ? ~0u : 64;
-		fuzz_fill(&kernel.in, (void *)r->buf, 64);
+		memcpy(r->signature, r->index % 3 ? "SSDT" : "DSDT", 4);
+		r->bytes = r->offset < 64 * r->index ? 64 : 0;
+		fuzz_fill(&kernel.in, (void *)r->buf, r->bytes);
 		return kernel.in.left ? 0 : -E_NOENT;
 	}
 	return fuzz_u8(&kernel.in) & 0x80 ? -E_NODEV : 0;

@@ -1,7 +1,6 @@
 // SOURCES: drivers/platform/acpi_parse.c
 /*
- * The firmware's ACPI tables: good ones, each kind of damage, random bytes; and the CMOS clock's
- * registers.
+ * The firmware's ACPI tables: good ones, each kind of damage, random bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +11,8 @@
 #include <cmocka.h>
 
 #include "drivers/platform/acpi.h"
-#include "drivers/platform/acpi_tables.h"
 #include "hv/up.h"
+#include "tests/host/acpi_layouts.h"
 
 static struct acpi_facts f;
 static u8 buf[4096];
