@@ -74,6 +74,8 @@ int domain_create(struct domain *parent, u64 quota_bytes, const char *name, stru
 /* The last thread is gone, or there never was one. */
 static void ended(struct domain *d)
 {
+	if (!d->obj.quota)
+		panic("init has ended with status %u: nothing can go on without it", d->status);
 	d->ended = true;
 	object_notify(&d->obj, d->status);
 	reaper_add_domain(d);

@@ -9,11 +9,11 @@
 #include "lib/ratelimit.h"
 #include "lib/string.h"
 
-/* Lines that VMs cause: a dump and some more at once, then one each second. */
-#define VM_BURST 128
-#define VM_BURST_INFO 32 /* of these: chatter leaves room for the dump */
-#define VM_PERIOD_NS 1000000000ull
-#define VM_LIMITS 16 /* by name, which lasts when a VM is started again */
+/* Lines that a VM or another program causes: a dump and some more at once, then one each second. */
+#define BURST 128
+#define BURST_INFO 32 /* of these: chatter leaves room for the dump */
+#define PERIOD_NS 1000000000ull
+#define LIMITS 16 /* by name, which lasts when a VM is started again */
 
 static struct {
 	spinlock_t lock;
@@ -21,7 +21,7 @@ static struct {
 	u64 head; /* bytes ever written */
 	/* [a] bytes for which the UART's ring had no room; the log's own ring has them */
 	u64 dropped;
-	struct ratelimit vm[VM_LIMITS];
+	struct ratelimit limit[LIMITS];
 	char ring[LOG_RING_BYTES];
 } log = {.level = LOG_INFO};
 
@@ -33,16 +33,22 @@ static void ring_put(const char *s, u32 n)
 		log.ring[log.head++ % LOG_RING_BYTES] = s[i];
 }
 
-/* The limit that this CPU's thread is under; NULL: none. */
+/*
+ * The limit that this CPU's thread is under, of the program that init started and all that came
+ * from it; NULL: none, for init and the kernel.
+ */
 static struct ratelimit *limit_of(const struct thread *t)
 {
+	const struct domain *d = t && t->domain ? t->domain : &kernel_domain, *parent;
 	u32 hash = 0;
 
-	if (!t || !t->domain || !t->domain->vm)
+	if (!d->obj.quota)
 		return NULL;
-	for (const char *c = t->domain->name; *c; c++)
+	while ((parent = container_of(d->obj.quota, struct domain, quota))->obj.quota)
+		d = parent;
+	for (const char *c = d->name; *c; c++)
 		hash = hash * 31 + (u8)*c;
-	return &log.vm[hash % VM_LIMITS];
+	return &log.limit[hash % LIMITS];
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -61,8 +67,8 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	n = MIN(n, (int)sizeof(line) - 2);
 	spin_lock(&log.lock);
-	if (limit && !ratelimit_pass(limit, ns, level > LOG_NOTICE ? VM_BURST_INFO : VM_BURST,
-				     VM_PERIOD_NS, &dropped)) {
+	if (limit && !ratelimit_pass(limit, ns, level > LOG_NOTICE ? BURST_INFO : BURST, PERIOD_NS,
+				     &dropped)) {
 		spin_unlock(&log.lock);
 		return;
 	}

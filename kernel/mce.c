@@ -8,19 +8,21 @@
 
 #define MCG_CAP_BANKS 0xff
 #define MCG_CAP_CTL (1ull << 8)
+#define MCG_RIPV (1ull << 0)
+#define MCE_BANKS_MAX 32 /* beyond, other MSRs stand at their places */
 #define CPUID_1_EDX_MCA (1u << 14)
 
-bool mce_survivable(const struct mce_bank *bank, u32 banks, bool in_kernel)
+enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable)
 {
-	for (u32 i = 0; i < banks; i++) {
-		bool lost = bank[i].status & MCI_VALID && bank[i].status & MCI_UNCORRECTED;
-		bool ours = bank[i].status & MCI_ADDRESS && bank[i].owner != FRAME_USER &&
-			    bank[i].owner != FRAME_GUEST;
+	bool lost = bank->status & MCI_VALID && bank->status & MCI_UNCORRECTED;
+	bool ours = bank->status & MCI_ADDRESS && bank->owner != FRAME_USER &&
+		    bank->owner != FRAME_GUEST;
 
-		if (lost && (ours || bank[i].status & MCI_CORRUPT))
-			return false;
-	}
-	return !in_kernel;
+	if (!lost && resumable)
+		return MCE_GO_ON;
+	if (in_kernel || (lost && (ours || bank->status & MCI_CORRUPT)))
+		return MCE_PANIC;
+	return MCE_END;
 }
 
 /* Bochs 2.7 promises the registers by CPUID and doesn't have them. */
@@ -33,22 +35,26 @@ static u64 capabilities(void)
 	return cap;
 }
 
+static u32 bank_count(u64 cap) { return MIN(cap & MCG_CAP_BANKS, MCE_BANKS_MAX); }
+
 void mce_init_cpu(void)
 {
 	u64 cap = capabilities();
-	u32 banks = cap & MCG_CAP_BANKS;
 
-	if (banks && cap & MCG_CAP_CTL)
+	if (cap & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, ~0ull);
-	for (u32 i = 0; i < banks; i++)
+	for (u32 i = 0; i < bank_count(cap); i++) {
 		wrmsr(MSR_MC0_CTL + 4 * i, ~0ull);
+		wrmsr(MSR_MC0_CTL + 4 * i + 1, 0); /* it outlives a reset */
+	}
 }
 
-void mce_take(bool in_kernel)
+bool mce_take(bool in_kernel)
 {
+	u32 banks = bank_count(capabilities()), number = 0;
+	u64 global = banks ? rdmsr(MSR_MCG_STATUS) : 0;
 	struct mce_bank bank = {0}, worst = {0};
-	u32 banks = capabilities() & MCG_CAP_BANKS, number = 0;
-	bool good = !in_kernel;
+	enum mce_verdict verdict = mce_judge(&bank, in_kernel, global & MCG_RIPV), one;
 
 	for (u32 i = 0; i < banks; i++) {
 		bank.status = rdmsr(MSR_MC0_CTL + 4 * i + 1);
@@ -56,19 +62,22 @@ void mce_take(bool in_kernel)
 			continue;
 		bank.address = bank.status & MCI_ADDRESS ? rdmsr(MSR_MC0_CTL + 4 * i + 2) : 0;
 		bank.owner = frame_owner_of(hpa(bank.address));
-		if (!worst.status || !mce_survivable(&bank, 1, false)) {
+		one = mce_judge(&bank, in_kernel, global & MCG_RIPV);
+		if (!worst.status || one > verdict) {
 			worst = bank;
 			number = i;
 		}
-		good &= mce_survivable(&bank, 1, in_kernel);
+		verdict = MAX(verdict, one);
 		wrmsr(MSR_MC0_CTL + 4 * i + 1, 0);
 	}
-	if (!good)
+	if (verdict == MCE_PANIC)
 		panic("machine check in %s: bank %u, status %#lx, address %#lx, global %#lx",
 		      in_kernel ? "ring 0" : "a guest or ring 3", number, worst.status,
-		      worst.address, banks ? rdmsr(MSR_MCG_STATUS) : 0);
-	log_error("mce: bank %u, status %#lx, address %#lx: what ran is ended", number,
-		  worst.status, worst.address);
+		      worst.address, global);
+	if (verdict == MCE_END)
+		log_error("mce: bank %u, status %#lx, address %#lx: what ran is ended", number,
+			  worst.status, worst.address);
 	if (banks)
 		wrmsr(MSR_MCG_STATUS, 0); /* the next one may come */
+	return verdict == MCE_END;
 }

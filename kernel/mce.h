@@ -16,17 +16,23 @@ struct mce_bank {
 	enum frame_owner owner; /* of the frame at that address */
 };
 
+enum mce_verdict {
+	MCE_GO_ON, /* corrected, or an error of another CPU that all are told of */
+	MCE_END,   /* what was interrupted is lost, nothing else */
+	MCE_PANIC
+};
+
 /*
- * Is what was interrupted all that is lost? in_kernel: ring 0 was interrupted, not ring 3 or a
- * guest. Pure. False: the machine cannot go on.
+ * What one bank means. in_kernel: ring 0 was interrupted, not ring 3 or a guest; resumable: it may
+ * go on where it was (RIPV). Pure.
  */
-bool mce_survivable(const struct mce_bank *bank, u32 banks, bool in_kernel);
+enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable);
 
 /* On each CPU: all errors are reported. */
 void mce_init_cpu(void);
 
 /*
- * At a #MC, interrupts off: logs the banks and clears them. Returns when only the guest or the
- * domain that was interrupted is lost, which the caller ends; else panics.
+ * At a #MC, interrupts off: logs the worst bank and clears all. True: the guest or the domain that
+ * was interrupted is lost, and the caller ends it. Panics when that is not enough.
  */
-void mce_take(bool in_kernel);
+bool mce_take(bool in_kernel);

@@ -98,8 +98,8 @@ void trap_nmi_stack(struct trap_frame *f)
 		this_cpu()->nmis++;
 		return;
 	}
-	if (f->vector == EXC_MC)
-		mce_take(!(f->cs & 3));
+	if (f->vector == EXC_MC && !mce_take(!(f->cs & 3)))
+		return;
 	if (f->cs & 3 && (f->vector == EXC_DB || f->vector == EXC_MC)) {
 		__asm__ volatile("mov %0, %%dr7" : : "r"(0x400ull));
 		f->rflags &= ~(u64)RFLAGS_TF;

@@ -265,7 +265,8 @@ static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 {
-	mce_take(false);
+	if (!mce_take(false))
+		return STEP_CONTINUE;
 	return internal(v, RUN_INTERNAL_MC, "machine check while the guest ran");
 }
 

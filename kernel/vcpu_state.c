@@ -6,6 +6,7 @@
 #include "hv/x86.h"
 #include "kernel/fpu.h"
 #include "kernel/syscall.h"
+#include "kernel/thread.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 #include "lib/string.h"
@@ -197,7 +198,7 @@ static_assert(offsetof(struct vcpu_state, msr.pat) - offsetof(struct vcpu_state,
 
 static void dump_fields(const u64 *field, const char *const *name, u32 n)
 {
-	for (u32 i = 0; i < n; i += 2)
+	for (u32 i = 0; i < n; i += 2, preempt_point())
 		log_notice("vcpu:   %-12s %016lx  %-12s %016lx", name[i], field[i], name[i + 1],
 			   field[i + 1]);
 }
@@ -207,6 +208,7 @@ void vcpu_dump(struct vcpu *v)
 	struct vcpu_state *s = v->scratch;
 
 	hv_ops->get_state(v, s, GROUPS_VENDOR);
+	hv_ops->dump(v); /* before others may run here: the screen is slow */
 	dump_fields(s->gpr, general_names, ARRAY_SIZE(general_names));
 	dump_fields(&s->cr0, control_names, ARRAY_SIZE(control_names));
 	for (u32 i = 0; i < SEGS; i++)
@@ -214,5 +216,4 @@ void vcpu_dump(struct vcpu *v)
 			   s->seg[i].selector, s->seg[i].attr, s->seg[i].limit, s->seg[i].base);
 	log_notice("vcpu:   gdtr %016lx %04x  idtr %016lx %04x", s->gdtr.base, s->gdtr.limit,
 		   s->idtr.base, s->idtr.limit);
-	hv_ops->dump(v);
 }

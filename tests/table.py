@@ -181,6 +181,7 @@ BOOTS = [
     ("machine-check", "svm-qemu-1cpu", "machine_check", 240),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
+    ("init-ends", "svm-qemu", "init_ends", 120),
     ("pxe", "svm-qemu-pxe", "pxe", 180),
     ("pxe-uefi", "svm-qemu-pxe-uefi", "pxe", 240),
     ("ipxe", "svm-qemu-ipxe", "pxe", 180),

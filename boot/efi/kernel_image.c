@@ -136,7 +136,7 @@ void kernel_image_load(const struct kernel_image *k, void *memory)
 		struct elf_segment s;
 
 		read_segment(k, &h, i, &s);
-		if (s.type == ELF_LOAD)
+		if (s.type == ELF_LOAD && s.memsz)
 			memcpy((u8 *)memory + (s.paddr - k->low), k->file + s.offset, s.filesz);
 	}
 }

@@ -30,7 +30,7 @@ static bool hpet_init(struct clock_ref *r)
 
 	if (!acpi_facts.hpet.v)
 		return false;
-	hpet = mmio_map(acpi_facts.hpet, 1024, PT_R | PT_W | PT_UNCACHED);
+	hpet = acpi_map(acpi_facts.hpet, 1024, PT_R | PT_W | PT_UNCACHED);
 	if (!hpet)
 		return false;
 	low = *(volatile u32 *)(hpet + HPET_CAPABILITIES);

@@ -47,7 +47,7 @@ void ioapic_init(void)
 {
 	for (u32 i = 0; i < acpi_facts.ioapics; i++) {
 		volatile u8 *regs =
-			mmio_map(acpi_facts.ioapic[i].address, 0x20, PT_R | PT_W | PT_UNCACHED);
+			acpi_map(acpi_facts.ioapic[i].address, 0x20, PT_R | PT_W | PT_UNCACHED);
 		u32 version;
 
 		ioapic[i].regs = regs;

@@ -59,7 +59,7 @@ void screen_write(const char *s, u32 n)
 	if (!screen.mem)
 		return;
 	for (; n--; s++) {
-		if (*s == '\n' || (screen.col == screen.cols && (u8)*s >= ' '))
+		if (*s == '\n' || (screen.col >= screen.cols && (u8)*s >= ' '))
 			next_line();
 		if ((u8)*s >= ' ')
 			put(screen.row, screen.col++, *s);

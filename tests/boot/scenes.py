@@ -1,5 +1,6 @@
 """Whole-machine runs: what is typed, what must come. Each scene is one function that the table names."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -359,19 +360,32 @@ def wild_programs(scene):
 
 
 def wild_monitors(scene):
-    """Monitors that fault, leave or never stop end only their own VM, with a reason."""
-    vms = [(f"{name}.vm", definition(name, "pass", cmdline=name, memory="16M")) for name in ("fault", "exit", "loop")]
+    """Monitors that fault, leave, never stop or want to fill the log end only their own VM, with a reason."""
+    modes = ("fault", "exit", "loop", "flood")
+    vms = [(f"{name}.vm", definition(name, "pass", cmdline=name, memory="16M")) for name in modes]
     image = mkimage(scene.base + ".iso", CI_ARGS, [("pass", f"{BUILD}/guests/cpuid.elf")], vms,
                     programs=wild_programs(scene))
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
-        for _ in ("fault", "exit"):
-            m.expect(r"vm (fault|exit) ended: status 124", 60)
+        for _ in ("fault", "exit", "flood"):
+            m.expect(r"vm (fault|exit|flood) ended: status 124", 60)
+        lines = re.findall(r"^.*init, or so the log shall say *: thread \d+ ended by", m.output(), re.MULTILINE)
+        if not 10 < len(lines) < 150:
+            raise TestError(f"{len(lines)} of 400 faults that one monitor causes are in the log, expected about 128")
         m.send("\r")
         m.expect(PROMPT, 60)
         m.send("destroy loop\r")
         m.expect_exit(124, 60)
         expect_status(m, "ended by #PF page fault", "vm fault: status 124 (monitor died)",
-                      "vm exit: status 124 (monitor died)", "vm loop: status 125 (destroyed)")
+                      "vm exit: status 124 (monitor died)", "vm loop: status 125 (destroyed)",
+                      "vm flood: status 124 (monitor died)")
+
+
+def init_ends(scene):
+    """Without the root task there is no console and no VM: the machine doesn't stay like that."""
+    image = mkimage(scene.base + ".iso", "exitport=0xf4", init=f"{BUILD}/programs/wild")
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect_exit(127, 60)
+        expect_status(m, "panic: init has ended with status 5")
 
 
 def panic(scene):

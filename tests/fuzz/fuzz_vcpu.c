@@ -87,7 +87,7 @@ void preempt_point(void) { fake_cpu.resched = 0; }
 void thread_block_prepare(void) {}
 void thread_block_cancel(void) {}
 void thread_wake(struct thread *t) {}
-void mce_take(bool in_kernel) {}
+bool mce_take(bool in_kernel) { return true; }
 void sched_set_affinity(struct thread *t, u64 mask) {}
 bool thread_must_leave(void) { return !in.left; }
 int thread_block(u64 deadline) { return fuzz_u8(&in) & 1 && in.left ? 0 : -E_INTR; }

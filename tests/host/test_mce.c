@@ -17,52 +17,50 @@ void panic(const char *fmt, ...) { abort(); }
 static const struct {
 	const char *name;
 	struct mce_bank bank;
-	bool in_kernel, survives;
+	bool in_kernel, resumable;
+	enum mce_verdict verdict;
 } cases[] = {
-	{"in a guest, no address", {.status = LOST}, false, true},
-	{"in a guest's frame", {LOST | MCI_ADDRESS, 0x1000, FRAME_GUEST}, false, true},
-	{"in a program's frame", {LOST | MCI_ADDRESS, 0x1000, FRAME_USER}, false, true},
-	{"in the kernel's heap", {LOST | MCI_ADDRESS, 0x1000, FRAME_KERNEL}, false, false},
-	{"in a kernel stack", {LOST | MCI_ADDRESS, 0x1000, FRAME_PRIVATE}, false, false},
-	{"in the image or a device", {LOST | MCI_ADDRESS, 0x1000, FRAME_RESERVED}, false, false},
-	{"an address that is not valid", {LOST, 0x1000, FRAME_KERNEL}, false, true},
-	{"the processor's state is wrong",
-	 {LOST | MCI_CORRUPT | MCI_ADDRESS, 0x1000, FRAME_GUEST},
+	{"in a guest, no address", {.status = LOST}, false, true, MCE_END},
+	{"in a guest's frame", {LOST | MCI_ADDRESS, 0x1000, FRAME_GUEST}, false, true, MCE_END},
+	{"in a program's frame", {LOST | MCI_ADDRESS, 0x1000, FRAME_USER}, false, true, MCE_END},
+	{"in the kernel's heap",
+	 {LOST | MCI_ADDRESS, 0x1000, FRAME_KERNEL},
 	 false,
-	 false},
-	{"corrected, in the kernel's heap",
-	 {MCI_VALID | MCI_ADDRESS, 0x1000, FRAME_KERNEL},
+	 true,
+	 MCE_PANIC},
+	{"in a kernel stack", {LOST | MCI_ADDRESS, 0x1000, FRAME_PRIVATE}, false, true, MCE_PANIC},
+	{"in a device", {LOST | MCI_ADDRESS, 0x1000, FRAME_RESERVED}, false, true, MCE_PANIC},
+	{"an address that is not valid", {LOST, 0x1000, FRAME_KERNEL}, false, true, MCE_END},
+	{"the processor's state is wrong", {.status = LOST | MCI_CORRUPT}, false, true, MCE_PANIC},
+	{"corrected, in the heap",
+	 {MCI_VALID | MCI_ADDRESS, 0, FRAME_KERNEL},
 	 false,
-	 true},
-	{"ring 0, in a guest's frame", {LOST | MCI_ADDRESS, 0x1000, FRAME_GUEST}, true, false},
-	{"a bank that holds nothing",
-	 {MCI_CORRUPT | MCI_UNCORRECTED, 0, FRAME_KERNEL},
-	 false,
-	 true},
+	 true,
+	 MCE_GO_ON},
+	{"corrected, in ring 0", {.status = MCI_VALID}, true, true, MCE_GO_ON},
+	{"ring 0, in a guest's frame", {LOST | MCI_ADDRESS, 0, FRAME_GUEST}, true, true, MCE_PANIC},
+	{"another CPU's, in a guest", {.status = 0}, false, true, MCE_GO_ON},
+	{"another CPU's, in ring 0", {.status = 0}, true, true, MCE_GO_ON},
+	{"a guest that can't go on", {.status = 0}, false, false, MCE_END},
+	{"ring 0 that can't go on", {.status = 0}, true, false, MCE_PANIC},
+	{"not valid", {MCI_CORRUPT | MCI_UNCORRECTED, 0, FRAME_KERNEL}, false, true, MCE_GO_ON},
 };
 
 static void only_what_was_interrupted_is_lost_or_the_machine_stops(void **state)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
-		if (mce_survivable(&cases[i].bank, 1, cases[i].in_kernel) != cases[i].survives)
-			fail_msg("%s: got %d, expected %d", cases[i].name, !cases[i].survives,
-				 cases[i].survives);
-}
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum mce_verdict got =
+			mce_judge(&cases[i].bank, cases[i].in_kernel, cases[i].resumable);
 
-static void one_bad_bank_among_good_ones_counts(void **state)
-{
-	const struct mce_bank banks[] = {
-		{.status = LOST}, {LOST | MCI_CORRUPT, 0, FRAME_FREE}, {.status = LOST}};
-
-	assert_false(mce_survivable(banks, 3, false));
-	assert_true(mce_survivable(banks, 1, false));
+		if (got != cases[i].verdict)
+			fail_msg("%s: got %d, expected %d", cases[i].name, got, cases[i].verdict);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_interrupted_is_lost_or_the_machine_stops),
-		cmocka_unit_test(one_bad_bank_among_good_ones_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
