@@ -44,7 +44,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
 
 # ---- Ring 0: every .c and .asm of these folders, and the freestanding library files named here ----
-R0_DIRS := mm drivers/platform svm kernel boot
+R0_DIRS := mm drivers/platform svm vmx kernel boot
 R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/insn_decode.c
 R0_SRC  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.c)) $(wildcard $(R0_LIB))
 R0_SRC  := $(filter-out kernel/offsets.c boot/efi_%,$(R0_SRC))

@@ -35,6 +35,17 @@ u64 efer_with_lma(u64 efer, u64 cr0)
 	return efer & EFER_LME && cr0 & CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
 }
 
+bool pat_valid(u64 pat)
+{
+	for (u32 i = 0; i < 64; i += 8) {
+		u8 type = (u8)(pat >> i);
+
+		if (type > 7 || type == 2 || type == 3) /* UC WC - - WT WP WB UC- */
+			return false;
+	}
+	return true;
+}
+
 bool cr0_check(const struct hv_mode *m, u64 *value)
 {
 	u64 v = *value;

@@ -138,6 +138,18 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 	return true;
 }
 
+bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n)
+{
+	hpa_t at;
+
+	if (!vm_gpa_to_hpa(v->vm, a, &at) &&
+	    (vm_slot_fault(v->vm, a, false) != VM_FAULT_MAPPED || !vm_gpa_to_hpa(v->vm, a, &at)))
+		return false;
+	v->walk.page = 0;
+	memcpy(buf, window(v, CODE_WINDOW, at.v), n);
+	return true;
+}
+
 /*
  * The page that was found last is good as long as all that the walk depended on is the same, its
  * table entries included. What else is in the windows then still belongs to it.

@@ -104,14 +104,18 @@ static void start_kernel(void)
 
 static void start_virtualization(void)
 {
-	no_vms_why = vms_refused(&cpu_facts);
-	if (!no_vms_why && svm_ops.cpu_enable(this_cpu()))
-		no_vms_why = "AMD-V can't be switched on; the firmware may hold it locked";
-	if (no_vms_why) {
+	const struct hv_ops *ops = vendor_choose(&cpu_facts, &no_vms_why);
+
+	if (ops && ops->cpu_enable(this_cpu())) {
+		ops = NULL;
+		no_vms_why =
+			"the CPU's virtualization can't be switched on; the firmware may hold it locked";
+	}
+	if (!ops) {
 		log_warn("virt: this machine cannot run VMs: %s", no_vms_why);
 		return;
 	}
-	hv_ops = &svm_ops;
+	hv_ops = ops;
 	vcpu_cpus = BIT(0);
 	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
 }

@@ -21,6 +21,7 @@ enum msr_amd {
 struct msr_row {
 	u32 msr;
 	u16 field; /* of struct vcpu, that a read shows and a write without check sets; 0 = none */
+	u16 state; /* of struct vcpu_state, group MSR: the back-end holds it; 0 = none */
 	bool zero; /* reads 0 */
 	bool ignore; /* a write without check is taken */
 	u64 (*read)(struct vcpu *v);
@@ -38,22 +39,6 @@ static bool tsc_write(struct vcpu *v, u64 value)
 	return true;
 }
 
-/*
- * The back-end holds it. Not every engine keeps a guest's own PAT by itself, so none is trusted to.
- */
-static u64 pat_read(struct vcpu *v)
-{
-	hv_ops->get_state(v, v->scratch, STATE_MSR);
-	return v->scratch->msr.pat;
-}
-
-static bool pat_write(struct vcpu *v, u64 value)
-{
-	hv_ops->get_state(v, v->scratch, STATE_MSR);
-	v->scratch->msr.pat = value;
-	return !hv_ops->set_state(v, v->scratch, STATE_MSR);
-}
-
 /* State only: with nested paging the guest's PAT and the nested tables make the memory type. */
 static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 {
@@ -67,6 +52,9 @@ static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 
 static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 
+/* clang-format off */
+#define HELD(number, member) {number, .state = offsetof(struct vcpu_state, msr.member)}
+/* clang-format on */
 static const struct msr_row rows[] = {
 	/* sorted by number */
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
@@ -77,9 +65,14 @@ static const struct msr_row rows[] = {
 	{MSR_MCG_CAP, .zero = true}, /* no banks */
 	{MSR_MCG_STATUS, .zero = true, .ignore = true},
 	{MSR_MISC_ENABLE, offsetof(struct vcpu, misc_enable), .ignore = true},
-	{MSR_PAT, .read = pat_read, .write = pat_write},
+	HELD(MSR_PAT, pat),
 	{MSR_MTRR_DEF_TYPE, offsetof(struct vcpu, mtrr_def_type), .write = mtrr_def_type_write},
 	{MSR_EFER, .read = vcpu_efer_read, .write = vcpu_efer_write},
+	HELD(MSR_STAR, star),
+	HELD(MSR_LSTAR, lstar),
+	HELD(MSR_CSTAR, cstar),
+	HELD(MSR_SFMASK, sfmask),
+	HELD(MSR_TSC_AUX, tsc_aux),
 	{MSR_SYSCFG, .zero = true, .ignore = true},
 	{MSR_HWCR, .zero = true, .ignore = true},
 	{MSR_INT_PENDING, .zero = true, .ignore = true},
@@ -103,6 +96,22 @@ static const struct msr_row *find(u32 msr)
 	return NULL;
 }
 
+/*
+ * The back-end holds it, and lets the guest reach it without an exit where that is safe. Not every
+ * engine keeps a guest's own PAT by itself, so none is trusted to.
+ */
+static u64 *held(struct vcpu *v, const struct msr_row *r)
+{
+	hv_ops->get_state(v, v->scratch, STATE_MSR);
+	return (u64 *)((u8 *)v->scratch + r->state);
+}
+
+static bool held_write(struct vcpu *v, const struct msr_row *r, u64 value)
+{
+	*held(v, r) = value;
+	return !hv_ops->set_state(v, v->scratch, STATE_MSR);
+}
+
 static u64 *field(struct vcpu *v, const struct msr_row *r) { return (u64 *)((u8 *)v + r->field); }
 
 static void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
@@ -119,8 +128,8 @@ bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_msr_read(v, msr, value);
 	r = find(msr);
-	if (r && (r->field || r->read)) {
-		*value = r->field ? *field(v, r) : r->read(v);
+	if (r && (r->field || r->state || r->read)) {
+		*value = r->field ? *field(v, r) : r->state ? *held(v, r) : r->read(v);
 		return true;
 	}
 	*value = 0;
@@ -139,6 +148,8 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value)
 	r = find(msr);
 	if (r && r->write)
 		return r->write(v, value);
+	if (r && r->state)
+		return held_write(v, r, value);
 	if (r && r->ignore) {
 		if (r->field)
 			*field(v, r) = value;

@@ -59,16 +59,10 @@ bool boot_refused(const struct bootinfo *b, const struct cpu_facts *f, u64 mem_l
 	return why[0];
 }
 
-const char *vms_refused(const struct cpu_facts *f)
+const struct hv_ops *vendor_choose(const struct cpu_facts *f, const char **why)
 {
-	const char *why = "the CPU offers neither VT-x nor AMD-V, or the firmware hides it";
+	const struct hv_ops *ops = f->vmx ? &vmx_ops : &svm_ops;
 
-	if (f->vmx)
-		why = f->vmx_locked_off
-			      ? "VT-x is switched off by the firmware; enable it in its set-up"
-		      : !f->vmx_ept ? "the CPU's VT-x has no nested paging (EPT)"
-				    : "Caisson can't use VT-x yet, only AMD-V";
-	else if (f->svm)
-		svm_ops.probe(f, &why);
-	return why;
+	*why = "the CPU offers neither VT-x nor AMD-V, or the firmware hides it";
+	return (f->vmx || f->svm) && ops->probe(f, why) ? ops : NULL;
 }

@@ -11,5 +11,6 @@
 bool boot_refused(const struct bootinfo *b, const struct cpu_facts *f, u64 mem_limit, char *why,
 		  size_t size);
 
-/* Why this machine can run no VM; at most 95 characters. NULL: its AMD-V is usable. */
-const char *vms_refused(const struct cpu_facts *f);
+struct hv_ops;
+/* The back-end for this CPU. NULL: no VM can run, *why is the reason, at most 95 characters. */
+const struct hv_ops *vendor_choose(const struct cpu_facts *f, const char **why);

@@ -352,6 +352,8 @@ s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
 			r = run(v);
 		__atomic_store_n(&v->runner, NULL, __ATOMIC_RELEASE);
 		thread_current()->vcpu = NULL;
+		if (hv_ops->vcpu_rest && this_cpu()->vcpu == v)
+			hv_ops->vcpu_rest(v);
 	}
 	vcpu_release(v);
 	return r;
@@ -414,6 +416,7 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	r = hv_ops->vcpu_init(v);
 	if (r)
 		return r;
+	vcpu_load(v);
 	vcpu_state_init(v, false);
 	r = aspace_map_kernel_page(&d->aspace, run_va, v->run, PROT_R | PROT_W);
 	if (!r)

@@ -153,17 +153,6 @@ static bool control_valid(const struct vcpu_state *st)
 	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
 }
 
-static bool pat_valid(u64 pat)
-{
-	for (u32 i = 0; i < 64; i += 8) {
-		u8 type = (u8)(pat >> i);
-
-		if (type > 7 || type == 2 || type == 3) /* UC WC - - WT WP WB UC- */
-			return false;
-	}
-	return true;
-}
-
 /* In long mode no CS has both L and D. What the groups leave out is in the block. */
 static bool code_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
 {

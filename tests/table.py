@@ -200,6 +200,6 @@ BOOTS = [
     ("refuses-no-init", "svm-qemu", "no_init", 120),
     ("no-svm", "qemu-no-svm", "no_svm", 180),
     ("no-npt", "qemu-no-npt", "no_npt", 180),
-    ("bochs-intel", "bochs-intel", "bochs_intel", 300),
+    ("linux-vmx", "bochs-intel", "linux_bochs", 500),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

@@ -7,6 +7,66 @@
 #include "hw/vmcs.h"
 #include "mm/aspace.h"
 
+/* MSRs that the CPU does not switch at entry and exit: the order of a vCPU's and of the host's. */
+/* clang-format off */
+enum vmx_shared_msr {
+	SHARED_STAR, SHARED_LSTAR, SHARED_CSTAR, SHARED_SFMASK, SHARED_KERNEL_GS, SHARED_TSC_AUX,
+	SHARED_MSRS
+};
+/* clang-format on */
+
+/* Per CPU, by its id; owned by that CPU. */
+struct vmx_cpu {
+	u64 vpid_generation; /* vCPUs with an older one take a new VPID */
+	u32 next_vpid;	     /* > VPID_MAX: the next one starts a generation */
+	u64 host_msr[SHARED_MSRS];
+};
+#define VPID_MAX 0xffffu
+
+/* CR0 bits that the guest changes without an exit; of CR4 it is guest_bits.cr4. */
+#define VMX_CR0_GUEST_OWNED ((u64)(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM))
+
+/* In the owner's private slot, behind the VMCS and the virtual-APIC page. */
+struct vmx_private {
+	struct vcpu_private common;
+	u64 msr[SHARED_MSRS]; /* the guest's while the CPU holds the host's */
+};
+static_assert(sizeof(struct vmx_private) <= PAGE_SIZE, "a page");
+
+/* [I] immutable, [v] as in struct vcpu */
+struct vmx_vcpu {
+	struct vcpu vcpu;
+	u32 *vmcs;	     /* [I] page; only its revision is ours to write */
+	u32 *virtual_tpr;    /* [I] in the virtual-APIC page */
+	struct aspace *as;   /* [I] the owner's */
+	u64 vmcs_hpa, eptp;  /* [I] */
+	u64 vpid_generation; /* [v] 0 = needs a new VPID */
+	s32 last_cpu;	     /* [v] whose generation and host state that is; -1 = the VMCS is new */
+	bool launched;	     /* [v] since the VMCS was cleared */
+	bool flush;	     /* [v] guest control registers changed what the TLB caches */
+	bool moved;	     /* [v] this CPU may have nested translations from an earlier stay */
+	bool msrs_in;	     /* [v] the CPU holds the guest's shared MSRs */
+	bool breakpoints;    /* [v] the guest's DR7 enables one */
+	bool pdptes;	     /* [v] to be read from guest memory before the next entry */
+	u8 offered;	     /* [v] vector of the local APIC to be delivered; 0 = none */
+	bool offer_in;	     /* [v] and it was given to the last entry */
+	u32 windows;	  /* [v] exits that common code wants: PROC_IRQ_WINDOW, PROC_NMI_WINDOW */
+	u32 event, error; /* [v] to be delivered by the next entry */
+	u32 proc, threshold;  /* [v] as in the VMCS */
+	u64 host_rsp;	      /* [v] the same */
+	u64 rip, rsp, rflags; /* [v] the same */
+};
+
+static inline struct vmx_vcpu *to_vmx(struct vcpu *v)
+{
+	return container_of(v, struct vmx_vcpu, vcpu);
+}
+
+static inline struct vmx_private *vmx_private(struct vmx_vcpu *s)
+{
+	return container_of(s->vcpu.priv, struct vmx_private, common);
+}
+
 /* ---- vmx_caps.c ---- */
 
 /* What was negotiated from the capability MSRs. [I] before the first VM */
@@ -62,3 +122,65 @@ static inline u64 vmcs_read64(struct vmcs_64 f) { return vmx_read_known(f.id); }
 static inline void vmcs_write16(struct vmcs_16 f, u16 value) { vmx_write(f.id, value); }
 static inline void vmcs_write32(struct vmcs_32 f, u32 value) { vmx_write(f.id, value); }
 static inline void vmcs_write64(struct vmcs_64 f, u64 value) { vmx_write(f.id, value); }
+
+static inline void vmx_block(u32 set, u32 clear)
+{
+	u32 old = vmcs_read32(VMCS_GUEST_BLOCKING), wanted = (old & ~clear) | set;
+
+	if (wanted != old)
+		vmcs_write32(VMCS_GUEST_BLOCKING, wanted);
+}
+
+/* ---- vmx_bitmap.c ---- */
+void vmx_bitmap_init(void);
+hpa_t vmx_msr_bitmap(void); /* shared by all VMs: what leaves the guest */
+
+/* ---- vmx_exit.c ---- */
+/* Decodes the exit in the VMCS, whose reason it is. */
+void vmx_exit_decode(struct vmx_vcpu *s, u32 reason);
+/* May an exit of this kind interrupt the delivery of an event? */
+bool vmx_exit_in_delivery(u32 reason);
+
+/* ---- vmx_inject.c ---- */
+void vmx_offer_irq(struct vcpu *v, u8 vector);
+void vmx_inject(struct vcpu *v, u32 event, u32 error);
+bool vmx_can_inject(struct vcpu *v, u32 event);
+void vmx_want_window(struct vcpu *v, u32 event, bool on);
+bool vmx_event_valid(u32 event);
+void vmx_event_prepare(struct vmx_vcpu *s);
+/* After the exit, before it is decoded; true when the offered interrupt was delivered. */
+bool vmx_event_complete(struct vmx_vcpu *s, u32 reason);
+
+/* ---- vmx_tlb.c ---- */
+/* Before an entry on CPU c: the VPID and the flushes that are due. */
+void vmx_tlb_prepare(struct vmx_vcpu *s, struct vmx_cpu *c);
+void vmx_tlb_reset(struct vmx_cpu *c); /* the first entry on the CPU flushes all */
+
+/* ---- vmx_state.c ---- */
+void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
+int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
+void vmx_read_mode(struct vcpu *v, struct hv_mode *m);
+void vmx_set_cr(struct vcpu *v, u32 cr, u64 value);
+void vmx_skip_insn(struct vcpu *v, u32 length);
+/* PDPTEs of PAE paging into the VMCS: VM entry takes them from there. */
+void vmx_load_pdptes(struct vmx_vcpu *s);
+
+/* ---- vmx_ops.c ---- */
+/* The shared MSRs: the host's into the CPU if the guest's are there. */
+void vmx_msrs_out(struct vmx_vcpu *s);
+
+/* ---- vmx_audit.c ---- */
+const char *vmx_audit(struct vcpu *v);
+
+/* ---- vmx_dump.c ---- */
+void vmx_dump(struct vcpu *v);
+const char *vmx_error_text(u32 error); /* of VM_INSTRUCTION_ERROR */
+
+/* ---- vmx_enter.asm ---- */
+/*
+ * One world switch with the current VMCS. General registers but RSP come from and go to regs->gpr;
+ * *host_rsp is what the VMCS holds. Interrupts are off before and after. False: VMLAUNCH or
+ * VMRESUME failed, VM_INSTRUCTION_ERROR says why.
+ */
+bool vmx_switch(struct vcpu_regs *regs, u64 *host_rsp, bool launched);
+void vmx_exit_point(void); /* HOST_RIP */

@@ -100,7 +100,6 @@ static void read_vmx(struct cpu_facts *f)
 	f->vmx_locked_off = control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX);
 	for (u32 i = 0; i < VMX_MSRS; i++)
 		rdmsr_safe(MSR_VMX_BASIC + i, &f->vmx_msr[i]);
-	f->vmx_ept = f->vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] & VMX_MAY_EPT;
 }
 
 static void read_svm(struct cpu_facts *f)

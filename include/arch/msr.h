@@ -55,7 +55,5 @@ enum msr {
 #define APIC_BASE_ENABLE (1ull << 11)
 #define FEATURE_CONTROL_LOCK (1ull << 0)
 #define FEATURE_CONTROL_VMX (1ull << 2) /* outside SMX */
-/* The upper half of a controls MSR: which may be 1. */
-#define VMX_MAY_EPT (1ull << 33)
 #define VM_CR_SVMDIS (1ull << 4)
 #define VM_CR_LOCK (1ull << 3)

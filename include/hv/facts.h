@@ -22,7 +22,7 @@ struct cpu_facts {
 	u32 mxcsr_mask;
 
 	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, capability MSRs from 0x480 on (absent ones are 0) */
-	bool vmx, vmx_locked_off, vmx_ept;
+	bool vmx, vmx_locked_off;
 	u64 vmx_msr[VMX_MSRS];
 
 	/* AMD-V: leaf 0x8000000A, VM_CR */

@@ -71,6 +71,12 @@ static inline void up_spin_wait(void) {}
 void up_spin_wait(void);
 #endif
 
+/*
+ * Copies n bytes, which cross no page, of the guest's memory (kernel/guest_walk.c). False: there is
+ * none. The vCPU is loaded.
+ */
+bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n);
+
 /* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
 bool fpu_xcr0_valid(u64 xcr0);	 /* may a guest have this XCR0? */
 void fpu_load(struct vcpu *v);	 /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
@@ -84,6 +90,7 @@ void fpu_init_area(struct vcpu *v);	     /* reset state */
  * "field: rule".
  */
 const char *cr_broken(u64 cr0, u64 cr4, u64 efer);
+bool pat_valid(u64 pat);
 u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
 
 /* ---- drivers/platform ---- */

@@ -23,11 +23,18 @@ struct hv_ops {
 	void (*features)(char *buf, size_t size); /* names of the optional features in use */
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
-	/* What set_state then makes the state after reset of; vm->npt exists. -E_NOMEM */
+	/*
+	 * Memory of v; vm->npt exists. The first vcpu_load follows, then set_state makes the state
+	 * after reset. -E_NOMEM
+	 */
 	int (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_fini)(struct vcpu *v); /* any CPU; the vCPU is loaded nowhere */
 	void (*vcpu_load)(struct vcpu *v); /* makes v current on this CPU: host state, ASID */
 	void (*vcpu_unload)(struct vcpu *v);
+	/*
+	 * Ring 3 is about to run while v stays loaded: what it can see is the host's. NULL: it is.
+	 */
+	void (*vcpu_rest)(struct vcpu *v);
 
 	/*
 	 * One entry, one exit, decoded into v->exit. The caller has tested v->kick with interrupts
@@ -101,5 +108,5 @@ enum hv_event {
 	HV_EVENT_VALID = 1u << 31,
 };
 
-extern const struct hv_ops svm_ops;
+extern const struct hv_ops svm_ops, vmx_ops;
 extern const struct hv_ops *hv_ops; /* the chosen back-end; NULL = this machine can't run VMs */

@@ -30,6 +30,7 @@ static inline u64 read_cr2(void) { return OUT_OF("mov %%cr2, %0", u64, "=r"); }
 static inline u64 read_cr3(void) { return OUT_OF("mov %%cr3, %0", u64, "=r"); }
 static inline u64 read_cr4(void) { return OUT_OF("mov %%cr4, %0", u64, "=r"); }
 static inline void write_cr0(u64 v) { SLOW_INTO("mov %0, %%cr0", v); }
+static inline void write_cr2(u64 v) { SLOW_INTO("mov %0, %%cr2", v); }
 static inline void write_cr3(u64 v) { SLOW_INTO("mov %0, %%cr3", v); }
 static inline void write_cr4(u64 v) { SLOW_INTO("mov %0, %%cr4", v); }
 static inline void invlpg(u64 va) { SLOW_INTO("invlpg (%0)", va); }

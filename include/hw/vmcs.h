@@ -80,6 +80,8 @@ struct vmcs_64 { u32 id; };
 
 #define VMCS_CONSTANT(bits, name, number) static const struct vmcs_##bits VMCS_##name = {number};
 VMCS_FIELDS(VMCS_CONSTANT)
+#define VMCS_NUMBER(bits, name, number) VMCS_ID_##name = number,
+enum vmcs_id { VMCS_FIELDS(VMCS_NUMBER) }; /* for tables */
 
 /* Bits 14:13 of a number are the width: 0 16, 1 64, 2 32, 3 natural. */
 #define VMCS_WIDTH(number) ((number) >> 13 & 1 ? 64 : (number) >> 13 & 2 ? 32 : 16)

@@ -107,6 +107,18 @@ def linux_status(scene):
         expect_status(m, "vm linux: status 42")
 
 
+def linux_bochs(scene):
+    """An emulator that shows time as it passes in the machine: a start takes minutes."""
+    with scene.start("exit=last-vm", definitions=[linux("linux", console="attach")]) as m:
+        m.expect(r"guest: ready", 400)
+        m.expect(r"# $", 60)
+        m.send("echo $((6 * 7))-works\r")
+        m.expect(r"^42-works", 60)
+        m.send("poweroff -f\r")
+        m.expect(r"^vm linux: status 0 \(power-off\)", 60)
+        m.expect_power_off()
+
+
 def linux_smoke(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
         m.expect(r"PASS smoke", 300)

@@ -34,12 +34,19 @@ static const struct {
 	{ud2, "UD2", true},
 };
 
-/* A hypercall is an instruction that exists; no call does. KVM_ENOSYS as Linux knows it. */
-static long vmmcall(void)
+/*
+ * The CPU's own hypercall is an instruction that exists; no call does. KVM_ENOSYS as Linux knows
+ * it.
+ */
+static long hypercall(void)
 {
+	bool intel = cpuid(0, 0).ecx == 0x6c65746e; /* GenuineI-ntel */
 	long result = 1;
 
-	__asm__ volatile("vmmcall" : "+a"(result)::"memory");
+	if (intel)
+		__asm__ volatile("vmcall" : "+a"(result)::"memory");
+	else
+		__asm__ volatile("vmmcall" : "+a"(result)::"memory");
 	return result;
 }
 
@@ -49,5 +56,5 @@ void test_main(void)
 		if (under_caisson || cases[i].always)
 			expect_trap(cases[i].name, try_call(cases[i].fn, (void *)0x100000), EXC_UD);
 	if (under_caisson)
-		expect_eq("VMMCALL: RAX", (u64)vmmcall(), (u64)-1000);
+		expect_eq("hypercall: RAX", (u64)hypercall(), (u64)-1000);
 }

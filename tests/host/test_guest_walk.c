@@ -25,12 +25,22 @@
 static u8 memory[PAGES * PAGE_SIZE] __aligned(4096);
 static u32 maps;
 
+static u64 untouched = ~0ull; /* page that is populated on first touch */
+
 bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
 {
-	if (a.v >= sizeof(memory))
+	if (a.v >= sizeof(memory) || (a.v & ~0xfffull) == untouched)
 		return false;
 	*out = hpa(HPA + a.v);
 	return true;
+}
+
+enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
+{
+	if (a.v >= sizeof(memory))
+		return VM_FAULT_NONE;
+	untouched = ~0ull;
+	return VM_FAULT_MAPPED;
 }
 
 void *window_map(enum window w, hpa_t a)
@@ -239,6 +249,22 @@ static void real_mode_uses_the_base(void **state)
 	assert_int_equal(length_at(0x200), 1);
 }
 
+static void guest_memory_is_read_where_it_is_and_populated(void **state)
+{
+	u64 words[4] = {0};
+
+	long_mode(0, PAGE_SIZE);
+	clear(0x8000);
+	put64(0x8020, 1);
+	put64(0x8038, 4);
+	untouched = 0x8000;
+	assert_true(up_guest_read(&vcpu, gpa(0x8020), words, sizeof(words)));
+	assert_int_equal(words[0] + words[1] + words[2], 1);
+	assert_int_equal(words[3], 4);
+	assert_int_equal(vcpu.walk.page, 0); /* its window shows another frame now */
+	assert_false(up_guest_read(&vcpu, gpa(sizeof(memory)), words, sizeof(words)));
+}
+
 static void outside_of_memory(void **state)
 {
 	mode = (struct hv_mode){.cs_base = PAGES * PAGE_SIZE};
@@ -326,6 +352,7 @@ int main(void)
 		cmocka_unit_test_setup(pae_paging, setup),
 		cmocka_unit_test_setup(two_level_paging_and_4m_pages, setup),
 		cmocka_unit_test_setup(real_mode_uses_the_base, setup),
+		cmocka_unit_test_setup(guest_memory_is_read_where_it_is_and_populated, setup),
 		cmocka_unit_test_setup(outside_of_memory, setup),
 		cmocka_unit_test_setup(cr0_rules, setup),
 		cmocka_unit_test_setup(cr4_efer_xcr0_rules, setup),

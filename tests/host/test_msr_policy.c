@@ -21,7 +21,30 @@ bool vcpu_efer_write(struct vcpu *v, u64 value)
 	return true;
 }
 static void set_tsc(struct vcpu *v, u64 offset) { tsc_offset = offset; }
-static const struct hv_ops fake_ops = {.set_tsc = set_tsc};
+
+/* MSRs that the back-end holds, as it keeps and checks them. */
+static struct vcpu_state kept, room;
+
+static void get_state(struct vcpu *v, struct vcpu_state *s, u32 groups)
+{
+	assert_int_equal(groups, STATE_MSR);
+	s->msr = kept.msr;
+}
+
+static int set_state(struct vcpu *v, const struct vcpu_state *s, u32 groups)
+{
+	assert_int_equal(groups, STATE_MSR);
+	if (s->msr.sfmask >> 32)
+		return -E_INVAL;
+	kept.msr = s->msr;
+	return 0;
+}
+
+static const struct hv_ops fake_ops = {
+	.set_tsc = set_tsc,
+	.get_state = get_state,
+	.set_state = set_state,
+};
 const struct hv_ops *hv_ops = &fake_ops;
 
 bool vm_log_once(struct vm *vm, u32 key)
@@ -44,6 +67,7 @@ static int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.vm = &vm;
 	vcpu.priv = &private;
+	vcpu.scratch = &room;
 	vcpu.misc_enable = 1;
 	vcpu.mtrr_def_type = 0x806;
 	fake_log_lines = 0;
@@ -97,6 +121,29 @@ static void the_rest_is_denied_and_logged_once(void **state)
 	}
 }
 
+static void what_the_back_end_holds_is_its_to_keep_and_to_check(void **state)
+{
+	static const struct {
+		u32 msr;
+		u64 *kept;
+	} rows[] = {
+		{MSR_PAT, &kept.msr.pat},	{MSR_STAR, &kept.msr.star},
+		{MSR_LSTAR, &kept.msr.lstar},	{MSR_CSTAR, &kept.msr.cstar},
+		{MSR_SFMASK, &kept.msr.sfmask}, {MSR_TSC_AUX, &kept.msr.tsc_aux},
+	};
+	u64 value;
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_true(msr_policy_write(&vcpu, rows[i].msr, 0x1000 + i));
+		assert_int_equal(*rows[i].kept, 0x1000 + i);
+		assert_true(msr_policy_read(&vcpu, rows[i].msr, &value));
+		assert_int_equal(value, 0x1000 + i);
+	}
+	assert_false(msr_policy_write(&vcpu, MSR_SFMASK, 1ull << 32));
+	assert_int_equal(kept.msr.sfmask, 0x1004);
+	assert_int_equal(fake_log_lines, 0);
+}
+
 static void read_only_rows(void **state)
 {
 	assert_false(msr_policy_write(&vcpu, MSR_MTRRCAP, 0));
@@ -148,6 +195,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(constant_reads, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_rest_is_denied_and_logged_once, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(what_the_back_end_holds_is_its_to_keep_and_to_check,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(read_only_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(mtrr_default_type_is_checked_state, setup,
 						teardown),

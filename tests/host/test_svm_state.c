@@ -31,6 +31,7 @@ void assert_fail(const char *e, const char *f, int l) { abort(); }
 static const struct hv_ops ops = {.get_state = svm_get_state, .set_state = svm_set_state};
 const struct hv_ops *hv_ops = &ops;
 u32 cpu_count;
+void preempt_point(void) {}
 void log_line(enum log_level level, const char *fmt, ...) {}
 bool fpu_state_valid(const u8 *area) { return true; }
 void fpu_set(struct vcpu *v, const u8 *area) {}

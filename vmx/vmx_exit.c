@@ -1,0 +1,154 @@
+/*
+ * From exit reason to neutral exit. Intel SDM 3, Appendix C "VMX Basic Exit Reasons", and "Exit
+ * Qualification".
+ */
+#include "vmx/vmx.h"
+
+#define CR_OPS 4 /* qualification bits 5:4 of a control-register access */
+#define DR7_GD (1ull << 13)
+
+/*
+ * The CPU leaves DR6 and DR7 to us. INT1 is the one instruction that raises an intercepted
+ * exception: the handler's frame points behind it.
+ */
+static void decode_debug(struct vmx_vcpu *s, u32 info)
+{
+	struct vcpu_regs *r = &s->vcpu.priv->regs;
+	u64 what = vmcs_read64(VMCS_EXIT_QUALIFICATION) & (DR6_HITS | DR6_BD | DR6_BS);
+
+	r->dr6 = (r->dr6 & ~(u64)DR6_HITS) | what;
+	if (what & DR6_BD)
+		vmcs_write64(VMCS_GUEST_DR7, vmcs_read64(VMCS_GUEST_DR7) & ~DR7_GD);
+	if ((info & EVENT_TYPE_MASK) == EVENT_ICEBP)
+		r->rip += vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH);
+}
+
+static void decode_exception(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u32 info = vmcs_read32(VMCS_EXIT_INTR_INFO);
+
+	if ((info & EVENT_TYPE_MASK) == (HV_EVENT_NMI & EVENT_TYPE_MASK)) {
+		x->reason = HV_EXIT_NMI;
+		__asm__ volatile("int %0" : : "i"(EXC_NMI) : "memory");
+		return;
+	}
+	x->exception.vector = info & EVENT_VECTOR_MASK;
+	x->exception.has_error = info & HV_EVENT_ERROR;
+	x->exception.error = x->exception.has_error ? vmcs_read32(VMCS_EXIT_INTR_ERROR) : 0;
+	if (x->exception.vector == EXC_MC)
+		x->reason = HV_EXIT_MC;
+	else if (x->exception.vector == EXC_DB)
+		decode_debug(s, info);
+}
+
+static void decode_cr(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	static const u8 op[CR_OPS] = {CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_LMSW};
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+
+	x->cr.cr = q & 0xf;
+	x->cr.op = op[q >> 4 & 3];
+	x->cr.gpr = q >> 8 & 0xf;
+	x->cr.lmsw = (u16)(q >> 16);
+}
+
+static void decode_dr(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+
+	x->dr.dr = q & 7;
+	x->dr.write = !(q & 0x10);
+	x->dr.gpr = q >> 8 & 0xf;
+	x->dr.decoded = true;
+}
+
+static void decode_io(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+
+	x->io.size = (u8)((q & 7) + 1);
+	x->io.in = q & 8;
+	x->io.string = q & 0x10;
+	x->io.port = (u16)(q >> 16);
+}
+
+static void decode_violation(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+
+	x->npf.gpa = gpa(vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS));
+	x->npf.write = q & EPT_VIOLATION_WRITE;
+	x->npf.fetch = q & EPT_VIOLATION_FETCH;
+	x->npf.table_walk = (q & EPT_VIOLATION_LINEAR) && !(q & EPT_VIOLATION_FINAL);
+}
+
+/* INSN: the CPU gives the length. DELIVERY: it can come while an event is delivered. */
+enum { KNOWN = 1, INSN = 2, DELIVERY = 4 };
+
+static const struct {
+	u8 how;
+	enum hv_exit_reason reason;
+	void (*decode)(struct vmx_vcpu *s, struct hv_exit *x);
+} exits[EXIT_REASONS] = {
+	[EXIT_EXCEPTION] = {KNOWN | DELIVERY, HV_EXIT_EXCEPTION, decode_exception},
+	[EXIT_EXTINT] = {KNOWN, HV_EXIT_EXTINT, NULL},
+	[EXIT_TRIPLE_FAULT] = {KNOWN, HV_EXIT_SHUTDOWN, NULL},
+	[EXIT_INIT] = {KNOWN, HV_EXIT_INIT, NULL},
+	[EXIT_IRQ_WINDOW] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
+	[EXIT_NMI_WINDOW] = {KNOWN, HV_EXIT_NMI_WINDOW, NULL},
+	[EXIT_CPUID] = {KNOWN | INSN, HV_EXIT_CPUID, NULL},
+	[EXIT_GETSEC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_HLT] = {KNOWN | INSN, HV_EXIT_HLT, NULL},
+	[EXIT_INVD] = {KNOWN | INSN, HV_EXIT_WBINVD, NULL},
+	[EXIT_RDPMC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_RSM] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_VMCALL] = {KNOWN | INSN, HV_EXIT_HYPERCALL, NULL},
+	[EXIT_VMCLEAR... EXIT_VMXON] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_CR] = {KNOWN | INSN, HV_EXIT_CR, decode_cr},
+	[EXIT_DR] = {KNOWN | INSN, HV_EXIT_DR, decode_dr},
+	[EXIT_IO] = {KNOWN | INSN, HV_EXIT_IO, decode_io},
+	[EXIT_RDMSR] = {KNOWN | INSN, HV_EXIT_MSR_READ, NULL},
+	[EXIT_WRMSR] = {KNOWN | INSN, HV_EXIT_MSR_WRITE, NULL},
+	[EXIT_BAD_GUEST_STATE... EXIT_BAD_MSR_LOAD] = {KNOWN, HV_EXIT_FAIL_ENTRY, NULL},
+	[EXIT_MWAIT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_MONITOR] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_PAUSE] = {KNOWN | INSN, HV_EXIT_PAUSE, NULL},
+	[EXIT_MC_ENTRY] = {KNOWN, HV_EXIT_MC, NULL},
+	[EXIT_TPR_THRESHOLD] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
+	[EXIT_EPT_VIOLATION] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_violation},
+	[EXIT_INVEPT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_INVVPID] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+	[EXIT_WBINVD] = {KNOWN | INSN, HV_EXIT_WBINVD, NULL},
+	[EXIT_XSETBV] = {KNOWN | INSN, HV_EXIT_XSETBV, NULL},
+	[EXIT_VMFUNC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
+};
+
+bool vmx_exit_in_delivery(u32 reason)
+{
+	return reason < EXIT_REASONS && (exits[reason].how & DELIVERY);
+}
+
+static void decode_unknown(u32 reason, struct hv_exit *x)
+{
+	x->reason = HV_EXIT_UNKNOWN;
+	x->unknown.raw = reason;
+	x->unknown.info1 = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+	x->unknown.info2 = vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS);
+}
+
+void vmx_exit_decode(struct vmx_vcpu *s, u32 reason)
+{
+	struct hv_exit *x = &s->vcpu.exit;
+	u32 basic = reason & ~EXIT_ENTRY_FAILED;
+
+	x->insn_len = x->insn_bytes = 0;
+	if (basic >= EXIT_REASONS || !exits[basic].how) {
+		decode_unknown(reason, x);
+		return;
+	}
+	x->reason = exits[basic].reason;
+	if (exits[basic].how & INSN)
+		x->insn_len = (u8)vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH);
+	if (exits[basic].decode)
+		exits[basic].decode(s, x);
+}

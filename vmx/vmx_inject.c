@@ -1,0 +1,155 @@
+/*
+ * Events into the guest. An interrupt goes in at an entry where the guest can take it; until then
+ * the CPU is asked for an exit when that is so: when IF and the shadows allow it (interrupt window)
+ * or when TPR sinks below its class (TPR threshold). Intel SDM 3, "Event Injection",
+ * "Interrupt-Window Exiting", "TPR Virtualization".
+ */
+#include "vmx/vmx.h"
+
+/* Exceptions that push an error code, in protected mode. */
+#define WITH_ERROR                                                                                 \
+	(BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |       \
+	 BIT(EXC_AC))
+
+static u32 type_of(u32 event) { return event & EVENT_TYPE_MASK; }
+
+static bool is_nmi(u32 event) { return type_of(event) == type_of(HV_EVENT_NMI); }
+
+void vmx_offer_irq(struct vcpu *v, u8 vector) { to_vmx(v)->offered = vector; }
+
+void vmx_inject(struct vcpu *v, u32 event, u32 error)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+
+	s->event = (event & EVENT_DEFINED) | HV_EVENT_VALID;
+	s->error = error;
+	vmx_block(0, BLOCKED_SHADOW);
+}
+
+bool vmx_can_inject(struct vcpu *v, u32 event)
+{
+	u32 blocked;
+
+	if (to_vmx(v)->event)
+		return false;
+	blocked = vmcs_read32(VMCS_GUEST_BLOCKING);
+	if (type_of(event) == HV_EVENT_IRQ)
+		return (v->priv->regs.rflags & RFLAGS_IF) && !(blocked & BLOCKED_SHADOW);
+	/* the window of an NMI may open in the shadow of STI */
+	return !is_nmi(event) || !(blocked & (BLOCKED_NMI | BLOCKED_MOV_SS));
+}
+
+void vmx_want_window(struct vcpu *v, u32 event, bool on)
+{
+	u32 window = is_nmi(event) ? PROC_NMI_WINDOW : PROC_IRQ_WINDOW;
+	struct vmx_vcpu *s = to_vmx(v);
+
+	s->windows = on ? s->windows | window : s->windows & ~window;
+}
+
+/* What began with an instruction (INT n, INT3, INTO) is begun again by running that again. */
+bool vmx_event_valid(u32 event)
+{
+	u32 vector = event & EVENT_VECTOR_MASK;
+	bool error = event & HV_EVENT_ERROR;
+
+	if (!(event & HV_EVENT_VALID) || (event & ~EVENT_DEFINED))
+		return false;
+	switch (type_of(event)) {
+	case HV_EVENT_IRQ: return !error;
+	case (HV_EVENT_NMI & EVENT_TYPE_MASK): return vector == EXC_NMI && !error;
+	case HV_EVENT_EXCEPTION:
+		return vector < 32 && vector != EXC_NMI && (!error || WITH_ERROR >> vector & 1);
+	default: return false;
+	}
+}
+
+/* The CPU wants an error code exactly where the exception has one: never in real mode. */
+static void event_write(struct vmx_vcpu *s)
+{
+	u32 event = s->event;
+
+	if (type_of(event) == HV_EVENT_EXCEPTION) {
+		event &= ~(u32)HV_EVENT_ERROR;
+		if (WITH_ERROR >> (event & EVENT_VECTOR_MASK) & 1 &&
+		    vmcs_read64(VMCS_GUEST_CR0) & CR0_PE)
+			event |= HV_EVENT_ERROR;
+	}
+	vmcs_write32(VMCS_ENTRY_INTR_INFO, event);
+	if (event & HV_EVENT_ERROR)
+		vmcs_write32(VMCS_ENTRY_INTR_ERROR, s->error);
+}
+
+/* A single step that is due behind a shadow is due behind the entry too. */
+static void shadow_step(struct vmx_vcpu *s)
+{
+	if (s->vcpu.priv->regs.rflags & RFLAGS_TF &&
+	    vmcs_read32(VMCS_GUEST_BLOCKING) & BLOCKED_SHADOW)
+		vmcs_write64(VMCS_GUEST_PENDING_DEBUG,
+			     vmcs_read64(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
+void vmx_event_prepare(struct vmx_vcpu *s)
+{
+	u32 windows = s->windows, threshold = 0;
+
+	s->offer_in = false;
+	if (s->offered && s->offered >> 4 <= s->vcpu.cr8) {
+		threshold = s->offered >> 4;
+	} else if (s->offered && vmx_can_inject(&s->vcpu, HV_EVENT_IRQ)) {
+		s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
+		s->offer_in = true;
+	} else if (s->offered) {
+		windows |= PROC_IRQ_WINDOW;
+	}
+	if (threshold != s->threshold)
+		vmcs_write32(VMCS_TPR_THRESHOLD, s->threshold = threshold);
+	if ((windows | vmx_caps.proc) != s->proc)
+		vmcs_write32(VMCS_PROC_CONTROLS, s->proc = windows | vmx_caps.proc);
+	if (s->event)
+		event_write(s);
+	shadow_step(s);
+}
+
+/*
+ * The exit came while the CPU delivered `event`: it is delivered again, unless an intercepted
+ * exception takes its place; an interrupt stays offered then. False: it was not delivered.
+ */
+static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32 reason)
+{
+	if (reason == EXIT_EXCEPTION)
+		return type_of(event) != HV_EVENT_IRQ;
+	if (is_nmi(event))
+		vmx_block(0, BLOCKED_NMI);
+	if (!vmx_event_valid(event & EVENT_DEFINED))
+		return true;
+	s->event = event & EVENT_DEFINED;
+	s->error = event & HV_EVENT_ERROR ? vmcs_read32(VMCS_IDT_VECTORING_ERROR) : 0;
+	return true;
+}
+
+/* An IRET that ended the blocking by NMI faulted then: NMIs are still blocked. */
+static bool nmi_unblocked(u32 reason)
+{
+	return reason == EXIT_EXCEPTION
+		       ? vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_NMI_UNBLOCKED
+		       : vmcs_read64(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
+}
+
+bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
+{
+	bool taken = s->offer_in;
+	u32 event;
+
+	s->event = 0;
+	if (vmx_exit_in_delivery(reason)) {
+		event = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+		if (event & HV_EVENT_VALID)
+			taken &= requeue(s, event, reason);
+		else if (nmi_unblocked(reason))
+			vmx_block(BLOCKED_NMI, 0);
+	}
+	if (taken)
+		s->offered = 0;
+	return taken;
+}

@@ -1,0 +1,369 @@
+/* The callbacks of struct hv_ops that have no file of their own: CPU, life of a vCPU, entry. */
+#include "vmx/vmx.h"
+
+#include "arch/msr.h"
+#include "hv/cpu.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "mm/kmem.h"
+
+#define PAT_RESET 0x0007040600070406ull
+#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
+#define PLE_GAP_CYCLES 128
+#define PLE_WINDOW_CYCLES 4096
+/* #AC and #DB can fault for ever while they are delivered: each must pass through the kernel. */
+#define EXCEPTIONS (BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC))
+#define VIRTUAL_TPR 0x80 /* in the virtual-APIC page */
+
+/* ---- Switching on: SDM 3, "Enabling and Entering VMX Operation" ---- */
+
+static struct vmx_cpu vmx_cpus[MAX_CPUS];
+
+static const u32 vmx_shared_msr[SHARED_MSRS] = {
+	[SHARED_STAR] = MSR_STAR,
+	[SHARED_LSTAR] = MSR_LSTAR,
+	[SHARED_CSTAR] = MSR_CSTAR,
+	[SHARED_SFMASK] = MSR_SFMASK,
+	[SHARED_KERNEL_GS] = MSR_KERNEL_GS_BASE,
+	[SHARED_TSC_AUX] = MSR_TSC_AUX,
+};
+
+static int choose_controls(const struct cpu_facts *f)
+{
+	const char *why = vmx_negotiate(f, &vmx_caps);
+
+	if (why) /* the probe has said the same */
+		return -E_NODEV;
+	vmx_fallbacks();
+	vmx_bitmap_init();
+	pt_ept_format.max_leaf = vmx_caps.ept_leaf;
+	return 0;
+}
+
+/* False: the firmware has locked it off. It stays as it is until the next reset. */
+static bool unlock(void)
+{
+	u64 control;
+
+	rdmsr_safe(MSR_FEATURE_CONTROL, &control);
+	if (!(control & FEATURE_CONTROL_LOCK)) {
+		wrmsr(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK);
+		control = rdmsr(MSR_FEATURE_CONTROL);
+	}
+	return control & FEATURE_CONTROL_VMX;
+}
+
+static void read_host_msrs(struct vmx_cpu *vc)
+{
+	for (u32 i = 0; i < SHARED_MSRS; i++)
+		if (i != SHARED_TSC_AUX || cpu_facts.rdtscp)
+			vc->host_msr[i] = rdmsr(vmx_shared_msr[i]);
+}
+
+/* Called when the system-call MSRs of this CPU have their final values. */
+static int vmx_cpu_enable(struct cpu *c)
+{
+	struct vmx_cpu *vc = &vmx_cpus[c->id];
+	u64 hpa;
+	u32 *region;
+	bool ok;
+
+	if (!c->id && choose_controls(&cpu_facts)) /* the boot CPU, before all others */
+		return -E_NODEV;
+	if (!unlock())
+		return -E_NODEV;
+	region = kmem_pages_alloc(NULL, 0);
+	if (!region)
+		return -E_NOMEM;
+	*region = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
+	hpa = kva_to_hpa(region).v;
+	write_cr4(read_cr4() | CR4_VMXE);
+	__asm__ volatile("vmxon %1" : "=@cca"(ok) : "m"(hpa) : "memory");
+	if (!ok) {
+		write_cr4(read_cr4() & ~(u64)CR4_VMXE);
+		kmem_pages_free(NULL, region, 0);
+		return -E_NODEV;
+	}
+	vmx_tlb_reset(vc);
+	read_host_msrs(vc);
+	return 0;
+}
+
+/* ---- vCPU ---- */
+
+/* VMCS, virtual-APIC page, struct vmx_private. */
+#define PRIVATE_PAGES 3
+
+static int vmx_vcpu_init(struct vcpu *v)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	hpa_t first;
+	u8 *page;
+
+	s->as = this_cpu()->aspace;
+	page = kpriv_alloc(s->as, PRIVATE_PAGES, &first);
+	if (!page)
+		return -E_NOMEM;
+	s->vmcs = (u32 *)page;
+	s->vmcs_hpa = first.v;
+	*s->vmcs = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
+	s->virtual_tpr = (u32 *)(page + PAGE_SIZE + VIRTUAL_TPR);
+	v->priv = &((struct vmx_private *)(page + 2 * PAGE_SIZE))->common;
+	s->eptp = pt_root_hpa(&v->vm->npt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
+		  (vmx_caps.ept_ad ? EPTP_ACCESSED_DIRTY : 0);
+	s->last_cpu = -1;
+	fpu_init_area(v);
+	return 0;
+}
+
+static void vmx_vcpu_fini(struct vcpu *v)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+
+	if (s->vmcs)
+		kpriv_free(s->as, s->vmcs, PRIVATE_PAGES);
+	s->vmcs = NULL;
+	v->priv = NULL;
+}
+
+/* ---- The VMCS ---- */
+
+struct field_value {
+	u32 field; /* enum vmcs_id */
+	u64 value;
+};
+
+static void write_fields(const struct field_value *f, u32 n)
+{
+	for (u32 i = 0; i < n; i++)
+		vmx_write(f[i].field, f[i].value);
+}
+
+/* Every field that can be written, also those without a name here: width, type, index. */
+static void zero_fields(void)
+{
+	for (u32 width = 0; width < 4; width++)
+		for (u32 type = 0; type < 4; type++)
+			for (u32 i = 0; type != 1 && i < 0x40; i += 2) /* 1: read-only */
+				vmx_write(width << 13 | type << 10 | i, 0);
+}
+
+/* What stays as it is for the life of the VMCS. */
+static void write_controls(struct vmx_vcpu *s)
+{
+	const struct field_value f[] = {
+		{VMCS_ID_PIN_CONTROLS, vmx_caps.pin},
+		{VMCS_ID_PROC_CONTROLS, vmx_caps.proc},
+		{VMCS_ID_PROC2_CONTROLS, vmx_caps.proc2},
+		{VMCS_ID_EXIT_CONTROLS, vmx_caps.exit},
+		{VMCS_ID_ENTRY_CONTROLS, vmx_caps.entry},
+		{VMCS_ID_EXCEPTION_BITMAP, EXCEPTIONS},
+		{VMCS_ID_MSR_BITMAP, vmx_msr_bitmap().v},
+		{VMCS_ID_VIRTUAL_APIC_PAGE, kpriv_hpa(s->as, (u8 *)s->vmcs + PAGE_SIZE).v},
+		{VMCS_ID_EPT_POINTER, s->eptp},
+		{VMCS_ID_LINK_POINTER, ~0ull},
+		{VMCS_ID_PLE_GAP, PLE_GAP_CYCLES},
+		{VMCS_ID_PLE_WINDOW, PLE_WINDOW_CYCLES},
+		{VMCS_ID_CR0_MASK, ~VMX_CR0_GUEST_OWNED},
+		{VMCS_ID_CR4_MASK, ~guest_bits.cr4},
+		{VMCS_ID_GUEST_PAT, PAT_RESET},
+		{VMCS_ID_HOST_CS_SELECTOR, SEL_KCODE},
+		{VMCS_ID_HOST_SS_SELECTOR, SEL_KDATA},
+		{VMCS_ID_HOST_TR_SELECTOR, SEL_TSS},
+		{VMCS_ID_HOST_RIP, (u64)vmx_exit_point},
+	};
+
+	zero_fields();
+	write_fields(f, ARRAY_SIZE(f));
+	s->proc = vmx_caps.proc;
+}
+
+struct table_register {
+	u16 limit;
+	u64 base;
+} __packed;
+
+/* What of the host depends on the CPU; the address space is always the owner's. */
+static void write_host(void)
+{
+	struct table_register gdtr, idtr;
+	const u64 *tss;
+
+	__asm__ volatile("sgdt %0\n\tsidt %1" : "=m"(gdtr), "=m"(idtr));
+	tss = (const u64 *)(gdtr.base + SEL_TSS);
+	const struct field_value f[] = {
+		{VMCS_ID_HOST_CR0, read_cr0() | CR0_TS},
+		{VMCS_ID_HOST_CR3, read_cr3()},
+		{VMCS_ID_HOST_CR4, read_cr4()},
+		{VMCS_ID_HOST_EFER, rdmsr(MSR_EFER)},
+		{VMCS_ID_HOST_PAT, rdmsr(MSR_PAT)},
+		{VMCS_ID_HOST_GS_BASE, (u64)this_cpu()},
+		{VMCS_ID_HOST_TR_BASE,
+		 (tss[0] >> 16 & 0xffffff) | (tss[0] >> 56) << 24 | tss[1] << 32},
+		{VMCS_ID_HOST_GDTR_BASE, gdtr.base},
+		{VMCS_ID_HOST_IDTR_BASE, idtr.base},
+	};
+
+	write_fields(f, ARRAY_SIZE(f));
+}
+
+static void vmclear(struct vmx_vcpu *s)
+{
+	SLOW_OP();
+	__asm__ volatile("vmclear %0" : : "m"(s->vmcs_hpa) : "cc", "memory");
+	s->launched = false;
+}
+
+/* A VMCS is current on the CPU where the vCPU is loaded, and clear when it is loaded nowhere. */
+static void vmx_vcpu_load(struct vcpu *v)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	s32 id = (s32)this_cpu()->id, last = s->last_cpu;
+
+	if (last < 0)
+		vmclear(s);
+	SLOW_OP();
+	__asm__ volatile("vmptrld %0" : : "m"(s->vmcs_hpa) : "cc", "memory");
+	if (last < 0)
+		write_controls(s);
+	if (last != id) {
+		write_host();
+		s->last_cpu = id;
+		s->vpid_generation = 0;
+		s->moved = true;
+	}
+	fpu_load(v);
+}
+
+static void vmx_vcpu_unload(struct vcpu *v)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+
+	vmx_msrs_out(s);
+	fpu_unload(v);
+	vmclear(s);
+}
+
+/* ---- Shared MSRs ---- */
+
+static bool have(u32 i) { return i != SHARED_TSC_AUX || cpu_facts.rdtscp; }
+
+static void msrs_in(struct vmx_vcpu *s, const struct vmx_cpu *c)
+{
+	const u64 *msr = vmx_private(s)->msr;
+
+	s->msrs_in = true;
+	for (u32 i = 0; i < SHARED_MSRS; i++)
+		if (msr[i] != c->host_msr[i] && have(i))
+			wrmsr(vmx_shared_msr[i], msr[i]);
+}
+
+/* The guest writes KERNEL_GS_BASE without an exit. */
+void vmx_msrs_out(struct vmx_vcpu *s)
+{
+	const struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+	u64 *msr = vmx_private(s)->msr;
+
+	if (!s->msrs_in)
+		return;
+	s->msrs_in = false;
+	msr[SHARED_KERNEL_GS] = rdmsr(MSR_KERNEL_GS_BASE);
+	for (u32 i = 0; i < SHARED_MSRS; i++)
+		if (msr[i] != c->host_msr[i] && have(i))
+			wrmsr(vmx_shared_msr[i], c->host_msr[i]);
+}
+
+static void vmx_vcpu_rest(struct vcpu *v) { vmx_msrs_out(to_vmx(v)); }
+
+static void vmx_set_tsc(struct vcpu *v, u64 offset) { vmcs_write64(VMCS_TSC_OFFSET, offset); }
+
+/* ---- Entry ---- */
+
+static void registers_in(struct vmx_vcpu *s)
+{
+	const struct vcpu_regs *r = &s->vcpu.priv->regs;
+
+	if (s->rip != r->rip)
+		vmcs_write64(VMCS_GUEST_RIP, r->rip);
+	if (s->rsp != r->gpr[GPR_RSP])
+		vmcs_write64(VMCS_GUEST_RSP, r->gpr[GPR_RSP]);
+	if (s->rflags != r->rflags)
+		vmcs_write64(VMCS_GUEST_RFLAGS, r->rflags);
+	if (read_cr2() != r->cr2)
+		write_cr2(r->cr2);
+	*s->virtual_tpr = (u32)s->vcpu.cr8 << 4;
+	/*
+	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
+	 */
+	if (s->breakpoints)
+		for (u32 i = 0; i < 4; i++)
+			write_dr(i, r->dr[i]);
+}
+
+static void registers_out(struct vmx_vcpu *s)
+{
+	struct vcpu_regs *r = &s->vcpu.priv->regs;
+
+	r->rip = s->rip = vmcs_read64(VMCS_GUEST_RIP);
+	r->gpr[GPR_RSP] = s->rsp = vmcs_read64(VMCS_GUEST_RSP);
+	r->rflags = s->rflags = vmcs_read64(VMCS_GUEST_RFLAGS);
+	r->cr2 = read_cr2();
+	s->vcpu.cr8 = *s->virtual_tpr >> 4 & 0xf;
+}
+
+static void vmx_enter(struct vcpu *v, bool *irq_taken)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+	u32 reason;
+
+	if (!s->msrs_in)
+		msrs_in(s, c);
+	if (unlikely(s->pdptes))
+		vmx_load_pdptes(s);
+	vmx_tlb_prepare(s, c);
+	vmx_event_prepare(s);
+	registers_in(s);
+	SLOW_OP();
+	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
+		u32 error = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR);
+
+		log_error("vmx: %s failed, error %u: %s", s->launched ? "VMRESUME" : "VMLAUNCH",
+			  error, vmx_error_text(error));
+		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
+		*irq_taken = false;
+		return;
+	}
+	s->launched = true;
+	registers_out(s);
+	reason = vmcs_read32(VMCS_EXIT_REASON);
+	*irq_taken = vmx_event_complete(s, reason);
+	vmx_exit_decode(s, reason);
+}
+
+const struct hv_ops vmx_ops = {
+	.name = "vmx",
+	.vcpu_size = sizeof(struct vmx_vcpu),
+	.nested_format = &pt_ept_format,
+	.probe = vmx_probe,
+	.features = vmx_features,
+	.cpu_enable = vmx_cpu_enable,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_fini = vmx_vcpu_fini,
+	.vcpu_load = vmx_vcpu_load,
+	.vcpu_unload = vmx_vcpu_unload,
+	.vcpu_rest = vmx_vcpu_rest,
+	.enter = vmx_enter,
+	.get_state = vmx_get_state,
+	.set_state = vmx_set_state,
+	.read_mode = vmx_read_mode,
+	.set_cr = vmx_set_cr,
+	.offer_irq = vmx_offer_irq,
+	.inject = vmx_inject,
+	.can_inject = vmx_can_inject,
+	.want_window = vmx_want_window,
+	.skip_insn = vmx_skip_insn,
+	.set_tsc = vmx_set_tsc,
+	.audit = vmx_audit,
+	.dump = vmx_dump,
+};

@@ -1,0 +1,386 @@
+/* Guest state in and out of the VMCS. Intel SDM 3, "Guest-State Area", "Checks on Guest State". */
+#include "vmx/vmx.h"
+
+#include "arch/msr.h"
+#include "hv/up.h"
+#include "hv/x86.h"
+#include "lib/string.h"
+
+#define RFLAGS_DEFINED 0x3f7fd5ull
+#define DR6_FIXED 0xffff0ff0ull
+#define DR6_DEFINED 0xe00full
+#define DR7_FIXED 0x400ull
+#define DR7_DEFINED 0xffff23ffull
+#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
+#define SEG_ATTR_DEFINED 0xfffu
+#define SEG_ACCESSED 1u
+#define TSS_BUSY 2u
+
+/* Changes that the guest expects to drop translations, and an entry does not. */
+#define CR0_FLUSH (CR0_PE | CR0_PG | CR0_WP)
+#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
+#define EFER_FLUSH (EFER_LME | EFER_LMA | EFER_NXE)
+
+static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
+
+/* Fields of 8 bytes in the state; in the VMCS they have the width that their number tells. */
+static const struct {
+	u32 group; /* enum state_group */
+	u16 state;
+	u16 field;
+	bool address; /* canonical */
+} fields[] = {
+/* clang-format off */
+#define ROW(group, name, field, address) \
+	{group, offsetof(struct vcpu_state, name), VMCS_ID_##field, address}
+#define FIELD(group, name, field) ROW(group, name, field, false)
+#define ADDRESS(group, name, field) ROW(group, name, field, true)
+	/* clang-format on */
+	FIELD(STATE_CR, cr3, GUEST_CR3),
+	FIELD(STATE_DR, dr7, GUEST_DR7),
+	ADDRESS(STATE_SEG, gdtr.base, GUEST_GDTR_BASE),
+	ADDRESS(STATE_SEG, idtr.base, GUEST_IDTR_BASE),
+	FIELD(STATE_MSR, msr.sysenter_cs, GUEST_SYSENTER_CS),
+	ADDRESS(STATE_MSR, msr.sysenter_esp, GUEST_SYSENTER_ESP),
+	ADDRESS(STATE_MSR, msr.sysenter_eip, GUEST_SYSENTER_EIP),
+	FIELD(STATE_MSR, msr.pat, GUEST_PAT),
+};
+
+/* The shared MSRs stand in the state in this order. */
+static const u16 shared_state[SHARED_MSRS] = {
+	[SHARED_STAR] = offsetof(struct vcpu_state, msr.star),
+	[SHARED_LSTAR] = offsetof(struct vcpu_state, msr.lstar),
+	[SHARED_CSTAR] = offsetof(struct vcpu_state, msr.cstar),
+	[SHARED_SFMASK] = offsetof(struct vcpu_state, msr.sfmask),
+	[SHARED_KERNEL_GS] = offsetof(struct vcpu_state, msr.kernel_gs_base),
+	[SHARED_TSC_AUX] = offsetof(struct vcpu_state, msr.tsc_aux),
+};
+
+static u64 *at(const struct vcpu_state *st, u32 offset) { return (u64 *)((u8 *)st + offset); }
+
+/* The attributes stand apart in the VMCS: bits 8 to 11 at 12. */
+static u32 attr_to_vmcs(u32 attr)
+{
+	return attr & SEG_ATTR_P ? (attr & 0xff) | (attr & 0xf00) << 4
+				 : VMCS_ATTR_UNUSABLE | (attr & 0x6f);
+}
+
+static u16 attr_from_vmcs(u32 attr)
+{
+	u32 a = (attr & 0xff) | (attr >> 4 & 0xf00);
+
+	return (u16)(attr & VMCS_ATTR_UNUSABLE ? a & ~SEG_ATTR_P : a);
+}
+
+/* As the guest sees them: bits that are not its own come from the shadow. */
+static u64 cr0_get(void)
+{
+	return (vmcs_read64(VMCS_CR0_SHADOW) & ~VMX_CR0_GUEST_OWNED) |
+	       (vmcs_read64(VMCS_GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+}
+
+static u64 cr4_get(void) { return vmcs_read64(VMCS_GUEST_CR4) & guest_bits.cr4; }
+
+/* VT-x wants NE; CD and NW of a guest would not reach the CPU. */
+static void cr0_put(u64 value)
+{
+	vmcs_write64(VMCS_CR0_SHADOW, value);
+	vmcs_write64(VMCS_GUEST_CR0, (value & ~(u64)(CR0_CD | CR0_NW)) | CR0_NE);
+}
+
+static void cr4_put(u64 value) { vmcs_write64(VMCS_GUEST_CR4, value | CR4_VMXE); }
+
+static void efer_put(u64 value)
+{
+	u32 entry = vmx_caps.entry | (value & EFER_LMA ? ENTRY_LONG_MODE : 0);
+
+	vmcs_write64(VMCS_GUEST_EFER, value);
+	vmcs_write32(VMCS_ENTRY_CONTROLS, entry);
+}
+
+/* ---- Out ---- */
+
+static void get_segments(struct vcpu_state *st)
+{
+	for (u32 i = 0; i < SEGS; i++)
+		st->seg[i] = (struct seg_state){
+			(u16)vmx_read_known(VMCS_ID_GUEST_ES_SELECTOR + 2 * i),
+			attr_from_vmcs((u32)vmx_read_known(VMCS_ID_GUEST_ES_ATTR + 2 * i)),
+			(u32)vmx_read_known(VMCS_ID_GUEST_ES_LIMIT + 2 * i),
+			vmx_read_known(VMCS_ID_GUEST_ES_BASE + 2 * i),
+		};
+	st->gdtr.limit = vmcs_read32(VMCS_GUEST_GDTR_LIMIT);
+	st->idtr.limit = vmcs_read32(VMCS_GUEST_IDTR_LIMIT);
+}
+
+static void get_events(struct vmx_vcpu *s, struct vcpu_state *st)
+{
+	u32 blocked = vmcs_read32(VMCS_GUEST_BLOCKING);
+
+	st->event.nmi_blocked = (blocked & BLOCKED_NMI) != 0;
+	st->event.sti_blocked = (blocked & BLOCKED_SHADOW) != 0;
+	st->event.injecting = s->event;
+	st->event.injecting_error = s->event ? s->error : 0;
+}
+
+void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	const struct vcpu_regs *r = &v->priv->regs;
+
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if (groups & fields[i].group)
+			*at(st, fields[i].state) = vmx_read_known(fields[i].field);
+	if (groups & STATE_GPR) {
+		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
+		st->rip = r->rip;
+		st->rflags = r->rflags;
+	}
+	if (groups & STATE_SEG)
+		get_segments(st);
+	if (groups & STATE_CR) {
+		st->cr0 = cr0_get();
+		st->cr4 = cr4_get();
+		st->efer = vmcs_read64(VMCS_GUEST_EFER);
+		st->cr2 = r->cr2;
+		st->cr8 = v->cr8;
+		st->xcr0 = v->xcr0;
+	}
+	if (groups & STATE_DR) {
+		memcpy(st->dr, r->dr, sizeof(st->dr));
+		st->dr6 = r->dr6;
+	}
+	if (groups & STATE_MSR) {
+		vmx_msrs_out(s);
+		for (u32 i = 0; i < SHARED_MSRS; i++)
+			*at(st, shared_state[i]) = vmx_private(s)->msr[i];
+	}
+	if (groups & STATE_EVENT)
+		get_events(s, st);
+}
+
+/* ---- In: all checks first ---- */
+
+static bool segments_valid(const struct vcpu_state *st)
+{
+	for (u32 i = 0; i < SEGS; i++)
+		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
+			return false;
+	return st->gdtr.limit <= 0xffff && st->idtr.limit <= 0xffff;
+}
+
+static bool control_valid(const struct vcpu_state *st)
+{
+	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
+	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
+}
+
+/* WRMSR of ours would fault on these. */
+static bool msrs_valid(const struct vcpu_state *st)
+{
+	return pat_valid(st->msr.pat) && !((st->msr.tsc_aux | st->msr.sfmask) >> 32) &&
+	       canonical(st->msr.lstar) && canonical(st->msr.cstar) &&
+	       canonical(st->msr.kernel_gs_base);
+}
+
+static bool state_valid(const struct vcpu_state *st, u32 groups)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if ((groups & fields[i].group) && fields[i].address &&
+		    !canonical(*at(st, fields[i].state)))
+			return false;
+	if ((groups & STATE_SEG) && !segments_valid(st))
+		return false;
+	if ((groups & STATE_CR) && !control_valid(st))
+		return false;
+	if ((groups & STATE_DR) && ((st->dr6 | st->dr7) >> 32))
+		return false;
+	if ((groups & STATE_MSR) && !msrs_valid(st))
+		return false;
+	return !(groups & STATE_EVENT) || !st->event.injecting ||
+	       vmx_event_valid(st->event.injecting);
+}
+
+/*
+ * What the CPU would have made of a descriptor when it loaded it: accessed, a busy TSS, a
+ * granularity that fits the limit.
+ */
+static u32 attr_loaded(u32 i, const struct seg_state *g)
+{
+	u32 attr = g->attr;
+
+	attr |= i == SEG_TR ? TSS_BUSY : attr & SEG_ATTR_S ? SEG_ACCESSED : 0;
+	if (g->limit >> 20)
+		attr |= SEG_ATTR_G;
+	else if (~g->limit & 0xfff)
+		attr &= ~SEG_ATTR_G;
+	return attr_to_vmcs(attr);
+}
+
+static void set_segments(const struct vcpu_state *st)
+{
+	for (u32 i = 0; i < SEGS; i++) {
+		const struct seg_state *g = &st->seg[i];
+
+		vmx_write(VMCS_ID_GUEST_ES_SELECTOR + 2 * i, g->selector);
+		vmx_write(VMCS_ID_GUEST_ES_ATTR + 2 * i, attr_loaded(i, g));
+		vmx_write(VMCS_ID_GUEST_ES_LIMIT + 2 * i, g->limit);
+		vmx_write(VMCS_ID_GUEST_ES_BASE + 2 * i, g->base);
+	}
+	vmcs_write32(VMCS_GUEST_GDTR_LIMIT, st->gdtr.limit);
+	vmcs_write32(VMCS_GUEST_IDTR_LIMIT, st->idtr.limit);
+}
+
+static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
+{
+	cr0_put(st->cr0 | CR0_ET);
+	cr4_put(st->cr4);
+	efer_put(st->efer);
+	s->vcpu.priv->regs.cr2 = st->cr2;
+	s->vcpu.cr8 = st->cr8;
+	fpu_set_xcr0(&s->vcpu, st->xcr0);
+	s->flush = s->pdptes = true;
+}
+
+/* With IF clear only a shadow of MOV SS can be. */
+static void set_events(struct vmx_vcpu *s, const struct vcpu_state *st)
+{
+	u32 shadow = s->vcpu.priv->regs.rflags & RFLAGS_IF ? BLOCKED_STI : BLOCKED_MOV_SS;
+
+	vmx_block((st->event.sti_blocked ? shadow : 0) | (st->event.nmi_blocked ? BLOCKED_NMI : 0),
+		  BLOCKED_SHADOW | BLOCKED_NMI);
+	s->event = st->event.injecting;
+	s->error = st->event.injecting_error;
+}
+
+static void set_debug(struct vmx_vcpu *s, const struct vcpu_state *st)
+{
+	struct vcpu_regs *r = &s->vcpu.priv->regs;
+
+	memcpy(r->dr, st->dr, sizeof(r->dr));
+	r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
+	vmcs_write64(VMCS_GUEST_DR7, (st->dr7 & DR7_DEFINED) | DR7_FIXED);
+	s->breakpoints = st->dr7 & DR7_ENABLE_MASK;
+}
+
+static void set_shared_msrs(struct vmx_vcpu *s, const struct vcpu_state *st)
+{
+	vmx_msrs_out(s);
+	for (u32 i = 0; i < SHARED_MSRS; i++)
+		vmx_private(s)->msr[i] = *at(st, shared_state[i]);
+}
+
+int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	struct vcpu_regs *r = &v->priv->regs;
+
+	if (!state_valid(st, groups))
+		return -E_INVAL;
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if (groups & fields[i].group)
+			vmx_write(fields[i].field, *at(st, fields[i].state));
+	if (groups & STATE_GPR) {
+		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
+		r->rip = st->rip;
+		r->rflags = (st->rflags & RFLAGS_DEFINED) | RFLAGS_FIXED;
+	}
+	if (groups & STATE_SEG)
+		set_segments(st);
+	if (groups & STATE_CR)
+		set_control(s, st);
+	if (groups & STATE_DR)
+		set_debug(s, st);
+	if (groups & STATE_MSR)
+		set_shared_msrs(s, st);
+	if (groups & STATE_EVENT)
+		set_events(s, st);
+	return 0;
+}
+
+/* ---- Single steps of common code ---- */
+
+void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
+{
+	*m = (struct hv_mode){
+		.cr0 = cr0_get(),
+		.cr3 = vmcs_read64(VMCS_GUEST_CR3),
+		.cr4 = cr4_get(),
+		.efer = vmcs_read64(VMCS_GUEST_EFER),
+		.cs_base = vmcs_read64(VMCS_GUEST_CS_BASE),
+		.cs_attr = attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)),
+		.cpl = vmcs_read32(VMCS_GUEST_SS_ATTR) >> 5 & 3,
+	};
+}
+
+/* Bits that an entry would refuse are dropped whatever the caller says. */
+void vmx_set_cr(struct vcpu *v, u32 cr, u64 value)
+{
+	struct vmx_vcpu *s = to_vmx(v);
+	u64 cr0 = cr0_get(), old = vmcs_read64(VMCS_GUEST_EFER), efer = old;
+
+	s->pdptes = true;
+	switch (cr) {
+	case 0:
+		value = (value & CR0_DEFINED) | CR0_ET;
+		if (!(value & CR0_CD))
+			value &= ~(u64)CR0_NW;
+		s->flush |= ((cr0 ^ value) & CR0_FLUSH) != 0;
+		cr0_put(cr0 = value);
+		break;
+	case 3:
+		s->flush = true;
+		vmcs_write64(VMCS_GUEST_CR3, value & (BIT(cpu_facts.phys_bits) - 1));
+		break;
+	case 4:
+		value &= guest_bits.cr4;
+		s->flush |= ((cr4_get() ^ value) & CR4_FLUSH) != 0;
+		cr4_put(value);
+		break;
+	case CR_EFER: efer = value & guest_bits.efer; break;
+	default: ASSERT(!"a control register that the back-end holds");
+	}
+	efer = efer_with_lma(efer, cr0);
+	if (efer == old)
+		return;
+	efer_put(efer);
+	s->flush |= ((old ^ efer) & EFER_FLUSH) != 0;
+}
+
+void vmx_skip_insn(struct vcpu *v, u32 length)
+{
+	struct vcpu_regs *r = &v->priv->regs;
+
+	r->rip += length;
+	/* beyond 4 GiB it can only be 64-bit code */
+	if (unlikely(r->rip >> 32) &&
+	    !(vmcs_read64(VMCS_GUEST_EFER) & EFER_LMA &&
+	      attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)) & SEG_ATTR_L))
+		r->rip &= 0xffffffff;
+	r->rflags &= ~(u64)RFLAGS_RF;
+	vmx_block(0, BLOCKED_SHADOW);
+}
+
+/* ---- PAE paging ---- */
+
+#define PDPTE_P 1ull
+#define PDPTE_RESERVED 0x1e6ull
+
+/* Where the table can't be read, or asks for what no CPU takes, nothing is mapped. */
+void vmx_load_pdptes(struct vmx_vcpu *s)
+{
+	u64 entry[4] = {0}, beyond = ~(BIT(cpu_facts.phys_bits) - 1);
+	struct hv_mode m;
+
+	s->pdptes = false;
+	vmx_read_mode(&s->vcpu, &m);
+	if (!(m.cr0 & CR0_PG) || !(m.cr4 & CR4_PAE) || m.efer & EFER_LMA)
+		return;
+	if (!up_guest_read(&s->vcpu, gpa(m.cr3 & 0xffffffe0), entry, sizeof(entry)))
+		memset(entry, 0, sizeof(entry));
+	for (u32 i = 0; i < 4; i++) {
+		bool good = entry[i] & PDPTE_P && !(entry[i] & (PDPTE_RESERVED | beyond));
+
+		vmx_write(VMCS_ID_GUEST_PDPTE0 + 2 * i, good ? entry[i] : 0);
+	}
+}
