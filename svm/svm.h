@@ -33,6 +33,7 @@ enum svm_virq {
 	SVM_VIRQ_OTHER, /* none, or a window's */
 	SVM_VIRQ_OFFER, /* the offered interrupt's */
 	SVM_VIRQ_EVENT, /* that of `injected` */
+	SVM_VIRQ_NONE,	/* the offered interrupt is in EVENTINJ instead */
 };
 
 /* [I] immutable, [v] as in struct vcpu */
@@ -44,9 +45,10 @@ struct svm_vcpu {
 	u64 asid_generation; /* [v] 0 = needs a new ASID */
 	s32 last_cpu;	     /* [v] whose generation that is */
 	bool flush;	     /* [v] guest control registers changed what the TLB caches */
-	u8 offered;	     /* [v] vector to be delivered by V_IRQ; 0 = none */
+	u8 offered;	     /* [v] vector to be delivered when the guest can; 0 = none */
 	enum svm_virq virq;  /* [v] */
-	bool irq_window;     /* [v] */
+	bool irq_window;     /* [v] asked for */
+	bool vintr;	     /* [v] the delivery of V_IRQ is intercepted */
 	enum svm_nmi nmi;    /* [v] */
 	u64 nmi_iret_rip;    /* [v] */
 	bool step;	     /* [v] an NMI waits for the end of the next instruction */

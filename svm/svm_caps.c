@@ -54,13 +54,17 @@ void svm_features(char *buf, size_t size)
 int svm_cpu_enable(struct cpu *c)
 {
 	struct svm_cpu *sc = &svm_cpus[c->id];
+	u64 vm_cr;
 	u8 *area;
 
 	if (!c->id) /* the boot CPU, before all others */
 		svm_bitmap_init();
-	wrmsr(MSR_VM_CR, rdmsr(MSR_VM_CR) & ~VM_CR_SVMDIS); /* stays set when locked */
-	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS)
-		return -E_NODEV;
+	rdmsr_safe(MSR_VM_CR, &vm_cr); /* Bochs 2.7 has no such register */
+	if (vm_cr & VM_CR_SVMDIS) {
+		wrmsr(MSR_VM_CR, vm_cr & ~VM_CR_SVMDIS);
+		if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) /* locked */
+			return -E_NODEV;
+	}
 	/* what VMRUN saves of the host, and the page for VMLOAD */
 	area = kmem_pages_alloc(NULL, 1);
 	if (!area)

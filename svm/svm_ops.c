@@ -99,6 +99,8 @@ static void registers_in(struct svm_vcpu *s)
 		b->cr2 = r->cr2;
 		svm_dirty(s, CLEAN_CR2);
 	}
+	if (unlikely(read_cr2() != r->cr2)) /* Bochs 2.7 does not load it at VMRUN */
+		write_cr2(r->cr2);
 	if (b->dr6 != r->dr6) {
 		b->dr6 = r->dr6;
 		svm_dirty(s, CLEAN_DR);

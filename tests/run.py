@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import table  # noqa: E402
 from boot import hostile, media, platform, pxe, refusals, ring3, scenes  # noqa: E402
+from bochs import Bochs  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
 
 SCENES = (scenes, refusals, platform, media, pxe, ring3, hostile)
@@ -113,28 +114,36 @@ def guest_vm(name):
     return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nkernel = @{name}\ncmdline = caisson\n")
 
 
-def run_guests(label, names):
+def start_guests(label, names, machine, limit):
+    """A machine that runs tiny guests as VMs, and ends with the last one."""
+    args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
+    image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
+                           [guest_vm(n) for n in names])
+    if table.on_bochs(machine):
+        return Bochs(image, table.MACHINES[machine], log_path(label), limit)
+    return Machine(caisson_options(image, table.MACHINES[machine]), log_path(label), limit)
+
+
+def run_guests(kind, label, names, machine, limit):
     """Several tiny guests as VMs of one boot; each one's status line decides."""
     results = {}
-    log = log_path(label)
-    image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), scenes.CI_ARGS,
-                           scenes.tiny(*names), [guest_vm(n) for n in names])
-    with Machine(caisson_options(image, table.MACHINES[table.GUEST_MACHINE]), log, 240) as m:
+    with start_guests(label, names, machine, limit) as m:
         try:
-            m.wait_end(220)
+            m.wait_end(limit - 20)
             ended = None
         except TestError as error:
             ended = str(error)
         text = m.output()
     for name in names:
-        match = re.search(rf"^vm {re.escape(name)}: status (\d+) \((.*)\)", text, re.MULTILINE)
+        match = re.search(rf"^vm {re.escape(name)}: status (\d+) \((.*)\)", text, re.MULTILINE) or \
+            re.search(rf"vm {re.escape(name)} ended: status (\d+) \((.*)\)", text)
         try:
             if not match:
                 raise TestError(ended or "no status line")
             check_guest(name, text, int(match[1]), table.GUEST_STATUS.get(name, 0), "the VM")
-            results["guest/" + name] = None
+            results[f"{kind}/{name}"] = None
         except TestError as error:
-            results["guest/" + name] = str(error)
+            results[f"{kind}/{name}"] = str(error)
     return results
 
 
@@ -142,10 +151,20 @@ def run_boot(name, machine, scene, limit):
     options = table.MACHINES[machine]
     kernel = f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
     play = next(getattr(module, scene) for module in SCENES if hasattr(module, scene))
-    play(scenes.Scene(name, options, limit, kernel, machine.startswith("bochs-")))
+    play(scenes.Scene(name, options, limit, kernel, table.on_bochs(machine)))
 
 
 # ---- Selection and order ----
+
+def guest_jobs(names, kind, machine, per_boot, limit):
+    jobs = []
+    for number, start in enumerate(range(0, len(names), per_boot)):
+        part = names[start:start + per_boot]
+        label = f"{kind}/boot{number}" if len(part) > 1 else f"{kind}/{part[0]}"
+        jobs.append(Job([f"{kind}/{name}" for name in part], machine,
+                        lambda p=part, l=label: run_guests(kind, l, p, machine, limit), log_path(label)))
+    return jobs
+
 
 def all_jobs(wanted):
     """Jobs with the tests that are wanted only; slow ones first, so that both processors end together."""
@@ -155,11 +174,9 @@ def all_jobs(wanted):
             jobs.append(Job(["boot/" + name], machine,
                             lambda n=name, m=machine, s=scene, l=limit: run_boot(n, m, s, l), log_path("boot/" + name)))
     guests = names_in("tests/guest", "", ".c")
-    chosen = [g for g in guests if wanted("guest/" + g)]
-    for number, start in enumerate(range(0, len(chosen), table.GUESTS_PER_BOOT)):
-        part = chosen[start:start + table.GUESTS_PER_BOOT]
-        label = f"guest/boot{number}" if len(part) > 1 else "guest/" + part[0]
-        jobs.append(Job(["guest/" + g for g in part], table.GUEST_MACHINE, lambda p=part, l=label: run_guests(l, p), log_path(label)))
+    for run in table.GUEST_RUNS:
+        left_out = table.GUESTS_LEFT_OUT.get(run[0], ())
+        jobs += guest_jobs([g for g in guests if g not in left_out and wanted(f"{run[0]}/{g}")], *run)
     for name in guests:
         if wanted("pc/" + name):
             jobs.append(Job(["pc/" + name], "pc", lambda n=name: run_pc(n), log_path("pc/" + name)))

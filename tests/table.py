@@ -21,7 +21,6 @@ GUEST_STATUS = {
 }
 RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 
-GUESTS_PER_BOOT = 8
 GUEST_MEMORY = "16M"
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
@@ -115,8 +114,21 @@ MACHINES = {
     # Bochs: lines of its configuration. Its CPU models have what the CPU of that name has.
     "bochs-intel": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
+    "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
 }
-GUEST_MACHINE = "svm-qemu-3cpu"
+
+
+def on_bochs(machine):
+    return "bochs" in machine
+
+
+# Where each tiny guest runs as a VM: kind of test, its machine, how many to a boot, time limit in seconds.
+GUEST_RUNS = [
+    ("svm-bochs", "svm-bochs", 64, 600),
+    ("guest", "svm-qemu-3cpu", 8, 240),
+]
+# What would end the emulator itself: docs/testing.md, "Bochs".
+GUESTS_LEFT_OUT = {"svm-bochs": ("debug-regs", "triple-fault")}
 
 # Whole-machine runs: name, machine, scene, time limit in seconds.
 BOOTS = [

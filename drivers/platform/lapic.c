@@ -98,13 +98,6 @@ static bool counts_instructions(void)
 	return changes <= STEADY_CHANGES;
 }
 
-static bool is_tcg(void)
-{
-	struct cpuid r = cpu_facts.hypervisor ? cpuid(0x40000000, 0) : (struct cpuid){0};
-
-	return !memcmp(&r.ebx, "TCGTCGTCGTCG", sizeof(r) - sizeof(r.eax));
-}
-
 /*
  * In QEMU 10's TCG, VMRUN and #VMEXIT change the word of pending interrupts without a lock, and
  * undo what another thread of QEMU sets there meanwhile. The interrupt stays in IRR, and the local
@@ -114,9 +107,9 @@ static bool is_tcg(void)
 void lapic_init_boot(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
-	bool tcg = is_tcg(), icount = tcg && counts_instructions();
+	bool icount = cpu_facts.tcg && counts_instructions();
 
-	lapic.lossy = tcg && !icount;
+	lapic.lossy = cpu_facts.tcg && !icount;
 	mask_8259s();
 	/*
 	 * Firmware that has switched x2APIC mode on is followed: there is no way back but through

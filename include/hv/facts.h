@@ -18,6 +18,7 @@ struct cpu_facts {
 	bool nx, page_1g, smep, smap, umip, pcid, pge;
 	bool x2apic, tsc_deadline, xsave, rdtscp, syscall;
 	bool tsc_invariant, hypervisor;
+	bool tcg;	    /* the CPU is QEMU's TCG: docs/testing.md has what it does wrong */
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;
 

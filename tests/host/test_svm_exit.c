@@ -192,6 +192,7 @@ static struct svm_vcpu *fresh(void)
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
 	private.regs.rflags = RFLAGS_IF;
+	cpu_facts = (struct cpu_facts){.tcg = true};
 	return &vcpu;
 }
 
@@ -307,6 +308,78 @@ static void interrupt_to_inject_goes_as_a_virtual_one(void **state)
 	}
 }
 
+/* On every other engine EVENTINJ is for interrupts too. */
+static void without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready(void **state)
+{
+	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 0x31;
+	static const struct {
+		const char *what;
+		u64 rflags, int_state, cr8;
+		u32 event, eventinj;
+	} cases[] = {
+		{"ready", RFLAGS_IF, 0, 2, 0, irq},
+		{"IF is clear", 0, 0, 0, 0, 0},
+		{"behind STI", RFLAGS_IF, INT_STATE_SHADOW, 0, 0, 0},
+		{"TPR holds it back", RFLAGS_IF, 0, 3, 0, 0},
+		{"behind an exception", RFLAGS_IF, 0, 0, HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6,
+		 HV_EVENT_VALID | HV_EVENT_EXCEPTION | 6},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct svm_vcpu *s = fresh();
+		bool waits = cases[i].eventinj != irq;
+
+		cpu_facts.tcg = false;
+		private.regs.rflags = cases[i].rflags;
+		block.int_state = cases[i].int_state;
+		s->vcpu.cr8 = cases[i].cr8;
+		block.event_inj = cases[i].event;
+		svm_offer_irq(&s->vcpu, 0x31);
+		svm_event_prepare(s);
+		if (block.event_inj != cases[i].eventinj)
+			fail_msg("%s: expected EVENTINJ %#x, got %#x", cases[i].what,
+				 cases[i].eventinj, block.event_inj);
+		/* what waits leaves the guest at the moment of its delivery */
+		assert_int_equal(!!(block.int_ctl & V_IRQ), waits);
+		assert_int_equal(intercepted(&block, VMEXIT_VINTR), waits);
+		assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0x1f, waits ? 3 : 0);
+		block.exit_code = waits ? VMEXIT_VINTR : VMEXIT_HLT;
+		assert_int_equal(svm_event_complete(s), !waits);
+		assert_int_equal(s->offered, waits ? 0x31 : 0);
+	}
+}
+
+static void without_tcg_an_interrupted_delivery_is_repeated(void **state)
+{
+	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 0x31;
+	static const struct {
+		const char *what;
+		u64 code;
+		bool taken;
+		u32 again;
+	} cases[] = {
+		{"a nested page fault", VMEXIT_NPF, true, irq},
+		{"#AC takes its place, it stays offered", VMEXIT_EXCP0 + 17, false, 0},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct svm_vcpu *s = fresh();
+
+		cpu_facts.tcg = false;
+		svm_offer_irq(&s->vcpu, 0x31);
+		if (run(s, cases[i].code, false, irq) != cases[i].taken ||
+		    block.event_inj != cases[i].again || !s->offered != cases[i].taken)
+			fail_msg("%s: EVENTINJ %#x, offered %#x", cases[i].what, block.event_inj,
+				 s->offered);
+	}
+	fresh();
+	cpu_facts.tcg = false;
+	svm_inject(&vcpu.vcpu, HV_EVENT_IRQ | 8, 0);
+	svm_event_prepare(&vcpu);
+	assert_int_equal(block.event_inj, HV_EVENT_VALID | HV_EVENT_IRQ | 8);
+	assert_false(block.int_ctl & V_IRQ);
+}
+
 static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state)
 {
 	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
@@ -388,6 +461,11 @@ static void nmi_waits_for_one_instruction_under_tf(void **state)
 	assert_false(private.regs.dr6 & DR6_BS);
 	assert_int_equal(block.exit_code, VMEXIT_IRET);
 
+	/* Bochs names no cause. */
+	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
+	assert_int_equal(block.exit_code, VMEXIT_IRET);
+
 	/*
 	 * A guest that steps itself gets its trap; a breakpoint that was hit with ours is the
 	 * guest's.
@@ -430,6 +508,8 @@ int main(void)
 		cmocka_unit_test(offered_interrupt_is_taken_when_v_irq_clears),
 		cmocka_unit_test(interrupted_delivery_is_repeated),
 		cmocka_unit_test(interrupt_to_inject_goes_as_a_virtual_one),
+		cmocka_unit_test(without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready),
+		cmocka_unit_test(without_tcg_an_interrupted_delivery_is_repeated),
 		cmocka_unit_test(interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it),
 		cmocka_unit_test(window_takes_the_place_of_the_offer),
 		cmocka_unit_test(nmi_is_blocked_until_its_iret_is_over),
