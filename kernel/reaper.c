@@ -4,6 +4,8 @@
 #include "kernel/domain.h"
 #include "kernel/smp.h"
 #include "kernel/thread.h"
+#include "mm/frame.h"
+#include "mm/kmem.h"
 
 #define BATCH 256
 
@@ -96,6 +98,22 @@ static void take_down_domains(struct list *batch)
 	}
 }
 
+/* What the objects leave empty of the kernel's heap is memory for others again. */
+static void shrink_heap(void)
+{
+	hpa_t block[16];
+	u32 n;
+
+	do {
+		for (n = 0; n < ARRAY_SIZE(block) && kmem_unmap_block(&block[n]); n++)
+			;
+		if (n)
+			smp_quiesce();
+		for (u32 i = 0; i < n; i++)
+			frame_free(block[i], ORDER_2M);
+	} while (n == ARRAY_SIZE(block));
+}
+
 static void reaper_loop(void)
 {
 	for (;;) {
@@ -113,6 +131,7 @@ static void reaper_loop(void)
 		if (!list_empty(&objects)) {
 			smp_quiesce();
 			free_objects(&objects);
+			shrink_heap();
 		}
 	}
 }

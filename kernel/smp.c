@@ -1,5 +1,6 @@
 #include "kernel/smp.h"
 
+#include "arch/cpu.h"
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
@@ -34,6 +35,15 @@ static void flush_own(struct cpu *c)
 	write_cr3(read_cr3());
 }
 
+static void flush_all(struct cpu *c)
+{
+	u64 cr4 = read_cr4();
+
+	flush_own(c);
+	write_cr4(cr4 & ~(u64)CR4_PGE); /* global translations too */
+	write_cr4(cr4);
+}
+
 static void answer_flush(struct cpu *c)
 {
 	u64 seq = __atomic_load_n(&flush_request, __ATOMIC_ACQUIRE);
@@ -65,6 +75,7 @@ void smp_ipi_interrupt(void)
 		u64 seq = __atomic_load_n(&quiesce_request, __ATOMIC_ACQUIRE);
 
 		drop_lazy(c);
+		flush_all(c);
 		__atomic_store_n(&c->quiesce_seq, seq, __ATOMIC_RELEASE);
 	}
 }

@@ -15,7 +15,7 @@ void smp_start(u32 max_cpus);
 void smp_ipi_interrupt(void);			       /* VECTOR_IPI */
 void ap_main(struct cpu *c) __attribute__((noreturn)); /* from the trampoline */
 /*
- * Returns after every CPU has taken an interrupt: no lookup made before is still in use. Interrupts
- * are enabled while waiting; no lock held.
+ * Returns after every CPU has taken an interrupt and flushed all translations: no lookup made
+ * before is still in use. Interrupts are enabled while waiting; no lock held.
  */
 void smp_quiesce(void);

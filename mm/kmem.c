@@ -1,7 +1,6 @@
 /*
  * The kernel heap: 2 MiB blocks, pages in them by a buddy allocator, objects of up to 1 KiB in
- * pages of one size class each. Blocks are never given back: their pages serve the next table or
- * object.
+ * pages of one size class each. Blocks in which nothing is left go back to the frames.
  *
  * Until the frame table exists, pages come one after the other from early blocks.
  */
@@ -20,6 +19,8 @@
 #define SLAB_MAGIC 0x62616c73u
 #define EARLY_BLOCKS 48 /* tables for 16 TiB */
 #define PAGES_2M (PAGE_2M / PAGE_SIZE)
+#define SPREAD (32 * PAGES_2M)
+#define KEEP (4 * PAGES_2M) /* free pages that stay: the next table or object needs them */
 
 /* At the start of a page of objects. All under lock. */
 struct slab {
@@ -67,6 +68,25 @@ static void map_block(u64 a)
 	__atomic_store_n(
 		entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
 		__ATOMIC_RELEASE);
+}
+
+bool kmem_unmap_block(hpa_t *block)
+{
+	u32 level = 2, nodes;
+	const u8 *node = frame_nodes(&nodes);
+	u64 pfn;
+	bool found;
+
+	spin_lock(&lock);
+	found = heap.free_frames >= KEEP + PAGES_2M &&
+		buddy_alloc(&heap, ORDER_2M, FRAME_KERNEL, node, nodes, &pfn);
+	if (found) {
+		*block = hpa(pfn * PAGE_SIZE);
+		__atomic_store_n(pt_walk(kernel_pt(), DIRECT_BASE + block->v, &level, false), 0,
+				 __ATOMIC_RELEASE);
+	}
+	spin_unlock(&lock);
+	return found;
 }
 
 /* Before the switch of tables, the first block's own mapping is made by mm_init. */
@@ -123,7 +143,10 @@ static bool grow(u32 reach)
 	return true;
 }
 
-/* A new block of this CPU's node comes before pages of other nodes. */
+/*
+ * A new block of this CPU's node comes before pages of other nodes, unless so many are free that
+ * who moves from node to node would make heap of them all.
+ */
 static void *pages_get(u32 order)
 {
 	u32 nodes;
@@ -137,7 +160,8 @@ static void *pages_get(u32 order)
 	node = frame_nodes(&nodes);
 	for (u32 reach = 1; order <= ORDER_2M; reach = nodes) {
 		if (buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn) ||
-		    (grow(reach) && buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn)))
+		    ((reach > 1 || heap.free_frames < SPREAD) && grow(reach) &&
+		     buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn)))
 			return hpa_to_kva(hpa(pfn * PAGE_SIZE));
 		if (reach == nodes)
 			break;

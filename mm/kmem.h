@@ -19,6 +19,12 @@ void kmem_pages_free(struct quota *q, void *p, u32 order);
 void *kmem_alloc(struct quota *q, size_t size) __must_check;
 void kmem_free(struct quota *q, void *p, size_t size);
 
+/*
+ * Takes a block in which nothing is left out of the heap's tables, when enough stays free. Its
+ * frames are free once every CPU has flushed global translations too; the caller sees to both.
+ */
+bool kmem_unmap_block(hpa_t *block);
+
 u64 kmem_free_bytes(void); /* in pages of its blocks that hold nothing */
 /* Only for addresses from the kernel heap. */
 hpa_t kva_to_hpa(const void *p);

@@ -26,7 +26,6 @@ static inline void wrmsr(u32 msr, u64 v)
 /* clang-format on */
 
 static inline u64 read_cr0(void) { return OUT_OF("mov %%cr0, %0", u64, "=r"); }
-static inline void write_cr2(u64 v) { SLOW_INTO("mov %0, %%cr2", v); }
 static inline u64 read_cr2(void) { return OUT_OF("mov %%cr2, %0", u64, "=r"); }
 static inline u64 read_cr3(void) { return OUT_OF("mov %%cr3, %0", u64, "=r"); }
 static inline u64 read_cr4(void) { return OUT_OF("mov %%cr4, %0", u64, "=r"); }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "hv/facts.h"
+#include "hv/layout.h"
 #include "hv/up.h"
 #include "mm/early.h"
 #include "mm/internal.h"
@@ -182,6 +183,24 @@ static void pages_come_from_this_cpus_node_while_it_has_a_block(void **state)
 	assert_in_range((u64)kmem_pages_alloc(NULL, 0), RAM, NODE1 - 1);
 }
 
+static void empty_blocks_go_back_but_a_few(void **state)
+{
+	void *page = kmem_pages_alloc(NULL, 0);
+	u64 free = kmem_free_bytes();
+	hpa_t block;
+	u32 n = 0, level;
+
+	for (; kmem_unmap_block(&block); n++) {
+		assert_false(kva_to_hpa(page).v - block.v < PAGE_2M);
+		level = 2;
+		assert_int_equal(*pt_walk(&pt, DIRECT_BASE + block.v, &level, false), 0);
+	}
+	assert_true(n > 16);
+	assert_int_equal(kmem_free_bytes(), free - n * PAGE_2M);
+	assert_in_range(kmem_free_bytes(), 4 * PAGE_2M, 5 * PAGE_2M);
+	kmem_pages_free(NULL, page, 0);
+}
+
 static void memory_runs_out_without_harm(void **state)
 {
 	struct quota q = {.limit = GiB(1)};
@@ -207,6 +226,7 @@ int main(void)
 		cmocka_unit_test(random_objects_keep_their_contents),
 		cmocka_unit_test(pages_come_from_this_cpus_node_while_it_has_a_block),
 		cmocka_unit_test(memory_runs_out_without_harm),
+		cmocka_unit_test(empty_blocks_go_back_but_a_few),
 		cmocka_unit_test(freeing_with_another_size_is_an_assertion),
 	};
 

@@ -14,6 +14,8 @@
 #define SMALL_BYTES MiB(4)
 #define QUOTA_BESIDE MiB(8) /* page tables, image, stack */
 #define END_LIMIT 60000000000ull
+#define TABLES_BYTES MiB(64)
+#define HEAP_KEEPS MiB(12) /* free pages that stay, and blocks of which some are used */
 #define BACK_LIMIT 60000000000ull
 #define POLL_NS 20000ull
 #define HANDLE_GIVEN ((handle_t)(1 << 16 | 1)) /* what the root task put into a monitor's table */
@@ -282,6 +284,31 @@ static void big_one(u64 big, const struct balance *before)
 	balance_check(before, "after the big VM", BACK_LIMIT);
 }
 
+/*
+ * A program that makes all its quota page tables, one for each page that it maps, doesn't leave the
+ * machine with that much more heap and less memory for others.
+ */
+static void heap_back(const struct balance *before)
+{
+	handle_t d = (handle_t)domain_create(TABLES_BYTES, "a table for each page           ");
+	struct host_info then = host();
+	u64 va = PAGE_2M, end;
+	u64 grown;
+
+	while (!mem_map(d, watched_mem, va, 0, PAGE_SIZE, PROT_R))
+		va += PAGE_2M;
+	grown = host().mem_kernel - then.mem_kernel;
+	check(grown > TABLES_BYTES / 2, "the heap hardly grew: bytes", (s64)grown);
+	handle_revoke(d);
+	handle_close(d);
+	balance_check(before, "after many page tables", BACK_LIMIT);
+	end = rt_clock_ns() + BACK_LIMIT;
+	while (host().mem_kernel > then.mem_kernel + HEAP_KEEPS && rt_clock_ns() < end)
+		sleep_ns(POLL_NS);
+	check(host().mem_kernel <= then.mem_kernel + HEAP_KEEPS, "bytes stay in the heap",
+	      (s64)(host().mem_kernel - then.mem_kernel));
+}
+
 static void root(const struct init_info *info)
 {
 	u64 seed = option(info->cmdline, "seed=", rt_clock_ns()),
@@ -306,6 +333,7 @@ static void root(const struct init_info *info)
 	before = balance_take();
 	each_state(&s, rounds, big, &before);
 	big_one(big, &before);
+	heap_back(&before);
 	say("PASS");
 	finish(0);
 }
