@@ -10,10 +10,13 @@
 #include "kernel/vcpu.h"
 #include "mm/mm.h"
 
+#define PROMPT_NS (SCHED_SLICE_NS / 8)
+#define PROMPT_MIN_NS (SCHED_SLICE_NS / 64)
+
 /* [r] under lock */
 struct run_queue {
 	spinlock_t lock;
-	struct rb_tree tree; /* [r] struct thread.run_node by vruntime */
+	struct rb_tree tree; /* [r] struct thread.run_node by turn() */
 	u32 queued;	     /* [r] */
 	u64 min_vruntime;    /* [r] */
 	struct timer slice;  /* the CPU's own */
@@ -25,17 +28,20 @@ static struct run_queue queues[MAX_CPUS];
 /* first: next never ran, next_rsp is the top of its stack. next_cr3 0: the same. */
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first);
 
-static bool vruntime_less(const struct rb_node *a, const struct rb_node *b)
+/* Who slept comes first, in order of waking up; the others by what they have run. */
+static u64 turn(const struct thread *t) { return t->prompt_ns ? 0 : t->vruntime; }
+
+static bool turn_earlier(const struct rb_node *a, const struct rb_node *b)
 {
-	return container_of(a, struct thread, run_node)->vruntime <
-	       container_of(b, struct thread, run_node)->vruntime;
+	return turn(container_of(a, struct thread, run_node)) <
+	       turn(container_of(b, struct thread, run_node));
 }
 
 static struct run_queue *my_queue(void) { return &queues[this_cpu()->id]; }
 
 static void enqueue(struct run_queue *q, struct thread *t)
 {
-	rb_insert(&q->tree, &t->run_node, vruntime_less);
+	rb_insert(&q->tree, &t->run_node, turn_earlier);
 	t->queued = true;
 	q->queued++;
 }
@@ -49,22 +55,25 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 /* ---- Accounting ---- */
 
-/* The virtual run time of a thread that runs, as it would be charged now. */
-static u64 vruntime_now(const struct thread *t, u64 now)
-{
-	return t->vruntime + (now - t->run_start) * WEIGHT_DEFAULT / t->weight;
-}
-
-/* While nobody is queued, the one that runs has had least. */
+/*
+ * Up to now, the thread that runs on the queue's CPU. While nobody is queued, it has had least.
+ */
 static void charge(struct run_queue *q, struct thread *t, u64 now)
 {
-	u64 ran = now - t->run_start;
+	u64 ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
 
-	t->vruntime = vruntime_now(t, now);
+	t->vruntime += ran * WEIGHT_DEFAULT / t->weight;
+	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->run_start = now;
 	if (!q->queued)
 		q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
 	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
+}
+
+/* How long t runs while others wait: those that slept have their turns within a slice together. */
+static u64 slice_of(const struct run_queue *q, const struct thread *t)
+{
+	return t->prompt_ns ? MAX(t->prompt_ns / (q->queued + 1), PROMPT_MIN_NS) : SCHED_SLICE_NS;
 }
 
 static void slice_over(struct timer *timer) { this_cpu()->resched = 1; }
@@ -132,7 +141,7 @@ static struct thread *choose(struct run_queue *q)
 	}
 	t = container_of(n, struct thread, run_node);
 	dequeue(q, t);
-	q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
+	q->min_vruntime = MAX(q->min_vruntime, turn(t));
 	return t;
 }
 
@@ -194,20 +203,21 @@ static void make_runnable(struct thread *t)
 	u32 cpu = t->cpu;
 	struct run_queue *q = &queues[cpu];
 	struct thread *current;
-	u64 running;
 	bool ask;
 
 	spin_lock(&q->lock);
 	current = cpus[cpu]->current; /* switched under the lock */
-	running = vruntime_now(current, clock_ns());
-	if (!q->queued && current != cpus[cpu]->idle)
-		q->min_vruntime = MAX(q->min_vruntime, running);
+	if (current != cpus[cpu]->idle)
+		charge(q, current, clock_ns());
 	t->state = THREAD_RUNNABLE;
-	t->vruntime = MAX(t->vruntime, q->min_vruntime - MIN(q->min_vruntime, SCHED_SLICE_NS));
+	t->vruntime = MAX(t->vruntime, q->min_vruntime);
+	/* it has had so much more than others */
+	if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)
+		t->prompt_ns = 0;
 	enqueue(q, t);
-	ask = current == cpus[cpu]->idle || t->vruntime < running;
+	ask = current == cpus[cpu]->idle || turn(t) < turn(current);
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
-		timer_arm(&q->slice, clock_ns() + SCHED_SLICE_NS);
+		timer_arm(&q->slice, clock_ns() + slice_of(q, current));
 	spin_unlock(&q->lock);
 	if (ask || cpu != this_cpu()->id)
 		ask_resched(cpu);
@@ -278,16 +288,6 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	switch_finish();
 }
 
-/*
- * Shorter while one waits that slept: it is to have its turn within a slice, behind others like it.
- */
-static u64 slice_of(const struct run_queue *q)
-{
-	const struct thread *first = container_of(rb_first(&q->tree), struct thread, run_node);
-
-	return first->vruntime < q->min_vruntime ? SCHED_SLICE_NS / 8 : SCHED_SLICE_NS;
-}
-
 /* Queue lock held, released on return. The current thread's state says what becomes of it. */
 static void schedule(struct run_queue *q)
 {
@@ -307,7 +307,7 @@ static void schedule(struct run_queue *q)
 	next = choose(q);
 	next->run_start = now;
 	if (q->queued && next != c->idle)
-		timer_arm(&q->slice, now + slice_of(q));
+		timer_arm(&q->slice, now + slice_of(q, next));
 	if (next == prev)
 		spin_unlock(&q->lock);
 	else
@@ -393,9 +393,11 @@ static void wake(struct thread *t, bool interrupt)
 
 	if (t->state == THREAD_BLOCKING)
 		t->state = THREAD_RUNNABLE;
-	if (blocked)
+	if (blocked) {
 		take_off(t, place(t));
-	else if (interrupt && cpus[t->cpu]->current == t)
+		t->prompt_ns = PROMPT_NS;
+	}
+	if (!blocked && interrupt && cpus[t->cpu]->current == t)
 		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
 	if (blocked)

@@ -39,7 +39,8 @@ struct thread {
 	u32 weight;		 /* [r] 1..10000 */
 	u64 affinity;		 /* [r] mask of CPUs */
 	u64 vruntime;		 /* [r] weighted ns */
-	u64 run_start;		 /* [t] clock when it was put on the CPU */
+	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
+	u64 run_start;		 /* [r] clock when it was put on the CPU or last charged */
 	struct rb_node run_node; /* [r] */
 	bool queued;		 /* [r] */
 	bool stop;		 /* [a] thread_set STOP: stop at the next return to user */

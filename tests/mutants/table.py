@@ -53,6 +53,10 @@ MUTANTS = [
     Mutant("lost-wake", "kernel/event.c", "	wake_all(&e->waiters);\n	spin_unlock(&e->lock);\n	object_notify",
            "	(void)wake_all;\n	spin_unlock(&e->lock);\n	object_notify",
            "guest/pit-pic", "who waits for an event sleeps on"),
+    Mutant("sleepers-never-pay", "kernel/sched.c", "if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)", "if (!t->weight)",
+           "host/sched", "who sleeps often takes the CPU from who never does"),
+    Mutant("sleepers-run-on", "kernel/sched.c", "t->prompt_ns -= MIN(t->prompt_ns, ran);", "t->prompt_ns -= 0 * ran;",
+           "host/sched", "who slept once is never interrupted"),
     Mutant("page-fault-rights", "mm/aspace.c", "pf_error & PF_WRITE ? PROT_W : PROT_R", "pf_error & PF_WRITE ? PROT_R : PROT_R",
            "host/mem", "a write to a read-only mapping is filled in"),
 
