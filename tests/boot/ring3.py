@@ -10,6 +10,11 @@ SLICE_US = 5000  # SCHED_SLICE_NS
 OWN_FAULT = re.compile(r"error: vm \d+: vCPU \d+ stopped: no memory for a guest page or a nested table")
 
 
+def seed_of(text):
+    """The boot option that repeats a run's random numbers."""
+    return "".join(re.findall(r"^\S+:( seed=\d+)", text, re.MULTILINE)[:1])
+
+
 def run_program(scene, program, args, seconds=None):
     """The program as the root task; returns what it printed when it has ended well."""
     image = mkimage(scene.base + ".iso", f"exitport=0xf4 loglevel=error {args}", init=f"{BUILD}/programs/{program}",
@@ -19,12 +24,12 @@ def run_program(scene, program, args, seconds=None):
             m.expect_exit(0, seconds or scene.limit)
         except TestError as error:
             failed = re.findall(rf"^{program}: FAIL: .*", m.output(), re.MULTILINE)
-            raise TestError(failed[0] if failed else str(error)) from None
+            raise TestError((failed[0] if failed else str(error)) + seed_of(m.output())) from None
         expect_status(m, f"{program}: PASS")
         text = m.output()
     errors = [line for line in text.split("\n") if " error: " in line and not OWN_FAULT.search(line)]
     if errors:
-        raise TestError(f"the kernel logged {errors[0]!r}, expected no error")
+        raise TestError(f"the kernel logged {errors[0]!r}, expected no error{seed_of(text)}")
     return text
 
 
@@ -43,7 +48,7 @@ def ring3_heartbeat(scene):
     text = run_program(scene, "stress", "calls=200000")
     late = [int(us) for us in re.findall(r"^stress: heartbeat: cpu\d+: \d+ beats, latest by (\d+) us", text, re.MULTILINE)]
     if len(late) != 2 or max(late) > SLICE_US:
-        raise TestError(f"got beats late by {late} us, expected 2 of at most {SLICE_US}")
+        raise TestError(f"got beats late by {late} us, expected 2 of at most {SLICE_US}{seed_of(text)}")
 
 
 DESTROY_TICKS = 1_000_000  # until no thread of a destroyed VM runs any more

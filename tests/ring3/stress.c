@@ -108,15 +108,52 @@ static void disturb(u64 *s, struct worker_domain *c)
 		end_worker(c);
 }
 
+/* Why a call is never accepted, or never refused. */
+static const struct {
+	u32 nr;
+	const char *never_refused;
+} exempt[] = {
+	{SYS_CLOCK_GET, "it takes no argument and needs no memory"},
+	{SYS_DOMAIN_EXIT, "it does not return; what it takes is cut to a status"},
+};
+
+static bool may_be_refused(u32 nr)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(exempt); i++)
+		if (exempt[i].nr == nr)
+			return false;
+	return true;
+}
+
+static bool has_share(u32 nr, u64 often)
+{
+	return BOARD->accepted[nr] >= often && (BOARD->refused[nr] >= often || !may_be_refused(nr));
+}
+
+/* Each call accepted and refused so often, and of what children do and quotas a part of it. */
+static bool all_have_share(u64 often)
+{
+	bool ok = BOARD->exhausted * 50 >= often;
+
+	for (u32 i = 0; i < CHILDREN; i++)
+		ok &= BOARD->children[i] * 10 >= often;
+	for (u32 nr = 0; nr < SYS_CALLS; nr++)
+		ok &= has_share(nr, often);
+	return ok;
+}
+
 /*
- * Its first handles are the board and the system. calls: how many there shall have been at its end.
+ * Its first handles are the board and the system. calls: how many there shall have been at its end;
+ * after that it goes on until each has its share, unless that takes twice as many more.
  */
 static void box(u64 seed, u64 calls)
 {
 	struct worker_domain worker[WORKERS] = {0};
 	u64 s = seed | 1, limit = rt_clock_ns() + ROUND_LIMIT;
 
-	while (BOARD->calls < calls && rt_clock_ns() < limit) {
+	while ((BOARD->calls < calls ||
+		(BOARD->calls < 3 * calls && !all_have_share(BOARD->share))) &&
+	       rt_clock_ns() < limit) {
 		struct worker_domain *c = &worker[rnd(&s, WORKERS)];
 
 		if (c->domain)
@@ -213,12 +250,14 @@ static void newcomer(handle_t board, u32 cpu)
 
 /* ---- Root task ---- */
 
-static void one_round(u64 *s, handle_t board, u64 calls)
+/* share: how often each call shall have been accepted and refused at its end. */
+static void one_round(u64 *s, handle_t board, u64 calls, u64 share)
 {
 	s64 d = domain_create(BOX_QUOTA, "the box of the hostile program  "), t, r;
 
 	check(d > 0, "no box", d);
 	BOARD->goal = calls;
+	BOARD->share = share;
 	handle_dup(board, R_ALL, (handle_t)d);
 	handle_dup(system_handle, R_STAT | R_LOG | R_INFO | R_WAIT | R_DUP, (handle_t)d);
 	check(load((handle_t)d, board, BOARD_VA), "load", 0);
@@ -230,30 +269,13 @@ static void one_round(u64 *s, handle_t board, u64 calls)
 	handle_close((handle_t)d);
 }
 
-/* Why a call is never accepted, or never refused. */
-static const struct {
-	u32 nr;
-	const char *never_refused;
-} exempt[] = {
-	{SYS_CLOCK_GET, "it takes no argument and needs no memory"},
-	{SYS_DOMAIN_EXIT, "it does not return; what it takes is cut to a status"},
-};
-
-static bool may_be_refused(u32 nr)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(exempt); i++)
-		if (exempt[i].nr == nr)
-			return false;
-	return true;
-}
-
 static void tell_counts(u64 often)
 {
 	bool ok = true;
 
 	for (u32 nr = 0; nr < SYS_CALLS; nr++) {
 		u64 accepted = BOARD->accepted[nr], refused = BOARD->refused[nr];
-		bool enough = accepted >= often && (refused >= often || !may_be_refused(nr));
+		bool enough = has_share(nr, often);
 
 		say("%scall %u: accepted %lu, refused %lu", enough ? "" : "FAIL: ", nr, accepted,
 		    refused);
@@ -293,7 +315,8 @@ static void root(const struct init_info *info)
 	before = balance_take();
 	say("traps done, quota %lu KiB", before.quota / 1024);
 	for (u32 i = 0; i < ROUNDS; i++) {
-		one_round(&s, (handle_t)board, calls * (i + 1) / ROUNDS);
+		one_round(&s, (handle_t)board, calls * (i + 1) / ROUNDS,
+			  OFTEN * calls / CALLS * (i + 1) / ROUNDS);
 		say("round %u, %lu calls, kernel %lu KiB", i, BOARD->calls,
 		    host().mem_kernel / 1024);
 		balance_check(&before, "after a round", RETURN_LIMIT);

@@ -29,7 +29,7 @@ enum child { CHILD_EXITS, CHILD_FAULTS, CHILD_LOOPS, CHILDREN };
 
 /* [a] all; what workers do by mistake to the page spoils the counts, and the test says so */
 struct board {
-	u64 calls, goal; /* goal: when the box ends */
+	u64 calls, goal, share; /* goal, share: when the box ends */
 	u64 accepted[SYS_CALLS], refused[SYS_CALLS];
 	u64 children[CHILDREN]; /* ended, each as it should */
 	u64 exhausted;		/* times that a worker's quota was used up to the last bytes */

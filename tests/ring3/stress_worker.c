@@ -11,6 +11,7 @@
 #define CHILD_LIMIT 1000000000ull
 #define GUEST_BYTES KiB(64)
 #define EXHAUST_TRIES 40u
+#define VM_EVERY 800u /* calls, one enters a vCPU at least */
 
 static handle_t pool[48];
 static struct vcpu_state state;
@@ -425,6 +426,9 @@ void worker(u32 index, u64 seed)
 			misbehave(&s, index);
 		else if (how < 8)
 			exhaust(&s, index);
+		else if (how < 1000 && !index &&
+			 BOARD->accepted[SYS_VCPU_RUN] * VM_EVERY < BOARD->calls)
+			use_vm(&s, index); /* what others disturb most often; a domain has one VM */
 		else if (how < 1000)
 			proper[rnd(&s, ARRAY_SIZE(proper))](&s, index);
 		else
