@@ -170,6 +170,17 @@ void vmx_load_pdptes(struct vmx_vcpu *s);
 void vmx_msrs_out(struct vmx_vcpu *s);
 
 /* ---- vmx_audit.c ---- */
+/* One value a field of the VMCS, in the order of its table. */
+struct vmx_fields {
+#define VMX_FIELD_MEMBER(bits, name, number) u64 name;
+	VMCS_FIELDS(VMX_FIELD_MEMBER)
+};
+/*
+ * Pure, but for cpu_facts and guest_bits. NULL = VM entry accepts it; else "field: rule". Intel SDM
+ * 3, "Checks on Guest Control Registers, Debug Registers, and MSRs" to "Checks on Guest
+ * Page-Directory-Pointer-Table Entries".
+ */
+const char *vmx_audit_fields(const struct vmx_fields *g);
 const char *vmx_audit(struct vcpu *v);
 
 /* ---- vmx_dump.c ---- */
