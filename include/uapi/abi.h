@@ -135,7 +135,7 @@ struct thread_args {
 enum thread_op {
 	THREAD_START,
 	THREAD_STOP,
-	THREAD_WEIGHT,	 /* 1..10000, default 100 */
+	THREAD_WEIGHT,	 /* 1..100, default 100 */
 	THREAD_AFFINITY, /* mask of CPUs 0..63; at least one must be up */
 };
 
