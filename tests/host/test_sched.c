@@ -112,7 +112,7 @@ static u64 next_event(void)
 
 static void wake_up(struct actor *a)
 {
-	on_cpu(a->t.cpu);
+	on_cpu(a->light ? a->t.cpu : (u32)rnd(CPUS));
 	a->run = !a->light	  ? 1000 + rnd(1 + a->habit.run * 1000ull)
 		 : rnd(LONG_RUNS) ? BEAT_RUN_NS
 				  : LONG_RUN_NS;
