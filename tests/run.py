@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the tests of tests/table.py; docs/testing.md says what kinds there are.
 
-usage: run.py [--list] [--jobs N] [NAME]
-NAME selects one test, or all whose name contains it.
+usage: run.py [--list] [--jobs N] [--quick] [NAME]
+NAME selects one test, or all whose name contains it; --quick those of daily work.
 """
 import argparse
+import collections
 import concurrent.futures
 import glob
 import os
@@ -264,10 +265,35 @@ def execute(job, report):
     report.add(job, results, time.monotonic() - start)
 
 
+def work(own, others, report):
+    """Runs the jobs of one list, then what is left of the other."""
+    for jobs in (own, others):
+        while True:
+            try:
+                job = jobs.popleft()
+            except IndexError:
+                break
+            execute(job, report)
+
+
+def run_jobs(jobs, workers, report):
+    """
+    One worker begins with Bochs, which takes one processor, the others with the rest, so that two runs that count
+    on both processors seldom meet.
+    """
+    bochs = collections.deque(job for job in jobs if table.on_bochs(job.machine))
+    rest = collections.deque(job for job in jobs if not table.on_bochs(job.machine))
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        pool.submit(work, bochs, rest, report)
+        for _ in range(workers - 1):
+            pool.submit(work, rest, bochs, report)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="only print the tests and their machines")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--quick", action="store_true", help="only the tests of daily work")
     parser.add_argument("name", nargs="?", default="")
     options = parser.parse_args()
     if options.list:
@@ -275,11 +301,10 @@ def main():
             print("\n".join(f"{test:<28} {job.machine}" for test in job.tests))
         return 0
     os.makedirs(OUT, exist_ok=True)
-    jobs = all_jobs(selector(options.name))
+    wanted = selector(options.name)
+    jobs = all_jobs(lambda test: wanted(test) and (not options.quick or table.QUICK.match(test)))
     report = Report()
-    with concurrent.futures.ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        for job in jobs:
-            pool.submit(execute, job, report)
+    run_jobs(jobs, max(1, options.jobs), report)
     if not jobs:
         print(f"no test named {options.name}")
     print(f"{report.passed} passed, {report.failed} failed")

@@ -5,6 +5,7 @@ here is what differs from the rule, and the whole-machine runs, whose steps are 
 """
 
 import os
+import re
 
 # Fuzzers (tests/fuzz/fuzz_*.c, found by their files) run their corpus, and search this long when it is not 0.
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS") or 0)
@@ -112,7 +113,6 @@ MACHINES = {
     "qemu-no-npt": ["-cpu", "max,+svm,-npt"] + SMALL,
     "svm-qemu-16M": ["-smp", "2", "-m", "16M"],
     # Bochs: lines of its configuration. Its CPU models have what the CPU of that name has.
-    "bochs-intel": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
     "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-1cpu": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1"), BOCHS_MEMORY],
@@ -139,6 +139,10 @@ GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",)}
 def runs_guest(kind, guest):
     return guest in GUESTS_ONLY.get(kind, (guest,)) and guest not in GUESTS_LEFT_OUT.get(kind, ())
 
+
+# Daily work (`make test-quick`): under 5 minutes.
+QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|check/(format|columns|functions|files|deps|twins|syscalls|tree|links)$|"
+                   r"boot/(linux-1cpu|console|destroy|definition-errors|destroy-vmx)$")
 
 # Whole-machine runs: name, machine, scene, time limit in seconds.
 BOOTS = [
@@ -222,6 +226,10 @@ BOOTS = [
     ("refuses-no-init", "svm-qemu", "no_init", 120),
     ("no-svm", "qemu-no-svm", "no_svm", 180),
     ("no-npt", "qemu-no-npt", "no_npt", 180),
-    ("linux-vmx", "bochs-intel", "linux_bochs", 500),
+    ("linux-vmx", "vmx-bochs", "linux_bochs", 900),
+    ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 900),
+    ("linux-svm-bochs", "svm-bochs", "linux_bochs", 900),
+    ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),
+    ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

@@ -3,6 +3,7 @@ CPUS  ?= 2
 MEM   ?= 2G
 GUEST := $(B)/guest
 QEMU  ?= qemu-system-x86_64
+comma := ,
 
 .PHONY: setup guest image run
 setup: ## installs what is missing (asks first)
@@ -35,12 +36,17 @@ else
 MEDIUM = -drive file=$(1),format=raw,media=cdrom,readonly=on -boot d
 endif
 
-# ^C and ^] go to Caisson; `poweroff` at its prompt ends QEMU.
-run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= UEFI=1 QEMU_ARGS=
+# ^C and ^] go to Caisson; `poweroff` at its prompt ends the emulator.
+run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= UEFI=1 QEMU_ARGS= ACCEL=kvm, or in Bochs: ENGINE=bochs
 	@tools/setup
 	@$(if $(IMAGE),,$(MAKE) --no-print-directory image)
-	$(QEMU) -accel tcg,thread=multi -machine q35 -cpu max,+svm -smp $(CPUS) -m $(MEM) \
+ifeq ($(ENGINE),bochs)
+	@tools/run-bochs --cpus $(CPUS) $(or $(IMAGE),$(B)/caisson.iso)
+else
+	$(QEMU) -accel $(if $(filter kvm,$(ACCEL)),kvm -cpu host,tcg$(comma)thread=multi -cpu max$(comma)+svm) \
+		-machine q35 -smp $(CPUS) -m $(MEM) \
 		-display none -monitor none -no-reboot \
 		-chardev stdio,id=com1,signal=off -serial chardev:com1 \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
 		$(call MEDIUM,$(or $(IMAGE),$(B)/caisson.iso)) $(QEMU_ARGS)
+endif

@@ -1,11 +1,16 @@
 # Tests and figures. `make test T=name` runs one test, or all whose name contains it.
-.PHONY: test bench tcb check-deps
+.PHONY: test test-quick bench tcb check-deps
 TEST_PARTS := $(B)/kernel.elf $(B)/programs.cpio
 
 test: ## all tests; T=name: one of them
 	@tools/setup
 	@$(MAKE) --no-print-directory -j2 test-parts
 	@tests/run.py $(T)
+
+test-quick: ## those of daily work, in less than 5 minutes
+	@tools/setup
+	@$(MAKE) --no-print-directory -j2 kernel programs guests guest check-deps
+	@tests/run.py --quick
 
 .PHONY: test-parts debug-kernel
 test-parts: kernel efi debug-kernel programs guests guest check-deps

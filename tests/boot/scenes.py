@@ -249,6 +249,31 @@ def free_memory(m):
     return int(command(m, "hostinfo", r"Free memory: +(\d+) KiB")[1])
 
 
+def destroy_bochs(scene):
+    """Guests that would go on for ever are destroyed at once, their memory comes back, and they start again."""
+    names = ("extint-once", "bystander")
+    vms = [(f"{name}.vm", definition(name, name, memory="32M", cmdline="ticks=4000000000", autostart="no"))
+           for name in names]
+    with scene.start("", tiny(*names), vms) as m:
+        m.expect(PROMPT, 120)
+        before = free_memory(m)
+        for _ in range(2):
+            for name in names:
+                command(m, f"start {name}", rf"vm {name} started")
+            for name in names:
+                command(m, "list", rf"{name} +running")
+                command(m, f"destroy {name}", rf"vm {name} destroyed")
+        command(m, "list --all", r"bystander +shut off")
+        for _ in range(20):
+            lost = before - free_memory(m)
+            if lost <= 1024:
+                break
+        if lost > 1024:
+            raise TestError(f"{lost} KiB did not come back after two starts")
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
 def destroy(scene):
     """A busy guest is destroyed at once, its memory comes back, and it starts again."""
     with scene.start("autostart=off", definitions=[linux("linux")]) as m:
