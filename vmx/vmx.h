@@ -72,10 +72,11 @@ static inline struct vmx_private *vmx_private(struct vmx_vcpu *s)
 /* What was negotiated from the capability MSRs. [I] before the first VM */
 struct vmx_caps {
 	u32 pin, proc, proc2, exit, entry; /* what the controls of a vCPU start with */
-	bool vpid;   /* in proc2, and all tags can be thrown away by INVVPID */
-	bool ept_ad; /* accessed and dirty flags */
-	u8 ept_leaf; /* highest level that may hold a page: 1..3 */
-	u8 invept;   /* enum vmx_invalidate: the narrowest INVEPT there is */
+	bool vpid;     /* in proc2, and all tags can be thrown away by INVVPID */
+	bool ept_ad;   /* accessed and dirty flags */
+	u8 timer_rate; /* TSC bit that the preemption timer counts */
+	u8 ept_leaf;   /* highest level that may hold a page: 1..3 */
+	u8 invept;     /* enum vmx_invalidate: the narrowest INVEPT there is */
 };
 extern struct vmx_caps vmx_caps;
 

@@ -63,6 +63,7 @@ static const struct control {
 	{ENTRY, MAY_BE_1, ENTRY_LONG_MODE, "64-bit guests", 0},
 	{ENTRY, MAY_BE_0, ENTRY_LONG_MODE, "32-bit guests", 0},
 	{PROC2, IF_RDTSCP, PROC2_RDTSCP, "RDTSCP", 0},
+	{PIN, OPTION, PIN_PREEMPTION_TIMER, "preemption-timer", "host interrupts alone end a run"},
 	{PROC2, OPTION, PROC2_VPID, "vpid", "each entry and exit flushes the TLB"},
 	{EPT, OPTION, EPT_CAN_2M, "ept-2m", "guest memory is mapped in 4 KiB pages"},
 	{EPT, OPTION, EPT_CAN_1G, "ept-1g", "no page of guest memory is larger than 2 MiB"},
@@ -147,6 +148,7 @@ const char *vmx_negotiate(const struct cpu_facts *f, struct vmx_caps *caps)
 		.proc2 = on[PROC2],
 		.exit = on[EXIT],
 		.entry = on[ENTRY],
+		.timer_rate = vmx_msr(f, MSR_VMX_MISC) & VMX_MISC_TIMER_RATE,
 		.vpid = on[PROC2] & PROC2_VPID,
 		.ept_ad = on[EPT] & EPT_CAN_ACCESSED_DIRTY,
 		.ept_leaf = !(on[EPT] & EPT_CAN_2M) ? 1

@@ -35,6 +35,10 @@ vmx_switch:
 ; The CPU restored rsp and all that the VMCS has of the host.
 global vmx_exit_point:function
 vmx_exit_point:
+	; Bochs 2.7 leaves interrupts as open as the guest's IF had them. Nothing comes between
+	; these.
+	sti
+	cli
 	push	rdi
 	mov	rdi, [rsp + 8]
 	SAVE_GUEST SWITCHED

@@ -36,6 +36,7 @@ struct vmcs_64 { u32 id; };
 	F(16, VPID, 0x0000)			F(64, EPT_POINTER, 0x201a) \
 	F(64, MSR_BITMAP, 0x2004)		F(64, VIRTUAL_APIC_PAGE, 0x2012) \
 	F(64, TSC_OFFSET, 0x2010)		F(64, LINK_POINTER, 0x2800) \
+	F(32, PREEMPTION_TIMER, 0x482e) \
 	F(32, PLE_GAP, 0x4020)			F(32, PLE_WINDOW, 0x4022) \
 	F(64, CR0_MASK, 0x6000)			F(64, CR4_MASK, 0x6002) \
 	F(64, CR0_SHADOW, 0x6004)		F(64, CR4_SHADOW, 0x6006) \
@@ -231,6 +232,7 @@ enum eptp {
 
 /* IA32_VMX_BASIC, IA32_VMX_EPT_VPID_CAP: Appendix A "VMX Capability Reporting Facility" */
 #define VMX_BASIC_REVISION 0x7fffffffull
+#define VMX_MISC_TIMER_RATE 0x1f /* the preemption timer counts when this bit of the TSC changes */
 #define VMX_BASIC_TRUE_CONTROLS (1ull << 55)
 enum vmx_ept_vpid {
 	EPT_CAN_4_LEVELS = 1u << 6,

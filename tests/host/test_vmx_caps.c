@@ -87,13 +87,14 @@ static void a_vcpu_starts_with_what_is_required_and_offered(void **state)
 
 	for (u32 i = 0; i < ARRAY_SIZE(usable); i++) {
 		assert_null(vmx_negotiate(usable[i], &c));
-		assert_int_equal(c.pin, 0x3f);
+		assert_int_equal(c.pin, 0x7f);
 		assert_int_equal(c.proc, 0xb5a06dfa);
 		assert_int_equal(c.proc2, 0x14ea);
 		assert_int_equal(c.exit, 0x2b6fff);
 		assert_int_equal(c.entry, 0xd1ff);
 		assert_true(c.vpid);
 		assert_true(c.ept_ad);
+		assert_int_equal(c.timer_rate, usable[i]->vmx_msr[5] & 31);
 		assert_int_equal(c.ept_leaf, 3);
 		assert_int_equal(c.invept, INV_SINGLE);
 	}
@@ -187,6 +188,7 @@ static void options_fall_back_with_a_line_each(void **state)
 		{MSR_VMX_EPT_VPID_CAP, VPID_CAN_INVVPID_ALL, 0, "vpid"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_PAUSE_LOOP), 0, "pause-loop"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_WBINVD_EXIT), 0, "wbinvd-exiting"},
+		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_PREEMPTION_TIMER), 0, "preemption-timer"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_INVPCID), 0, "invpcid"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_1G, 0, "ept-1g"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_ACCESSED_DIRTY, 0, "ept-ad"},
@@ -196,8 +198,9 @@ static void options_fall_back_with_a_line_each(void **state)
 
 	cpu_facts = skylake;
 	vmx_features(buf, sizeof(buf));
-	assert_string_equal(buf, "ept vpid ept-2m ept-1g ept-ad invept-single pause-loop "
-				 "wbinvd-exiting invpcid");
+	assert_string_equal(
+		buf, "ept preemption-timer vpid ept-2m ept-1g ept-ad invept-single pause-loop "
+		     "wbinvd-exiting invpcid");
 	vmx_fallbacks();
 	assert_string_equal(logged, "");
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -212,7 +215,7 @@ static void options_fall_back_with_a_line_each(void **state)
 		assert_ptr_equal(strchr(logged, '\n'), logged + strlen(logged) - 1);
 	}
 	vmx_features(buf, 8);
-	assert_string_equal(buf, "ept vpi");
+	assert_string_equal(buf, "ept pre");
 }
 
 static void without_an_option_its_control_stays_off(void **state)
