@@ -4,6 +4,7 @@ import os
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -45,7 +46,10 @@ def mkimage(output, args="", modules=(), definitions=(), **parts):
 
 
 class Machine:
-    """Starts QEMU; expect() and send() work on COM1; every byte is kept in the log file."""
+    """
+    Starts QEMU; expect() and send() work on COM1; every byte is kept in the log file, behind them what QEMU wrote to
+    its stderr and how it ended.
+    """
 
     who = "QEMU"
 
@@ -55,6 +59,7 @@ class Machine:
         self.seen = 0
         self.private = self.qmp = None
         self.log = open(log, "wb")
+        self.errors = tempfile.TemporaryFile()
         self.process = self.start(options)
 
     def start(self, options):
@@ -62,7 +67,7 @@ class Machine:
         self.private = tempfile.mkdtemp(prefix="caisson-")  # a socket's path must be short
         monitor = ["-qmp", f"unix:{self.private}/qmp,server=on,wait=off"]
         process = self.launch([QEMU] + options + monitor, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
+                              stderr=self.errors)
         self.source, self.sink = process.stdout.fileno(), process.stdin.fileno()
         return process
 
@@ -78,11 +83,31 @@ class Machine:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        else:
+            self.log.write(f"\n{self.ending()}\n".encode())
+        self.log.write(self.said().encode())
         self.log.close()
+        self.errors.close()
         if self.qmp:
             self.qmp.close()
         if self.private:
             shutil.rmtree(self.private, ignore_errors=True)
+
+    def said(self):
+        """What the emulator wrote to stderr."""
+        size = os.fstat(self.errors.fileno()).st_size
+        # Not by seek(): the emulator writes at the same position.
+        return os.pread(self.errors.fileno(), size, 0).decode("utf-8", "replace")
+
+    def ending(self):
+        """How the emulator ended by itself, in words."""
+        try:
+            status = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            return f"{self.who} closed its streams but still runs"
+        lines = self.said().splitlines()
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return f"{self.who} {how}" + (f": {lines[-1]}" if lines else "")
 
     def monitor(self, command):
         """A command for QEMU's monitor, while the machine runs; returns what it prints."""
@@ -139,7 +164,7 @@ class Machine:
                 self.seen = self._raw_position(rest)
                 return match
             if not alive:
-                raise TestError(f"{self.who} ended before /{pattern}/ came")
+                raise TestError(f"{self.ending()}, before /{pattern}/ came")
             now = time.monotonic()
             if now >= end:
                 raise TestError(f"no /{pattern}/ within the time; last line: {self.last_line()!r}")
@@ -163,7 +188,10 @@ class Machine:
     def send(self, text):
         """Types, slowly enough for a UART without flow control."""
         for start in range(0, len(text), 8):
-            os.write(self.sink, text[start:start + 8].encode())
+            try:
+                os.write(self.sink, text[start:start + 8].encode())
+            except BrokenPipeError:
+                raise TestError(f"{self.ending()}, before {text!r} was typed") from None
             time.sleep(0.02)
 
     def wait_end(self, seconds=60):
