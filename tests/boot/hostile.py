@@ -11,9 +11,11 @@ OPERATIONS = int(os.environ.get("HOSTILE_OPERATIONS", "100000"))
 SEED = int(os.environ.get("HOSTILE_SEED", "1"))
 DEBUG_SHARE = 10            # of the operations on the debug kernel
 WORST_GAP_MS = 5000         # of the bystander: other programs use the test machine too
-SILENCE = 60                # seconds without a report, then the guest has wedged itself
+SILENCE = 8                # seconds without a report (one takes half a second), then the guest has wedged itself
+LEAST_SHARE = 0.05          # of all operations, for each kind but the last
 LOG_BURST, LOG_SECOND = 250, 2  # lines that one VM may cause: kernel 128 + 1/s, init 40 + 1/5 s
-REPORT = r"hostile: seed (0x[0-9a-f]+) did (\d+), \d+ had no end"
+KINDS = ("ports", "MSRs", "control registers", "memory", "APICs", "hypercalls", "bytes", "others")
+REPORT = r"hostile: seed (0x[0-9a-f]+) did \d+, \d+ had no end, of each kind ([\d ]+)\n"
 
 
 def bystander_line(m):
@@ -39,10 +41,14 @@ def restart_hostile(m):
     m.send("start hostile\r")
 
 
+def total(lives):
+    return sum(map(sum, lives.values()))
+
+
 def operate(m, wanted):
-    """Until the guest has done that many operations, over all its lives."""
+    """Until the guest has done that many operations, over all its lives; the number of each kind in each life."""
     lives = {}
-    while sum(lives.values()) < wanted:
+    while total(lives) < wanted:
         try:
             match = m.expect(REPORT, SILENCE)
         except TestError:
@@ -50,8 +56,18 @@ def operate(m, wanted):
                 raise
             restart_hostile(m)
             continue
-        lives[match[1]] = max(lives.get(match[1], 0), int(match[2]))
+        done = [int(n) for n in match[2].split()]
+        if sum(done) > sum(lives.get(match[1], [])):    # the console shows older lines again when it is attached
+            lives[match[1]] = done
     return lives
+
+
+def check_kinds(lives):
+    done = [sum(n) for n in zip(*lives.values())]
+    for kind, n in list(zip(KINDS, done))[:-1]:
+        if n < LEAST_SHARE * sum(done):
+            raise TestError(f"{kind}: {n} of {sum(done)} operations, expected at least {LEAST_SHARE:.0%}")
+    return ", ".join(f"{n} {kind}" for kind, n in zip(KINDS, done))
 
 
 def check_log(m, seconds):
@@ -97,7 +113,8 @@ def hostile(scene, operations):
             raise TestError(f"{lost} KiB did not come back")
         m.send("poweroff\r")
         m.wait_end(60)
-        print(f"hostile: {sum(lives.values())} operations in {len(lives)} lives, longest gap of the neighbour {gap} ms")
+        kinds = check_kinds(lives)
+        print(f"hostile: {total(lives)} operations in {len(lives)} lives: {kinds}; longest gap of the neighbour {gap} ms")
 
 
 def hostile_guest(scene):

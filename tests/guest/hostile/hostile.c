@@ -7,7 +7,7 @@
 
 TEST_NAME("hostile");
 
-#define REPORT_EVERY 1024u
+#define REPORT_EVERY 2048u
 #define REPAIR_EVERY 64u
 #define RENEW_EVERY 512u
 
@@ -29,7 +29,11 @@ static void report(u64 n, u64 seed)
 	outb(0x3f8 + 3, 3);
 	outb(0x3f8 + 1, 0);
 	outb(0x3f8 + 4, 0);
-	print("\nhostile: seed 0x%llx did %u, %u had no end\n", seed, (u32)n, world_endless);
+	print("\nhostile: seed 0x%llx did %u, %u had no end, of each kind", seed, (u32)n,
+	      world_endless);
+	for (u32 i = 0; i < KINDS; i++)
+		print(" %u", ops_done[i]);
+	print("\n");
 }
 
 void test_main(void)

@@ -39,8 +39,10 @@ ulong any_address(void)
 {
 	u32 pick = below(100);
 
-	if (pick < 35)
+	if (pick < 34)
 		return SCRATCH + below(0x200000);
+	if (pick < 35)
+		return CODE + below(CODE_BYTES);
 	if (pick < 50) /* around the end of a page */
 		return SCRATCH + 0x100000 + PAGE * below(200) - 16 + below(32);
 	if (pick < 55)
@@ -49,16 +51,12 @@ ulong any_address(void)
 		return LAPIC + below(PAGE);
 	if (pick < 68)
 		return IOAPIC + (rarely(2) ? 0x10 : below(PAGE));
-	if (pick < 72)
-		return 0xa0000 + below(0x20000);
-	if (pick < 75)
+	if (pick < 74)
+		return VGA_ALIAS + below(VGA_END - VGA);
+	if (pick < 77)
 		return memory_end - 16 + below(32);
-	if (pick < 79)
-		return 0x10000000 * (1 + below(15)) + 0x9600000 + below(0x1000);
-	if (pick < 81)
-		return 0xfed00000 + below(0x300000);
 	if (pick < 83)
-		return 0xe0000 + below(0x20000);
+		return 0x40000000ul * below(4) + HOLE + below(PAGE);
 	if (pick < 95)
 		return TRICKS + (rnd() & (rarely(2) ? 0x3fffff : 0x7fffffffff));
 	if (pick < 97)
@@ -66,8 +64,7 @@ ulong any_address(void)
 	return rnd();
 }
 
-/* What ends the VM by design: the exit port, resets, ACPI sleep. */
-static bool port_is_deadly(u16 port)
+bool port_is_deadly(u16 port)
 {
 	return (port >= 0xf1 && port < 0xf8) || port == 0x64 || port == 0x92 ||
 	       (port >= 0x601 && port < 0x608) || (port >= 0xcf6 && port < 0xcfa);

@@ -11,17 +11,14 @@
 #define PTE_US 4ull
 #define PTE_PS 0x80ull
 #define PTE_NX (1ull << 63)
-#define MSR_EFER 0xc0000080u
 #define MSR_LSTAR 0xc0000082u
-#define EFER_NXE (1ull << 11)
 #define CR4_OSXSAVE (1ul << 18)
-#define PIT_PIN 2
 #define SEND_NMI 0x400u
-#define WATCHDOG_COUNT 2386 /* of the PIT: two milliseconds */
-#define HOLE 0x9600000ul    /* in each 256 MiB: odd enough that random values seldom get there */
-#define GUARD 0x200000ul    /* 2 MiB between the guest itself and what may be written to */
-#define PAGE_TABLES 6	    /* of start.asm, one behind the other */
-#define RAM_PAGES 8	    /* of 2 MiB */
+#define WATCHDOG_COUNT 2386	 /* of the PIT: two milliseconds */
+#define WATCHDOG_TICKS 20000000u /* of the TSC: a few times that */
+#define GUARD 0x200000ul	 /* 2 MiB between the guest itself and what may be written to */
+#define PAGE_TABLES 6		 /* of start.asm, one behind the other */
+#define RAM_END 0x1000000ul
 
 void launch(struct context *c) __attribute__((noreturn));
 void settle(void);
@@ -46,17 +43,28 @@ static struct {
 static u8 tables_kept[PAGE_TABLES * PAGE] __page_aligned;
 static u8 stacks[3][4 * PAGE] __attribute__((aligned(16)));
 static u64 trick_tables[3][512] __page_aligned; /* one table of each level */
+static u64 low[512] __page_aligned, io[512] __page_aligned, local[512] __page_aligned;
+static u64 holes[512] __page_aligned;
 static ulong cr0, cr3, cr4;
 static u64 efer, apic_base;
 static volatile bool inside; /* an operation runs */
 u32 world_endless;
+/* Since the operation began. So many mean that it broke what these handlers work with. */
+static u32 traps;
+#define TRAPS_MAX 16
+#define STATUS_BROKEN 98
 static volatile u32 nmis; /* since it began */
+static volatile u64 last_nmi;
 
 /* ---- Traps ---- */
 
 static void on_trap(struct frame *f)
 {
+	if (++traps > TRAPS_MAX)
+		end_machine(STATUS_BROKEN);
 	if (f->vector == ENDED_NMI) {
+		last_nmi = rdtsc();
+		traps -= !inside;	     /* then it is no sign of anything */
 		if (inside && ++nmis >= 2) { /* the first may have been on its way before */
 			world_endless++;
 			try_abort(ENDED_NMI);
@@ -64,6 +72,7 @@ static void on_trap(struct frame *f)
 		return;
 	}
 	if (f->vector >= 32) {
+		traps--; /* there may be many: the watchdog comes all the same */
 		apic_eoi();
 		return;
 	}
@@ -137,40 +146,62 @@ static void tables_load(void)
 
 /* ---- Memory ---- */
 
+/*
+ * Pages of 4 KiB in the place of one of 2 MiB: those from first to end, at their own addresses.
+ * Code only where the guest's own is: in zeros an operation would run for long.
+ */
+static u64 small_pages(u64 table[512], ulong base, ulong first, ulong end)
+{
+	for (ulong a = first; a < end; a += PAGE)
+		table[(a - base) / PAGE] = a | PTE_P | PTE_W | (a < RAM_END ? 0 : PTE_US) |
+					   (a >= VGA_END && a < (ulong)page_pml4 ? 0 : PTE_NX);
+	return (ulong)table | 7;
+}
+
+/*
+ * Devices and what is no memory at all are few pages at odd addresses: random code soon finds there
+ * what the monitor does not emulate, which ends the VM.
+ */
+static void devices_init(u64 *pd[4])
+{
+	small_pages(low, 0, 0, VGA);
+	pd[0][0] = small_pages(low, 0, VGA_END, 0x200000); /* this code runs there */
+	pd[3][IOAPIC / 0x200000 % 512] = small_pages(io, IOAPIC, IOAPIC, IOAPIC + 2 * PAGE);
+	pd[3][LAPIC / 0x200000 % 512] = small_pages(local, LAPIC, LAPIC, LAPIC + PAGE);
+	for (u32 gib = 0; gib < 4; gib++)
+		pd[gib][HOLE % 0x40000000 / 0x200000] = small_pages(holes, HOLE, HOLE, HOLE + PAGE);
+	for (ulong a = VGA; a < VGA_END; a += PAGE)
+		holes[(VGA_ALIAS - HOLE + a - VGA) / PAGE] = a | 7 | PTE_NX;
+}
+
 static void pages_init(void)
 {
-	u64 *pdpt = (u64 *)(page_pml4[0] & ~0xffful);
+	u64 *pdpt = (u64 *)(page_pml4[0] & ~0xffful), *pd[4];
 
 	page_pml4[0] |= PTE_US;
-	for (u32 gib = 0; gib < 4; gib++) {
-		u64 *pd = (u64 *)(pdpt[gib] & ~0xffful);
-
-		pdpt[gib] |= PTE_US;
-		for (u32 i = 0; i < 512; i++) {
-			u64 a = pd[i] & 0xffe00000;
-
-			if (a == GUARD)
-				pd[i] = 0;
-			if (a == SCRATCH || a >= RAM_PAGES * 0x200000ul)
-				pd[i] |= PTE_US;
-			if (a >=
-			    RAM_PAGES *
-				    0x200000ul) /* a fetch from no memory ends a VM: fault before */
-				pd[i] |= PTE_NX;
-			if (a >= RAM_PAGES * 0x200000ul && (a & 0xff800000) != 0xfe800000 &&
-			    a % 0x10000000 != HOLE)
-				/*
-				 * few holes: there random code soon finds what the monitor cannot
-				 * emulate
-				 */
-				pd[i] = 0;
-		}
+	for (u32 i = 0; i < 4; i++) {
+		pdpt[i] |= PTE_US;
+		pd[i] = (u64 *)(pdpt[i] & ~0xffful);
 	}
+	for (u32 i = 0; i < 4 * 512; i++) {
+		u64 a = i * 0x200000ull, *entry = &pd[i / 512][i % 512];
+
+		if (a == GUARD || a >= RAM_END)
+			*entry = 0;
+		else if (a == SCRATCH || a == CODE)
+			*entry |= PTE_US;
+		if (*entry && a && a != CODE)
+			*entry |= PTE_NX;
+	}
+	devices_init(pd);
 	page_pml4[1] = (ulong)trick_tables[0] | PTE_P | PTE_W | PTE_US;
 	for (u32 i = 0; i < 4096; i++)
 		tricks_change();
 	copy(tables_kept, page_pml4, sizeof(tables_kept));
 }
+
+/* The first 2 MiB are the guest's own. */
+static ulong not_own(ulong a) { return a < 0x200000 ? a + SCRATCH : a; }
 
 void tricks_change(void)
 {
@@ -184,7 +215,7 @@ void tricks_change(void)
 			 (level < 2 ? PTE_PS : 0);
 		break;
 	case 2: /* a large page, or a reserved bit in the last level */
-		entry |= PTE_PS | (any_address() & 0xffffe00000) | PTE_NX;
+		entry |= PTE_PS | (not_own(any_address()) & 0xffffe00000) | PTE_NX;
 		break;
 	case 3: /* where no memory is: a table there ends the VM */
 		entry |= (rnd() & 0xfffffff000) | PTE_NX;
@@ -192,13 +223,13 @@ void tricks_change(void)
 			entry |= PTE_PS;
 		break;
 	case 4:
-		entry |= (any_address() & 0xfffff000) | PTE_NX;
+		entry |= (not_own(any_address()) & 0xfffff000) | PTE_NX;
 		if (level < 2)
 			entry = (ulong)trick_tables[level] | 7;
 		break;
 	default:
 		entry |= level < 2 ? (ulong)trick_tables[level + 1] | 7
-				   : SCRATCH + PAGE * below(512);
+				   : (SCRATCH + PAGE * below(512)) | PTE_NX;
 		break;
 	}
 	trick_tables[level][index] = entry;
@@ -210,8 +241,9 @@ static void apic_put_back(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
 
-	if (base != apic_base) { /* the only way from x2APIC mode is off */
+	if (base != apic_base) { /* off is the way from x2APIC mode, xAPIC mode the way there */
 		wrmsr(MSR_APIC_BASE, apic_base & ~0xc00ull);
+		wrmsr(MSR_APIC_BASE, apic_base & ~0x400ull);
 		wrmsr(MSR_APIC_BASE, apic_base);
 	}
 	apic_write(APIC_SVR, 0x1ff);
@@ -226,11 +258,14 @@ void watchdog_arm(void)
 {
 	apic_put_back();
 	outb(0x61, 0);
-	ioapic_write(0x11 + 2 * PIT_PIN, 0);
-	ioapic_write(0x10 + 2 * PIT_PIN, SEND_NMI);
-	mmio_write(IOAPIC, 0x3e); /* a stray write to the window shall meet the last pin */
+	ioapic_write(0x11 + 2 * WATCHDOG_PIN, 0);
+	ioapic_write(0x10 + 2 * WATCHDOG_PIN, SEND_NMI);
+	mmio_write(IOAPIC, 0x3e);
 	pit_start(2, WATCHDOG_COUNT);
+	last_nmi = rdtsc();
 }
+
+bool watchdog_stands(void) { return rdtsc() - last_nmi > WATCHDOG_TICKS; }
 
 /* ---- Running ---- */
 
@@ -253,12 +288,15 @@ static void pages_put_back(void)
 			page_pml4[i] = kept[i];
 }
 
+void world_breakpoints_off(void) { __asm__ volatile("mov %0, %%dr7" ::"r"(0x400ul)); }
+
 void world_repair(void)
 {
 	tables_load();
 	control_put_back();
 	pages_put_back();
-	__asm__ volatile("fninit; mov %0, %%dr7" ::"r"(0x400ul));
+	__asm__ volatile("fninit");
+	world_breakpoints_off();
 	if (rdmsr(MSR_EFER) != efer)
 		wrmsr(MSR_EFER, efer);
 	if (rdmsr(MSR_APIC_BASE) != apic_base)
@@ -280,7 +318,7 @@ static long protected(void (*fn)(void *), void *arg)
 {
 	long how;
 
-	nmis = 0;
+	nmis = traps = 0;
 	inside = true;
 	how = try_call(fn, arg);
 	inside = false;
