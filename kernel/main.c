@@ -29,30 +29,16 @@ const struct hv_ops *hv_ops;
 
 extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
 
-static void report_option(const char *message) { log_warn("%s", message); }
-
-static void ignore_option(const char *message) {}
-
-/* Options are read twice: first for the console, then, when it works, for the messages. */
 static void start_console(void)
 {
-	const char *why = NULL;
-
-	options_parse(bootinfo.cmdline, &boot_options, ignore_option);
-	if (boot_options.console[0]) {
-		if (!uart_parse(boot_options.console, &why))
-			uart_parse("com1,115200,8n1", &why);
-		uart_init();
-	}
+	options_parse(bootinfo.cmdline, &boot_options);
+	if (boot_options.serial)
+		uart_init(&boot_options.uart);
 	if (boot_options.vga)
 		screen_init(&bootinfo.screen,
 			    (void *)(SCREEN_BASE + bootinfo.screen.base.v % PAGE_2M));
 	log_set_level(boot_options.loglevel);
 	log_notice("Caisson, a hypervisor for x86-64; started by %s", bootinfo.loader);
-	if (why)
-		log_warn("boot option console=%s: %s; com1,115200,8n1 is used",
-			 boot_options.console, why);
-	options_parse(bootinfo.cmdline, &boot_options, report_option);
 }
 
 static void start_cpu(void)
@@ -122,7 +108,7 @@ static void start_virtualization(void)
 
 static void start_cpus(void)
 {
-	smp_start(boot_options.maxcpus ? boot_options.maxcpus : MAX_CPUS);
+	smp_start(boot_options.maxcpus ? (u32)boot_options.maxcpus : MAX_CPUS);
 	slow_start();
 	kernel_kinfo->cpus = cpu_count;
 	/* a CPU out of step makes the clock fall back */

@@ -6,7 +6,6 @@
 #include "hv/lock.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "lib/string.h"
 
 #define NS_PER_S 1000000000ull
 #define WINDOW_NS 5000000ull /* two of these calibrate; they must agree */
@@ -208,13 +207,11 @@ static void fall_back(u64 now_tsc, const char *why)
 	log_warn("clock: %s; %s is used", why, clk.ref.name);
 }
 
-void clock_init(u64 entry_tsc, const char *tsc_option)
+void clock_init(u64 entry_tsc, enum tsc_option option)
 {
-	bool off = tsc_option && !strcmp(tsc_option, "off"), even = true;
+	bool even = true;
 
-	clk.trusted = tsc_option && !strcmp(tsc_option, "reliable");
-	if (tsc_option && tsc_option[0] && !off && !clk.trusted)
-		log_warn("clock: tsc=%s is not known (reliable, off)", tsc_option);
+	clk.trusted = option == TSC_RELIABLE;
 	clk.ref_found = clock_ref_find(&clk.ref);
 	if (clk.ref_found)
 		even = calibrate();
@@ -223,7 +220,7 @@ void clock_init(u64 entry_tsc, const char *tsc_option)
 	clk.base = entry_tsc;
 	clk.tsc_mult = ratio_32_32(clk.tsc_hz, NS_PER_S);
 	clk.mult = ratio_32_32(NS_PER_S, clk.tsc_hz);
-	if (off)
+	if (option == TSC_OFF)
 		fall_back(rdtsc(), "tsc=off");
 	else if (!even && !clk.trusted && !cpu_facts.tsc_invariant)
 		fall_back(rdtsc(), "the TSC does not run evenly");

@@ -7,7 +7,9 @@
 
 #include "hv/cpu.h"
 
-void clock_init(u64 entry_tsc, const char *tsc_option); /* calibrates; ns 0 = entry_tsc */
+enum tsc_option { TSC_CHECK, TSC_RELIABLE, TSC_OFF };
+/* calibrates; ns 0 = entry_tsc */
+void clock_init(u64 entry_tsc, enum tsc_option option);
 /* on an AP at its start: is its TSC in step? else falls back */
 void clock_check_cpu(struct cpu *c);
 /* on the boot CPU, again and again while an AP may be in clock_check_cpu */

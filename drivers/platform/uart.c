@@ -24,7 +24,7 @@ static struct {
 	u32 tx_head, tx_tail, rx_head, rx_tail;
 	char tx[TX_RING];
 	char rx[RX_RING];
-} uart = {.config = {.port = 0x3f8, .divisor = 1, .lcr = 3, .irq = 4}};
+} uart;
 
 static u8 reg_read(enum uart_reg r) { return inb((u16)(uart.config.port + r)); }
 
@@ -38,18 +38,14 @@ static void set_ier(u8 v)
 	reg_write(UART_IER, v);
 }
 
-bool uart_parse(const char *spec, const char **why)
+void uart_init(const struct uart_config *c)
 {
-	return uart_parse_config(spec, &uart.config, why);
-}
-
-bool uart_init(void)
-{
+	uart.config = *c;
 	reg_write(UART_SCR, 0x5a);
 	bool here = reg_read(UART_SCR) == 0x5a;
 	reg_write(UART_SCR, 0xa5);
 	if (!here || reg_read(UART_SCR) != 0xa5)
-		return false;
+		return;
 	reg_write(UART_IER, 0);
 	reg_write(UART_LCR, LCR_DLAB);
 	reg_write(UART_DATA, (u8)uart.config.divisor);
@@ -58,7 +54,6 @@ bool uart_init(void)
 	reg_write(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER_8);
 	reg_write(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
 	uart.present = true;
-	return true;
 }
 
 u32 uart_isa_irq(void) { return uart.config.irq; }

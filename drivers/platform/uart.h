@@ -6,13 +6,20 @@
 
 #include "lib/types.h"
 
+struct uart_config {
+	u16 port;
+	u16 divisor;
+	u8 lcr;
+	u8 irq;
+};
+
 /*
- * spec: "com1,115200,8n1" (com1..com4, or 0x3f8; the rest optional). False: not understood, *why
- * says what.
+ * spec: "com1,115200,8n1": com1..com4 or a port such as 0x3f8; the rest may be left out. False: not
+ * understood, *out is unchanged. Pure.
  */
-bool uart_parse(const char *spec, const char **why);
-/* Programs the UART and prints from now on, polled until uart_irq_enable. False: no UART there. */
-bool uart_init(void);
+bool uart_parse(const char *spec, struct uart_config *out);
+/* Programs the UART, if there is one, and prints from now on, polled until uart_irq_enable. */
+void uart_init(const struct uart_config *c);
 u32 uart_isa_irq(void);	    /* 4 or 3 */
 void uart_irq_enable(void); /* after the I/O APIC routes it */
 /* drains and fills the rings; calls up_console_input when bytes came in */

@@ -1,3 +1,4 @@
+#include "drivers/platform/uart.h"
 #include "drivers/platform/uart_regs.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -54,29 +55,19 @@ static bool parse_frame(const char **s, struct uart_config *c)
 	return true;
 }
 
-bool uart_parse_config(const char *spec, struct uart_config *out, const char **why)
+bool uart_parse(const char *spec, struct uart_config *out)
 {
-	static const struct {
-		bool (*parse)(const char **s, struct uart_config *c);
-		const char *why;
-	} part[] = {
-		{parse_port, "the port must be com1..com4 or 0x100..0xfff8"},
-		{parse_baud, "the baud rate must divide 115200 (50..115200)"},
-		{parse_frame,
-		 "the frame must be data bits 5..8, parity n, o or e, stop bits 1 or 2: 8n1"},
-	};
+	static bool (*const part[])(const char **s,
+				    struct uart_config *c) = {parse_port, parse_baud, parse_frame};
 	struct uart_config c = {.divisor = 1, .lcr = 3};
 
 	for (u32 i = 0; i < ARRAY_SIZE(part); i++) {
-		if (!part[i].parse(&spec, &c) || (*spec && *spec != ',')) {
-			*why = part[i].why;
+		if (!part[i](&spec, &c) || (*spec && *spec != ','))
 			return false;
-		}
 		if (!*spec++) {
 			*out = c;
 			return true;
 		}
 	}
-	*why = "nothing may follow the frame";
 	return false;
 }

@@ -1,7 +1,4 @@
-/*
- * 16550 UART registers (National PC16550D, "Registers"), and the parsed form of the console=
- * option.
- */
+/* 16550 UART registers (National PC16550D, "Registers"). */
 #pragma once
 
 #include "lib/types.h"
@@ -34,13 +31,3 @@ enum uart_reg {
 #define LSR_TX_EMPTY 0x20 /* transmitter holding register empty */
 #define UART_FIFO 16
 #define UART_CLOCK 115200 /* baud rate of divisor 1 */
-
-struct uart_config {
-	u16 port;
-	u16 divisor;
-	u8 lcr;
-	u8 irq;
-};
-
-/* As uart_parse, without effect but on *out (defaults: 115200,8n1). Pure. */
-bool uart_parse_config(const char *spec, struct uart_config *out, const char **why);

@@ -19,9 +19,12 @@ static void log_sink(const char *line, void *arg)
 	sys_ctl(in->system, SYSOP_LOG_WRITE, text, MIN((u32)n, LOG_MAX));
 }
 
-static void complain(const char *option, const char *expected)
+static void complain(const char *option, const char *value, const char *expected)
 {
-	rt_log("boot option %s: expected %s", option, expected);
+	if (expected)
+		rt_log("boot option %s=%s is ignored: expected %s", option, value, expected);
+	else
+		rt_log("boot option %s is unknown and ignored", option);
 }
 
 /* ---- Start ---- */

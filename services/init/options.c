@@ -26,27 +26,54 @@ static bool set_exitport(struct init_options *o, const char *v)
 	const char *end;
 	u64 port;
 
-	if (!fmt_parse_u64(v, &end, &port) || *end || !port || port > 0xffff)
+	if (!fmt_parse_u64(v, &end, &port) || *end || !port || port > 0xfffc)
 		return false;
 	o->exitport = (u16)port;
 	o->has_exitport = true;
 	return true;
 }
 
+/*
+ * Those without a function are the kernel's, which has left them since it did not understand them.
+ */
 static const struct {
-	const char *key;
+	const char *name;
 	bool (*set)(struct init_options *o, const char *value);
 	const char *expected;
 } options[] = {
-	{"autostart=", set_autostart, "autostart=on or autostart=off"},
-	{"exit=", set_exit, "exit=last-vm"},
-	{"exitport=", set_exitport, "a port such as exitport=0xf4"},
+	{"autostart", set_autostart, "on or off"},
+	{"exit", set_exit, "last-vm"},
+	{"exitport", set_exitport, "a port such as 0xf4"},
+	{"console", NULL,
+	 "vga, or com1..com4 or a port such as 0x3f8, then a baud rate that divides 115200 and a frame "
+	 "such as 8n1, or both: vga,com1,115200,8n1"},
+	{"loglevel", NULL, "error, warn, notice, info, debug or 0 to 4"},
+	{"maxcpus", NULL, "a number from 1"},
+	{"mem", NULL, "a size of at least 64M, such as 2G"},
+	{"tsc", NULL, "reliable or off"},
+	{"noreboot", NULL, "no value"},
+	{"reboot", NULL, "acpi, pci, kbd or triple"},
 };
 
-void init_options_parse(const char *cmdline, struct init_options *out,
-			void (*complain)(const char *option, const char *expected))
+static void parse_word(char *word, struct init_options *out, init_complain_fn complain)
 {
-	char word[64];
+	char *value = strchr(word, '=');
+
+	if (value)
+		*value++ = 0;
+	for (u32 i = 0; i < ARRAY_SIZE(options); i++) {
+		if (strcmp(options[i].name, word))
+			continue;
+		if (!options[i].set || !options[i].set(out, value ? value : ""))
+			complain(word, value ? value : "", options[i].expected);
+		return;
+	}
+	complain(word, value ? value : "", NULL);
+}
+
+void init_options_parse(const char *cmdline, struct init_options *out, init_complain_fn complain)
+{
+	char word[128];
 
 	*out = (struct init_options){.autostart = true};
 	while (*cmdline) {
@@ -58,11 +85,7 @@ void init_options_parse(const char *cmdline, struct init_options *out,
 			n++;
 		str_copy(word, cmdline, MIN(n + 1, sizeof(word)));
 		cmdline += n;
-		for (u32 i = 0; i < ARRAY_SIZE(options); i++) {
-			size_t key = strlen(options[i].key);
-
-			if (!strncmp(word, options[i].key, key) && !options[i].set(out, word + key))
-				complain(word, options[i].expected);
-		}
+		if (n)
+			parse_word(word, out, complain);
 	}
 }

@@ -10,9 +10,11 @@ struct init_options {
 	u16 exitport;
 };
 
+/* expected: what the value should be; NULL: there is no such option. */
+typedef void (*init_complain_fn)(const char *option, const char *value, const char *expected);
+
 /*
- * Reads the kernel's command line. Options of others are passed over; the value of one of ours that
- * does not fit is reported and the default stays.
+ * Reads what the kernel has left of the command line. All that is not one of ours with a good value
+ * is reported; the default stays.
  */
-void init_options_parse(const char *cmdline, struct init_options *out,
-			void (*complain)(const char *option, const char *expected));
+void init_options_parse(const char *cmdline, struct init_options *out, init_complain_fn complain);

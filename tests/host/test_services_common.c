@@ -223,11 +223,12 @@ static void image_cases(void **state)
 
 static char complaints[512];
 
-static void complain(const char *option, const char *expected)
+static void complain(const char *option, const char *value, const char *expected)
 {
 	size_t n = strlen(complaints);
 
-	snprintf(complaints + n, sizeof(complaints) - n, "%s|", option);
+	snprintf(complaints + n, sizeof(complaints) - n, "%s=%s%s|", option, value,
+		 expected ? "" : "?");
 }
 
 static void boot_options(void **state)
@@ -237,17 +238,20 @@ static void boot_options(void **state)
 	complaints[0] = 0;
 	init_options_parse("", &o, complain);
 	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
-	init_options_parse("  loglevel=4 autostart=off exit=last-vm exitport=0xf4 exit", &o,
-			   complain);
+	init_options_parse("  autostart=off exit=last-vm exitport=0xf4 ", &o, complain);
 	assert_true(!o.autostart && o.exit_last_vm && o.has_exitport);
 	assert_int_equal(o.exitport, 0xf4);
 	assert_string_equal(complaints, "");
-	init_options_parse("autostart=2 exit=now exitport=65536 exitport= exitport=0 exitport=7x",
-			   &o, complain);
+	init_options_parse(
+		"autostart=2 exit=now exitport=65533 exitport= exitport=0 exitport=7x exit", &o,
+		complain);
 	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
 	assert_string_equal(
 		complaints,
-		"autostart=2|exit=now|exitport=65536|exitport=|exitport=0|exitport=7x|");
+		"autostart=2|exit=now|exitport=65533|exitport=|exitport=0|exitport=7x|exit=|");
+	complaints[0] = 0;
+	init_options_parse("mem=1M noreboot=1 colour=blue exits", &o, complain);
+	assert_string_equal(complaints, "mem=1M|noreboot=1|colour=blue?|exits=?|");
 }
 
 static void cpu_lists(void **state)

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "drivers/platform/uart.h"
 #include "drivers/platform/uart_regs.h"
 
 static void good_ones(void **state)
@@ -25,10 +26,9 @@ static void good_ones(void **state)
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct uart_config c = {0};
-		const char *why = NULL;
 
-		if (!uart_parse_config(cases[i].spec, &c, &why))
-			fail_msg("%s: refused: %s", cases[i].spec, why);
+		if (!uart_parse(cases[i].spec, &c))
+			fail_msg("%s: refused", cases[i].spec);
 		assert_int_equal(c.port, cases[i].want.port);
 		assert_int_equal(c.divisor, cases[i].want.divisor);
 		assert_int_equal(c.lcr, cases[i].want.lcr);
@@ -36,44 +36,39 @@ static void good_ones(void **state)
 	}
 }
 
-static void bad_ones_say_why_and_change_nothing(void **state)
+static void bad_ones_change_nothing(void **state)
 {
-	static const struct {
-		const char *spec, *why;
-	} cases[] = {
-		{"", "port"},
-		{"com", "port"},
-		{"com0", "port"},
-		{"com5", "port"},
-		{"com1x", "port"},
-		{"tty", "port"},
-		{"0x", "port"},
-		{"0x10", "port"},
-		{"0xfff9", "port"},
-		{"1016", "port"},
-		{"com1,", "baud"},
-		{"com1,0", "baud"},
-		{"com1,110000", "baud"},
-		{"com1,230400", "baud"},
-		{"com1,9600,", "frame"},
-		{"com1,9600,9n1", "frame"},
-		{"com1,9600,8x1", "frame"},
-		{"com1,9600,8", "frame"},
-		{"com1,9600,8n", "frame"},
-		{"com1,9600,8n3", "frame"},
-		{"com1,9600,8n1x", "frame"},
-		{"com1,9600,8n1,", "follow"},
-		{"com1,99999999999999999999999", "baud"},
+	static const char *const specs[] = {
+		"",
+		"com",
+		"com0",
+		"com5",
+		"com1x",
+		"tty",
+		"0x",
+		"0x10",
+		"0xfff9",
+		"1016",
+		"com1,",
+		"com1,0",
+		"com1,110000",
+		"com1,230400",
+		"com1,9600,",
+		"com1,9600,9n1",
+		"com1,9600,8x1",
+		"com1,9600,8",
+		"com1,9600,8n",
+		"com1,9600,8n3",
+		"com1,9600,8n1x",
+		"com1,9600,8n1,",
+		"com1,99999999999999999999999",
 	};
 
-	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(specs); i++) {
 		struct uart_config c = {.port = 7};
-		const char *why = "";
 
-		if (uart_parse_config(cases[i].spec, &c, &why))
-			fail_msg("'%s' was accepted", cases[i].spec);
-		if (!strstr(why, cases[i].why))
-			fail_msg("'%s': expected '%s', got '%s'", cases[i].spec, cases[i].why, why);
+		if (uart_parse(specs[i], &c))
+			fail_msg("'%s' was accepted", specs[i]);
 		assert_int_equal(c.port, 7);
 	}
 }
@@ -82,7 +77,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_ones),
-		cmocka_unit_test(bad_ones_say_why_and_change_nothing),
+		cmocka_unit_test(bad_ones_change_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

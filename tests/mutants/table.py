@@ -124,7 +124,7 @@ MUTANTS = [
            "host/mb2", "a tag reaches behind the information"),
     Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum == 0 || bytes;",
            "host/acpi_parse", "a broken table is believed"),
-    Mutant("mem-option-unbounded", "kernel/options.c", "|| size < MiB(64))", "|| !size)",
+    Mutant("mem-option-unbounded", "kernel/options.c", "|| n < opt->min ||", "|| !n ||",
            "host/options", "mem= may leave too little to start with"),
 
     # ---- Monitor ----
