@@ -124,13 +124,14 @@ s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 }
 
 /* Hands the first waiting call to the current thread; 0 when there is none. Channel lock held. */
-static bool receive(struct channel *c, struct thread *server)
+static s64 receive(struct object *o, void *arg)
 {
+	struct channel *c = container_of(o, struct channel, obj);
 	struct list *n = list_pop_front(&c->callers);
-	struct thread *client;
+	struct thread *client, *server = thread_current();
 
 	if (!n)
-		return false;
+		return 0;
 	client = list_entry(n, struct thread, wait_link);
 	memcpy(server->msg, client->msg, client->ipc_words * sizeof(u64));
 	server->ipc_words = client->ipc_words;
@@ -138,43 +139,25 @@ static bool receive(struct channel *c, struct thread *server)
 	client->peer = server;
 	list_push_back(&c->served, &client->wait_link);
 	server->channel = c;
-	object_get(&c->obj);
-	return true;
+	object_get(o);
+	return 1;
 }
 
 s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 {
 	struct channel *c = container_of(obj, struct channel, obj);
 	struct thread *t = thread_current();
-	s64 r = 0;
-	bool got;
+	s64 r;
 
 	if (!t->msg || args->a[1] > MSG_WORDS)
 		return -E_INVAL;
 	drop_revoked(t);
 	if (t->channel && t->channel != c)
 		return -E_STATE;
-	object_get(obj);
+	object_get(obj); /* the one that the call served had may go with the answer */
 	if (t->channel)
 		answer(t, (s64)args->a[1]);
-	do {
-		thread_block_prepare();
-		spin_lock(&c->lock);
-		list_del(&t->wait_link);
-		got = receive(c, t);
-		if (!got && !obj->dead)
-			list_push_back(&c->servers, &t->wait_link);
-		spin_unlock(&c->lock);
-		r = got ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[2]);
-	} while (!got && !r);
-	thread_block_cancel();
-	if (r) {
-		spin_lock(&c->lock);
-		list_del(&t->wait_link);
-		if (!list_empty(&c->callers)) /* perhaps it was woken for one */
-			thread_wake_first(&c->servers);
-		spin_unlock(&c->lock);
-	}
+	r = ipc_wait(obj, &c->lock, &c->servers, args->a[2], receive, NULL);
 	object_put(obj);
-	return r ? r : (s64)t->ipc_words;
+	return r < 0 ? r : (s64)t->ipc_words;
 }

@@ -4,6 +4,33 @@
 #include "kernel/syscall.h"
 #include "mm/kmem.h"
 
+s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadline,
+	     s64 (*take)(struct object *o, void *arg), void *arg)
+{
+	struct thread *t = thread_current();
+	s64 got;
+	int r = 0;
+
+	object_get(o);
+	for (;;) {
+		thread_block_prepare();
+		spin_lock(lock);
+		list_del(&t->wait_link);
+		got = !r || r == -E_TIMEOUT ? take(o, arg) : 0;
+		if (!got && !r && !o->dead)
+			list_push_back(waiters, &t->wait_link);
+		if (!got && r) /* perhaps it was woken for what it leaves to another */
+			thread_wake_first(waiters);
+		spin_unlock(lock);
+		if (got || r)
+			break;
+		r = o->dead ? -E_DEAD : thread_block(deadline);
+	}
+	thread_block_cancel();
+	object_put(o);
+	return got ? got : r;
+}
+
 static void wake_all(struct list *waiters)
 {
 	while (!list_empty(waiters))
@@ -76,38 +103,17 @@ s64 sys_event_signal(struct object *obj, const struct sys_args *args)
 	return 0;
 }
 
-/* The bits, cleared. Without any the thread is entered among the waiters, if it is to wait. */
-static u64 take(struct event *e, struct thread *t, bool wait)
+static s64 take(struct object *o, void *arg)
 {
-	u64 bits;
-
-	spin_lock(&e->lock);
-	list_del(&t->wait_link);
-	bits = __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST);
-	if (wait && !bits && !e->obj.dead)
-		list_push_back(&e->waiters, &t->wait_link);
-	spin_unlock(&e->lock);
-	return bits;
+	return (s64)__atomic_exchange_n(&container_of(o, struct event, obj)->bits, 0,
+					__ATOMIC_SEQ_CST);
 }
 
 s64 sys_event_wait(struct object *obj, const struct sys_args *args)
 {
 	struct event *e = container_of(obj, struct event, obj);
-	struct thread *t = thread_current();
-	s64 r;
-	u64 bits;
 
-	object_get(obj);
-	do {
-		thread_block_prepare();
-		bits = take(e, t, true);
-		r = bits ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[1]);
-	} while (!bits && !r);
-	thread_block_cancel();
-	if (r)
-		bits = take(e, t, false);
-	object_put(obj);
-	return bits ? (s64)bits : r;
+	return ipc_wait(obj, &e->lock, &e->waiters, args->a[1], take, NULL);
 }
 
 s64 sys_timer_set(struct object *obj, const struct sys_args *args)

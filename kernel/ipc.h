@@ -33,6 +33,13 @@ struct channel {
 };
 
 /*
+ * Waits until take() returns something other than 0, and returns that, or -E_DEAD, -E_TIMEOUT,
+ * -E_INTR. take runs under the lock, under which whoever has something for it wakes the first of
+ * the waiters; a thread that is to leave takes nothing. Takes a reference while it waits.
+ */
+s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadline,
+	     s64 (*take)(struct object *o, void *arg), void *arg);
+/*
  * Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds
  * one meanwhile.
  */

@@ -126,66 +126,47 @@ s64 sys_port_bind(struct object *obj, const struct sys_args *args)
 	return r;
 }
 
-/* Takes pending packets; enters the thread among the waiters when there is none. */
-static u32 take_packets(struct port *p, struct port_packet *out, u32 max, struct thread *t)
+struct wanted {
+	struct port_packet packet[WAIT_MAX];
+	u32 max;
+};
+
+/* Takes pending packets. */
+static s64 take_packets(struct object *obj, void *arg)
 {
+	struct port *p = container_of(obj, struct port, obj);
+	struct wanted *w = arg;
 	u32 n = 0;
 
-	spin_lock(&p->lock);
-	list_del(&t->wait_link);
-	while (n < max && !list_empty(&p->pending)) {
+	while (n < w->max && !list_empty(&p->pending)) {
 		struct object *o =
 			list_entry(list_pop_front(&p->pending), struct object, port_link);
+		u64 bits = o->port_bits;
 
-		out[n].key = o->port_key;
-		if (o->type == OBJ_EVENT)
-			out[n].bits = __atomic_exchange_n(&container_of(o, struct event, obj)->bits,
-							  0, __ATOMIC_SEQ_CST);
-		else
-			out[n].bits = o->port_bits;
 		o->port_bits = 0;
-		if (o->type == OBJ_EVENT && !out[n].bits)
-			continue; /* event_wait took them */
-		n++;
+		if (o->type == OBJ_EVENT) {
+			bits = __atomic_exchange_n(&container_of(o, struct event, obj)->bits, 0,
+						   __ATOMIC_SEQ_CST);
+			if (!bits)
+				continue; /* event_wait took them */
+		}
+		w->packet[n++] = (struct port_packet){.key = o->port_key, .bits = bits};
 	}
-	if (!n && !p->obj.dead)
-		list_push_back(&p->waiters, &t->wait_link);
-	spin_unlock(&p->lock);
 	return n;
-}
-
-/* It may have been woken for a packet that it leaves to another. */
-static void leave(struct port *p, struct thread *t)
-{
-	spin_lock(&p->lock);
-	list_del(&t->wait_link);
-	if (!list_empty(&p->pending))
-		thread_wake_first(&p->waiters);
-	spin_unlock(&p->lock);
 }
 
 s64 sys_port_wait(struct object *obj, const struct sys_args *args)
 {
 	struct port *p = container_of(obj, struct port, obj);
-	struct port_packet packet[WAIT_MAX];
-	u64 max = MIN(args->a[2], WAIT_MAX);
-	u32 n;
-	int r = 0;
+	struct wanted w = {.max = (u32)MIN(args->a[2], WAIT_MAX)};
+	s64 n;
+	int r;
 
-	if (!max)
+	if (!w.max)
 		return -E_INVAL;
-	object_get(obj);
-	do {
-		thread_block_prepare();
-		n = take_packets(p, packet, (u32)max, thread_current());
-		r = n ? 0 : obj->dead ? -E_DEAD : thread_block(args->a[3]);
-	} while (!n && !r);
-	thread_block_cancel();
-	if (r)
-		leave(p, thread_current());
-	object_put(obj);
-	if (r)
-		return r;
-	r = ucopy_out(args->a[1], packet, n * sizeof(packet[0]));
-	return r ? r : (s64)n;
+	n = ipc_wait(obj, &p->lock, &p->waiters, args->a[3], take_packets, &w);
+	if (n < 0)
+		return n;
+	r = ucopy_out(args->a[1], w.packet, (u64)n * sizeof(w.packet[0]));
+	return r ? r : n;
 }
