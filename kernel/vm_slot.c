@@ -41,42 +41,6 @@ bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
 
 /* ---- Faults ---- */
 
-/* The page of `size` around a lies in the slot, in the object's run, and both offsets agree. */
-static bool page_fits(const struct mapping *s, u64 a, u64 size, u64 run_offset, u64 run_bytes)
-{
-	u64 first = ALIGN_DOWN(a, size), offset = first - s->va + s->offset;
-
-	return first >= s->va && first - s->va + size <= s->bytes && IS_ALIGNED(offset, size) &&
-	       offset >= run_offset && offset - run_offset + size <= run_bytes;
-}
-
-static enum vm_fault map_page(struct vm *vm, const struct mapping *s, u64 a, u32 prot)
-{
-	static const u64 sizes[] = {PAGE_1G, PAGE_2M, PAGE_SIZE};
-	u64 run_bytes, run_offset;
-	hpa_t run;
-
-	if (mem_frame(s->mem, a - s->va + s->offset, &run, &run_bytes, &run_offset))
-		return VM_FAULT_NOMEM;
-	for (u32 i = 0; i < ARRAY_SIZE(sizes); i++) {
-		u64 size = sizes[i], first = ALIGN_DOWN(a, size);
-		int r;
-
-		/* Level 1 holds 4 KiB pages, level 2 2 MiB, level 3 1 GiB. */
-		if (vm->npt.fmt->max_leaf < ARRAY_SIZE(sizes) - i ||
-		    !page_fits(s, a, size, run_offset, run_bytes))
-			continue;
-		r = pt_map(&vm->npt, first, hpa_add(run, first - s->va + s->offset - run_offset),
-			   size, prot);
-		if (!r)
-			return VM_FAULT_MAPPED;
-		if (r == -E_NOMEM)
-			return VM_FAULT_NOMEM;
-		/* -E_EXIST: smaller pages are there already; the last size means a lost race. */
-	}
-	return VM_FAULT_MAPPED;
-}
-
 enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
 {
 	enum vm_fault r = VM_FAULT_NONE;
@@ -87,7 +51,7 @@ enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
 	if (s && write && !(s->prot & PROT_W))
 		r = VM_FAULT_READONLY;
 	else if (s)
-		r = map_page(vm, s, a.v, s->prot | PT_USER);
+		r = mapping_fill(s, &vm->npt, a.v) == -E_NOMEM ? VM_FAULT_NOMEM : VM_FAULT_MAPPED;
 	spin_unlock(&vm->slot_lock);
 	return r;
 }

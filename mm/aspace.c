@@ -146,6 +146,20 @@ int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot)
 	return add(as, &row, page);
 }
 
+int mapping_fill(const struct mapping *m, struct pt *pt, u64 va)
+{
+	u64 offset = m->offset + ALIGN_DOWN(va - m->va, PAGE_SIZE), bytes, page, first, end;
+	hpa_t start;
+	int e = mem_frame(m->mem, offset, &start, &bytes, &page);
+
+	if (e)
+		return e;
+	first = MAX(page, m->offset);
+	end = MIN(page + bytes, m->offset + m->bytes);
+	return pt_map(pt, m->va + (first - m->offset), hpa_add(start, first - page), end - first,
+		      m->prot | PT_USER);
+}
+
 bool mapping_shrink(struct mapping *m, struct pt *pt)
 {
 	u64 next = pt_unmap(pt, m->va, m->va + m->bytes);
@@ -236,20 +250,6 @@ static bool permits(u32 prot, u32 pf_error)
 	return prot & need && !(pf_error & PF_RSVD);
 }
 
-/* Maps as much of the object's page around va as the mapping covers. Under as->lock. */
-static bool fill(struct aspace *as, const struct mapping *m, u64 va)
-{
-	u64 offset = m->offset + ALIGN_DOWN(va - m->va, PAGE_SIZE), bytes, page, first, end;
-	hpa_t start;
-
-	if (mem_frame(m->mem, offset, &start, &bytes, &page))
-		return false;
-	first = MAX(page, m->offset);
-	end = MIN(page + bytes, m->offset + m->bytes);
-	return !pt_map(&as->pt, m->va + (first - m->offset), hpa_add(start, first - page),
-		       end - first, m->prot | PT_USER);
-}
-
 bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 {
 	struct mapping *m;
@@ -257,7 +257,8 @@ bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 
 	spin_lock(&as->lock);
 	m = at_or_before(as, va);
-	ok = m && va - m->va < m->bytes && m->mem && permits(m->prot, pf_error) && fill(as, m, va);
+	ok = m && va - m->va < m->bytes && m->mem && permits(m->prot, pf_error) &&
+	     !mapping_fill(m, &as->pt, va);
 	spin_unlock(&as->lock);
 	return ok;
 }

@@ -11,7 +11,7 @@
 #include "mm/mem.h"
 #include "mm/pt.h"
 
-/* The private slot is handed out in cells: a guard page, up to 6 pages, a guard page. */
+/* The private slot is handed out in cells: a guard page, up to 4 pages, guard pages. */
 #define KPRIV_CELL KiB(32)
 
 /*
@@ -39,6 +39,11 @@ struct aspace {
 	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)];
 };
 
+/*
+ * Maps as much of the object's page around va, 4 KiB or 2 MiB, as the mapping covers, in the
+ * largest pages that fit. -E_NOMEM; -E_EXIST: something else is mapped there. Under its lock.
+ */
+int mapping_fill(const struct mapping *m, struct pt *pt, u64 va) __must_check;
 /*
  * Takes at most 512 entries of its front out of the tables; true when nothing is left of it. Under
  * its lock.
@@ -103,8 +108,8 @@ bool mem_unmap_step(struct mem *m);
 /* ---- Private slot ---- */
 
 /*
- * Pages (1..6) mapped R+W in the private slot only, zeroed. *first_hpa: of page 0 (pages need not
- * be contiguous). NULL: no memory.
+ * Pages (1..4), mapped R+W in the private slot only, zeroed; they are contiguous from *first_hpa
+ * on. Charged and taken is a power of two. NULL: no memory.
  */
 void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa) __must_check;
 /* Physical address of a page in the slot of `as`, from any CPU. */

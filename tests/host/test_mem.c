@@ -448,7 +448,7 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 
 	make_space();
 	p = kpriv_alloc(&space, 2, &a);
-	q = kpriv_alloc(&space, 6, &b);
+	q = kpriv_alloc(&space, 3, &b);
 	assert_int_equal((u64)p, KPRIV_BASE + PAGE_SIZE);
 	assert_int_equal((u64)q, KPRIV_BASE + KPRIV_CELL + PAGE_SIZE);
 	assert_int_equal(last_owner, FRAME_PRIVATE);
@@ -456,15 +456,16 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	assert_true(pt_lookup(&space.pt, (u64)p + PAGE_SIZE, &l));
 	assert_int_equal(l.prot, PT_R | PT_W);
 	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
-	assert_false(pt_lookup(&space.pt, (u64)q + 6 * PAGE_SIZE, &l));
+	assert_false(pt_lookup(&space.pt, (u64)q + 4 * PAGE_SIZE, &l));
 	assert_int_equal(kpriv_hpa(&space, (char *)p + 3).v, a.v + 3);
+	assert_int_equal(kpriv_hpa(&space, (char *)q + 2 * PAGE_SIZE).v, b.v + 2 * PAGE_SIZE);
 	assert_int_equal(((u8 *)b.v)[77], 0);
 	kpriv_free(&space, p, 2);
 	assert_int_equal(flushes, 1);
 	assert_false(pt_lookup(&space.pt, (u64)p, &l));
 	assert_ptr_equal(kpriv_alloc(&space, 1, &a), p);
 	kpriv_free(&space, p, 1);
-	kpriv_free(&space, q, 6);
+	kpriv_free(&space, q, 3);
 	destroy_space();
 	nothing_is_left();
 }
@@ -477,9 +478,9 @@ static void a_failed_private_allocation_leaves_nothing(void **state)
 	fake_heap_left = 2; /* of the three tables needed */
 	assert_null(kpriv_alloc(&space, 3, &a));
 	fake_heap_left = 9;
-	frames_left = 2;
+	big_frames_left = 0;
 	assert_null(kpriv_alloc(&space, 3, &a));
-	frames_left = 9;
+	big_frames_left = 9;
 	quota.limit = quota.used + 2 * PAGE_SIZE;
 	assert_null(kpriv_alloc(&space, 3, &a));
 	assert_int_equal(space.kpriv[0], 0);
