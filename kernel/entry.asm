@@ -59,29 +59,6 @@ syscall_entry:
         swapgs
         o64 sysret
 
-; First entry of a thread into ring 3: rdi = rip, rsi = rsp, rdx = argument.
-global  user_enter
-user_enter:
-        mov     rcx, rdi
-        mov     rdi, rdx
-        mov     r11d, 0x202                     ; IF
-        xor     eax, eax
-        xor     ebx, ebx
-        xor     edx, edx
-        xor     ebp, ebp
-        xor     r8d, r8d
-        xor     r9d, r9d
-        xor     r10d, r10d
-        xor     r12d, r12d
-        xor     r13d, r13d
-        xor     r14d, r14d
-        xor     r15d, r15d
-        USER_LEAVE_DEFENCE
-        mov     rsp, rsi
-        xor     esi, esi
-        swapgs
-        o64 sysret
-
 ; ---- Traps ---------------------------------------------------------------------------------------
 %macro  PUSH_ALL 0
         push    rdi
@@ -130,6 +107,7 @@ trap_common:
         mov     rdi, rsp
         xor     ebp, ebp
         call    trap_handler
+.to_user:
         USER_LEAVE_DEFENCE
         swapgs
         POP_ALL
@@ -139,6 +117,12 @@ trap_common:
         call    trap_handler
         POP_ALL
         iretq
+
+; void trap_return(struct trap_frame *): to ring 3.
+global  trap_return
+trap_return:
+        mov     rsp, rdi
+        jmp     trap_common.to_user
 
 ; NMI, #DB, #DF and #MC come at any instruction, also before the first or after the last swapgs.
 ; Ring 3 cannot load GS (CR4.FSGSBASE is off), so its base is 0 and a negative one is the kernel's.

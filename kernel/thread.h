@@ -102,7 +102,7 @@ bool thread_must_leave(void);
  * held, objects used afterwards need a reference.
  */
 void preempt_point(void);
-void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* entry.asm */
+void user_enter(u64 rip, u64 rsp, u64 arg) __noreturn; /* a thread's first way to ring 3 */
 
 /*
  * In any domain (not only the current one). The thread is stopped. One reference for the caller.

@@ -111,6 +111,18 @@ void trap_nmi_stack(struct trap_frame *f)
 	panic_trap(f, exception_text(f->vector));
 }
 
+void user_enter(u64 rip, u64 rsp, u64 arg)
+{
+	struct trap_frame f = {.rdi = arg,
+			       .rip = rip,
+			       .cs = SEL_UCODE,
+			       .rflags = RFLAGS_IF | RFLAGS_FIXED,
+			       .rsp = rsp,
+			       .ss = SEL_UDATA};
+
+	trap_return(&f);
+}
+
 void return_to_user(void)
 {
 	while (return_work_pending()) {

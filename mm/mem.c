@@ -65,7 +65,6 @@ int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out)
 		if (!entry)
 			return -E_NOMEM;
 		*entry = start.v + at;
-		(*out)->populated += PAGE_SIZE;
 	}
 	if (!e && used) {
 		memset(window_map(WINDOW_A, hpa_add(start, bytes)), 0, PAGE_SIZE - used);
@@ -80,7 +79,6 @@ static bool frame_new(struct mem *m, u32 order, hpa_t *a)
 	if (!frame_alloc(order, m->flags & MEM_GUEST ? FRAME_GUEST : FRAME_USER, a))
 		return false;
 	window_zero(*a, PAGE_SIZE << order);
-	m->populated += PAGE_SIZE << order;
 	quota_count_populated(m->obj.quota, (s64)(PAGE_SIZE << order));
 	return true;
 }

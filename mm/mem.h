@@ -19,7 +19,6 @@ struct mem {
 	u64 bytes;		     /* [I] page-aligned */
 	u32 flags;		     /* [I] enum mem_flags */
 	u64 *block;		     /* [m] */
-	u64 populated;		     /* [m] bytes */
 	u64 destroyed;		     /* progress of mem_destroy_step: blocks */
 	struct unmap_stamp unmapped; /* [a] debug builds */
 	struct list mappings;	     /* [m] struct mapping.mem_link and VM slots: who maps it */

@@ -39,21 +39,19 @@ static u16 read16(const struct acpi_gas *g)
 	return g->mapped ? *(volatile u16 *)g->mapped : 0;
 }
 
-static void write16(const struct acpi_gas *g, u32 v)
+static void reg_write(const struct acpi_gas *g, u32 v, u32 bytes)
 {
-	if (g->space == ACPI_SPACE_IO && g->address)
-		outw((u16)g->address, (u16)v);
-	else if (g->mapped)
-		*(volatile u16 *)g->mapped = (u16)v;
-}
+	bool port = g->space == ACPI_SPACE_IO && g->address;
 
-static void write8(const struct acpi_gas *g, u32 v)
-{
-	if (g->space == ACPI_SPACE_IO && g->address)
+	if (port && bytes == 2)
+		outw((u16)g->address, (u16)v);
+	else if (port)
 		outb((u16)g->address, (u8)v);
-	else if (g->space == ACPI_SPACE_PCI)
+	else if (g->space == ACPI_SPACE_PCI && bytes == 1)
 		pci_write8((u32)(g->address >> 29) + (u32)(g->address >> 16 & 7), g->address & 0xff,
 			   (u8)v);
+	else if (g->mapped && bytes == 2)
+		*(volatile u16 *)g->mapped = (u16)v;
 	else if (g->mapped)
 		*(volatile u8 *)g->mapped = (u8)v;
 }
@@ -70,14 +68,13 @@ int power_access(struct sys_power *p)
 		return -E_NODEV;
 	if (!p->write)
 		p->value = pm1 ? read16(g) : 0;
-	else if (pm1)
-		write16(g, p->value);
 	else /* no other command goes to the SMI handler */
-		write8(g, p->reg == POWER_ACPI_ENABLE ? acpi_facts.acpi_enable : p->value);
+		reg_write(g, p->reg == POWER_ACPI_ENABLE ? acpi_facts.acpi_enable : p->value,
+			  pm1 ? 2 : 1);
 	return 0;
 }
 
-static void reset_acpi(void) { write8(&acpi_facts.reset_register, acpi_facts.reset_value); }
+static void reset_acpi(void) { reg_write(&acpi_facts.reset_register, acpi_facts.reset_value, 1); }
 
 static void reset_pci(void)
 {

@@ -50,7 +50,7 @@ void uart_init(const struct uart_config *c)
 	reg_write(UART_LCR, LCR_DLAB);
 	reg_write(UART_DATA, (u8)uart.config.divisor);
 	reg_write(UART_IER, (u8)(uart.config.divisor >> 8));
-	reg_write(UART_LCR, uart.config.lcr);
+	reg_write(UART_LCR, LCR_8N1);
 	reg_write(UART_FCR, FCR_ENABLE | FCR_CLEAR | FCR_TRIGGER_8);
 	reg_write(UART_MCR, MCR_DTR_RTS | MCR_OUT2);
 	uart.present = true;

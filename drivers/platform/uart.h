@@ -9,12 +9,12 @@
 struct uart_config {
 	u16 port;
 	u16 divisor;
-	u8 lcr;
 	u8 irq;
 };
 
 /*
- * spec: "com1,115200,8n1": com1..com4 or a port such as 0x3f8; the rest may be left out. False: not
+ * spec: "com1,115200,8n1": com1..com4 or a port such as 0x3f8; the rest may be left out, and the
+ * frame is always 8n1. False: not
  * understood, *out is unchanged. Pure.
  */
 bool uart_parse(const char *spec, struct uart_config *out);

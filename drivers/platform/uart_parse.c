@@ -28,46 +28,26 @@ static bool parse_port(const char **s, struct uart_config *c)
 	return true;
 }
 
+/* After a comma; nothing is the default. */
 static bool parse_baud(const char **s, struct uart_config *c)
 {
 	u64 n;
 
-	if (!fmt_parse_u64(*s, s, &n) || n < 50 || n > UART_CLOCK || UART_CLOCK % n)
+	if (!**s)
+		return true;
+	if (**s != ',' || !fmt_parse_u64(*s + 1, s, &n) || n < 50 || n > UART_CLOCK ||
+	    UART_CLOCK % n)
 		return false;
 	c->divisor = (u16)(UART_CLOCK / n);
 	return true;
 }
 
-/* Data bits, parity, stop bits: "8n1". */
-static bool parse_frame(const char **s, struct uart_config *c)
-{
-	const char *p = *s;
-
-	if (p[0] < '5' || p[0] > '8' || !p[1] || !strchr("noe", p[1]) ||
-	    (p[2] != '1' && p[2] != '2'))
-		return false;
-	c->lcr = (u8)(p[0] - '5');
-	if (p[1] != 'n')
-		c->lcr |= p[1] == 'e' ? LCR_PARITY | LCR_EVEN : LCR_PARITY;
-	if (p[2] == '2')
-		c->lcr |= LCR_STOP_2;
-	*s = p + 3;
-	return true;
-}
-
 bool uart_parse(const char *spec, struct uart_config *out)
 {
-	static bool (*const part[])(const char **s,
-				    struct uart_config *c) = {parse_port, parse_baud, parse_frame};
-	struct uart_config c = {.divisor = 1, .lcr = 3};
+	struct uart_config c = {.divisor = 1};
 
-	for (u32 i = 0; i < ARRAY_SIZE(part); i++) {
-		if (!part[i](&spec, &c) || (*spec && *spec != ','))
-			return false;
-		if (!*spec++) {
-			*out = c;
-			return true;
-		}
-	}
-	return false;
+	if (!parse_port(&spec, &c) || !parse_baud(&spec, &c) || (*spec && strcmp(spec, ",8n1")))
+		return false;
+	*out = c;
+	return true;
 }

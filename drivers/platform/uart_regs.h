@@ -22,9 +22,7 @@ enum uart_reg {
 #define FCR_CLEAR 0x06 /* both FIFOs */
 #define FCR_TRIGGER_8 0x80
 #define LCR_DLAB 0x80 /* divisor latch access */
-#define LCR_STOP_2 0x04
-#define LCR_PARITY 0x08
-#define LCR_EVEN 0x10
+#define LCR_8N1 0x03  /* 8 data bits, no parity, 1 stop bit */
 #define MCR_DTR_RTS 0x03
 #define MCR_OUT2 0x08	  /* gates the interrupt line */
 #define LSR_DATA 0x01	  /* data ready */

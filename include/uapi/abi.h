@@ -193,11 +193,6 @@ struct domain_info {
 	u64 exits[STAT_ROWS]; /* of all its vCPUs */
 };
 
-struct mem_info {
-	struct object_info base;
-	u64 bytes, populated_bytes;
-};
-
 /* ---- sys_ctl ---- */
 enum sys_op {
 	/*

@@ -45,8 +45,8 @@ static const struct {
 	{"exit", set_exit, "last-vm"},
 	{"exitport", set_exitport, "a port such as 0xf4"},
 	{"console", NULL,
-	 "vga, or com1..com4 or a port such as 0x3f8, then a baud rate that divides 115200 and a frame "
-	 "such as 8n1, or both: vga,com1,115200,8n1"},
+	 "vga, or com1..com4 or a port such as 0x3f8, then a baud rate that divides 115200 and "
+	 "8n1, or both: vga,com1,115200,8n1"},
 	{"loglevel", NULL, "error, warn, notice, info, debug or 0 to 4"},
 	{"maxcpus", NULL, "a number from 1"},
 	{"mem", NULL, "a size of at least 64M, such as 2G"},
