@@ -71,7 +71,7 @@ static_assert(sizeof(struct mb2_memory_map) == 16, "multiboot2 memory map");
 static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entry");
 
 /*
- * Reads the information at info (at most bytes of it) into *out, whose image fields are set
- * already. Everything is checked; what can't be used sets out->error. Pure.
+ * Reads the information at `start`, 8-byte aligned (at most bytes of it) into *out, whose image
+ * fields are set already. Everything is checked; what can't be used sets out->error. Pure.
  */
-void mb2_parse(const u8 *info, u32 bytes, struct bootinfo *out);
+void mb2_parse(const u8 *start, u32 bytes, struct bootinfo *out);

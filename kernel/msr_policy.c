@@ -56,7 +56,6 @@ static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 #define HELD(number, member) {number, .state = offsetof(struct vcpu_state, msr.member)}
 /* clang-format on */
 static const struct msr_row rows[] = {
-	/* sorted by number */
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
 	{MSR_APIC_BASE, offsetof(struct vcpu, apic_base), .write = vlapic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .ignore = true},
@@ -81,18 +80,9 @@ static const struct msr_row rows[] = {
 
 static const struct msr_row *find(u32 msr)
 {
-	u32 low = 0, high = ARRAY_SIZE(rows);
-
-	while (low < high) {
-		u32 mid = (low + high) / 2;
-
-		if (rows[mid].msr == msr)
-			return &rows[mid];
-		if (rows[mid].msr < msr)
-			low = mid + 1;
-		else
-			high = mid;
-	}
+	for (const struct msr_row *r = rows; r < rows + ARRAY_SIZE(rows); r++)
+		if (r->msr == msr)
+			return r;
 	return NULL;
 }
 

@@ -1,5 +1,5 @@
 /*
- * What RDMSR and WRMSR do that leave the guest: a sorted table of the MSRs that guests may see. Any
+ * What RDMSR and WRMSR do that leave the guest: a table of the MSRs that guests may see. Any
  * other is #GP, logged once per VM and number.
  */
 #pragma once

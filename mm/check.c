@@ -5,15 +5,11 @@
 
 #define REPORTS 16 /* lines logged; the rest is only counted */
 
-struct check {
-	u32 violations;
-};
-
 static bool within(u64 va, u64 base, u64 size) { return va - base < size; }
 
-static void report(struct check *c, u64 va, const struct pt_leaf *l, const char *what)
+static void report(u32 *violations, u64 va, const struct pt_leaf *l, const char *what)
 {
-	if (c->violations++ < REPORTS)
+	if ((*violations)++ < REPORTS)
 		log_error("mm: check: %#llx -> %#llx (%llu KiB): %s", (unsigned long long)va,
 			  (unsigned long long)l->start.v, (unsigned long long)l->bytes / 1024,
 			  what);
@@ -40,12 +36,10 @@ static const char *wrong_owner(u64 va, enum frame_owner owner)
 
 static bool check_leaf(u64 va, const struct pt_leaf *l, void *arg)
 {
-	struct check *c = arg;
-
 	if (l->prot & PT_W && l->prot & PT_X)
-		report(c, va, l, "writable and executable");
+		report(arg, va, l, "writable and executable");
 	if (l->prot & PT_USER)
-		report(c, va, l, "open to ring 3");
+		report(arg, va, l, "open to ring 3");
 	/*
 	 * The frame table's own frames are reserved; it is as large as 0.2% of RAM. Windows may
 	 * show any frame.
@@ -56,7 +50,7 @@ static bool check_leaf(u64 va, const struct pt_leaf *l, void *arg)
 		const char *what = wrong_owner(va + at, frame_owner_of(hpa_add(l->start, at)));
 
 		if (what) {
-			report(c, va + at, l, what);
+			report(arg, va + at, l, what);
 			break;
 		}
 	}
@@ -66,9 +60,9 @@ static bool check_leaf(u64 va, const struct pt_leaf *l, void *arg)
 u32 mm_check_tables(void)
 {
 	struct pt live = {.fmt = &pt_host_format};
-	struct check c = {0};
+	u32 violations = 0;
 
 	live.root = hpa_to_kva(hpa(read_cr3() & pt_host_format.address));
-	pt_for_each(&live, DIRECT_BASE, ~0ull, check_leaf, &c);
-	return c.violations;
+	pt_for_each(&live, DIRECT_BASE, ~0ull, check_leaf, &violations);
+	return violations;
 }
