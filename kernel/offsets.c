@@ -13,7 +13,6 @@ void offsets_kernel(void)
 	OFFSET(CPU_USER_RSP, cpu, user_rsp);
 	OFFSET(CPU_KSTACK_TOP, cpu, kstack_top);
 	OFFSET(TRAP_CS, trap_frame, cs);
-	DEFINE(SYS_CALLS, SYS_CALLS);
 	OFFSET(VCPU_REGS_GPR, vcpu_regs, gpr);
 	OFFSET(AP_GDT_LIMIT, ap_params, gdt_limit);
 	OFFSET(AP_ENTRY32, ap_params, entry32);

@@ -33,11 +33,14 @@ void sysctl_init(void)
 
 void up_console_input(void) { object_notify(&system_object, 1); }
 
-/* A structure that says its own size by n. */
-static int get_request(void *req, u64 size, u64 user, u64 n)
-{
-	return n == size ? ucopy_in(req, user, size) : -E_INVAL;
-}
+/* What an operation reads and fills in. */
+union sys_request {
+	struct log_read log;
+	struct sys_power power;
+	struct acpi_read acpi;
+	struct node_info node;
+	struct host_info host;
+};
 
 static s64 console_write(u64 user, u64 n)
 {
@@ -72,17 +75,12 @@ static s64 log_write(u64 user, u64 n)
 	return 0;
 }
 
-static s64 log_read_op(u64 user, u64 n)
+static int log_read_op(union sys_request *r)
 {
 	char buf[COPY_CHUNK];
-	struct log_read req;
-	int r = get_request(&req, sizeof(req), user, n);
 
-	if (r)
-		return r;
-	req.bytes = log_read(&req.pos, buf, MIN(req.bytes, (u32)sizeof(buf)));
-	r = ucopy_out(req.buf, buf, req.bytes);
-	return r ? r : ucopy_out(user, &req, sizeof(req));
+	r->log.bytes = log_read(&r->log.pos, buf, MIN(r->log.bytes, (u32)sizeof(buf)));
+	return ucopy_out(r->log.buf, buf, r->log.bytes);
 }
 
 static s64 log_level(u64 user, u64 n)
@@ -92,17 +90,6 @@ static s64 log_level(u64 user, u64 n)
 	return n > LOG_DEBUG ? -E_INVAL : (s64)log_set_level((enum log_level)n);
 }
 
-static void fill_virt(struct host_info *i)
-{
-	if (hv_ops) {
-		str_copy(i->virt, hv_ops->name, sizeof(i->virt));
-		hv_ops->features(i->virt_features, sizeof(i->virt_features));
-		return;
-	}
-	str_copy(i->virt, "none", sizeof(i->virt));
-	str_copy(i->virt_reason, no_vms_why, sizeof(i->virt_reason));
-}
-
 /* The image, the frame table (8 bytes a frame), the heap, stacks and vCPU areas. */
 static u64 own_bytes(void)
 {
@@ -110,33 +97,36 @@ static u64 own_bytes(void)
 	       frame_owner_bytes(FRAME_KERNEL) + frame_owner_bytes(FRAME_PRIVATE);
 }
 
-static s64 hostinfo(u64 user, u64 n)
+static int hostinfo(union sys_request *r)
 {
-	struct host_info i;
+	struct host_info *i = &r->host;
 
-	if (n != sizeof(i))
-		return -E_INVAL;
-	memset(&i, 0, sizeof(i));
-	i.cpus = MAX(acpi_facts.cpus, 1u);
-	i.cpus_up = cpu_count;
-	i.mem_total = frame_total();
-	i.mem_free = frame_free_bytes();
-	i.mem_kernel = own_bytes();
-	i.mem_heap_free = kmem_free_bytes();
-	memcpy(i.objects, object_count, sizeof(i.objects));
-	i.tsc_hz = clock_tsc_hz();
-	i.boot_ns = boot_ns;
-	i.first_guest_cycles = first_guest_cycles;
+	*i = (struct host_info){
+		.cpus = MAX(acpi_facts.cpus, 1u),
+		.cpus_up = cpu_count,
+		.mem_total = frame_total(),
+		.mem_free = frame_free_bytes(),
+		.mem_kernel = own_bytes(),
+		.mem_heap_free = kmem_free_bytes(),
+		.tsc_hz = clock_tsc_hz(),
+		.boot_ns = boot_ns,
+		.first_guest_cycles = first_guest_cycles,
+		.log_dropped = log_dropped(),
+	};
+	memcpy(i->objects, object_count, sizeof(i->objects));
 	for (u32 c = 0; c < cpu_count; c++) {
-		i.slow_ops += cpus[c]->slow_ops;
-		i.nmis += cpus[c]->nmis;
+		i->slow_ops += cpus[c]->slow_ops;
+		i->nmis += cpus[c]->nmis;
 	}
-	i.log_dropped = log_dropped();
-	str_copy(i.vendor, cpu_facts.vendor, sizeof(i.vendor));
-	str_copy(i.brand, cpu_facts.brand, sizeof(i.brand));
-	str_copy(i.clock, clock_name(), sizeof(i.clock));
-	fill_virt(&i);
-	return ucopy_out(user, &i, sizeof(i));
+	str_copy(i->vendor, cpu_facts.vendor, sizeof(i->vendor));
+	str_copy(i->brand, cpu_facts.brand, sizeof(i->brand));
+	str_copy(i->clock, clock_name(), sizeof(i->clock));
+	str_copy(i->virt, hv_ops ? hv_ops->name : "none", sizeof(i->virt));
+	if (hv_ops)
+		hv_ops->features(i->virt_features, sizeof(i->virt_features));
+	else
+		str_copy(i->virt_reason, no_vms_why, sizeof(i->virt_reason));
+	return 0;
 }
 
 /* What was printed must be out before the machine is gone. */
@@ -146,43 +136,30 @@ static void say_flushed(const char *line)
 	uart_flush();
 }
 
-static s64 nodeinfo(u64 user, u64 n)
+static int nodeinfo(union sys_request *r)
 {
 	const struct numa *numa = &acpi_facts.numa;
-	struct node_info i;
-	u32 node;
-	int r = get_request(&i, sizeof(i), user, n);
+	struct node_info *i = &r->node;
 
-	if (r)
-		return r;
-	node = i.node;
-	if (node >= numa->nodes)
+	if (i->node >= numa->nodes)
 		return -E_NOENT;
-	memset(&i, 0, sizeof(i));
-	i.node = node;
-	i.domain = numa->domain[node];
-	i.nodes = numa->nodes;
+	*i = (struct node_info){
+		.node = i->node, .domain = numa->domain[i->node], .nodes = numa->nodes};
 	for (u32 c = 0; c < cpu_count; c++)
-		i.cpus |= (u64)(cpus[c]->node == node) << c;
-	frame_node_bytes(node, &i.mem_total, &i.mem_free);
-	memcpy(i.distance, numa->distance[node], sizeof(i.distance));
-	return ucopy_out(user, &i, sizeof(i));
+		i->cpus |= (u64)(cpus[c]->node == i->node) << c;
+	frame_node_bytes(i->node, &i->mem_total, &i->mem_free);
+	memcpy(i->distance, numa->distance[i->node], sizeof(i->distance));
+	return 0;
 }
 static_assert(NODES_MAX == NUMA_NODES, "struct node_info holds every distance");
 
 static s64 reboot(u64 user, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
 
-static s64 power(u64 user, u64 n)
+static int power(union sys_request *r)
 {
-	struct sys_power p;
-	int r = get_request(&p, sizeof(p), user, n);
-
-	if (r)
-		return r;
-	if (p.write)
+	if (r->power.write)
 		uart_flush();
-	r = power_access(&p);
-	return r ? r : ucopy_out(user, &p, sizeof(p));
+	return power_access(&r->power);
 }
 
 static s64 debug_exit(u64 user, u64 n)
@@ -199,22 +176,18 @@ static s64 debug_exit(u64 user, u64 n)
 
 static s64 check_tables(u64 user, u64 n) { return mm_check_tables(); }
 
-static s64 acpi_read(u64 user, u64 n)
+static int acpi_read(union sys_request *r)
 {
-	struct acpi_read req;
+	struct acpi_read *q = &r->acpi;
 	const struct acpi_table *t;
-	int r = get_request(&req, sizeof(req), user, n);
 
-	if (r)
-		return r;
-	if (req.index >= acpi_facts.tables)
+	if (q->index >= acpi_facts.tables)
 		return -E_NOENT;
-	t = acpi_facts.table[req.index].data;
-	req.offset = MIN(req.offset, t->length);
-	req.bytes = MIN(MIN(req.bytes, (u32)PAGE_SIZE), t->length - req.offset);
-	memcpy(req.signature, t->signature, sizeof(req.signature));
-	r = ucopy_out(req.buf, (const u8 *)t + req.offset, req.bytes);
-	return r ? r : ucopy_out(user, &req, sizeof(req));
+	t = acpi_facts.table[q->index].data;
+	q->offset = MIN(q->offset, t->length);
+	q->bytes = MIN(MIN(q->bytes, (u32)PAGE_SIZE), t->length - q->offset);
+	memcpy(q->signature, t->signature, sizeof(q->signature));
+	return ucopy_out(q->buf, (const u8 *)t + q->offset, q->bytes);
 }
 
 static s64 cmos_read(u64 user, u64 n)
@@ -225,33 +198,45 @@ static s64 cmos_read(u64 user, u64 n)
 	return inb(CMOS_DATA);
 }
 
+/* One function: of pointer and number, or of a structure of this size, copied in and out again. */
+/* clang-format off */
 static const struct {
 	u32 rights;
 	s64 (*fn)(u64 user, u64 n);
+	int (*request)(union sys_request *r);
+	size_t size;
 } op_table[] = {
 	[SYSOP_CONSOLE_WRITE] = {R_CONSOLE, console_write},
 	[SYSOP_CONSOLE_READ] = {R_CONSOLE, console_read},
 	[SYSOP_LOG_WRITE] = {R_LOG, log_write},
-	[SYSOP_LOG_READ] = {R_LOG, log_read_op},
+	[SYSOP_LOG_READ] = {R_LOG, NULL, log_read_op, sizeof(struct log_read)},
 	[SYSOP_LOG_LEVEL] = {R_LOG, log_level},
-	[SYSOP_HOSTINFO] = {R_STAT, hostinfo},
+	[SYSOP_HOSTINFO] = {R_STAT, NULL, hostinfo, sizeof(struct host_info)},
 	[SYSOP_REBOOT] = {R_POWER, reboot},
-	[SYSOP_POWER] = {R_POWER, power},
+	[SYSOP_POWER] = {R_POWER, NULL, power, sizeof(struct sys_power)},
 	[SYSOP_DEBUG_EXIT] = {R_POWER, debug_exit},
 	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
-	[SYSOP_ACPI_READ] = {R_STAT, acpi_read},
-	[SYSOP_NODEINFO] = {R_STAT, nodeinfo},
+	[SYSOP_ACPI_READ] = {R_STAT, NULL, acpi_read, sizeof(struct acpi_read)},
+	[SYSOP_NODEINFO] = {R_STAT, NULL, nodeinfo, sizeof(struct node_info)},
 	[SYSOP_CMOS_READ] = {R_STAT, cmos_read},
 };
+/* clang-format on */
 static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");
 
 s64 sys_ctl(struct object *obj, const struct sys_args *args)
 {
-	u64 op = args->a[1];
+	u64 op = args->a[1], user = args->a[2], n = args->a[3];
+	union sys_request request;
+	int r;
 
 	if (op >= SYSOP_OPS)
 		return -E_INVAL;
 	if ((handle_rights((handle_t)args->a[0]) & op_table[op].rights) != op_table[op].rights)
 		return -E_RIGHTS;
-	return op_table[op].fn(args->a[2], args->a[3]);
+	if (op_table[op].fn)
+		return op_table[op].fn(user, n);
+	r = n == op_table[op].size ? ucopy_in(&request, user, n) : -E_INVAL;
+	if (!r)
+		r = op_table[op].request(&request);
+	return r ? r : ucopy_out(user, &request, n);
 }

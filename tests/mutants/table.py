@@ -120,7 +120,7 @@ MUTANTS = [
            "host/guest_walk", "an entry that is not present is followed"),
 
     # ---- Boot information and firmware ----
-    Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left)", "|| tag->size > left + 64)",
+    Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left ||", "|| tag->size > left + 64 ||",
            "host/mb2", "a tag reaches behind the information"),
     Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum == 0 || bytes;",
            "host/acpi_parse", "a broken table is believed"),
