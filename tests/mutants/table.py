@@ -99,6 +99,8 @@ MUTANTS = [
            "host/svm_exit", "an interrupt whose delivery faulted is lost"),
     Mutant("event-not-checked", "svm/svm_inject.c", "return vector < 32 && vector != EXC_NMI;", "return vector < 256;",
            "host/svm_audit", "a monitor injects an event that VMRUN refuses"),
+    Mutant("offer-against-tpr", "svm/svm_inject.c", "	if (s->offered >> 4 <= (s->vcpu.cr8 & 0xf) || ", "	if (",
+           "host/svm_exit", "an interrupt comes though the guest's TPR holds it back"),
     Mutant("msrs-not-intercepted", "svm/svm_bitmap.c", "memset(msrpm, 0xff, sizeof(msrpm));", "memset(msrpm, 0, sizeof(msrpm));",
            "guest/msr-denied", "a guest reaches the host's MSRs"),
     Mutant("ports-not-intercepted", "svm/svm_bitmap.c", "memset(iopm, 0xff, sizeof(iopm));", "memset(iopm, 0, sizeof(iopm));",
@@ -107,6 +109,20 @@ MUTANTS = [
            "guest/cpuid", "the guest's rdi is lost at an exit"),
     Mutant("host-state-not-loaded", "svm/svm_enter.asm", "	mov	rax, [rsp + 8]\n	vmload", "	mov	rax, [rsp + 8]\n	nop",
            "guest/debug-exit", "the kernel goes on with the guest's GS and TR"),
+
+    # ---- VT-x ----
+    Mutant("ept-uncached", "mm/pt_formats.c", ": EPT_TYPE_WB | EPT_IGNORE_PAT);", ": EPT_TYPE_UC | EPT_IGNORE_PAT);",
+           "host/pt", "guest memory is not cached"),
+    Mutant("unrestricted-not-required", "vmx/vmx_caps.c", "{PROC2, ON, PROC2_UNRESTRICTED,", "{PROC2, OPTION, PROC2_UNRESTRICTED,",
+           "host/vmx_caps", "a CPU that can't run real mode is taken for a usable one"),
+    Mutant("vpid-without-invvpid", "vmx/vmx_caps.c", "if (!(cap & VPID_CAN_INVVPID) ||", "if (",
+           "host/vmx_caps", "tags are used that can't be flushed"),
+    Mutant("audit-without-if", "vmx/vmx_audit.c", "{irq && !(flags & RFLAGS_IF),", "{irq && !flags,",
+           "host/vmx_audit", "a refused entry is not explained"),
+    Mutant("audit-without-types", "vmx/vmx_audit.c", "check && !(types(g, i) >>", "check && !(~types(g, i) >>",
+           "host/vmx_audit", "a refused entry is not explained"),
+    Mutant("vmx-msrs-not-intercepted", "vmx/vmx_bitmap.c", "memset(bitmap, 0xff, sizeof(bitmap));",
+           "memset(bitmap, 0, sizeof(bitmap));", "vmx-bochs/msr-denied", "a guest reaches the host's MSRs"),
 
     # ---- Library ----
     Mutant("decoder-over-read", "lib/insn_decode.c", "	if (bytes > c->n - c->pos)\n", "	if (bytes > 15 - c->pos)\n",
