@@ -182,7 +182,8 @@ s64 sys_thread_set(struct object *obj, const struct sys_args *args)
 		thread_interrupt(t);
 		return 0;
 	case THREAD_WEIGHT:
-		if (value < 1 || value > WEIGHT_DEFAULT) /* nobody makes himself heavier than others */
+		/* nobody makes himself heavier than others */
+		if (value < 1 || value > WEIGHT_DEFAULT)
 			return -E_INVAL;
 		t->weight = (u32)value;
 		return 0;
