@@ -23,7 +23,11 @@ struct vmx_cpu {
 };
 #define VPID_MAX 0xffffu
 
-/* CR0 bits that the guest changes without an exit; of CR4 it is guest_bits.cr4. */
+/*
+ * Bits that the guest changes without an exit. CR4.MCE is none: with it clear a machine check would
+ * stop the machine, not leave the guest.
+ */
+#define VMX_CR4_GUEST_OWNED (guest_bits.cr4 & ~(u64)CR4_MCE)
 #define VMX_CR0_GUEST_OWNED ((u64)(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM))
 
 /* In the owner's private slot, behind the VMCS and the virtual-APIC page. */

@@ -79,7 +79,11 @@ static u64 cr0_get(void)
 	       (vmcs_read64(VMCS_GUEST_CR0) & VMX_CR0_GUEST_OWNED);
 }
 
-static u64 cr4_get(void) { return vmcs_read64(VMCS_GUEST_CR4) & guest_bits.cr4; }
+static u64 cr4_get(void)
+{
+	return (vmcs_read64(VMCS_CR4_SHADOW) & ~VMX_CR4_GUEST_OWNED) |
+	       (vmcs_read64(VMCS_GUEST_CR4) & VMX_CR4_GUEST_OWNED);
+}
 
 /* VT-x wants NE; CD and NW of a guest would not reach the CPU. */
 static void cr0_put(u64 value)
@@ -88,7 +92,11 @@ static void cr0_put(u64 value)
 	vmcs_write64(VMCS_GUEST_CR0, (value & ~(u64)(CR0_CD | CR0_NW)) | CR0_NE);
 }
 
-static void cr4_put(u64 value) { vmcs_write64(VMCS_GUEST_CR4, value | CR4_VMXE); }
+static void cr4_put(u64 value)
+{
+	vmcs_write64(VMCS_CR4_SHADOW, value);
+	vmcs_write64(VMCS_GUEST_CR4, value | CR4_VMXE | CR4_MCE);
+}
 
 static void efer_put(u64 value)
 {
