@@ -51,7 +51,7 @@ class Bochs(Machine):
         self.folder = log.removesuffix(".log") + ".bochs"
         self.control = self.control_end = self.screen_fd = None
         self.screen_ended = False
-        self.said = b""     # what Bochs printed: where its screen is, and why it ended
+        self.printed = b""     # what Bochs printed: where its screen is, and why it ended
         super().__init__(machine, log, limit)
 
     def start(self, options):
@@ -90,8 +90,8 @@ class Bochs(Machine):
 
     def listen(self):
         """What Bochs prints: its display library makes a terminal for the screen and names it."""
-        self.said += os.read(self.control, 65536)
-        match = re.search(rb'connected to screen "([^"]+)"', self.said)
+        self.printed += os.read(self.control, 65536)
+        match = re.search(rb'connected to screen "([^"]+)"', self.printed)
         if match and self.screen_fd is None and not self.screen_ended:
             self.screen_fd = os.open(match[1], os.O_RDWR | os.O_NOCTTY)
             tty.setraw(self.screen_fd)
@@ -120,5 +120,5 @@ class Bochs(Machine):
         self.wait_end(seconds)
         while self.control in select.select([self.control], [], [], 0)[0]:
             self.listen()
-        if b"soft power off" not in self.said:
+        if b"soft power off" not in self.printed:
             raise TestError(f"Bochs ended with {self.process.returncode}, expected a power-off: see {self.folder}")
