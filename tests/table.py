@@ -141,7 +141,7 @@ def runs_guest(kind, guest):
 
 
 # Daily work (`make test-quick`): under 5 minutes.
-QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|check/(format|columns|functions|files|deps|twins|syscalls|tree|links)$|"
+QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|check/(format|columns|functions|files|deps|twins|syscalls|tree|links|mutants)$|"
                    r"boot/(linux-1cpu|console|destroy|definition-errors|destroy-vmx)$")
 
 # Whole-machine runs: name, machine, scene, time limit in seconds.

@@ -151,7 +151,7 @@ MUTANTS = [
     Mutant("ioapic-eoi-silent", "vmm/ioapic.c", "		a->entry[pin] &= ~RTE_REMOTE_IRR;\n		send_level(a, pin);",
            "		a->entry[pin] &= ~RTE_REMOTE_IRR;\n		(void)send_level;",
            "host/ioapic", "a level that is still up is forgotten"),
-    Mutant("uart-restored-count", "vmm/uart.c", "	u->rx_count = MIN(u->rx_count, UART_FIFO);", "	u->rx_count = MAX(u->rx_count, 0);",
+    Mutant("uart-restored-count", "vmm/uart.c", "	u->rx_count = MIN(u->rx_count, fifo_size(u));", "	u->rx_count = MAX(u->rx_count, 0);",
            "host/uart", "a saved state makes the UART write behind its FIFO"),
     Mutant("uart-overrun", "vmm/uart.c", "	if (rx_room(u))\n", "	if (rx_room(u) + 1)\n",
            "host/uart", "a guest in loopback writes behind the FIFO"),
