@@ -110,7 +110,7 @@ def linux_status(scene):
 def linux_bochs(scene):
     """An emulator that shows time as it passes in the machine: a start takes minutes."""
     with scene.start("exit=last-vm", definitions=[linux("linux", console="attach")]) as m:
-        m.expect(r"guest: ready", 400)
+        m.expect(r"guest: ready", 1200)
         m.expect(r"# $", 60)
         m.send("echo $((6 * 7))-works\r")
         m.expect(r"^42-works", 60)
