@@ -258,6 +258,7 @@ static void guest_memory_is_read_where_it_is_and_populated(void **state)
 	put64(0x8020, 1);
 	put64(0x8038, 4);
 	untouched = 0x8000;
+	vcpu.walk.page = 0x201fff;
 	assert_true(up_guest_read(&vcpu, gpa(0x8020), words, sizeof(words)));
 	assert_int_equal(words[0] + words[1] + words[2], 1);
 	assert_int_equal(words[3], 4);
