@@ -411,6 +411,18 @@ static enum emul_result do_cmov(struct emul *e)
 	return EMUL_OK;
 }
 
+/* CLFLUSH, CLFLUSHOPT, CLWB: no device has a cache; what is left is the check of the address. */
+static enum emul_result do_cache_line(struct emul *e)
+{
+	u8 prefixes = e->insn.prefixes, form = sub_opcode(e);
+	struct emul_operand o;
+
+	if (!e->insn.has_mem || prefixes & (INSN_P_LOCK | INSN_P_REP | INSN_P_REPNE) ||
+	    !(form == 7 || (form == 6 && prefixes & INSN_P_OPSIZE)))
+		return emul_unsupported(e, "no emulation of this opcode");
+	return emul_operand_rm(e, 1, 0, &o);
+}
+
 static const emul_fn map_1[256] = {
 /* clang-format off */
 #define ALU_ROW(n) [(n) ... (n) + 3] = do_alu
@@ -442,17 +454,10 @@ static const emul_fn map_1[256] = {
 };
 
 static const emul_fn map_0f[256] = {
-	[0x40 ... 0x4f] = do_cmov,
-	[0x90 ... 0x9f] = do_setcc,
-	[0xa3] = do_bit,
-	[0xab] = do_bit,
-	[0xb0 ... 0xb1] = do_cmpxchg,
-	[0xb3] = do_bit,
-	[0xb6 ... 0xb7] = do_mov_extend,
-	[0xba] = do_bit,
-	[0xbb] = do_bit,
-	[0xbe ... 0xbf] = do_mov_extend,
-	[0xc0 ... 0xc1] = do_xadd,
+	[0x40 ... 0x4f] = do_cmov, [0x90 ... 0x9f] = do_setcc,	    [0xa3] = do_bit,
+	[0xab] = do_bit,	   [0xae] = do_cache_line,	    [0xb0 ... 0xb1] = do_cmpxchg,
+	[0xb3] = do_bit,	   [0xb6 ... 0xb7] = do_mov_extend, [0xba] = do_bit,
+	[0xbb] = do_bit,	   [0xbe ... 0xbf] = do_mov_extend, [0xc0 ... 0xc1] = do_xadd,
 	[0xc3] = do_mov_store,
 };
 

@@ -60,6 +60,30 @@ static void test_read_modify_write_reads_once_and_writes_once(void **state)
 	assert_int_equal(m.log[1].value, 0xf5);
 }
 
+static void test_a_cache_line_of_a_device_is_flushed_without_an_access(void **state)
+{
+	static const struct {
+		u8 bytes[4];
+		u32 n;
+		enum emul_result result;
+	} cases[] = {
+		{{0x0f, 0xae, 0x3f}, 3, EMUL_OK},		 /* clflush [rdi] */
+		{{0x66, 0x0f, 0xae, 0x3f}, 4, EMUL_OK},		 /* clflushopt */
+		{{0x66, 0x0f, 0xae, 0x37}, 4, EMUL_OK},		 /* clwb */
+		{{0x0f, 0xae, 0x37}, 3, EMUL_UNSUPPORTED},	 /* xsaveopt */
+		{{0x0f, 0xae, 0x07}, 3, EMUL_UNSUPPORTED},	 /* fxsave */
+		{{0xf3, 0x0f, 0xae, 0x3f}, 4, EMUL_UNSUPPORTED}, /* nothing */
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		enter_64();
+		m.s.gpr[GPR_RDI] = MMIO_GPA;
+		assert_int_equal(step(cases[i].bytes, cases[i].n), cases[i].result);
+		assert_int_equal(m.logged, 0);
+		assert_int_equal(m.s.rip, cases[i].result == EMUL_OK ? CODE + cases[i].n : CODE);
+	}
+}
+
 static void test_unaligned_mmio_is_split_into_bytes(void **state)
 {
 	enter_64();
@@ -475,6 +499,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mmio_accesses_have_the_instruction_size),
 		cmocka_unit_test(test_read_modify_write_reads_once_and_writes_once),
+		cmocka_unit_test(test_a_cache_line_of_a_device_is_flushed_without_an_access),
 		cmocka_unit_test(test_unaligned_mmio_is_split_into_bytes),
 		cmocka_unit_test(test_push_and_pop_of_memory),
 		cmocka_unit_test(test_rep_movs_from_a_device_runs_in_bounded_steps),
