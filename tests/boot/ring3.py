@@ -1,33 +1,27 @@
-""
-	"Whole-machine runs with a test program in the place of init: programs against the kernel."
-	"" import re import time
+"""Whole-machine runs with a test program in the place of init: programs against the kernel."""
+import re
+import time
 
-		from boot.scenes import LINUX,
-	PROMPT, escape, expect_status, linux, to_shell from machine import BUILD, Machine,
-	TestError, caisson_options,
-	mkimage
+from boot.scenes import LINUX, PROMPT, escape, expect_status, linux, to_shell
+from machine import BUILD, Machine, TestError, caisson_options, mkimage
 
-		SLICE_US = 5000 #SCHED_SLICE_NS
-#A hostile program that uses up its quota ends its own VM, and the log says so.
-	OWN_FAULT =
-		re.compile(
-			  r
-			  "error: vm \d+: vCPU \d+ stopped: no memory for a guest page or a nested table")
+SLICE_US = 5000  # SCHED_SLICE_NS
+# A hostile program that uses up its quota ends its own VM, and the log says so.
+OWN_FAULT = re.compile(r"error: vm \d+: vCPU \d+ stopped: no memory for a guest page or a nested table")
 
-			def
-			seed_of(text)
-    : ""
-      "The boot option that repeats a run's random numbers."
-      "" return "".join(re.findall(r "^\S+:( seed=\d+)", text, re.MULTILINE) [:1])
 
-	      def
-	      run_program(scene, program, args, seconds = None)
-    : ""
-      "The program as the root task; returns what it printed when it has ended well."
-      "" image = mkimage(scene.base + ".iso", f "exitport=0xf4 loglevel=error {args}",
-			 init = f "{BUILD}/programs/{program}", kernel = scene.kernel) with
-		Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
-try : m.expect_exit(0, seconds or scene.limit)
+def seed_of(text):
+    """The boot option that repeats a run's random numbers."""
+    return "".join(re.findall(r"^\S+:( seed=\d+)", text, re.MULTILINE)[:1])
+
+
+def run_program(scene, program, args, seconds=None):
+    """The program as the root task; returns what it printed when it has ended well."""
+    image = mkimage(scene.base + ".iso", f"exitport=0xf4 loglevel=error {args}", init=f"{BUILD}/programs/{program}",
+                    kernel=scene.kernel)
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        try:
+            m.expect_exit(0, seconds or scene.limit)
         except TestError as error:
             failed = re.findall(rf"^{program}: FAIL: .*", m.output(), re.MULTILINE)
             raise TestError((failed[0] if failed else str(error)) + seed_of(m.output())) from None
@@ -82,40 +76,43 @@ def count_of(m, when):
 
 def killed_at_random(scene):
     """
-    Monitors and manager are killed 100 times each, while the console is used;
-after each time memory, objects and quota are what they were,
-	and another guest's program goes on. "" "
-	vms =
-		[
-			linux("linux", populate = "yes", memory = "128M"),
-			linux("victim-a", autostart = "no", memory = "128M"),
-			linux("victim-b", autostart = "no", populate = "yes", memory = "96M")
-		] image = mkimage(scene.base + ".iso", "exitport=0xf4 loglevel=error", LINUX, vms,
-				  init = f "{BUILD}/programs/chaos", kernel = scene.kernel) with
-			  Machine(caisson_options(image, scene.machine), scene.log, scene.limit)
-				  as m
-    : m.expect(PROMPT, 60) m.send("console linux\r") to_shell(m) m
-	      .send("i=0; while :; do i=$((i + 1)); echo $i > /tmp/new; mv /tmp/new /tmp/count; done &\r")
-		      m.expect(r "# $", 60) before =
-			count_of(m, "before") escape(m)
-				m.send("start victim-a\r") while "chaos: PASS" not in m.output() and
-			"chaos: FAIL" not in m.output()
-    : m.send("hostinfo\rhelp\r")
-	      until = time.monotonic() + 0.5 while time.monotonic() < until
-    : if not m.read(until - time.monotonic()) or
-		      time.monotonic() > m.deadline
-    : raise
-      TestError(f "not finished; last line: {m.last_line()!r}")
-	      failed = re.findall(r "chaos: FAIL: .*", m.output()) if failed : raise TestError(
-										       failed[0])
-										       m.seen =
-			      len(m.text) m.send("\r") m.expect(PROMPT, 60)
-				      m.send("console linux\r") m.expect(r "onnected", 60)
-					      m.send("\r") m.expect(r "# $", 60) after =
-				      count_of(m, "after") if after <= before
-    : m.send("jobs; ps; dmesg | tail -n 5; cat /tmp/new; echo end-$((1 + 1))\r")
-	      m.expect(r "end-2", 60) raise
-	      TestError(f "the other guest's counter: got {after}, expected more than {before}")
-		      errors = re.findall(r "^.* error: .*", m.output(), re.MULTILINE) if errors
-    : raise
-      TestError(f "the kernel logged {errors[0]!r}, expected no error")
+    Monitors and manager are killed 100 times each, while the console is used; after each time memory, objects and quota
+    are what they were, and another guest's program goes on.
+    """
+    vms = [linux("linux", populate="yes", memory="128M"), linux("victim-a", autostart="no", memory="128M"),
+           linux("victim-b", autostart="no", populate="yes", memory="96M")]
+    image = mkimage(scene.base + ".iso", "exitport=0xf4 loglevel=error", LINUX, vms, init=f"{BUILD}/programs/chaos",
+                    kernel=scene.kernel)
+    with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        m.expect(PROMPT, 60)
+        m.send("console linux\r")
+        to_shell(m)
+        m.send("i=0; while :; do i=$((i + 1)); echo $i > /tmp/new; mv /tmp/new /tmp/count; done &\r")
+        m.expect(r"# $", 60)
+        before = count_of(m, "before")
+        escape(m)
+        m.send("start victim-a\r")
+        while "chaos: PASS" not in m.output() and "chaos: FAIL" not in m.output():
+            m.send("hostinfo\rhelp\r")
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                if not m.read(until - time.monotonic()) or time.monotonic() > m.deadline:
+                    raise TestError(f"not finished; last line: {m.last_line()!r}")
+        failed = re.findall(r"chaos: FAIL: .*", m.output())
+        if failed:
+            raise TestError(failed[0])
+        m.seen = len(m.text)
+        m.send("\r")
+        m.expect(PROMPT, 60)
+        m.send("console linux\r")
+        m.expect(r"onnected", 60)
+        m.send("\r")
+        m.expect(r"# $", 60)
+        after = count_of(m, "after")
+        if after <= before:
+            m.send("jobs; ps; dmesg | tail -n 5; cat /tmp/new; echo end-$((1 + 1))\r")
+            m.expect(r"end-2", 60)
+            raise TestError(f"the other guest's counter: got {after}, expected more than {before}")
+        errors = re.findall(r"^.* error: .*", m.output(), re.MULTILINE)
+        if errors:
+            raise TestError(f"the kernel logged {errors[0]!r}, expected no error")
