@@ -3,6 +3,7 @@
  * audit.
  */
 #include "arch/cpu.h"
+#include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/vcpu_cr.h"
@@ -33,6 +34,28 @@ const char *cr_broken(u64 cr0, u64 cr4, u64 efer)
 u64 efer_with_lma(u64 efer, u64 cr0)
 {
 	return efer & EFER_LME && cr0 & CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
+}
+
+u64 cr_fit(u32 cr, u64 value)
+{
+	switch (cr) {
+	case 0:
+		value = (value & CR0_DEFINED) | CR0_ET;
+		return value & CR0_CD ? value : value & ~(u64)CR0_NW;
+	case 3: return value & (BIT(cpu_facts.phys_bits) - 1);
+	case 4: return value & guest_bits.cr4;
+	default: return value & guest_bits.efer;
+	}
+}
+
+bool cr_flushes(u32 cr, u64 before, u64 after)
+{
+	u64 bits = cr == 0 ? CR0_PE | CR0_PG | CR0_WP
+		   : cr == 4
+			   ? CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE
+			   : EFER_LME | EFER_LMA | EFER_NXE;
+
+	return cr == 3 || (before ^ after) & bits;
 }
 
 bool pat_valid(u64 pat)

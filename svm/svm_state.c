@@ -9,17 +9,8 @@
 #include "hv/x86.h"
 #include "lib/string.h"
 
-#define RFLAGS_DEFINED 0x3f7fd5ull
-#define DR6_FIXED 0xffff0ff0ull
-#define DR6_DEFINED 0xe00full
 #define DR7_FIXED 0x400ull
 #define DR7_DEFINED 0xffff23ffull
-#define SEG_ATTR_DEFINED 0xfffu
-
-/* Changes that the guest expects to drop translations, and VMRUN does not. */
-#define CR0_FLUSH (CR0_PE | CR0_PG | CR0_WP)
-#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
-#define EFER_FLUSH (EFER_LME | EFER_LMA | EFER_NXE)
 
 /* Where each segment of enum seg is. */
 /* clang-format off */
@@ -41,8 +32,6 @@ static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg)
  * what get gives out is what the CPU will use, and can be set again.
  */
 static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
-
-static bool canonical(u64 a) { return canonicalize(a) == a; }
 
 /* Fields of 8 bytes that are alike on both sides. */
 static const struct {
@@ -102,7 +91,6 @@ static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 {
 	struct svm_vcpu *s = to_svm(v);
-	const struct vcpu_regs *r = &v->priv->regs;
 
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
 		u64 value = *block_field(s->vmcb, i);
@@ -110,23 +98,11 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 		if (groups & fields[i].group)
 			*state_field(st, i) = fields[i].address ? canonicalize(value) : value;
 	}
-	if (groups & STATE_GPR) {
-		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
-		st->rip = r->rip;
-		st->rflags = r->rflags;
-	}
+	state_get_regs(v, st, groups);
 	if (groups & STATE_SEG)
 		get_segments(s, st);
-	if (groups & STATE_CR) {
+	if (groups & STATE_CR)
 		st->efer &= ~(u64)EFER_SVME;
-		st->cr2 = r->cr2;
-		st->cr8 = v->cr8;
-		st->xcr0 = v->xcr0;
-	}
-	if (groups & STATE_DR) {
-		memcpy(st->dr, r->dr, sizeof(st->dr));
-		st->dr6 = r->dr6;
-	}
 	if (groups & STATE_MSR)
 		st->msr.tsc_aux = cpu_facts.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
 	if (groups & STATE_EVENT) {
@@ -139,20 +115,6 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 
 /* ---- In: all checks first ---- */
 
-static bool segments_valid(const struct vcpu_state *st)
-{
-	for (u32 i = 0; i < SEGS; i++)
-		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
-			return false;
-	return st->gdtr.limit <= 0xffff && st->idtr.limit <= 0xffff;
-}
-
-static bool control_valid(const struct vcpu_state *st)
-{
-	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
-	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
-}
-
 /* In long mode no CS has both L and D. What the groups leave out is in the block. */
 static bool code_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
 {
@@ -160,24 +122,6 @@ static bool code_valid(const struct vmcb *b, const struct vcpu_state *st, u32 gr
 	u32 attr = groups & STATE_SEG ? st->seg[SEG_CS].attr : b->cs.attrib;
 
 	return !(efer & EFER_LMA) || ~attr & (SEG_ATTR_L | SEG_ATTR_DB);
-}
-
-static bool state_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-		if ((groups & fields[i].group) && fields[i].address &&
-		    !canonical(*state_field(st, i)))
-			return false;
-	if (!code_valid(b, st, groups) || ((groups & STATE_SEG) && !segments_valid(st)))
-		return false;
-	if ((groups & STATE_CR) && !control_valid(st))
-		return false;
-	if ((groups & STATE_DR) && ((st->dr6 | st->dr7) >> 32))
-		return false;
-	if ((groups & STATE_MSR) && (!pat_valid(st->msr.pat) || st->msr.tsc_aux >> 32))
-		return false;
-	return !(groups & STATE_EVENT) || !st->event.injecting ||
-	       svm_event_valid(st->event.injecting);
 }
 
 static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
@@ -192,15 +136,12 @@ static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
 	b->idtr.limit = st->idtr.limit;
 }
 
-static void set_control(struct svm_vcpu *s, const struct vcpu_state *st)
+static void set_control(struct svm_vcpu *s)
 {
 	struct vmcb *b = s->vmcb;
 
 	b->cr0 |= CR0_ET;
 	b->efer |= EFER_SVME;
-	s->vcpu.priv->regs.cr2 = st->cr2;
-	s->vcpu.cr8 = st->cr8;
-	fpu_set_xcr0(&s->vcpu, st->xcr0);
 	s->flush = true;
 }
 
@@ -215,28 +156,21 @@ static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct svm_vcpu *s = to_svm(v);
-	struct vcpu_regs *r = &v->priv->regs;
 
-	if (!state_valid(s->vmcb, st, groups))
+	if (!state_valid(st, groups) || !code_valid(s->vmcb, st, groups) ||
+	    (groups & STATE_EVENT && st->event.injecting && !svm_event_valid(st->event.injecting)))
 		return -E_INVAL;
+	state_set_regs(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			*block_field(s->vmcb, i) = *state_field(st, i);
 	s->vmcb->clean = 0;
-	if (groups & STATE_GPR) {
-		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
-		r->rip = st->rip;
-		r->rflags = (st->rflags & RFLAGS_DEFINED) | RFLAGS_FIXED;
-	}
 	if (groups & STATE_SEG)
 		set_segments(s, st);
 	if (groups & STATE_CR)
-		set_control(s, st);
-	if (groups & STATE_DR) {
-		memcpy(r->dr, st->dr, sizeof(r->dr));
-		r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
+		set_control(s);
+	if (groups & STATE_DR)
 		s->vmcb->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
-	}
 	if ((groups & STATE_MSR) && cpu_facts.rdtscp)
 		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
 	if (groups & STATE_EVENT)
@@ -261,37 +195,19 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 	};
 }
 
-/*
- * Bits that VMRUN would refuse, or that would reach the host, are dropped whatever the caller says.
- */
+/* What VMRUN would refuse, or what would reach the host, is dropped whatever the caller says. */
 void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 {
 	struct svm_vcpu *s = to_svm(v);
 	struct vmcb *b = s->vmcb;
+	u64 *held = cr == 0 ? &b->cr0 : cr == 3 ? &b->cr3 : cr == 4 ? &b->cr4 : &b->efer;
 	u64 efer = b->efer;
 
-	switch (cr) {
-	case 0:
-		value = (value & CR0_DEFINED) | CR0_ET;
-		if (!(value & CR0_CD))
-			value &= ~(u64)CR0_NW;
-		s->flush |= ((b->cr0 ^ value) & CR0_FLUSH) != 0;
-		b->cr0 = value;
-		break;
-	case 3:
-		s->flush = true;
-		b->cr3 = value & (BIT(cpu_facts.phys_bits) - 1);
-		break;
-	case 4:
-		value &= guest_bits.cr4;
-		s->flush |= ((b->cr4 ^ value) & CR4_FLUSH) != 0;
-		b->cr4 = value;
-		break;
-	case CR_EFER: efer = (value & guest_bits.efer) | EFER_SVME; break;
-	default: ASSERT(!"a control register that the back-end holds");
-	}
-	b->efer = efer_with_lma(efer, b->cr0);
-	s->flush |= ((b->efer ^ efer) & EFER_FLUSH) != 0 || cr == CR_EFER;
+	value = cr_fit(cr, value);
+	s->flush |= cr_flushes(cr, *held, value);
+	*held = cr == CR_EFER ? value | EFER_SVME : value;
+	b->efer = efer_with_lma(b->efer, b->cr0);
+	s->flush |= cr_flushes(CR_EFER, efer, b->efer);
 	svm_dirty(s, CLEAN_CR);
 }
 

@@ -20,7 +20,6 @@ static const char *first_broken(const struct rule *r, u32 count)
 #define DEBUGCTL_BTF (1ull << 1)
 #define FIRST_BROKEN(rules) first_broken(rules, ARRAY_SIZE(rules))
 
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 static u64 beyond_memory(void) { return ~(BIT(cpu_facts.phys_bits) - 1); }
 static u64 fixed(u32 msr) { return cpu_facts.vmx_msr[msr - MSR_VMX_BASIC]; }
 static bool long_mode(const struct vmx_fields *g) { return g->ENTRY_CONTROLS & ENTRY_LONG_MODE; }

@@ -6,43 +6,28 @@
 #include "hv/x86.h"
 #include "lib/string.h"
 
-#define RFLAGS_DEFINED 0x3f7fd5ull
-#define DR6_FIXED 0xffff0ff0ull
-#define DR6_DEFINED 0xe00full
 #define DR7_FIXED 0x400ull
 #define DR7_DEFINED 0xffff23ffull
 #define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
-#define SEG_ATTR_DEFINED 0xfffu
 #define SEG_ACCESSED 1u
 #define TSS_BUSY 2u
-
-/* Changes that the guest expects to drop translations, and an entry does not. */
-#define CR0_FLUSH (CR0_PE | CR0_PG | CR0_WP)
-#define CR4_FLUSH (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE)
-#define EFER_FLUSH (EFER_LME | EFER_LMA | EFER_NXE)
-
-static bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }
 
 /* Fields of 8 bytes in the state; in the VMCS they have the width that their number tells. */
 static const struct {
 	u32 group; /* enum state_group */
 	u16 state;
 	u16 field;
-	bool address; /* canonical */
 } fields[] = {
 /* clang-format off */
-#define ROW(group, name, field, address) \
-	{group, offsetof(struct vcpu_state, name), VMCS_ID_##field, address}
-#define FIELD(group, name, field) ROW(group, name, field, false)
-#define ADDRESS(group, name, field) ROW(group, name, field, true)
+#define FIELD(group, name, field) {group, offsetof(struct vcpu_state, name), VMCS_ID_##field}
 	/* clang-format on */
 	FIELD(STATE_CR, cr3, GUEST_CR3),
 	FIELD(STATE_DR, dr7, GUEST_DR7),
-	ADDRESS(STATE_SEG, gdtr.base, GUEST_GDTR_BASE),
-	ADDRESS(STATE_SEG, idtr.base, GUEST_IDTR_BASE),
+	FIELD(STATE_SEG, gdtr.base, GUEST_GDTR_BASE),
+	FIELD(STATE_SEG, idtr.base, GUEST_IDTR_BASE),
 	FIELD(STATE_MSR, msr.sysenter_cs, GUEST_SYSENTER_CS),
-	ADDRESS(STATE_MSR, msr.sysenter_esp, GUEST_SYSENTER_ESP),
-	ADDRESS(STATE_MSR, msr.sysenter_eip, GUEST_SYSENTER_EIP),
+	FIELD(STATE_MSR, msr.sysenter_esp, GUEST_SYSENTER_ESP),
+	FIELD(STATE_MSR, msr.sysenter_eip, GUEST_SYSENTER_EIP),
 	FIELD(STATE_MSR, msr.pat, GUEST_PAT),
 };
 
@@ -134,29 +119,17 @@ static void get_events(struct vmx_vcpu *s, struct vcpu_state *st)
 void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 {
 	struct vmx_vcpu *s = to_vmx(v);
-	const struct vcpu_regs *r = &v->priv->regs;
 
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			*at(st, fields[i].state) = vmx_read_known(fields[i].field);
-	if (groups & STATE_GPR) {
-		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
-		st->rip = r->rip;
-		st->rflags = r->rflags;
-	}
+	state_get_regs(v, st, groups);
 	if (groups & STATE_SEG)
 		get_segments(st);
 	if (groups & STATE_CR) {
 		st->cr0 = cr0_get();
 		st->cr4 = cr4_get();
 		st->efer = vmcs_read64(VMCS_GUEST_EFER);
-		st->cr2 = r->cr2;
-		st->cr8 = v->cr8;
-		st->xcr0 = v->xcr0;
-	}
-	if (groups & STATE_DR) {
-		memcpy(st->dr, r->dr, sizeof(st->dr));
-		st->dr6 = r->dr6;
 	}
 	if (groups & STATE_MSR) {
 		vmx_msrs_out(s);
@@ -168,46 +141,6 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 }
 
 /* ---- In: all checks first ---- */
-
-static bool segments_valid(const struct vcpu_state *st)
-{
-	for (u32 i = 0; i < SEGS; i++)
-		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
-			return false;
-	return st->gdtr.limit <= 0xffff && st->idtr.limit <= 0xffff;
-}
-
-static bool control_valid(const struct vcpu_state *st)
-{
-	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
-	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
-}
-
-/* WRMSR of ours would fault on these. */
-static bool msrs_valid(const struct vcpu_state *st)
-{
-	return pat_valid(st->msr.pat) && !((st->msr.tsc_aux | st->msr.sfmask) >> 32) &&
-	       canonical(st->msr.lstar) && canonical(st->msr.cstar) &&
-	       canonical(st->msr.kernel_gs_base);
-}
-
-static bool state_valid(const struct vcpu_state *st, u32 groups)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-		if ((groups & fields[i].group) && fields[i].address &&
-		    !canonical(*at(st, fields[i].state)))
-			return false;
-	if ((groups & STATE_SEG) && !segments_valid(st))
-		return false;
-	if ((groups & STATE_CR) && !control_valid(st))
-		return false;
-	if ((groups & STATE_DR) && ((st->dr6 | st->dr7) >> 32))
-		return false;
-	if ((groups & STATE_MSR) && !msrs_valid(st))
-		return false;
-	return !(groups & STATE_EVENT) || !st->event.injecting ||
-	       vmx_event_valid(st->event.injecting);
-}
 
 /*
  * What the CPU would have made of a descriptor when it loaded it: accessed, a busy TSS, a
@@ -244,9 +177,6 @@ static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
 	cr0_put(st->cr0 | CR0_ET);
 	cr4_put(st->cr4);
 	efer_put(st->efer);
-	s->vcpu.priv->regs.cr2 = st->cr2;
-	s->vcpu.cr8 = st->cr8;
-	fpu_set_xcr0(&s->vcpu, st->xcr0);
 	s->flush = s->pdptes = true;
 }
 
@@ -261,16 +191,6 @@ static void set_events(struct vmx_vcpu *s, const struct vcpu_state *st)
 	s->error = st->event.injecting_error;
 }
 
-static void set_debug(struct vmx_vcpu *s, const struct vcpu_state *st)
-{
-	struct vcpu_regs *r = &s->vcpu.priv->regs;
-
-	memcpy(r->dr, st->dr, sizeof(r->dr));
-	r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
-	vmcs_write64(VMCS_GUEST_DR7, (st->dr7 & DR7_DEFINED) | DR7_FIXED);
-	s->breakpoints = st->dr7 & DR7_ENABLE_MASK;
-}
-
 static void set_shared_msrs(struct vmx_vcpu *s, const struct vcpu_state *st)
 {
 	vmx_msrs_out(s);
@@ -281,24 +201,22 @@ static void set_shared_msrs(struct vmx_vcpu *s, const struct vcpu_state *st)
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct vmx_vcpu *s = to_vmx(v);
-	struct vcpu_regs *r = &v->priv->regs;
 
-	if (!state_valid(st, groups))
+	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32) ||
+	    (groups & STATE_EVENT && st->event.injecting && !vmx_event_valid(st->event.injecting)))
 		return -E_INVAL;
+	state_set_regs(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			vmx_write(fields[i].field, *at(st, fields[i].state));
-	if (groups & STATE_GPR) {
-		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
-		r->rip = st->rip;
-		r->rflags = (st->rflags & RFLAGS_DEFINED) | RFLAGS_FIXED;
-	}
 	if (groups & STATE_SEG)
 		set_segments(st);
 	if (groups & STATE_CR)
 		set_control(s, st);
-	if (groups & STATE_DR)
-		set_debug(s, st);
+	if (groups & STATE_DR) {
+		vmcs_write64(VMCS_GUEST_DR7, (st->dr7 & DR7_DEFINED) | DR7_FIXED);
+		s->breakpoints = st->dr7 & DR7_ENABLE_MASK;
+	}
 	if (groups & STATE_MSR)
 		set_shared_msrs(s, st);
 	if (groups & STATE_EVENT)
@@ -327,32 +245,28 @@ void vmx_set_cr(struct vcpu *v, u32 cr, u64 value)
 	struct vmx_vcpu *s = to_vmx(v);
 	u64 cr0 = cr0_get(), old = vmcs_read64(VMCS_GUEST_EFER), efer = old;
 
+	value = cr_fit(cr, value);
 	s->pdptes = true;
 	switch (cr) {
 	case 0:
-		value = (value & CR0_DEFINED) | CR0_ET;
-		if (!(value & CR0_CD))
-			value &= ~(u64)CR0_NW;
-		s->flush |= ((cr0 ^ value) & CR0_FLUSH) != 0;
+		s->flush |= cr_flushes(cr, cr0, value);
 		cr0_put(cr0 = value);
 		break;
 	case 3:
 		s->flush = true;
-		vmcs_write64(VMCS_GUEST_CR3, value & (BIT(cpu_facts.phys_bits) - 1));
+		vmcs_write64(VMCS_GUEST_CR3, value);
 		break;
 	case 4:
-		value &= guest_bits.cr4;
-		s->flush |= ((cr4_get() ^ value) & CR4_FLUSH) != 0;
+		s->flush |= cr_flushes(cr, cr4_get(), value);
 		cr4_put(value);
 		break;
-	case CR_EFER: efer = value & guest_bits.efer; break;
-	default: ASSERT(!"a control register that the back-end holds");
+	default: efer = value;
 	}
 	efer = efer_with_lma(efer, cr0);
 	if (efer == old)
 		return;
 	efer_put(efer);
-	s->flush |= ((old ^ efer) & EFER_FLUSH) != 0;
+	s->flush |= cr_flushes(CR_EFER, old, efer);
 }
 
 void vmx_skip_insn(struct vcpu *v, u32 length)

@@ -100,3 +100,5 @@ enum selector {
 	SEL_UCODE = 0x23, /* 0x20 | 3 */
 	SEL_TSS = 0x28,	  /* 16 bytes */
 };
+
+static inline bool canonical(u64 a) { return (u64)((s64)(a << 16) >> 16) == a; }

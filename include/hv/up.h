@@ -5,6 +5,7 @@
 #include "uapi/abi.h"
 
 struct vcpu;
+struct vcpu_state;
 struct vm;
 struct aspace;
 struct mem;
@@ -92,6 +93,17 @@ void fpu_init_area(struct vcpu *v);	     /* reset state */
 const char *cr_broken(u64 cr0, u64 cr4, u64 efer);
 bool pat_valid(u64 pat);
 u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
+/* What may be held of a value, whatever the caller says. cr as for ops->set_cr. */
+u64 cr_fit(u32 cr, u64 value);
+/* Does the guest expect that this change drops translations, which an entry does not do? */
+bool cr_flushes(u32 cr, u64 before, u64 after);
+
+/* ---- State (kernel/state_rules.c), of the loaded vCPU; groups: enum state_group ---- */
+/* All that the state itself must keep; the back-end checks what its control block adds. */
+bool state_valid(const struct vcpu_state *st, u32 groups);
+/* The registers that no control block holds: general, CR2, CR8, XCR0, DR0 to DR3, DR6. */
+void state_get_regs(struct vcpu *v, struct vcpu_state *st, u32 groups);
+void state_set_regs(struct vcpu *v, const struct vcpu_state *st, u32 groups); /* valid */
 
 /* ---- drivers/platform ---- */
 void up_console_input(void);   /* the UART has received bytes or can take more */

@@ -52,6 +52,7 @@ void *window_map(enum window w, hpa_t a)
 void window_unmap(enum window w) {}
 
 /* What vcpu_cr.c needs to link; its rules are tested without it. */
+struct cpu_facts cpu_facts = {.phys_bits = 40};
 struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE,
 				.efer = EFER_LME | EFER_LMA | EFER_SCE};
 void log_line(enum log_level level, const char *fmt, ...) {}

@@ -1,4 +1,5 @@
-// SOURCES: kernel/cr_rules.c kernel/vcpu_state.c svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
+// SOURCES: kernel/cr_rules.c kernel/state_rules.c kernel/vcpu_state.c
+// SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
 /*
  * State groups: what is set is got, a bad value changes nothing, and control registers stay safe
  * for the host.

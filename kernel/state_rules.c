@@ -1,0 +1,94 @@
+/*
+ * What both back-ends do alike with a vCPU's state: its checks, and the registers that neither
+ * control block holds. Intel SDM 3, "Checks on Guest State"; AMD APM 2, "Canonicalization and
+ * Consistency Checks".
+ */
+#include "arch/cpu.h"
+#include "hv/facts.h"
+#include "hv/up.h"
+#include "hv/vcpu.h"
+#include "lib/string.h"
+
+#define RFLAGS_DEFINED 0x3f7fd5ull
+#define DR6_FIXED 0xffff0ff0ull
+#define DR6_DEFINED 0xe00full
+#define SEG_ATTR_DEFINED 0xfffu
+
+static const struct {
+	u32 group; /* enum state_group */
+	u16 at;
+} addresses[] = {
+	{STATE_SEG, offsetof(struct vcpu_state, gdtr.base)},
+	{STATE_SEG, offsetof(struct vcpu_state, idtr.base)},
+	{STATE_MSR, offsetof(struct vcpu_state, msr.lstar)},
+	{STATE_MSR, offsetof(struct vcpu_state, msr.cstar)},
+	{STATE_MSR, offsetof(struct vcpu_state, msr.kernel_gs_base)},
+	{STATE_MSR, offsetof(struct vcpu_state, msr.sysenter_esp)},
+	{STATE_MSR, offsetof(struct vcpu_state, msr.sysenter_eip)},
+};
+
+static bool segments_valid(const struct vcpu_state *st)
+{
+	for (u32 i = 0; i < SEGS; i++)
+		if ((st->seg[i].attr & ~SEG_ATTR_DEFINED) || !canonical(st->seg[i].base))
+			return false;
+	return st->gdtr.limit <= 0xffff && st->idtr.limit <= 0xffff;
+}
+
+static bool control_valid(const struct vcpu_state *st)
+{
+	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
+	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
+}
+
+bool state_valid(const struct vcpu_state *st, u32 groups)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(addresses); i++)
+		if (groups & addresses[i].group &&
+		    !canonical(*(const u64 *)((const u8 *)st + addresses[i].at)))
+			return false;
+	return (!(groups & STATE_SEG) || segments_valid(st)) &&
+	       (!(groups & STATE_CR) || control_valid(st)) &&
+	       (!(groups & STATE_DR) || !((st->dr6 | st->dr7) >> 32)) &&
+	       (!(groups & STATE_MSR) || (pat_valid(st->msr.pat) && !(st->msr.tsc_aux >> 32)));
+}
+
+void state_get_regs(struct vcpu *v, struct vcpu_state *st, u32 groups)
+{
+	const struct vcpu_regs *r = &v->priv->regs;
+
+	if (groups & STATE_GPR) {
+		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
+		st->rip = r->rip;
+		st->rflags = r->rflags;
+	}
+	if (groups & STATE_CR) {
+		st->cr2 = r->cr2;
+		st->cr8 = v->cr8;
+		st->xcr0 = v->xcr0;
+	}
+	if (groups & STATE_DR) {
+		memcpy(st->dr, r->dr, sizeof(st->dr));
+		st->dr6 = r->dr6;
+	}
+}
+
+void state_set_regs(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+{
+	struct vcpu_regs *r = &v->priv->regs;
+
+	if (groups & STATE_GPR) {
+		memcpy(r->gpr, st->gpr, sizeof(r->gpr));
+		r->rip = st->rip;
+		r->rflags = (st->rflags & RFLAGS_DEFINED) | RFLAGS_FIXED;
+	}
+	if (groups & STATE_CR) {
+		r->cr2 = st->cr2;
+		v->cr8 = st->cr8;
+		fpu_set_xcr0(v, st->xcr0);
+	}
+	if (groups & STATE_DR) {
+		memcpy(r->dr, st->dr, sizeof(r->dr));
+		r->dr6 = (st->dr6 & DR6_DEFINED) | DR6_FIXED;
+	}
+}
