@@ -116,6 +116,7 @@ MACHINES = {
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
     "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-1cpu": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1"), BOCHS_MEMORY],
+    "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
     "vmx-bochs": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
 }
 
@@ -228,6 +229,7 @@ BOOTS = [
     ("no-npt", "qemu-no-npt", "no_npt", 180),
     ("linux-vmx", "vmx-bochs", "linux_bochs", 1500),
     ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 1500),
+    ("linux-vmx-debug", "vmx-bochs-debug", "linux_bochs", 1500),
     ("linux-svm-bochs", "svm-bochs", "linux_bochs", 1500),
     ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),
     ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),

@@ -72,7 +72,7 @@ def check_kinds(lives):
 
 def check_log(m, seconds):
     text = m.output()
-    lines = re.findall(r"^.*\] cpu\d+ \w+: (?:vm \d+|vcpu|svm|init: vm hostile).*$", text, re.MULTILINE)
+    lines = re.findall(r"^.*\] cpu\d+ \w+: (?:vm \d+|vcpu|svm|vmx|init: vm hostile).*$", text, re.MULTILINE)
     allowed = LOG_BURST + LOG_SECOND * seconds
     if len(lines) > allowed:
         raise TestError(f"{len(lines)} lines of log in {seconds:.0f} s, expected at most {allowed:.0f}")
