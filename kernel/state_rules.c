@@ -53,10 +53,25 @@ bool state_valid(const struct vcpu_state *st, u32 groups)
 	       (!(groups & STATE_MSR) || (pat_valid(st->msr.pat) && !(st->msr.tsc_aux >> 32)));
 }
 
-void state_get_regs(struct vcpu *v, struct vcpu_state *st, u32 groups)
+static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
+
+static void make_canonical(struct vcpu_state *st, u32 groups)
+{
+	for (u32 i = 0; i < ARRAY_SIZE(addresses); i++)
+		if (groups & addresses[i].group) {
+			u64 *a = (u64 *)((u8 *)st + addresses[i].at);
+
+			*a = canonicalize(*a);
+		}
+	for (u32 i = 0; groups & STATE_SEG && i < SEGS; i++)
+		st->seg[i].base = canonicalize(st->seg[i].base);
+}
+
+void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups)
 {
 	const struct vcpu_regs *r = &v->priv->regs;
 
+	make_canonical(st, groups);
 	if (groups & STATE_GPR) {
 		memcpy(st->gpr, r->gpr, sizeof(st->gpr));
 		st->rip = r->rip;
@@ -73,7 +88,7 @@ void state_get_regs(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 }
 
-void state_set_regs(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct vcpu_regs *r = &v->priv->regs;
 

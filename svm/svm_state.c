@@ -27,39 +27,30 @@ static struct vmcb_seg *seg_of(struct vmcb *b, u32 seg)
 	return (struct vmcb_seg *)((u8 *)b + seg_offset[seg]);
 }
 
-/*
- * VMRUN and VMLOAD sign-extend addresses without a fault, and QEMU's TCG lets a guest write any:
- * what get gives out is what the CPU will use, and can be set again.
- */
-static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }
-
 /* Fields of 8 bytes that are alike on both sides. */
 static const struct {
 	u32 group; /* enum state_group */
 	u16 state, block;
-	bool address; /* canonical */
 } fields[] = {
 /* clang-format off */
 #define FIELD(group, name, member) \
-	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), false}
-#define ADDRESS(group, name, member) \
-	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member), true}
+	{group, offsetof(struct vcpu_state, name), offsetof(struct vmcb, member)}
 	/* clang-format on */
 	FIELD(STATE_CR, cr0, cr0),
 	FIELD(STATE_CR, cr3, cr3),
 	FIELD(STATE_CR, cr4, cr4),
 	FIELD(STATE_CR, efer, efer),
 	FIELD(STATE_DR, dr7, dr7),
-	ADDRESS(STATE_SEG, gdtr.base, gdtr.base),
-	ADDRESS(STATE_SEG, idtr.base, idtr.base),
+	FIELD(STATE_SEG, gdtr.base, gdtr.base),
+	FIELD(STATE_SEG, idtr.base, idtr.base),
 	FIELD(STATE_MSR, msr.star, star),
-	ADDRESS(STATE_MSR, msr.lstar, lstar),
-	ADDRESS(STATE_MSR, msr.cstar, cstar),
+	FIELD(STATE_MSR, msr.lstar, lstar),
+	FIELD(STATE_MSR, msr.cstar, cstar),
 	FIELD(STATE_MSR, msr.sfmask, sfmask),
-	ADDRESS(STATE_MSR, msr.kernel_gs_base, kernel_gs_base),
+	FIELD(STATE_MSR, msr.kernel_gs_base, kernel_gs_base),
 	FIELD(STATE_MSR, msr.sysenter_cs, sysenter_cs),
-	ADDRESS(STATE_MSR, msr.sysenter_esp, sysenter_esp),
-	ADDRESS(STATE_MSR, msr.sysenter_eip, sysenter_eip),
+	FIELD(STATE_MSR, msr.sysenter_esp, sysenter_esp),
+	FIELD(STATE_MSR, msr.sysenter_eip, sysenter_eip),
 	FIELD(STATE_MSR, msr.pat, g_pat),
 };
 
@@ -79,8 +70,7 @@ static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
 	for (u32 i = 0; i < SEGS; i++) {
 		const struct vmcb_seg *g = seg_of(b, i);
 
-		st->seg[i] =
-			(struct seg_state){g->selector, g->attrib, g->limit, canonicalize(g->base)};
+		st->seg[i] = (struct seg_state){g->selector, g->attrib, g->limit, g->base};
 	}
 	/* The CPU keeps the privilege level apart; SS.DPL may be stale. */
 	st->seg[SEG_SS].attr = (u16)((b->ss.attrib & ~0x60u) | (u32)(b->cpl & 3) << 5);
@@ -92,13 +82,9 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
-		u64 value = *block_field(s->vmcb, i);
-
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
-			*state_field(st, i) = fields[i].address ? canonicalize(value) : value;
-	}
-	state_get_regs(v, st, groups);
+			*state_field(st, i) = *block_field(s->vmcb, i);
 	if (groups & STATE_SEG)
 		get_segments(s, st);
 	if (groups & STATE_CR)
@@ -111,6 +97,7 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 		st->event.injecting = s->vmcb->event_inj & HV_EVENT_VALID ? s->vmcb->event_inj : 0;
 		st->event.injecting_error = st->event.injecting ? s->vmcb->event_inj_error : 0;
 	}
+	state_get_common(v, st, groups);
 }
 
 /* ---- In: all checks first ---- */
@@ -160,7 +147,7 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	if (!state_valid(st, groups) || !code_valid(s->vmcb, st, groups) ||
 	    (groups & STATE_EVENT && st->event.injecting && !svm_event_valid(st->event.injecting)))
 		return -E_INVAL;
-	state_set_regs(v, st, groups);
+	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			*block_field(s->vmcb, i) = *state_field(st, i);

@@ -232,6 +232,7 @@ BOOTS = [
     ("linux-vmx-debug", "vmx-bochs-debug", "linux_bochs", 1500),
     ("linux-svm-bochs", "svm-bochs", "linux_bochs", 1500),
     ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),
+    ("destroy-states-vmx", "vmx-bochs", "destroy_states_bochs", 900),
     ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

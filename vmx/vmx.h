@@ -16,10 +16,16 @@ enum vmx_shared_msr {
 /* clang-format on */
 
 /* Per CPU, by its id; owned by that CPU. */
+struct table_register {
+	u16 limit;
+	u64 base;
+} __packed;
+
 struct vmx_cpu {
 	u64 vpid_generation; /* vCPUs with an older one take a new VPID */
 	u32 next_vpid;	     /* > VPID_MAX: the next one starts a generation */
 	u64 host_msr[SHARED_MSRS];
+	struct table_register gdtr; /* an exit leaves a limit of 64 KiB */
 };
 #define VPID_MAX 0xffffu
 

@@ -18,8 +18,9 @@ enum need {
 	ON,	   /* required: it may be 1, and is */
 	MAY_BE_1,  /* required: 1 at times */
 	MAY_BE_0,  /* required: 0, at times at least */
-	IF_RDTSCP, /* on, required where the CPU has RDTSCP */
-	OPTION,	   /* on where offered */
+	IF_RDTSCP, /* on, required where the CPU has the instruction, which guests are shown */
+	IF_INVPCID,
+	OPTION, /* on where offered */
 };
 
 /* clang-format off */
@@ -63,6 +64,7 @@ static const struct control {
 	{ENTRY, MAY_BE_1, ENTRY_LONG_MODE, "64-bit guests", 0},
 	{ENTRY, MAY_BE_0, ENTRY_LONG_MODE, "32-bit guests", 0},
 	{PROC2, IF_RDTSCP, PROC2_RDTSCP, "RDTSCP", 0},
+	{PROC2, IF_INVPCID, PROC2_INVPCID, "INVPCID", 0},
 	{PIN, OPTION, PIN_PREEMPTION_TIMER, "preemption-timer", "host interrupts alone end a run"},
 	{PROC2, OPTION, PROC2_VPID, "vpid", "each entry and exit flushes the TLB"},
 	{EPT, OPTION, EPT_CAN_2M, "ept-2m", "guest memory is mapped in 4 KiB pages"},
@@ -71,7 +73,6 @@ static const struct control {
 	{EPT, OPTION, EPT_CAN_INVEPT_SINGLE, "invept-single", "a flush reaches all VMs' entries"},
 	{PROC2, OPTION, PROC2_PAUSE_LOOP, "pause-loop", "a spinning guest keeps its slice"},
 	{PROC2, OPTION, PROC2_WBINVD_EXIT, "wbinvd-exiting", "a guest's WBINVD empties the caches"},
-	{PROC2, OPTION, PROC2_INVPCID, "invpcid", "INVPCID is undefined in guests"},
 };
 /* clang-format on */
 
@@ -104,7 +105,8 @@ static bool offered(const struct cpu_facts *f, const struct control *c)
 
 static bool required(const struct cpu_facts *f, const struct control *c)
 {
-	return c->need != OPTION && (c->need != IF_RDTSCP || f->rdtscp);
+	return c->need != OPTION && (c->need != IF_RDTSCP || f->rdtscp) &&
+	       (c->need != IF_INVPCID || f->invpcid);
 }
 
 /* What contradicts itself or what the kernel was built on; NULL = nothing. */

@@ -17,8 +17,7 @@ static void decode_debug(struct vmx_vcpu *s, u32 info)
 	u64 what = vmcs_read64(VMCS_EXIT_QUALIFICATION) & (DR6_HITS | DR6_BD | DR6_BS);
 
 	r->dr6 = (r->dr6 & ~(u64)DR6_HITS) | what;
-	if (what & DR6_BD)
-		vmcs_write64(VMCS_GUEST_DR7, vmcs_read64(VMCS_GUEST_DR7) & ~DR7_GD);
+	vmcs_write64(VMCS_GUEST_DR7, vmcs_read64(VMCS_GUEST_DR7) & ~DR7_GD);
 	if ((info & EVENT_TYPE_MASK) == EVENT_ICEBP)
 		r->rip += vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH);
 }

@@ -117,7 +117,8 @@ void vmx_event_prepare(struct vmx_vcpu *s)
  */
 static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32 reason)
 {
-	if (reason == EXIT_EXCEPTION)
+	if (reason == EXIT_EXCEPTION &&
+	    (vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_VECTOR_MASK) != EXC_MC)
 		return type_of(event) != HV_EVENT_IRQ;
 	if (is_nmi(event))
 		vmx_block(0, BLOCKED_NMI);
@@ -141,6 +142,11 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
 	bool taken = s->offer_in;
 	u32 event;
 
+	/* what was to go in waits; an offer is offered again */
+	if (unlikely(reason & EXIT_ENTRY_FAILED)) {
+		s->event = taken ? 0 : s->event;
+		return false;
+	}
 	s->event = 0;
 	if (vmx_exit_in_delivery(reason)) {
 		event = vmcs_read32(VMCS_IDT_VECTORING_INFO);

@@ -91,6 +91,7 @@ static int vmx_cpu_enable(struct cpu *c)
 	}
 	vmx_tlb_reset(vc);
 	read_host_msrs(vc);
+	__asm__ volatile("sgdt %0" : "=m"(vc->gdtr));
 	return 0;
 }
 
@@ -156,7 +157,7 @@ static void zero_fields(void)
 /* What stays as it is for the life of the VMCS. */
 static void write_controls(struct vmx_vcpu *s)
 {
-	u64 longest = (clock_to_tsc(clock_ns() + LONGEST_RUN_NS) - rdtsc()) >> vmx_caps.timer_rate;
+	u64 ns = clock_ns(), longest = clock_to_tsc(ns + LONGEST_RUN_NS) - clock_to_tsc(ns);
 	const struct field_value f[] = {
 		{VMCS_ID_PIN_CONTROLS, vmx_caps.pin},
 		{VMCS_ID_PROC_CONTROLS, vmx_caps.proc},
@@ -168,7 +169,7 @@ static void write_controls(struct vmx_vcpu *s)
 		{VMCS_ID_VIRTUAL_APIC_PAGE, kpriv_hpa(s->as, (u8 *)s->vmcs + PAGE_SIZE).v},
 		{VMCS_ID_EPT_POINTER, s->eptp},
 		{VMCS_ID_LINK_POINTER, ~0ull},
-		{VMCS_ID_PREEMPTION_TIMER, longest},
+		{VMCS_ID_PREEMPTION_TIMER, longest >> vmx_caps.timer_rate},
 		{VMCS_ID_PLE_GAP, PLE_GAP_CYCLES},
 		{VMCS_ID_PLE_WINDOW, PLE_WINDOW_CYCLES},
 		{VMCS_ID_CR0_MASK, ~VMX_CR0_GUEST_OWNED},
@@ -184,11 +185,6 @@ static void write_controls(struct vmx_vcpu *s)
 	write_fields(f, ARRAY_SIZE(f));
 	s->proc = vmx_caps.proc;
 }
-
-struct table_register {
-	u16 limit;
-	u64 base;
-} __packed;
 
 /* What of the host depends on the CPU; the address space is always the owner's. */
 static void write_host(void)
@@ -265,7 +261,7 @@ static void msrs_in(struct vmx_vcpu *s, const struct vmx_cpu *c)
 			wrmsr(vmx_shared_msr[i], msr[i]);
 }
 
-/* The guest writes KERNEL_GS_BASE without an exit. */
+/* All that ring 3 could see. The guest writes KERNEL_GS_BASE without an exit. */
 void vmx_msrs_out(struct vmx_vcpu *s)
 {
 	const struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
@@ -274,6 +270,8 @@ void vmx_msrs_out(struct vmx_vcpu *s)
 	if (!s->msrs_in)
 		return;
 	s->msrs_in = false;
+	SLOW_OP();
+	__asm__ volatile("lgdt %0" : : "m"(c->gdtr)); /* ring 3 names nothing behind it */
 	msr[SHARED_KERNEL_GS] = rdmsr(MSR_KERNEL_GS_BASE);
 	for (u32 i = 0; i < SHARED_MSRS; i++)
 		if (msr[i] != c->host_msr[i] && have(i))
@@ -341,9 +339,9 @@ static void vmx_enter(struct vcpu *v, bool *irq_taken)
 		*irq_taken = false;
 		return;
 	}
-	s->launched = true;
-	registers_out(s);
 	reason = vmcs_read32(VMCS_EXIT_REASON);
+	s->launched |= !(reason & EXIT_ENTRY_FAILED);
+	registers_out(s);
 	*irq_taken = vmx_event_complete(s, reason);
 	vmx_exit_decode(s, reason);
 }

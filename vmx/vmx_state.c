@@ -123,7 +123,6 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			*at(st, fields[i].state) = vmx_read_known(fields[i].field);
-	state_get_regs(v, st, groups);
 	if (groups & STATE_SEG)
 		get_segments(st);
 	if (groups & STATE_CR) {
@@ -138,6 +137,7 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_EVENT)
 		get_events(s, st);
+	state_get_common(v, st, groups);
 }
 
 /* ---- In: all checks first ---- */
@@ -187,6 +187,7 @@ static void set_events(struct vmx_vcpu *s, const struct vcpu_state *st)
 
 	vmx_block((st->event.sti_blocked ? shadow : 0) | (st->event.nmi_blocked ? BLOCKED_NMI : 0),
 		  BLOCKED_SHADOW | BLOCKED_NMI);
+	vmcs_write64(VMCS_GUEST_PENDING_DEBUG, 0); /* that of a step comes back from the shadow */
 	s->event = st->event.injecting;
 	s->error = st->event.injecting_error;
 }
@@ -205,7 +206,7 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32) ||
 	    (groups & STATE_EVENT && st->event.injecting && !vmx_event_valid(st->event.injecting)))
 		return -E_INVAL;
-	state_set_regs(v, st, groups);
+	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			vmx_write(fields[i].field, *at(st, fields[i].state));

@@ -55,6 +55,7 @@ static void read_features(struct cpu_facts *f)
 	f->tcg = f->hypervisor && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
 	f->pge = bit(l1.edx, 13);
 	f->smep = bit(l7.ebx, 7);
+	f->invpcid = bit(l7.ebx, 10);
 	f->smap = bit(l7.ebx, 20);
 	f->umip = bit(l7.ecx, 2);
 	f->svm = bit(e1.ecx, 2);

@@ -101,9 +101,13 @@ bool cr_flushes(u32 cr, u64 before, u64 after);
 /* ---- State (kernel/state_rules.c), of the loaded vCPU; groups: enum state_group ---- */
 /* All that the state itself must keep; the back-end checks what its control block adds. */
 bool state_valid(const struct vcpu_state *st, u32 groups);
-/* The registers that no control block holds: general, CR2, CR8, XCR0, DR0 to DR3, DR6. */
-void state_get_regs(struct vcpu *v, struct vcpu_state *st, u32 groups);
-void state_set_regs(struct vcpu *v, const struct vcpu_state *st, u32 groups); /* valid */
+/*
+ * The registers that no control block holds: general, CR2, CR8, XCR0, DR0 to DR3, DR6. get comes
+ * last: it makes the addresses canonical, since VMRUN and VMLOAD sign-extend without a fault, a CPU
+ * with 57 bits lets a guest write more than 48, and QEMU's TCG any: what is got can be set again.
+ */
+void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups);
+void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups); /* valid */
 
 /* ---- drivers/platform ---- */
 void up_console_input(void);   /* the UART has received bytes or can take more */

@@ -113,6 +113,7 @@ static struct cpu_facts changed(const struct change *c)
 	u64 *msr = &f.vmx_msr[c->msr - MSR_VMX_BASIC];
 
 	*msr = (*msr & ~c->clear) | c->set;
+	f.invpcid = true;
 	return f;
 }
 
@@ -131,6 +132,7 @@ static void each_required_control_is_missed(void **state)
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_EPT), 0, "EPT"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_UNRESTRICTED), 0, "unrestricted guest"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_RDTSCP), 0, "RDTSCP"},
+		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_INVPCID), 0, "INVPCID"},
 		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_HOST_64), 0, "64-bit host"},
 		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_LOAD_EFER), 0, "loading EFER at exit"},
 		{MSR_VMX_TRUE_ENTRY_CTLS, MAY(ENTRY_LOAD_PAT), 0, "loading PAT at entry"},
@@ -189,7 +191,6 @@ static void options_fall_back_with_a_line_each(void **state)
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_PAUSE_LOOP), 0, "pause-loop"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_WBINVD_EXIT), 0, "wbinvd-exiting"},
 		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_PREEMPTION_TIMER), 0, "preemption-timer"},
-		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_INVPCID), 0, "invpcid"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_1G, 0, "ept-1g"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_ACCESSED_DIRTY, 0, "ept-ad"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_INVEPT_SINGLE, 0, "invept-single"},
@@ -200,7 +201,7 @@ static void options_fall_back_with_a_line_each(void **state)
 	vmx_features(buf, sizeof(buf));
 	assert_string_equal(
 		buf, "ept preemption-timer vpid ept-2m ept-1g ept-ad invept-single pause-loop "
-		     "wbinvd-exiting invpcid");
+		     "wbinvd-exiting");
 	vmx_fallbacks();
 	assert_string_equal(logged, "");
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -241,9 +242,9 @@ static void without_an_option_its_control_stays_off(void **state)
 	assert_int_equal(c.ept_leaf, 1);
 	f = skylake;
 	f.rdtscp = false;
-	f.vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] &= ~MAY(PROC2_RDTSCP);
+	f.vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] &= ~MAY(PROC2_RDTSCP | PROC2_INVPCID);
 	assert_null(vmx_negotiate(&f, &c));
-	assert_int_equal(c.proc2, 0x14e2);
+	assert_int_equal(c.proc2, 0x4e2);
 }
 
 int main(void)

@@ -52,7 +52,7 @@ MUTANTS = [
            "boot/no-vm", "the first interrupt is the last one"),
     Mutant("lost-wake", "kernel/event.c", "	wake_all(&e->waiters);\n	spin_unlock(&e->lock);\n	object_notify",
            "	(void)wake_all;\n	spin_unlock(&e->lock);\n	object_notify",
-           "guest/pit-pic", "who waits for an event sleeps on"),
+           "boot/numa-placement", "who waits for an event sleeps on"),
     Mutant("sleepers-never-pay", "kernel/sched.c", "if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)", "if (!t->weight)",
            "host/sched", "who sleeps often takes the CPU from who never does"),
     Mutant("sleepers-run-on", "kernel/sched.c", "t->prompt_ns -= MIN(t->prompt_ns, ran);", "t->prompt_ns -= 0 * ran;",

@@ -14,6 +14,8 @@
 #define SMALL_BYTES MiB(4)
 #define QUOTA_BESIDE MiB(8) /* page tables, image, stack */
 #define END_LIMIT 60000000000ull
+#define CPUID_7_ECX_UMIP (1u << 2)
+#define GDT_MOST 256
 #define TABLES_BYTES MiB(64)
 #define HEAP_KEEPS MiB(12) /* free pages that stay, and blocks of which some are used */
 #define BACK_LIMIT 60000000000ull
@@ -144,6 +146,24 @@ static handle_t vm_make(enum state state)
 	return (handle_t)vcpu;
 }
 
+/*
+ * The kernel's GDT ends where it did before the guest ran: an exit of VT-x leaves a limit of 64
+ * KiB, and ring 3 could name what lies behind it as a descriptor. Seen where UMIP doesn't hide it.
+ */
+static void gdt_as_before(void)
+{
+	u32 leaf = 7, ebx, ecx = 0, edx;
+	struct {
+		u16 limit;
+		u64 base;
+	} __packed gdtr = {0};
+
+	__asm__ volatile("cpuid" : "+a"(leaf), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	if (!(ecx & CPUID_7_ECX_UMIP))
+		__asm__ volatile("sgdt %0" : "=m"(gdtr));
+	must(gdtr.limit < GDT_MOST ? 0 : -E_INVAL);
+}
+
 /* Brings the VM into the state and stays there. The guests' first OUT says that they have begun. */
 static void monitor(enum state state)
 {
@@ -151,6 +171,7 @@ static void monitor(enum state state)
 
 	if (vcpu && state < ARRAY_SIZE(guests) && guests[state].code)
 		must(vcpu_run(vcpu));
+	gdt_as_before();
 	BOARD->ready = 1;
 	for (;;) {
 		switch (state) {
