@@ -408,6 +408,7 @@ static bool has_rex_r(const u8 *opcode)
  * 15 overwrites LDTR, TR and what stands behind them instead of #UD, LTR takes a null selector, a
  * write of CR8 with a virtual interrupt pending and an x87 error with CR0.NE clear miss a lock.
  * SYSENTER in 64-bit mode sets CS.L and CS.D, and QEMU itself refuses the next entry with them.
+ * VPINSR of another length than 128 bits meets an assert: none of its encodings is left.
  */
 static bool is_deadly(const u8 *p)
 {
@@ -417,6 +418,10 @@ static bool is_deadly(const u8 *p)
 		return (p[1] & 0x30) == 0x30 || has_rex_r(p);
 	if ((p[0] & 0xfe) == 0xe6)
 		return is_watchdog(p[1]) || (port_is_deadly(p[1]) && !rarely(1000));
+	if (p[0] == 0xc5)
+		return p[2] == 0xc4;
+	if (p[0] == 0xc4)
+		return p[3] == 0xc4 || p[3] == 0x20 || p[3] == 0x22;
 	if (p[0] != 0x0f)
 		return false;
 	if (p[1] == 0x34)
@@ -431,7 +436,7 @@ static bool is_deadly(const u8 *p)
 /* From the instruction before on, with which the first bytes may make another one. */
 static void spare(u8 *p, u32 n)
 {
-	for (u8 *q = p - 2; q < p + n + 2; q++)
+	for (u8 *q = p - 3; q < p + n + 2; q++)
 		if (is_deadly(q))
 			*q = 0x90;
 }
