@@ -149,6 +149,7 @@ QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|check/(format|columns|fun
 BOOTS = [
     ("linux-shell", "svm-qemu", "linux_shell", 360),
     ("linux-status", "svm-qemu", "linux_status", 240),
+    ("linux-without-acpi", "svm-qemu", "linux_without_acpi", 360),
     ("linux-debug", "svm-qemu-debug", "linux_smoke", 360),
     ("linux-1cpu", "svm-qemu-1cpu", "linux_smoke", 360),
     ("linux-4cpu", "svm-qemu-4cpu", "linux_smoke", 360),

@@ -147,7 +147,7 @@ static void *table_alloc(struct builder *b, u64 bytes, u64 *gpa)
 	return memset(b->base + at, 0, bytes);
 }
 
-static u8 checksum(const void *p, u64 bytes)
+u8 acpi_checksum(const void *p, u64 bytes)
 {
 	u8 sum = 0;
 
@@ -167,7 +167,7 @@ static void finish(struct header *h, const char *signature, u8 revision, u64 len
 	memcpy(h->creator_id, CREATOR, 4);
 	h->creator_revision = 1;
 	h->checksum = 0;
-	h->checksum = checksum(h, length);
+	h->checksum = acpi_checksum(h, length);
 }
 
 static struct gas io(u32 port, u8 bits, u8 access)
@@ -262,7 +262,7 @@ int acpi_build(const struct ram *ram, u32 vcpus)
 	r->revision = 2;
 	r->length = sizeof(*r);
 	r->xsdt = xsdt_build(&b, fadt_build(&b, dsdt, facs), madt_build(&b, vcpus));
-	r->checksum = checksum(r, offsetof(struct rsdp, length));
-	r->extended_checksum = checksum(r, sizeof(*r));
+	r->checksum = acpi_checksum(r, offsetof(struct rsdp, length));
+	r->extended_checksum = acpi_checksum(r, sizeof(*r));
 	return 0;
 }

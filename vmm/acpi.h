@@ -7,10 +7,13 @@
 #include "vmm/ram.h"
 
 #define ACPI_GPA 0xe0000ull /* the RSDP stands first */
-#define ACPI_BYTES 0x20000ull
+#define ACPI_BYTES 0x10000ull
 
 /*
  * Writes the tables for a machine with `vcpus` CPUs. 0, or -E_NOMEM: they don't fit or RAM isn't
  * there.
  */
 int acpi_build(const struct ram *ram, u32 vcpus);
+
+/* What makes the sum of all bytes zero, where the checksum's own byte is zero now. */
+u8 acpi_checksum(const void *p, u64 bytes);

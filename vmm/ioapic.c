@@ -79,7 +79,7 @@ static u32 window_read(const struct ioapic *a)
 	switch (a->select) {
 	case IOAPICID:
 	case IOAPICARB: return a->id;
-	case IOAPICVER: return 0x20 | (IOAPIC_PINS - 1) << 16;
+	case IOAPICVER: return IOAPIC_VERSION | (IOAPIC_PINS - 1) << 16;
 	default: return n < IOAPIC_PINS * 2 ? (u32)(a->entry[n / 2] >> (n & 1) * 32) : 0;
 	}
 }

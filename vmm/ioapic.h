@@ -7,6 +7,7 @@
 #include "vmm/device.h"
 
 #define IOAPIC_PINS 24
+#define IOAPIC_VERSION 0x20u
 #define IOAPIC_BASE 0xfec00000ull
 #define IOAPIC_BYTES 0x1000ull
 

@@ -85,6 +85,7 @@ static void create_devices(struct machine *m, u64 unix_s)
 	pci_init(&m->pci, &m->plat);
 	exit_port_init(&m->exit_port, &m->plat);
 	reset_port_init(&m->reset_port, &m->plat);
+	fw_cfg_init(&m->fw_cfg, &m->plat, &m->ram, m->vcpus);
 }
 
 int machine_init(struct machine *m, u64 unix_s)
@@ -104,6 +105,7 @@ int machine_init(struct machine *m, u64 unix_s)
 		{0x70, 2, &m->rtc.dev, 0},
 		{EXIT_PORT_BASE, EXIT_PORT_BYTES, &m->exit_port.dev, 0},
 		{COM1_BASE, 8, &m->com1.dev, 0},
+		{FW_CFG_PORT_BASE, FW_CFG_PORT_BYTES, &m->fw_cfg.dev, 0},
 		{ACPI_PM_BASE, ACPI_PM_BYTES, &m->acpi_pm.dev, 0},
 		{PCI_PORT_BASE, PCI_PORT_BYTES, &m->pci.dev, 0},
 	};

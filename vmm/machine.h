@@ -6,6 +6,7 @@
 #include "vmm/bus.h"
 #include "vmm/console.h"
 #include "vmm/exit_port.h"
+#include "vmm/fw_cfg.h"
 #include "vmm/irq.h"
 #include "vmm/pci.h"
 #include "vmm/pit.h"
@@ -24,6 +25,7 @@ struct machine {
 	handle_t timer_event; /* [I] its kernel timer wakes the event thread */
 	u64 start_ns;	      /* [I] host clock at the VM clock's 0 */
 	struct ram ram;	      /* [I] */
+	u16 vcpus;	      /* [I] */
 	struct bus ports, mmio;
 
 	struct timers timers;
@@ -45,10 +47,12 @@ struct machine {
 	struct pci pci;
 	struct exit_port exit_port;
 	struct reset_port reset_port;
+	struct fw_cfg fw_cfg;
 };
 
 /*
- * Builds the devices; unix_s: wall time now. m is zeroed but for vm, timer_event, ram and console.
+ * Builds the devices; unix_s: wall time now. m is zeroed but for vm, timer_event, ram,
+ * vcpus and console.
  * 0 or a negative error.
  */
 int machine_init(struct machine *m, u64 unix_s);

@@ -1,8 +1,11 @@
 /* The monitor of one VM: puts it together from the start block, runs it, reports its end. */
+#include <cpuid.h>
+
 #include "guest-loader/loader.h"
 #include "lib/string.h"
 #include "user/sys.h"
 #include "vmm/acpi.h"
+#include "vmm/mptable.h"
 #include "vmm/vcpu.h"
 
 #define MEMORY_UNIT PAGE_2M
@@ -98,6 +101,20 @@ static void unmap_image(const struct loader_image *image)
 		mem_unmap(HANDLE_SELF, (u64)image->data, ALIGN_UP(image->bytes, PAGE_SIZE));
 }
 
+/* Where systems look for the machine's CPUs and interrupts: ACPI, else the MP table. */
+static int build_tables(const struct ram *ram, u32 vcpus)
+{
+	u32 signature, ebx, ecx, features;
+	int err = acpi_build(ram, vcpus);
+
+	__cpuid(1, signature, ebx, ecx, features);
+	if (!err)
+		err = mptable_build(ram, vcpus, signature, features);
+	if (err)
+		rt_log("ACPI and MP tables: %s", rt_error(err));
+	return err;
+}
+
 /* Puts tables and image into RAM and the vCPU into its first state. */
 static int load(struct vm *vm)
 {
@@ -115,11 +132,9 @@ static int load(struct vm *vm)
 	if (!map_image("kernel", st->def.kernel, st->kernel_mem, st->kernel_size, &kernel) ||
 	    !map_image("initrd", st->def.initrd, st->initrd_mem, st->initrd_size, &initrd))
 		return -E_NOMEM;
-	err = acpi_build(r, st->def.vcpus);
-	if (err) {
-		rt_log("ACPI tables: %s", rt_error(err));
+	err = build_tables(r, st->def.vcpus);
+	if (err)
 		return err;
-	}
 	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram,
 			  &vm->vcpu.state, error, sizeof(error));
 	if (err) {
@@ -156,6 +171,7 @@ static int create_machine(struct vm *vm)
 		return (int)h;
 	}
 	m->timer_event = (handle_t)h;
+	m->vcpus = (u16)vm->start->def.vcpus;
 	console_init(&m->console, vm->shared, vm->start->notify);
 	err = machine_init(m, vm->start->boot_unix_s + rt_clock_ns() / 1000000000);
 	if (err) {

@@ -107,6 +107,18 @@ def linux_status(scene):
         expect_status(m, "vm linux: status 42")
 
 
+def linux_without_acpi(scene):
+    """Debian's kernel reads no MP table either: it keeps to the PIC."""
+    vm = definition("linux", cmdline="console=ttyS0 acpi=off", console="attach", memory="512M")
+    with scene.start(CI_ARGS, definitions=[("linux.vm", vm)]) as m:
+        to_shell(m)
+        m.send("grep ttyS0 /proc/interrupts\r")
+        m.expect(r"4: +\d+ +XT-PIC +ttyS0", 60)
+        m.send("port-write 0xf4 7\r")
+        m.expect_exit(7)
+        expect_status(m, "vm linux: status 7")
+
+
 def linux_bochs(scene):
     """An emulator that shows time as it passes in the machine: a start takes minutes."""
     with scene.start("exit=last-vm", definitions=[linux("linux", console="attach")]) as m:

@@ -1,5 +1,5 @@
 // SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
-// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/state.c vmm/timer.c
 // MAX_LEN: 2048
 /*
  * All device models through their ports and registers, in time, and with saved state that somebody

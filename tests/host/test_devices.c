@@ -1,5 +1,5 @@
 // SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
-// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/state.c vmm/timer.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/state.c vmm/timer.c
 /*
  * All device models under a guest that writes anything anywhere at any time, moved to fresh ones in
  * between.

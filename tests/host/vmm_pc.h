@@ -8,6 +8,7 @@
 #include "vmm/acpi_pm.h"
 #include "vmm/bus.h"
 #include "vmm/exit_port.h"
+#include "vmm/fw_cfg.h"
 #include "vmm/irq.h"
 #include "vmm/pci.h"
 #include "vmm/pit.h"
@@ -15,7 +16,7 @@
 #include "vmm/rtc.h"
 #include "vmm/uart.h"
 
-#define DEVICES 9
+#define DEVICES 10
 
 struct pc {
 	struct fake f;
@@ -27,6 +28,7 @@ struct pc {
 	struct pci pci;
 	struct exit_port exit;
 	struct reset_port reset;
+	struct fw_cfg fw_cfg;
 	struct uart_peer peer;
 	struct bus ports, mmio;
 	struct device *all[DEVICES];
@@ -78,10 +80,12 @@ static inline void pc_build(struct pc *pc)
 		{0x92, 1, &pc->reset.dev, 1},	 {0x70, 2, &pc->rtc.dev, 0},
 		{0xf4, 4, &pc->exit.dev, 0},	 {0x3f8, 8, &pc->uart.dev, 0},
 		{0x600, 12, &pc->pm.dev, 0},	 {0xcf8, 8, &pc->pci.dev, 0},
+		{0x510, 2, &pc->fw_cfg.dev, 0},
 	};
 	struct device *all[DEVICES] = {&pc->irq.pic.dev, &pc->irq.ioapic.dev, &pc->pit.dev,
 				       &pc->rtc.dev,	 &pc->uart.dev,	      &pc->pm.dev,
-				       &pc->pci.dev,	 &pc->exit.dev,	      &pc->reset.dev};
+				       &pc->pci.dev,	 &pc->exit.dev,	      &pc->reset.dev,
+				       &pc->fw_cfg.dev};
 
 	memset(pc, 0, sizeof(*pc));
 	p->ops = &pc_ops;
@@ -94,6 +98,7 @@ static inline void pc_build(struct pc *pc)
 	pci_init(&pc->pci, p);
 	exit_port_init(&pc->exit, p);
 	reset_port_init(&pc->reset, p);
+	fw_cfg_init(&pc->fw_cfg, p, &(struct ram){.low = GiB(1)}, 1);
 	for (u32 i = 0; i < ARRAY_SIZE(row); i++)
 		assert_int_equal(bus_register(&pc->ports, row[i].base, row[i].size, row[i].dev,
 					      row[i].offset),

@@ -86,6 +86,17 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "CAISSN", "CAISSNPC", 0x00000001)
 				})
 			}
 
+			/* QEMU's name for fw_cfg, and what its specification says of _STA */
+			Device (FWCF)
+			{
+				Name (_HID, "QEMU0002")
+				Name (_STA, 0x0b)
+				Name (_CRS, ResourceTemplate ()
+				{
+					IO (Decode16, 0x510, 0x510, 1, 2)
+				})
+			}
+
 			/* Ports that belong to no device of their own */
 			Device (SYSR)
 			{
