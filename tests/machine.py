@@ -74,7 +74,8 @@ class Machine:
     def launch(self, command, **streams):
         self.log.write((" ".join(command) + "\n").encode())
         self.log.flush()
-        return subprocess.Popen(command, **streams)
+        # It ends with the test, also when somebody kills that.
+        return subprocess.Popen(["setpriv", "--pdeathsig", "KILL"] + command, **streams)
 
     def __enter__(self):
         return self
