@@ -10,7 +10,6 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
-#include "kernel/cpuid_policy.h"
 #include "kernel/domain.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -103,7 +102,7 @@ static void start_virtualization(void)
 	}
 	hv_ops = ops;
 	vcpu_cpus = BIT(0);
-	cpuid_policy_build(&cpuid_policy, &guest_bits, &cpu_facts, cpuid);
+	guest_bits = guest_bits_of(&cpu_facts);
 }
 
 static void start_cpus(void)

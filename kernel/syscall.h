@@ -43,6 +43,7 @@ typedef s64 (*sys_fn)(struct object *obj, const struct sys_args *args);
 	ROW(SYS_VM_CREATE, OBJ_NONE, 0, sys_vm_create)                                             \
 	ROW(SYS_VM_SLOT_SET, OBJ_VM, R_MANAGE, sys_vm_slot_set)                                    \
 	ROW(SYS_VM_MSI, OBJ_VM, R_MANAGE, sys_vm_msi)                                              \
+	ROW(SYS_VM_POLICY, OBJ_VM, R_MANAGE, sys_vm_policy)                                        \
 	ROW(SYS_VCPU_CREATE, OBJ_VM, R_MANAGE, sys_vcpu_create)                                    \
 	ROW(SYS_VCPU_RUN, OBJ_VCPU, R_RUN, sys_vcpu_run)                                           \
 	ROW(SYS_VCPU_KICK, OBJ_VCPU, R_RUN, sys_vcpu_kick)                                         \

@@ -2,7 +2,6 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/cpuid_policy.h"
 #include "kernel/guest_walk.h"
 #include "kernel/mce.h"
 #include "kernel/msr_policy.h"
@@ -13,6 +12,8 @@
 #include "kernel/vm.h"
 
 #define KVM_ENOSYS (-1000)
+#define CPUID_1_ECX_OSXSAVE (1u << 27)
+#define FXSAVE_AND_HEADER 576u /* bytes of an XSAVE area without AVX */
 
 /* ---- Helpers ---- */
 
@@ -50,36 +51,54 @@ static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why)
 
 /* ---- Instructions ---- */
 
-static void set_cpuid(u64 *gpr, const struct cpuid *r)
+/* Its numbers may be any: the row is inside the table all the same. NULL: zeros. */
+static const struct cpuid_row *cpuid_row(const struct vm_policy *p, u32 leaf, u32 subleaf)
 {
-	gpr[GPR_RAX] = r->eax;
-	gpr[GPR_RBX] = r->ebx;
-	gpr[GPR_RCX] = r->ecx;
-	gpr[GPR_RDX] = r->edx;
+	u32 range = leaf >> 30, low = leaf & 0x3fffffff, first;
+
+	if (unlikely(range >= CPUID_RANGES || low >= CPUID_LEAVES || !p->first[range][low]))
+		return NULL;
+	first = (p->first[range][low] - 1u) % CPUID_ROWS;
+	return &p->row[(first + MIN(subleaf, p->row[first].more)) % CPUID_ROWS];
 }
 
-/* Leaves that depend on the vCPU or its state, and unknown ones. */
-static __attribute__((noinline)) void answer_cpuid(struct vcpu *v, u64 *gpr)
+/* What depends on the vCPU or its state. */
+static __attribute__((noinline)) struct cpuid cpuid_live(struct vcpu *v,
+							 const struct cpuid_row *row)
 {
+	struct cpuid r = row->r;
 	struct hv_mode m;
-	struct cpuid r;
 
 	hv_ops->read_mode(v, &m);
-	cpuid_policy_answer(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX], v->index, v->xcr0,
-			    m.cr4 & CR4_OSXSAVE, &r);
-	set_cpuid(gpr, &r);
+	switch (row->kind) {
+	case CPUID_FEATURES:
+		r.ebx |= v->index << 24;
+		r.ecx |= m.cr4 & CR4_OSXSAVE ? CPUID_1_ECX_OSXSAVE : 0;
+		break;
+	case CPUID_TOPOLOGY:
+		r.ecx |= v->priv->regs.gpr[GPR_RCX] & 0xff;
+		r.edx = v->index;
+		break;
+	case CPUID_XSAVE: /* standard and compacted alike: AVX follows the header */
+		r.ebx = v->xcr0 & XCR0_AVX ? v->vm->policy.xsave_bytes : FXSAVE_AND_HEADER;
+		break;
+	}
+	return r;
 }
 
 static enum vcpu_step exit_cpuid(struct vcpu *v, u32 length)
 {
 	u64 *gpr = v->priv->regs.gpr;
 	const struct cpuid_row *row =
-		cpuid_policy_find(&cpuid_policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
+		cpuid_row(&v->vm->policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
+	struct cpuid r = {0};
 
-	if (likely(row && !row->dynamic))
-		set_cpuid(gpr, &row->r);
-	else
-		answer_cpuid(v, gpr);
+	if (likely(row))
+		r = likely(!row->kind) ? row->r : cpuid_live(v, row);
+	gpr[GPR_RAX] = r.eax;
+	gpr[GPR_RBX] = r.ebx;
+	gpr[GPR_RCX] = r.ecx;
+	gpr[GPR_RDX] = r.edx;
 	return vcpu_skip(v, length);
 }
 

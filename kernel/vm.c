@@ -9,6 +9,7 @@
 #include "kernel/vcpu.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
+#include "mm/ucopy.h"
 
 #define NPT_END (1ull << 48)
 
@@ -106,6 +107,17 @@ s64 sys_vm_msi(struct object *obj, const struct sys_args *args)
 		return -E_INVAL;
 	vlapic_msi(vm, args->a[1], (u32)args->a[2]);
 	return 0;
+}
+
+s64 sys_vm_policy(struct object *obj, const struct sys_args *args)
+{
+	struct vm_policy *p = &vm_of(obj)->policy;
+	u32 size;
+	int r = ucopy_in(&size, args->a[1], sizeof(size));
+
+	if (!r && size != sizeof(*p))
+		r = -E_INVAL;
+	return r ? r : ucopy_in(p, args->a[1], sizeof(*p));
 }
 
 u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS])

@@ -97,6 +97,10 @@ static inline s64 vm_msi(handle_t vm, u64 address, u32 data)
 {
 	return SYS3(SYS_VM_MSI, vm, address, data);
 }
+static inline s64 vm_policy(handle_t vm, const struct vm_policy *p)
+{
+	return SYS2(SYS_VM_POLICY, vm, p);
+}
 static inline s64 vcpu_create(handle_t vm, u32 index, u64 run_va)
 {
 	return SYS3(SYS_VCPU_CREATE, vm, index, run_va);

@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "user/sys.h"
 #include "vmm/acpi.h"
+#include "vmm/cpuid.h"
 #include "vmm/mptable.h"
 #include "vmm/vcpu.h"
 
@@ -15,6 +16,7 @@ struct vm {
 	struct vm_shared *shared;
 	struct machine machine;
 	struct vcpu vcpu;
+	struct vm_policy policy;
 	handle_t port; /* what the event thread waits at */
 };
 
@@ -162,6 +164,12 @@ static int create_machine(struct vm *vm)
 		return (int)h;
 	}
 	m->vm = (handle_t)h;
+	cpuid_build(&vm->policy, cpuid);
+	err = (int)vm_policy(m->vm, &vm->policy);
+	if (err) {
+		rt_log("CPUID: %s", rt_error(err));
+		return err;
+	}
 	err = create_ram(vm);
 	if (err)
 		return err;

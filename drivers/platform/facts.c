@@ -54,6 +54,7 @@ static void read_features(struct cpu_facts *f)
 	f->hypervisor = bit(l1.ecx, 31);
 	f->tcg = f->hypervisor && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
 	f->pge = bit(l1.edx, 13);
+	f->fsgsbase = bit(l7.ebx, 0);
 	f->smep = bit(l7.ebx, 7);
 	f->invpcid = bit(l7.ebx, 10);
 	f->smap = bit(l7.ebx, 20);

@@ -36,6 +36,7 @@ struct vm {
 	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
 	u64 msr_logged[4];		 /* [a] hashed: unknown MSRs already logged */
+	struct vm_policy policy;	 /* the monitor's, at any time: checked where it is used */
 };
 
 /* Guest registers as the world switch keeps them. gpr order: enum gpr. */

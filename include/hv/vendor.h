@@ -89,14 +89,15 @@ struct hv_ops {
 #define CR_EFER 0x100u
 
 /*
- * What guests may set in CR4, EFER, XCR0: it goes with what CPUID tells them. [I] before the first
- * VM.
+ * What guests may set in CR4, EFER, XCR0: what the CPU has and the kernel handles, whatever the
+ * monitor's CPUID tells them. [I] before the first VM.
  */
 struct guest_bits {
 	u64 cr4, efer;
 	u64 xcr0; /* 1: no XSAVE */
 };
 extern struct guest_bits guest_bits;
+struct guest_bits guest_bits_of(const struct cpu_facts *f); /* pure */
 
 /* Events: bits 0-7 vector, 8-10 type, 11 error code valid, 31 valid: the layout of both vendors. */
 enum hv_event {

@@ -1,8 +1,8 @@
 /* Instructions that C has no word for, ring 0 only. */
 #pragma once
 
+#include "arch/cpuid.h"
 #include "hv/slow.h"
-#include "lib/types.h"
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -41,20 +41,6 @@ static inline u64 rdtsc(void)
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
 	return (u64)hi << 32 | lo;
-}
-
-struct cpuid {
-	u32 eax, ebx, ecx, edx;
-};
-
-static inline struct cpuid cpuid(u32 leaf, u32 subleaf)
-{
-	struct cpuid r;
-
-	__asm__ volatile("cpuid"
-			 : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
-			 : "a"(leaf), "c"(subleaf));
-	return r;
 }
 
 static inline u8 inb(u16 port) { return OUT_OF("inb %1, %0", u8, "=a", "Nd"(port)); }

@@ -99,6 +99,7 @@ enum sys_nr {
 	SYS_VM_CREATE,		/* () -> vm */
 	SYS_VM_SLOT_SET,	/* (vm, slot, struct vm_slot *) */
 	SYS_VM_MSI,		/* (vm, address, data) */
+	SYS_VM_POLICY,		/* (vm, const struct vm_policy *): what CPUID tells the guest */
 	SYS_VCPU_CREATE,	/* (vm, index, run_page_va) -> vCPU; maps its run page there */
 	SYS_VCPU_RUN,		/* (vCPU) */
 	SYS_VCPU_KICK,		/* (vCPU) */

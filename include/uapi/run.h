@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "arch/cpuid.h"
 #include "uapi/abi.h"
 
 enum run_exit {
@@ -58,6 +59,35 @@ enum run_internal {
 	RUN_INTERNAL_MEMORY,	/* no memory left within the quota */
 	RUN_INTERNAL_DELIVERY,	/* an event could not be delivered */
 	RUN_INTERNAL_MC,	/* the processor reported an error while the guest ran */
+};
+
+/* ---- What CPUID tells the guest: vm_policy ---- */
+#define CPUID_ROWS 64
+#define CPUID_RANGES 3	/* of leaves: from 0, from 0x40000000 and from 0x80000000 on */
+#define CPUID_LEAVES 32 /* in each */
+
+enum cpuid_kind {
+	CPUID_CONSTANT,
+	CPUID_FEATURES, /* leaf 1: the APIC id, and whether OSXSAVE is set, are put in */
+	CPUID_TOPOLOGY, /* leaf 0xB: the APIC id and the sub-leaf's number are put in */
+	CPUID_XSAVE,	/* leaf 0xD: ebx becomes the size of what XCR0 enables now */
+};
+
+struct cpuid_row {
+	u32 kind; /* enum cpuid_kind */
+	u32 more; /* so many rows behind it are the leaf's next sub-leaves, from 1 on */
+	u64 reserved;
+	struct cpuid r;
+};
+
+struct vm_policy {
+	u32 size;	 /* sizeof this structure */
+	u32 xsave_bytes; /* of the XSAVE area with AVX */
+	struct cpuid_row row[CPUID_ROWS];
+	/*
+	 * 1 + the row of a leaf's sub-leaf 0; 0: zeros. The last row of a leaf is for all beyond.
+	 */
+	u8 first[CPUID_RANGES][CPUID_LEAVES];
 };
 
 /* ---- vCPU state, in groups ---- */

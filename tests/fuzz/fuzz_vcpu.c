@@ -1,6 +1,6 @@
 // SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
 // SOURCES: kernel/state_rules.c
-// SOURCES: kernel/msr_policy.c kernel/cpuid_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
+// SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
 // SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
 // SOURCES: svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
 // MAX_LEN: 4096
@@ -13,7 +13,6 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "arch/msr.h"
-#include "kernel/cpuid_policy.h"
 #include "kernel/domain.h"
 #include "kernel/fpu.h"
 #include "kernel/guest_walk.h"
@@ -334,22 +333,20 @@ const struct hv_ops *hv_ops = &ops;
 
 /* ---- The monitor ---- */
 
-static struct cpuid host_cpuid(u32 leaf, u32 subleaf)
+/* Row numbers that lead out of the table, if the kernel followed them. */
+static void fill_policy(struct vm_policy *p)
 {
-	return (struct cpuid){leaf == 0		   ? 0x16
-			      : leaf == 0x80000000 ? 0x8000001f
-						   : ~0u,
-			      ~0u, ~0u, ~0u};
+	for (u32 i = 0; i < sizeof(p->first); i++)
+		((u8 *)p->first)[i] = (u8)(i * 37);
+	for (u32 i = 0; i < CPUID_ROWS; i++)
+		p->row[i] = (struct cpuid_row){.kind = i % 5, .more = i * 0x01010101};
 }
 
 static void build(void)
 {
-	static struct guest_bits ignored;
-
-	if (!cpuid_policy.rows)
-		cpuid_policy_build(&cpuid_policy, &ignored, &cpu_facts, host_cpuid);
 	memset(memory, 0, sizeof(memory));
 	vm = (struct vm){.owner = &domain, .npt_epoch = 1};
+	fill_policy(&vm.policy);
 	fake_cpu_install(&thread);
 	fake_cpu.vcpu = NULL;
 	first_guest_cycles = 1;

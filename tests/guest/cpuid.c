@@ -5,7 +5,9 @@ TEST_NAME("cpuid");
 
 #define HYPERVISOR_BIT (1u << 31)
 #define X2APIC_BIT (1u << 21)
-#define CODE_BYTES 32
+#define XSAVE_BIT (1u << 26)
+#define OSXSAVE_BIT (1u << 27)
+#define CR4_OSXSAVE (1u << 18)
 
 static u8 pages[2 * PAGE] __page_aligned;
 
@@ -58,6 +60,38 @@ static void test_hypervisor(void)
 	}
 }
 
+static void expect_xsave_bytes(u32 xcr0, u32 bytes)
+{
+	__asm__ volatile("xsetbv" : : "c"(0), "a"(xcr0), "d"(0));
+	for (u32 sub = 0; sub < (cpuid(0xd, 1).eax & 2 ? 2u : 1u); sub++)
+		if (cpuid(0xd, sub).ebx != bytes)
+			fail("leaf 0xd, sub-leaf %u with XCR0 = %u: got %u bytes, expected %u", sub,
+			     xcr0, cpuid(0xd, sub).ebx, bytes);
+}
+
+/* What the kernel puts in for the vCPU and the state that it is in. */
+static void test_live(void)
+{
+	u32 offered = cpuid(0xd, 0).eax;
+
+	if (cpuid(1, 0).ecx & XSAVE_BIT) {
+		write_cr4(read_cr4() & ~CR4_OSXSAVE);
+		expect(!(cpuid(1, 0).ecx & OSXSAVE_BIT), "leaf 1: OSXSAVE is set, and in CR4 not");
+		write_cr4(read_cr4() | CR4_OSXSAVE);
+		expect(cpuid(1, 0).ecx & OSXSAVE_BIT, "leaf 1: OSXSAVE is not set as in CR4");
+		expect_xsave_bytes(3, 576);
+		if (offered & 4)
+			expect_xsave_bytes(7, 832);
+	}
+	for (u32 sub = 0; sub < 5; sub++) {
+		struct cpuid r = cpuid(0xb, sub);
+
+		if (r.edx != cpuid(1, 0).ebx >> 24 || (r.ecx & 0xff) != sub)
+			fail("leaf 0xb, sub-leaf %u: ecx 0x%x edx 0x%x", sub, r.ecx, r.edx);
+	}
+	expect(!cpuid(7, 1).ebx, "leaf 7, sub-leaf 1 has bits of sub-leaf 0");
+}
+
 /* Each encoding is followed by a RET; offset = where it starts in the two pages. */
 static const struct {
 	const char *name;
@@ -100,7 +134,9 @@ static void test_encodings(void)
 void test_main(void)
 {
 	expect(cpuid(0, 0).eax >= 1, "leaf 0: no leaf 1");
-	if (under_caisson)
+	if (under_caisson) {
 		test_hypervisor();
+		test_live();
+	}
 	test_encodings();
 }

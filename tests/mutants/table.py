@@ -77,8 +77,8 @@ MUTANTS = [
     Mutant("cr4-not-checked", "kernel/cr_rules.c", "{cr4 & ~guest_bits.cr4,", "{cr4 >> 32,", "host/guest_walk", "a guest sets CR4 bits that it was not offered"),
     Mutant("unknown-msr-readable", "kernel/msr_policy.c", "	if (r && r->zero)\n", "	if (!r || r->zero)\n",
            "host/msr_policy", "an MSR that nobody decided about reads as 0"),
-    Mutant("cpuid-unmasked", "kernel/cpuid_policy.c", "r.ebx & mask->ebx, r.ecx & mask->ecx", "r.ebx & mask->ebx, r.ecx",
-           "host/cpuid_policy", "a guest sees features that are not handled"),
+    Mutant("cpuid-unmasked", "vmm/cpuid.c", "r.ebx & mask->ebx, r.ecx & mask->ecx", "r.ebx & mask->ebx, r.ecx",
+           "host/cpuid", "a guest sees features that are not handled"),
     Mutant("mxcsr-unmasked", "kernel/fpu.c", "a->mxcsr &= cpu_facts.mxcsr_mask ? cpu_facts.mxcsr_mask : MXCSR_MASK_DEFAULT;",
            "a->mxcsr &= ~0u;", "host/fpu", "XRSTOR faults in the kernel"),
 

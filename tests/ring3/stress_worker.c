@@ -186,7 +186,7 @@ static void call_vm(u64 *s)
 			       .bytes = rnd(s, 6) * PAGE_SIZE};
 	s64 h;
 
-	switch (rnd(s, 10)) {
+	switch (rnd(s, 11)) {
 	case 0: /* a domain has one VM at most: mostly left to use_vm */
 		h = CALL(SYS_VM_CREATE);
 		if (h > 0 && rnd(s, 4))
@@ -207,6 +207,7 @@ static void call_vm(u64 *s)
 		CALL(SYS_VCPU_SET, pick(s), &state);
 		break;
 	case 9: CALL(SYS_VCPU_RUN, pick(s)); break;
+	case 10: CALL(SYS_VM_POLICY, pick(s), rnd(s, 2) ? pointer(s) : &state); break;
 	}
 }
 
@@ -310,11 +311,25 @@ static void use_child(u64 *s, u32 me)
 	close_all(h, ARRAY_SIZE(h));
 }
 
+/* What CPUID tells: row numbers that lead out of the table, if the kernel followed them. */
+static const struct vm_policy *any_policy(u64 *s)
+{
+	static struct vm_policy policy = {.size = sizeof(policy)};
+
+	policy.first[rnd(s, CPUID_RANGES)][rnd(s, CPUID_LEAVES)] = (u8)rnd(s, 256);
+	policy.row[rnd(s, CPUID_ROWS)] =
+		(struct cpuid_row){.kind = (u32)rnd(s, 5), .more = (u32)rnd(s, ~0ull)};
+	return &policy;
+}
+
 /* A VM that runs a few instructions: they leave to its monitor, wait in HLT, or never end. */
 static void use_vm(u64 *s, u32 me)
 {
-	/* out %al, $0x80; jmp back    hlt; jmp back    jmp . */
-	static const u8 guest[][4] = {{0xe6, 0x80, 0xeb, 0xfc}, {0xf4, 0xeb, 0xfd}, {0xeb, 0xfe}};
+	/* out %al, $0x80; jmp back    hlt; jmp back    jmp .    cpuid; jmp back */
+	static const u8 guest[][4] = {{0xe6, 0x80, 0xeb, 0xfc},
+				      {0xf4, 0xeb, 0xfd},
+				      {0xeb, 0xfe},
+				      {0x0f, 0xa2, 0xeb, 0xfc}};
 	/* Seldom the same pages: the run page of the VM before goes some time after it. */
 	u64 va = SCRATCH_VA + (8 + 2 * rnd(s, 256)) * PAGE_SIZE;
 	s64 h[] = {CALL(SYS_VM_CREATE), CALL(SYS_MEM_CREATE, GUEST_BYTES, MEM_GUEST), 0};
@@ -325,6 +340,7 @@ static void use_vm(u64 *s, u32 me)
 		memcpy((void *)va, guest[rnd(s, 3) ? 0 : rnd(s, ARRAY_SIZE(guest))],
 		       sizeof(guest[0]));
 	CALL(SYS_VM_SLOT_SET, h[0], 0, &slot);
+	CALL(SYS_VM_POLICY, h[0], any_policy(s));
 	h[2] = CALL(SYS_VCPU_CREATE, h[0], 0, va + PAGE_SIZE);
 	state.size = sizeof(state);
 	state.groups = STATE_SEG | STATE_GPR;

@@ -1,25 +1,38 @@
-// SOURCES: kernel/cpuid_policy.c
+// SOURCES: vmm/cpuid.c
 /* The CPUID allow list, on made-up machines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
-#include "arch/cpu.h"
-#include "kernel/cpuid_policy.h"
+#include "vmm/cpuid.h"
 
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 
-/* A host that claims everything in every leaf. */
-static struct cpuid host_all(u32 leaf, u32 subleaf)
+/* What the made-up host lacks. */
+static struct {
+	u32 l1_ecx, e1_edx, xcr0;
+	bool old; /* no leaf beyond the first */
+} without;
+
+/* A host that claims everything else in every leaf. */
+static struct cpuid host(u32 leaf, u32 subleaf)
 {
 	static const struct {
 		u32 size, offset;
 	} xsave[] = {[2] = {256, 576}, [5] = {64, 1088}, {512, 1152}, {1024, 1664}};
 
 	if (leaf == 0 || leaf == 0x80000000)
-		return (struct cpuid){leaf | 0x21, 0x68747541, 0x444d4163, 0x69746e65};
+		return (struct cpuid){leaf | (without.old ? 1 : 0x21), 0x68747541, 0x444d4163,
+				      0x69746e65};
+	if (leaf == 1)
+		return (struct cpuid){~0u, ~0u, ~without.l1_ecx, ~0u};
+	if (leaf == 0x80000001)
+		return (struct cpuid){~0u, ~0u, ~0u, ~without.e1_edx};
+	if (leaf == 0xd && subleaf == 0)
+		return (struct cpuid){.eax = 0x2e7 & ~without.xcr0};
 	if (leaf == 0xd && subleaf >= 2)
 		return subleaf < ARRAY_SIZE(xsave)
 			       ? (struct cpuid){xsave[subleaf].size, xsave[subleaf].offset,
@@ -28,45 +41,36 @@ static struct cpuid host_all(u32 leaf, u32 subleaf)
 	return (struct cpuid){~0u, ~0u, ~0u, ~0u};
 }
 
-static struct cpuid host_nothing(u32 leaf, u32 subleaf)
-{
-	return leaf == 0	    ? (struct cpuid){.eax = 1}
-	       : leaf == 0x80000000 ? (struct cpuid){.eax = 0x80000001}
-				    : (struct cpuid){0};
-}
+static struct vm_policy policy;
 
-static struct cpu_facts facts(void)
+/* The row that the kernel takes; NULL = zeros. */
+static const struct cpuid_row *row(u32 leaf, u32 subleaf)
 {
-	return (struct cpu_facts){.max_leaf = 0x21,
-				  .max_ext_leaf = 0x80000021,
-				  .xsave = true,
-				  .xcr0_supported = 0x2e7,
-				  .tsc_invariant = true,
-				  .rdtscp = true,
-				  .pcid = true};
-}
+	u32 range = leaf >> 30, low = leaf & 0x3fffffff, n;
 
-static struct cpuid_policy policy;
-static struct guest_bits bits;
+	if (range >= CPUID_RANGES || low >= CPUID_LEAVES || !policy.first[range][low])
+		return NULL;
+	n = policy.first[range][low] - 1u;
+	return &policy.row[n + MIN(subleaf, policy.row[n].more)];
+}
 
 static struct cpuid ask(u32 leaf, u32 subleaf)
 {
-	struct cpuid r;
+	const struct cpuid_row *found = row(leaf, subleaf);
 
-	cpuid_policy_answer(&policy, leaf, subleaf, 3, 7, true, &r);
-	return r;
+	return found ? found->r : (struct cpuid){0};
 }
 
-static void build(const struct cpu_facts *f, cpuid_fn host)
+static void build(void)
 {
-	cpuid_policy_build(&policy, &bits, f, host);
+	memset(&policy, 0, sizeof(policy));
+	cpuid_build(&policy, host);
 }
 
 static int setup(void **state)
 {
-	struct cpu_facts f = facts();
-
-	build(&f, host_all);
+	memset(&without, 0, sizeof(without));
+	build();
 	return 0;
 }
 
@@ -122,46 +126,53 @@ static void masks_what_needs_handling(void **state)
 		ask(5, 0).eax | ask(0xa, 0).eax | ask(0x14, 0).eax | ask(0x8000000a, 0).eax, 0);
 }
 
-static void leaf_1_is_made_for_the_vcpu(void **state)
+static void the_kernel_fills_in_what_is_the_vcpus(void **state)
 {
-	struct cpuid r = ask(1, 0);
-
-	assert_int_equal(r.ebx >> 24, 3);
-	assert_int_equal(r.ebx >> 16 & 0xff, 1);
-	assert_true(r.ecx >> 21 & 1); /* x2APIC */
-	assert_true(r.ecx >> 31 & 1); /* hypervisor */
-	assert_true(r.ecx >> 27 & 1); /* OSXSAVE, as CR4 says */
-	cpuid_policy_answer(&policy, 1, 0, 3, 7, false, &r);
-	assert_false(r.ecx >> 27 & 1);
+	assert_int_equal(row(1, 0)->kind, CPUID_FEATURES);
+	assert_int_equal(ask(1, 0).ebx >> 24, 0);
+	assert_int_equal(ask(1, 0).ebx >> 16 & 0xff, 1);
+	assert_true(ask(1, 0).ecx >> 21 & 1);  /* x2APIC */
+	assert_true(ask(1, 0).ecx >> 31 & 1);  /* hypervisor */
+	assert_false(ask(1, 0).ecx >> 27 & 1); /* OSXSAVE, as CR4 says */
+	for (u32 i = 0; i < 5; i++)
+		assert_int_equal(row(0xb, i)->kind, CPUID_TOPOLOGY);
+	assert_int_equal(row(0xd, 0)->kind, CPUID_XSAVE);
+	assert_int_equal(row(0xd, 1)->kind, CPUID_XSAVE);
+	assert_int_equal(row(0, 0)->kind, CPUID_CONSTANT);
+	assert_int_equal(row(0xd, 2)->kind, CPUID_CONSTANT);
 }
 
-static void xsave_sizes_follow_xcr0(void **state)
+static void the_table_is_one(void **state)
 {
-	struct cpuid r;
+	assert_int_equal(policy.size, sizeof(policy));
+	for (u32 range = 0; range < CPUID_RANGES; range++)
+		for (u32 i = 0; i < CPUID_LEAVES; i++) {
+			u32 first = policy.first[range][i];
 
-	assert_int_equal(bits.xcr0, 7);
-	assert_int_equal(ask(0xd, 0).ebx, 832); /* x87, SSE, AVX */
+			if (first)
+				assert_true(first - 1 + policy.row[first - 1].more < CPUID_ROWS);
+		}
+}
+
+static void xsave_sizes_are_those_of_what_is_offered(void **state)
+{
+	assert_int_equal(ask(0xd, 0).eax, 7);
+	assert_int_equal(policy.xsave_bytes, 832); /* x87, SSE, AVX */
 	assert_int_equal(ask(0xd, 0).ecx, 832);
-	assert_int_equal(ask(0xd, 1).ebx, 832);
-	cpuid_policy_answer(&policy, 0xd, 0, 0, 3, true, &r);
-	assert_int_equal(r.ebx, 576);
-	cpuid_policy_answer(&policy, 0xd, 1, 0, 1, true, &r);
-	assert_int_equal(r.ebx, 576);
 	assert_int_equal(ask(0xd, 2).eax, 256);
 	assert_int_equal(ask(0xd, 5).eax | ask(0xd, 9).eax, 0);
 }
 
 static void what_a_feature_needs_goes_with_it(void **state)
 {
-	struct cpu_facts f = facts();
-
 	assert_true(ask(7, 0).ebx >> 5 & 1);  /* AVX2 */
 	assert_true(ask(7, 0).ebx >> 10 & 1); /* INVPCID */
 	assert_true(ask(0x80000001, 0).edx >> 27 & 1);
-	f.xcr0_supported = 3;
-	f.pcid = f.rdtscp = false;
-	build(&f, host_all);
-	assert_int_equal(bits.xcr0, 3);
+	without.xcr0 = 4;
+	without.l1_ecx = 1u << 17; /* PCID */
+	without.e1_edx = 1u << 27; /* RDTSCP */
+	build();
+	assert_int_equal(ask(0xd, 0).eax, 3);
 	assert_true(ask(1, 0).ecx >> 26 & 1);
 	assert_false(ask(1, 0).ecx >> 28 & 1);
 	assert_false(ask(7, 0).ebx >> 5 & 1);
@@ -169,39 +180,28 @@ static void what_a_feature_needs_goes_with_it(void **state)
 	assert_false(ask(0x80000001, 0).ecx >> 16 & 1);
 	assert_false(ask(0x80000001, 0).edx >> 27 & 1);
 	assert_int_equal(ask(0xd, 0).ecx, 576);
+	assert_int_equal(ask(0xd, 2).eax, 0);
 }
 
 static void no_xsave_takes_avx_with_it(void **state)
 {
-	struct cpu_facts f = facts();
-
-	f.xsave = false;
-	build(&f, host_all);
-	assert_int_equal(bits.xcr0, 1);
+	without.l1_ecx = 1u << 26;
+	build();
 	assert_int_equal(ask(0, 0).eax, 0xb);
 	assert_false(ask(1, 0).ecx >> 26 & 1);
 	assert_false(ask(1, 0).ecx >> 28 & 1);
 	assert_false(ask(7, 0).ebx >> 5 & 1);
-	assert_false(bits.cr4 & CR4_OSXSAVE);
+	assert_int_equal(ask(0xd, 0).eax, 0);
 }
 
-static void invariant_tsc_only_if_the_host_has_it(void **state)
+static void sub_leaves_end(void **state)
 {
-	struct cpu_facts f = facts();
-
-	assert_int_equal(ask(0x80000007, 0).edx, 1 << 8);
-	f.tsc_invariant = false;
-	build(&f, host_all);
-	assert_int_equal(ask(0x80000007, 0).edx, 0);
-}
-
-static void topology_ends_and_echoes(void **state)
-{
+	assert_int_not_equal(ask(4, 3).eax, 0);
+	assert_int_equal(ask(4, 4).eax | ask(4, 100).eax, 0);
+	assert_int_equal(ask(7, 1).ebx | ask(7, ~0u).ebx, 0);
 	assert_int_equal(ask(0xb, 0).ecx, 0x100);
-	assert_int_equal(ask(0xb, 1).ecx, 0x201);
-	assert_int_equal(ask(0xb, 1).edx, 3);
-	assert_int_equal(ask(0xb, 7).ecx, 7);
-	assert_int_equal(ask(0xb, 7).edx, 3);
+	assert_int_equal(ask(0xb, 1).ecx, 0x200);
+	assert_int_equal(ask(0xb, 2).ecx | ask(0xb, 7).ecx | ask(0xb, 7).ebx, 0);
 }
 
 static void unknown_leaves_read_zero(void **state)
@@ -218,13 +218,13 @@ static void unknown_leaves_read_zero(void **state)
 
 static void a_bare_machine_works(void **state)
 {
-	struct cpu_facts f = {.max_leaf = 1, .max_ext_leaf = 0x80000001};
-
-	build(&f, host_nothing);
+	without.old = true;
+	build();
+	assert_int_equal(ask(0, 0).eax, 0xb);
 	assert_int_equal(ask(7, 0).ebx, 0);
+	assert_int_equal(ask(0xd, 0).eax, 0);
 	assert_int_equal(ask(0x80000000, 0).eax, 0x80000001);
-	assert_false(bits.efer & EFER_NXE);
-	assert_false(bits.cr4 & (CR4_SMEP | CR4_SMAP | CR4_PCIDE | CR4_LA57 | CR4_VMXE));
+	assert_int_equal(ask(0x80000008, 0).eax, 0);
 }
 
 int main(void)
@@ -232,12 +232,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(names_kvm_without_features, setup),
 		cmocka_unit_test_setup(masks_what_needs_handling, setup),
-		cmocka_unit_test_setup(leaf_1_is_made_for_the_vcpu, setup),
-		cmocka_unit_test_setup(xsave_sizes_follow_xcr0, setup),
+		cmocka_unit_test_setup(the_kernel_fills_in_what_is_the_vcpus, setup),
+		cmocka_unit_test_setup(the_table_is_one, setup),
+		cmocka_unit_test_setup(xsave_sizes_are_those_of_what_is_offered, setup),
 		cmocka_unit_test_setup(what_a_feature_needs_goes_with_it, setup),
 		cmocka_unit_test_setup(no_xsave_takes_avx_with_it, setup),
-		cmocka_unit_test_setup(invariant_tsc_only_if_the_host_has_it, setup),
-		cmocka_unit_test_setup(topology_ends_and_echoes, setup),
+		cmocka_unit_test_setup(sub_leaves_end, setup),
 		cmocka_unit_test_setup(unknown_leaves_read_zero, setup),
 		cmocka_unit_test_setup(a_bare_machine_works, setup),
 	};

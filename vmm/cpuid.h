@@ -1,0 +1,13 @@
+/*
+ * What CPUID tells guests: an allow list. A feature that is not listed is masked, and so is one
+ * that needs handling that the kernel doesn't have (AVX-512, AMX, CET, XSAVES, MPX, SGX, LA57,
+ * nested virtualization, MWAIT).
+ */
+#pragma once
+
+#include "uapi/run.h"
+
+typedef struct cpuid (*cpuid_fn)(u32 leaf, u32 subleaf);
+
+/* Pure: everything comes from host(). *p is zeroed. */
+void cpuid_build(struct vm_policy *p, cpuid_fn host);
