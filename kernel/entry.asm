@@ -1,6 +1,7 @@
 ; Ways into and out of ring 0: system calls, traps, thread switch. AMD APM 2 "SYSCALL and SYSRET",
 ; "Exceptions and Interrupts".
 %include "offsets.inc"
+%include "include/hv/stack.inc"
 
 SEL_UDATA       equ 0x1b
 SEL_UCODE       equ 0x23
@@ -23,32 +24,21 @@ section .text
 %endmacro
 
 ; ---- System calls --------------------------------------------------------------------------------
-; The six arguments are pushed so that they are a struct sys_args. C code keeps rbx, rbp and
-; r12-r15.
+; The six arguments are pushed so that they are a struct sys_args. C code keeps KEPT_REGS.
+%define SYS_ARGS r9, r8, r10, rdx, rsi, rdi
+
 global  syscall_entry
 syscall_entry:
         swapgs
         mov     [gs:CPU_USER_RSP], rsp
         mov     rsp, [gs:CPU_KSTACK_TOP]
         USER_ENTER_DEFENCE
-        push    qword [gs:CPU_USER_RSP]
-        push    r11                             ; rflags
-        push    rcx                             ; rip
-        push    r9
-        push    r8
-        push    r10
-        push    rdx
-        push    rsi
-        push    rdi
+        PUSH_LIST qword [gs:CPU_USER_RSP], r11, rcx     ; rsp, rflags, rip
+        PUSH_LIST SYS_ARGS
         mov     edi, eax
         mov     rsi, rsp
         call    syscall_dispatch
-        pop     rdi
-        pop     rsi
-        pop     rdx
-        pop     r10
-        pop     r8
-        pop     r9
+        POP_LIST SYS_ARGS
 ; SYSRET faults in ring 0 on a non-canonical rip. rcx follows a SYSCALL instruction that ring 3
 ; executed, and the last page below the canonical boundary is never mapped (USER_VA_MAX), so it is
 ; canonical.
@@ -60,45 +50,16 @@ syscall_entry:
         o64 sysret
 
 ; ---- Traps ---------------------------------------------------------------------------------------
-%macro  PUSH_ALL 0
-        push    rdi
-        push    rsi
-        push    rdx
-        push    rcx
-        push    rax
-        push    r8
-        push    r9
-        push    r10
-        push    r11
-        push    rbx
-        push    rbp
-        push    r12
-        push    r13
-        push    r14
-        push    r15
-%endmacro
+%define TRAP_REGS rdi, rsi, rdx, rcx, rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15
 
-%macro  POP_ALL 0
-        pop     r15
-        pop     r14
-        pop     r13
-        pop     r12
-        pop     rbp
-        pop     rbx
-        pop     r11
-        pop     r10
-        pop     r9
-        pop     r8
-        pop     rax
-        pop     rcx
-        pop     rdx
-        pop     rsi
-        pop     rdi
+%macro  LEAVE_TRAP 0
+        POP_LIST TRAP_REGS
         add     rsp, 16                         ; vector, error
+        iretq
 %endmacro
 
 trap_common:
-        PUSH_ALL
+        PUSH_LIST TRAP_REGS
         cld
         test    byte [rsp + TRAP_CS], 3
         jz      .kernel
@@ -110,13 +71,11 @@ trap_common:
 .to_user:
         USER_LEAVE_DEFENCE
         swapgs
-        POP_ALL
-        iretq
+        LEAVE_TRAP
 .kernel:
         mov     rdi, rsp
         call    trap_handler
-        POP_ALL
-        iretq
+        LEAVE_TRAP
 
 ; void trap_return(struct trap_frame *): to ring 3.
 global  trap_return
@@ -127,7 +86,7 @@ trap_return:
 ; NMI, #DB, #DF and #MC come at any instruction, also before the first or after the last swapgs.
 ; Ring 3 cannot load GS (CR4.FSGSBASE is off), so its base is 0 and a negative one is the kernel's.
 trap_paranoid:
-        PUSH_ALL
+        PUSH_LIST TRAP_REGS
         cld
         mov     ecx, MSR_GS_BASE
         rdmsr
@@ -143,8 +102,7 @@ trap_paranoid:
         jz      .out
         swapgs
 .out:
-        POP_ALL
-        iretq
+        LEAVE_TRAP
 
 %macro  STUB 1
         align   16
@@ -179,12 +137,7 @@ trap_stubs_end:
 ; Stacks are mapped in their domain's private slot only: nothing touches one between the two moves.
 global  switch_stack
 switch_stack:
-        push    rbx
-        push    rbp
-        push    r12
-        push    r13
-        push    r14
-        push    r15
+        PUSH_LIST KEPT_REGS
         mov     [rdi], rsp
         test    rdx, rdx
         jz      .same_space
@@ -193,12 +146,7 @@ switch_stack:
         mov     rsp, rsi
         test    cl, cl
         jnz     .first
-        pop     r15
-        pop     r14
-        pop     r13
-        pop     r12
-        pop     rbp
-        pop     rbx
+        POP_LIST KEPT_REGS
         ret
 .first:                                         ; a thread that never ran
         xor     ebp, ebp
