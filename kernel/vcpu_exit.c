@@ -38,11 +38,11 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 	return STEP_CONTINUE;
 }
 
-/* The VM is stopped with a dump. */
+/* The VM is stopped; its monitor can read the registers. */
 static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why)
 {
 	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
-	vcpu_dump(v);
+	hv_ops->dump(v);
 	v->broken = true;
 	v->run->exit = RUN_EXIT_INTERNAL;
 	v->run->internal.code = code;

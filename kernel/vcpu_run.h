@@ -28,9 +28,6 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
  */
 u32 vcpu_insn_length(struct vcpu *v);
 
-/* All state to the log, as notice lines. */
-void vcpu_dump(struct vcpu *v);
-
 /*
  * Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's
  * address space is active.

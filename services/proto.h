@@ -79,7 +79,7 @@ struct vm_shared {
 	u32 pad;
 	u64 in_head;	/* manager */
 	u64 in_tail;	/* vmm */
-	char log[1024]; /* vmm: its last error lines, NUL-terminated, written before state */
+	char log[3072]; /* vmm: its last error lines, NUL-terminated, written before state */
 	u8 in[VM_INPUT_BYTES];
 	u8 out[VM_RING_BYTES];
 };

@@ -2,6 +2,7 @@
 
 #include "lib/fmt.h"
 #include "user/sys.h"
+#include "vmm/dump.h"
 
 static struct vcpu *of(struct emul *e) { return container_of(e, struct vcpu, emul); }
 
@@ -105,6 +106,10 @@ static void exit_internal(struct vcpu *v)
 	};
 	u32 code = v->run->internal.code;
 
+	v->state.size = sizeof(v->state);
+	v->state.groups = DUMP_GROUPS;
+	if (!vcpu_get(v->handle, &v->state))
+		dump_state(&v->state);
 	rt_log("the vCPU cannot go on: %s",
 	       code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
 	fail(v);
