@@ -68,13 +68,17 @@ int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **ou
 	struct object *o;
 	u32 have;
 
-	if (unlikely(!s || __atomic_load_n(&s->generation, __ATOMIC_ACQUIRE) != h >> 16))
-		return -E_HANDLE;
+	if (unlikely(!s || __atomic_load_n(&s->generation, __ATOMIC_ACQUIRE) != h >> 16)) {
+		if (h != HANDLE_SELF || type != OBJ_DOMAIN)
+			return -E_HANDLE;
+		*out = &current_domain()->obj;
+		return 0;
+	}
 	o = __atomic_load_n(&s->obj, __ATOMIC_ACQUIRE);
 	have = s->rights;
 	if (unlikely(!o || __atomic_load_n(&s->generation, __ATOMIC_ACQUIRE) != h >> 16))
 		return -E_HANDLE;
-	if (unlikely(type != OBJ_NONE && o->type != type))
+	if (unlikely(type != OBJ_ANY && o->type != type))
 		return -E_TYPE;
 	if (unlikely((have & rights) != rights))
 		return -E_RIGHTS;
@@ -89,15 +93,6 @@ u32 handle_rights(handle_t h)
 	struct handle_slot *s = slot_at(current_domain(), h & 0xffff);
 
 	return s && s->generation == h >> 16 ? s->rights : 0;
-}
-
-int handle_domain(handle_t h, struct domain **out)
-{
-	struct object *o = &current_domain()->obj;
-	int r = h == HANDLE_SELF ? 0 : handle_lookup(h, OBJ_DOMAIN, R_MANAGE, &o);
-
-	*out = container_of(o, struct domain, obj);
-	return r;
 }
 
 /* The object that the slot held, or NULL when the handle is not (any more) that generation. */
@@ -150,31 +145,25 @@ s64 sys_handle_close(struct object *obj, const struct sys_args *args)
 
 s64 sys_handle_dup(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d;
 	u32 rights = (u32)args->a[1];
-	struct object *o;
-	int r = handle_lookup((handle_t)args->a[0], OBJ_NONE, R_DUP | rights, &o);
+	struct object *o, *domain;
+	int r = handle_lookup((handle_t)args->a[0], OBJ_ANY, R_DUP | rights, &o);
 
 	if (r)
 		return r;
 	if (rights & ~(u32)R_ALL || args->a[1] >> 32)
 		return -E_INVAL;
-	r = handle_domain((handle_t)args->a[2], &d);
+	r = handle_lookup((handle_t)args->a[2], OBJ_DOMAIN, R_MANAGE, &domain);
 	if (r)
 		return r;
 	object_get(o);
-	return handle_install(d, o, rights);
+	return handle_install(container_of(domain, struct domain, obj), o, rights);
 }
 
 s64 sys_handle_revoke(struct object *obj, const struct sys_args *args)
 {
-	struct object *o;
-	int r = handle_lookup((handle_t)args->a[0], OBJ_NONE, R_REVOKE, &o);
-
-	if (r)
-		return r;
-	object_get(o);
-	object_revoke(o);
-	object_put(o);
+	object_get(obj);
+	object_revoke(obj);
+	object_put(obj);
 	return 0;
 }

@@ -28,16 +28,13 @@ s64 sys_handle_info(struct object *obj, const struct sys_args *args)
 {
 	struct domain_info info = {.base.rights = handle_rights((handle_t)args->a[0])};
 	u64 size = MIN(args->a[2], sizeof(info.base));
-	struct object *o;
-	int r = handle_lookup((handle_t)args->a[0], OBJ_NONE, R_INFO, &o);
+	int r;
 
-	if (r)
-		return r;
 	if (args->a[2] < sizeof(info.base))
 		return -E_INVAL;
-	info.base.type = o->type;
-	if (o->type == OBJ_DOMAIN) {
-		fill_domain(o, &info);
+	info.base.type = obj->type;
+	if (obj->type == OBJ_DOMAIN) {
+		fill_domain(obj, &info);
 		size = MIN(args->a[2], sizeof(info));
 	}
 	r = ucopy_out(args->a[1], &info, size);

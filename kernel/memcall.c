@@ -16,33 +16,27 @@ const struct object_ops mem_object_ops = {.revoke = revoke, .destroy_step = dest
 
 s64 sys_map(struct object *obj, const struct sys_args *args)
 {
+	struct domain *d = container_of(obj, struct domain, obj);
 	u64 va = args->a[2], offset = args->a[3], bytes = args->a[4], prot = args->a[5];
-	struct domain *d;
+	u32 rights = R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0);
 	struct object *o;
-	int r = handle_domain((handle_t)args->a[0], &d);
+	int r = handle_lookup((handle_t)args->a[1], OBJ_MEM, rights, &o);
 
-	if (r)
-		return r;
-	r = handle_lookup((handle_t)args->a[1], OBJ_MEM,
-			  R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0),
-			  &o);
-	if (r)
-		return r;
-	return aspace_map(&d->aspace, container_of(o, struct mem, obj), va, offset, bytes, prot);
+	return r ? r
+		 : aspace_map(&d->aspace, container_of(o, struct mem, obj), va, offset, bytes,
+			      prot);
 }
 
 s64 sys_unmap(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d;
-	int r = handle_domain((handle_t)args->a[0], &d);
+	struct domain *d = container_of(obj, struct domain, obj);
+	int r;
 
-	if (r)
-		return r;
-	object_get(&d->obj);
+	object_get(obj);
 	while ((r = aspace_unmap_step(&d->aspace, args->a[1], args->a[2])) > 0 &&
 	       !thread_must_end())
 		preempt_point();
-	object_put(&d->obj);
+	object_put(obj);
 	return r;
 }
 

@@ -45,14 +45,9 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights) __must_check;
 
 /*
  * The object that a handle of the current domain names; no reference is taken: it stays valid until
- * this thread blocks or leaves the kernel. type OBJ_NONE accepts any. Returns 0 or -E_HANDLE,
- * -E_TYPE, -E_RIGHTS, -E_DEAD.
+ * this thread blocks or leaves the kernel. type OBJ_ANY accepts any; HANDLE_SELF is the current
+ * domain. Returns 0 or -E_HANDLE, -E_TYPE, -E_RIGHTS, -E_DEAD.
  */
 int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **out) __must_check;
 /* Its rights; 0 when it names nothing. */
 u32 handle_rights(handle_t h);
-/*
- * The domain that a handle with R_MANAGE names; HANDLE_SELF is the current one. Errors as
- * handle_lookup.
- */
-int handle_domain(handle_t h, struct domain **out) __must_check;

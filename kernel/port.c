@@ -111,7 +111,7 @@ static s64 bind(struct port *p, struct object *o, u64 key)
 s64 sys_port_bind(struct object *obj, const struct sys_args *args)
 {
 	struct object *o;
-	s64 r = handle_lookup((handle_t)args->a[1], OBJ_NONE, R_WAIT, &o);
+	s64 r = handle_lookup((handle_t)args->a[1], OBJ_ANY, R_WAIT, &o);
 
 	if (r)
 		return r;

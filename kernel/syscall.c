@@ -2,7 +2,7 @@
 
 #include "kernel/trap.h"
 
-#define ROW(nr, type, rights, fn) [nr] = {type, rights, fn},
+#define ROW(nr, fn, type, rights) [nr] = {type, rights, fn},
 
 static const struct {
 	enum obj_type type;

@@ -137,13 +137,9 @@ const struct object_ops thread_object_ops = {.revoke = revoke, .destroy_step = d
 s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 {
 	struct thread_args a;
-	struct domain *d;
 	struct thread *t;
-	int r = handle_domain((handle_t)args->a[0], &d);
+	int r = ucopy_in(&a, args->a[1], sizeof(a));
 
-	if (r)
-		return r;
-	r = ucopy_in(&a, args->a[1], sizeof(a));
 	if (r)
 		return r;
 	if (a.size != sizeof(a) || a.flags || a.entry >= USER_VA_MAX || a.stack >= USER_VA_MAX)
@@ -151,7 +147,7 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 	if (a.msg_va &&
 	    (!IS_ALIGNED(a.msg_va, PAGE_SIZE) || a.msg_va < USER_VA_MIN || a.msg_va >= USER_VA_MAX))
 		return -E_INVAL;
-	r = thread_create(d, &a, &t);
+	r = thread_create(container_of(obj, struct domain, obj), &a, &t);
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
 }
 

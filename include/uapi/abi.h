@@ -48,7 +48,8 @@ enum obj_type {
 	OBJ_VM,
 	OBJ_VCPU,
 	OBJ_SYSTEM,
-	OBJ_TYPES
+	OBJ_TYPES,
+	OBJ_ANY = OBJ_TYPES
 };
 
 enum rights {
@@ -72,42 +73,49 @@ enum rights {
 	R_ALL = 0xffff
 };
 
-/* ---- Calls ---- */
-enum sys_nr {
-	SYS_HANDLE_DUP,	   /* (handle, rights, domain) -> new handle in domain */
-	SYS_HANDLE_CLOSE,  /* (handle) */
-	SYS_HANDLE_INFO,   /* (handle, struct *_info *, size) -> bytes written */
-	SYS_HANDLE_REVOKE, /* (handle): destroys the object */
-	SYS_DOMAIN_CREATE, /* (quota_bytes, name) -> domain; the quota is taken from the caller's */
-	SYS_DOMAIN_EXIT,   /* (status): ends the calling domain, does not return */
-	SYS_THREAD_CREATE, /* (domain, struct thread_args *) -> thread, stopped */
-	SYS_THREAD_SET,	   /* (thread, enum thread_op, value) */
-	SYS_MAP,	   /* (domain, memory, va, offset, size, enum prot) */
-	SYS_UNMAP,	   /* (domain, va, size) */
-	SYS_MEM_CREATE,	   /* (size, enum mem_flags) -> memory */
-	SYS_EVENT_CREATE,  /* () -> event */
-	SYS_EVENT_SIGNAL,  /* (event, bits) */
-	SYS_EVENT_WAIT,	   /* (event, deadline_ns) -> bits */
-	SYS_PORT_CREATE,   /* () -> port */
-	SYS_PORT_BIND,	   /* (port, object, key) */
-	SYS_PORT_WAIT,	   /* (port, struct port_packet *, max, deadline_ns) -> packets */
-	SYS_TIMER_SET,	   /* (event, deadline_ns): 0 disarms; signals EVENT_TIMER_BIT */
-	SYS_CLOCK_GET,	   /* () -> ns since boot */
-	SYS_CHANNEL_CREATE,	/* () -> channel */
-	SYS_CHANNEL_CALL,	/* (channel, words) -> words of the reply, in the message page */
-	SYS_CHANNEL_REPLY_WAIT, /* (channel, reply_words, deadline_ns) -> words of the next call */
-	SYS_VM_CREATE,		/* () -> vm */
-	SYS_VM_SLOT_SET,	/* (vm, slot, struct vm_slot *) */
-	SYS_VM_MSI,		/* (vm, address, data) */
-	SYS_VM_POLICY,		/* (vm, const struct vm_policy *): what CPUID tells the guest */
-	SYS_VCPU_CREATE,	/* (vm, index, run_page_va) -> vCPU; maps its run page there */
-	SYS_VCPU_RUN,		/* (vCPU) */
-	SYS_VCPU_KICK,		/* (vCPU) */
-	SYS_VCPU_GET,		/* (vCPU, struct vcpu_state *) */
-	SYS_VCPU_SET,		/* (vCPU, const struct vcpu_state *) */
-	SYS_CTL,		/* (system, enum sys_op, pointer, size or value) */
-	SYS_CALLS
-};
+/*
+ * ---- Calls: number, the kernel's function, type of the object that the first argument names
+ * (OBJ_NONE: none that is looked up before), rights that its handle needs. The arguments are in
+ * user/sys.h and on the pages. ----
+ */
+/* clang-format off */
+#define SYS_CALL_ROWS(ROW) \
+	ROW(SYS_HANDLE_DUP, sys_handle_dup, OBJ_NONE, 0) \
+	ROW(SYS_HANDLE_CLOSE, sys_handle_close, OBJ_NONE, 0) \
+	ROW(SYS_HANDLE_INFO, sys_handle_info, OBJ_ANY, R_INFO) \
+	ROW(SYS_HANDLE_REVOKE, sys_handle_revoke, OBJ_ANY, R_REVOKE) \
+	ROW(SYS_DOMAIN_CREATE, sys_domain_create, OBJ_NONE, 0) \
+	ROW(SYS_DOMAIN_EXIT, sys_domain_exit, OBJ_NONE, 0) \
+	ROW(SYS_THREAD_CREATE, sys_thread_create, OBJ_DOMAIN, R_MANAGE) \
+	ROW(SYS_THREAD_SET, sys_thread_set, OBJ_THREAD, R_MANAGE) \
+	ROW(SYS_MAP, sys_map, OBJ_DOMAIN, R_MANAGE) \
+	ROW(SYS_UNMAP, sys_unmap, OBJ_DOMAIN, R_MANAGE) \
+	ROW(SYS_MEM_CREATE, sys_mem_create, OBJ_NONE, 0) \
+	ROW(SYS_EVENT_CREATE, sys_event_create, OBJ_NONE, 0) \
+	ROW(SYS_EVENT_SIGNAL, sys_event_signal, OBJ_EVENT, R_SIGNAL) \
+	ROW(SYS_EVENT_WAIT, sys_event_wait, OBJ_EVENT, R_WAIT) \
+	ROW(SYS_PORT_CREATE, sys_port_create, OBJ_NONE, 0) \
+	ROW(SYS_PORT_BIND, sys_port_bind, OBJ_PORT, R_MANAGE) \
+	ROW(SYS_PORT_WAIT, sys_port_wait, OBJ_PORT, R_WAIT) \
+	ROW(SYS_TIMER_SET, sys_timer_set, OBJ_EVENT, R_SIGNAL) \
+	ROW(SYS_CLOCK_GET, sys_clock_get, OBJ_NONE, 0) \
+	ROW(SYS_CHANNEL_CREATE, sys_channel_create, OBJ_NONE, 0) \
+	ROW(SYS_CHANNEL_CALL, sys_channel_call, OBJ_CHANNEL, R_CALL) \
+	ROW(SYS_CHANNEL_REPLY_WAIT, sys_channel_reply_wait, OBJ_CHANNEL, R_SERVE) \
+	ROW(SYS_VM_CREATE, sys_vm_create, OBJ_NONE, 0) \
+	ROW(SYS_VM_SLOT_SET, sys_vm_slot_set, OBJ_VM, R_MANAGE) \
+	ROW(SYS_VM_MSI, sys_vm_msi, OBJ_VM, R_MANAGE) \
+	ROW(SYS_VM_POLICY, sys_vm_policy, OBJ_VM, R_MANAGE) \
+	ROW(SYS_VCPU_CREATE, sys_vcpu_create, OBJ_VM, R_MANAGE) \
+	ROW(SYS_VCPU_RUN, sys_vcpu_run, OBJ_VCPU, R_RUN) \
+	ROW(SYS_VCPU_KICK, sys_vcpu_kick, OBJ_VCPU, R_RUN) \
+	ROW(SYS_VCPU_GET, sys_vcpu_get, OBJ_VCPU, R_RUN) \
+	ROW(SYS_VCPU_SET, sys_vcpu_set, OBJ_VCPU, R_RUN) \
+	ROW(SYS_CTL, sys_ctl, OBJ_SYSTEM, 0)
+
+#define SYS_CALL_NUMBER(nr, fn, type, rights) nr,
+enum sys_nr { SYS_CALL_ROWS(SYS_CALL_NUMBER) SYS_CALLS };
+/* clang-format on */
 
 #define DEADLINE_NEVER (~0ull)
 #define DEADLINE_POLL 0ull

@@ -83,8 +83,8 @@ static void refuses_by_reason(void **state)
 	assert_int_equal(handle_lookup(h, OBJ_EVENT, R_SIGNAL, &o), -E_RIGHTS);
 	assert_int_equal(handle_lookup(h + (1 << 16), OBJ_EVENT, R_WAIT, &o), -E_HANDLE);
 	assert_int_equal(handle_lookup(h & 0xffff, OBJ_EVENT, R_WAIT, &o), -E_HANDLE);
-	assert_int_equal(handle_lookup(HANDLE_NONE, OBJ_NONE, 0, &o), -E_HANDLE);
-	assert_int_equal(handle_lookup(0x1ffff, OBJ_NONE, 0, &o), -E_HANDLE);
+	assert_int_equal(handle_lookup(HANDLE_NONE, OBJ_ANY, 0, &o), -E_HANDLE);
+	assert_int_equal(handle_lookup(0x1ffff, OBJ_ANY, 0, &o), -E_HANDLE);
 	object[0].dead = true;
 	assert_int_equal(handle_lookup(h, OBJ_EVENT, R_WAIT, &o), -E_DEAD);
 }
@@ -100,8 +100,8 @@ static void closed_handle_is_stale_for_ever(void **state)
 	again = install(&object[1], R_ALL);
 	assert_int_equal(again & 0xffff, h & 0xffff);
 	assert_int_not_equal(again, h);
-	assert_int_equal(handle_lookup(h, OBJ_NONE, 0, &o), -E_HANDLE);
-	assert_int_equal(handle_lookup(again, OBJ_NONE, 0, &o), 0);
+	assert_int_equal(handle_lookup(h, OBJ_ANY, 0, &o), -E_HANDLE);
+	assert_int_equal(handle_lookup(again, OBJ_ANY, 0, &o), 0);
 }
 
 static void generation_wraps_past_zero(void **state)
@@ -115,7 +115,7 @@ static void generation_wraps_past_zero(void **state)
 		assert_true(h >> 16);
 		assert_int_equal(call(sys_handle_close, h, 0, 0), 0);
 	}
-	assert_int_equal(handle_lookup(h, OBJ_NONE, 0, &o), -E_HANDLE);
+	assert_int_equal(handle_lookup(h, OBJ_ANY, 0, &o), -E_HANDLE);
 }
 
 static void full_table_and_empty_quota_drop_the_reference(void **state)

@@ -40,11 +40,11 @@ MUTANTS = [
     # ---- Kernel ----
     Mutant("any-right-will-do", "kernel/handle.c", "(have & rights) != rights", "rights && !(have & rights)",
            "host/handle", "a handle with one of the rights passes for all", ci=True),
-    Mutant("dup-adds-rights", "kernel/handle.c", "OBJ_NONE, R_DUP | rights, &o)", "OBJ_NONE, R_DUP, &o)",
+    Mutant("dup-adds-rights", "kernel/handle.c", "OBJ_ANY, R_DUP | rights, &o)", "OBJ_ANY, R_DUP, &o)",
            "host/handle", "a duplicate has rights that the original lacks"),
     Mutant("stale-handle", "kernel/handle.c", "(u16)(s->generation + 1)", "(u16)(s->generation + 0)",
            "host/handle", "a closed handle names what comes into its slot next"),
-    Mutant("wrong-type", "kernel/handle.c", "type != OBJ_NONE && o->type != type", "type == OBJ_TYPES && o->type != type",
+    Mutant("wrong-type", "kernel/handle.c", "type != OBJ_ANY && o->type != type", "type == OBJ_NONE && o->type != type",
            "host/handle", "an event is used as a domain"),
     Mutant("dead-object-used", "kernel/handle.c", "	if (unlikely(o->dead))", "	if (unlikely(o->dead && !o->refs))",
            "host/handle", "a destroyed object still answers"),

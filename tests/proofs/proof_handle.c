@@ -63,10 +63,14 @@ void proof_lookup(void)
 		PROVE(!o);
 		return;
 	}
+	if (h == HANDLE_SELF) {
+		PROVE(type == OBJ_DOMAIN && o == &domain.obj);
+		return;
+	}
 	PROVE((h & 0xffff) == at && h >> 16 == s->generation);
 	PROVE(o && o == s->obj && !o->dead);
 	PROVE((s->rights & rights) == rights);
-	PROVE(type == OBJ_NONE || o->type == type);
+	PROVE(type == OBJ_ANY || o->type == type);
 }
 
 /* A handle made of another has no right that the other had not, R_DUP of which it needs. */
@@ -110,11 +114,11 @@ void proof_closed_is_closed(void)
 	if (!there)
 		return;
 	PROVE(s->generation && s->generation != before && !s->obj);
-	PROVE(handle_lookup((handle_t)args.a[0], OBJ_NONE, 0, &o) == -E_HANDLE);
+	PROVE(handle_lookup((handle_t)args.a[0], OBJ_ANY, 0, &o) == -E_HANDLE);
 	PROVE(sys_handle_close(NULL, &args) == -E_HANDLE);
 	r = handle_install(&domain, &objects[0], R_ALL);
 	PROVE(r > 0 && (r & 0xffff) == at && r != (s64)args.a[0]);
-	PROVE(handle_lookup((handle_t)args.a[0], OBJ_NONE, 0, &o) == -E_HANDLE);
+	PROVE(handle_lookup((handle_t)args.a[0], OBJ_ANY, 0, &o) == -E_HANDLE);
 }
 
 /* Every handle that is given out is positive, inside the table, and found again. */
@@ -139,5 +143,5 @@ void proof_install(void)
 	if (r < 0)
 		return;
 	PROVE((r & 0xffff) == top && r <= 0xffffffff);
-	PROVE(!handle_lookup((handle_t)r, OBJ_NONE, rights, &o) && o == &objects[0]);
+	PROVE(!handle_lookup((handle_t)r, OBJ_ANY, rights, &o) && o == &objects[0]);
 }
