@@ -1,9 +1,8 @@
 #include "hv/ap_start.h"
 
-#include "arch/cpu.h"
-#include "arch/msr.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
+#include "hv/bootinfo.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "lib/string.h"
@@ -12,50 +11,34 @@
 
 #define KERNEL_HALF 256 /* first top-level entry of the kernel */
 
-/* boot/trampoline.asm */
-extern const u8 trampoline_start[], trampoline_32[], trampoline_64[], trampoline_gdt[],
-	trampoline_params[], trampoline_end[];
-/* boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own */
-extern u64 boot_pml4[512], boot_pd_low[4 * 512];
+extern const u8 trampoline_start[], trampoline_params[], trampoline_end[]; /* boot/trampoline.asm */
+/*
+ * boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own. They serve
+ * an AP until it loads those too: only they hold an identity mapping, beside the kernel half, whose
+ * top-level entries never change.
+ */
+extern u64 boot_pml4[512];
 
 static struct ap_params *params; /* in the trampoline frame, mapped for good */
-
-/*
- * The boot tables serve an AP until it loads the kernel's: only they hold an identity mapping, from
- * now on of the low 2 MiB, beside the kernel half, whose top-level entries never change.
- */
-static void prepare_tables(void)
-{
-	memset(boot_pd_low + 1, 0, sizeof(boot_pd_low) - sizeof(boot_pd_low[0]));
-	memcpy(boot_pml4 + KERNEL_HALF, kernel_aspace.pt.root + KERNEL_HALF, PAGE_SIZE / 2);
-}
 
 /* Copies the trampoline into its frame, which the kernel maps writable and never executable. */
 static bool trampoline_install(void)
 {
-	hpa_t frame = mm_trampoline;
 	u32 size = (u32)(trampoline_end - trampoline_start);
 	u8 *p;
 
 	ASSERT(size <= PAGE_SIZE);
-	if (!frame.v) {
+	if (!mm_trampoline.v) {
 		log_error("smp: no free page below 640 KiB: the other CPUs can't be started");
 		return false;
 	}
-	p = mmio_map(frame, PAGE_SIZE, PT_R | PT_W);
+	p = mmio_map(mm_trampoline, PAGE_SIZE, PT_R | PT_W);
 	if (!p)
 		return false;
 	memcpy(p, trampoline_start, size);
 	params = (struct ap_params *)(p + (trampoline_params - trampoline_start));
-	params->gdt_limit = (u16)(trampoline_params - trampoline_gdt - 1);
-	params->gdt_base = (u32)(frame.v + (u64)(trampoline_gdt - trampoline_start));
-	params->entry32 = (struct far_pointer){
-		(u32)(frame.v + (u64)(trampoline_32 - trampoline_start)), 0x08};
-	params->entry64 = (struct far_pointer){
-		(u32)(frame.v + (u64)(trampoline_64 - trampoline_start)), 0x10};
-	params->boot_cr3 = (u32)image_to_hpa(boot_pml4).v;
-	params->efer = EFER_LME | (rdmsr(MSR_EFER) & EFER_NXE);
-	prepare_tables();
+	params->image = bootinfo.kernel_start.v;
+	memcpy(boot_pml4 + KERNEL_HALF, kernel_aspace.pt.root + KERNEL_HALF, PAGE_SIZE / 2);
 	return true;
 }
 

@@ -1,7 +1,8 @@
 ; Multiboot2 entry: from 32-bit protected mode at any load address to boot_main in 64-bit mode.
 ; Multiboot2 Specification 2.0, "OS image format" and "Machine state".
 
-KERNEL_BASE	equ 0xffffffff80000000
+%include "offsets.inc"
+
 LOAD_BASE	equ 0x200000			; physical link address (linker.ld)
 IMAGE_MAX	equ 16 << 20
 COM1		equ 0x3f8
@@ -20,7 +21,7 @@ PTE_P_W		equ 3
 PTE_P_W_PS	equ 0x83
 
 extern boot_main, _image_start
-global boot_entry, boot_pml4, boot_pd_image, boot_pd_low, boot_stack_top
+global boot_entry, boot_long_mode, boot_pml4, boot_pd_image, boot_stack_top
 
 %define IMG(sym) (sym - KERNEL_BASE)		; offset from the start of the image
 
@@ -86,29 +87,44 @@ boot_entry:	cli
 		test	ebp, 0x1fffff
 		jnz	refuse
 		call	check_cpu		; edi = EFER
+		mov	[ebp + IMG(boot_efer)], edi
 		call	build_tables
-
 		lea	eax, [ebp + IMG(gdt)]
 		mov	[ebp + IMG(gdt_pointer32) + 2], eax
-		lgdt	[ebp + IMG(gdt_pointer32)]
+		lea	eax, [ebp + IMG(enter64)]
+		mov	[ebp + IMG(entry64)], eax
+		mov	ebx, IMG(upper)
+
+; Every CPU's way, without paging until here, to 64-bit code at offset ebx in the image, where it is
+; linked. ebp = where the image was loaded; esi, edi and esp stay, their upper halves are anything.
+boot_long_mode:	lgdt	[ebp + IMG(gdt_pointer32)]
 		mov	eax, CR4_BOOT
 		mov	cr4, eax
 		lea	eax, [ebp + IMG(boot_pml4)]
 		mov	cr3, eax
 		mov	ecx, MSR_EFER
-		mov	eax, edi
+		mov	eax, [ebp + IMG(boot_efer)]
 		xor	edx, edx
 		wrmsr
 		mov	eax, CR0_BOOT
 		mov	cr0, eax
-		pop	edi			; first argument: the information
-		pop	edx			; third argument: time of entry, low
-		pop	ecx			; and high
-		lea	eax, [ebp + IMG(enter64)]
-		push	dword 0x08
-		push	eax
-		retf
+		jmp	far [ebp + IMG(entry64)]
+bits 64
+enter64:	mov	ebx, ebx
+		mov	rax, KERNEL_BASE
+		add	rax, rbx
+		jmp	rax
 
+upper:		mov	esp, esp
+		mov	edi, [rsp]		; first argument: the information
+		mov	esi, ebp		; second: load address
+		mov	rdx, [rsp + 4]		; third: time of entry
+		mov	rsp, boot_stack_top	; the kernel's own GDT comes first of all in C
+		xor	ebp, ebp		; ends the backtrace
+		call	boot_main
+		ud2
+
+bits 32
 ; Long mode there? edi = EFER to load. Else refuses.
 check_cpu:	mov	esi, IMG(msg_cpu)
 		mov	eax, 0x80000000
@@ -133,7 +149,7 @@ build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		mov	[ebx + 511 * 8], eax
 		lea	eax, [ebp + IMG(boot_pd_image) + PTE_P_W]
 		mov	[ebp + IMG(pdpt_high) + 510 * 8], eax
-		lea	eax, [ebp + IMG(boot_pd_low) + PTE_P_W]
+		lea	eax, [ebp + IMG(pd_low) + PTE_P_W]
 		xor	ecx, ecx
 .pdpt:		mov	[ebp + IMG(pdpt_low) + ecx * 8], eax
 		add	eax, 4096
@@ -142,7 +158,7 @@ build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		jb	.pdpt
 		mov	eax, PTE_P_W_PS
 		xor	ecx, ecx
-.low:		mov	[ebp + IMG(boot_pd_low) + ecx * 8], eax
+.low:		mov	[ebp + IMG(pd_low) + ecx * 8], eax
 		add	eax, 0x200000
 		inc	ecx
 		cmp	ecx, 4 * 512
@@ -186,21 +202,6 @@ refuse:		add	esi, ebp
 		hlt
 		jmp	.halt
 
-; ---- 64-bit, still at the identity map; rdi, rcx, rdx, rbp have clean upper halves ---------------
-bits 64
-enter64:	mov	edi, edi
-		mov	esi, ebp		; second argument: load address
-		mov	edx, edx
-		shl	rcx, 32
-		or	rdx, rcx
-		mov	rax, upper
-		jmp	rax
-upper:		mov	rsp, boot_stack_top	; the kernel's own GDT comes first of all in C
-		xor	ebp, ebp		; ends the backtrace
-		mov	rax, boot_main
-		call	rax
-		ud2
-
 msg_loader:	db "refused: Caisson can't start here: it was not started by a multiboot2 loader; "
 		db "GRUB's command is multiboot2", 13, 10, 0
 msg_base:	db "refused: Caisson can't start here: the boot loader put the image at an address "
@@ -216,13 +217,16 @@ gdt:		dq 0
 gdt_end:
 gdt_pointer32:	dw gdt_end - gdt - 1
 		dd 0				; physical, filled in above
+entry64:	dd 0				; the same
+		dw 0x08
+boot_efer:	dd 0
 
 section .bss.page_tables nobits alloc write noexec align=4096
 boot_pml4:	resb 4096
 pdpt_low:	resb 4096
 pdpt_high:	resb 4096
 boot_pd_image:	resb 4096
-boot_pd_low:		resb 4 * 4096
+pd_low:		resb 4 * 4096
 
 section .bss
 align 16

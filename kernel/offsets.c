@@ -14,13 +14,10 @@ void offsets_kernel(void)
 	OFFSET(CPU_KSTACK_TOP, cpu, kstack_top);
 	OFFSET(TRAP_CS, trap_frame, cs);
 	OFFSET(VCPU_REGS_GPR, vcpu_regs, gpr);
-	OFFSET(AP_GDT_LIMIT, ap_params, gdt_limit);
-	OFFSET(AP_ENTRY32, ap_params, entry32);
-	OFFSET(AP_ENTRY64, ap_params, entry64);
-	OFFSET(AP_BOOT_CR3, ap_params, boot_cr3);
-	OFFSET(AP_EFER, ap_params, efer);
+	OFFSET(AP_IMAGE, ap_params, image);
 	OFFSET(AP_KERNEL_CR3, ap_params, kernel_cr3);
 	OFFSET(AP_STACK_TOP, ap_params, stack_top);
 	OFFSET(AP_CPU, ap_params, cpu);
+	DEFINE(KERNEL_BASE, KERNEL_BASE);
 	DEFINE(AP_PARAMS_SIZE, sizeof(struct ap_params));
 }
