@@ -12,6 +12,8 @@ import tty
 from machine import Machine, TestError
 
 BOCHS = os.environ.get("BOCHS", "bochs")
+DEBUGGER_PROMPT = re.compile(rb"<bochs:\d+> ?$")
+LOG_TAIL = 1 << 16      # of Bochs' own log: bytes in which the reason of its end is looked for
 SCREEN_MOVE = re.compile(r"(\x1b[\[(][0-9;?]*[A-Za-z]|\x1b[=>]|[\x0e\x0f\r\n])+")
 
 # Bochs 2.7 with a PC's usual devices. Its screen is text in a pseudo-terminal (display library "term"), so that no
@@ -51,6 +53,7 @@ class Bochs(Machine):
         self.folder = log.removesuffix(".log") + ".bochs"
         self.control = self.control_end = self.screen_fd = None
         self.screen_ended = False
+        self.stopped = False   # Bochs went to its debugger's prompt, as it does at a triple fault: it never goes on
         self.printed = b""     # what Bochs printed: where its screen is, and why it ended
         super().__init__(machine, log, limit)
 
@@ -91,10 +94,28 @@ class Bochs(Machine):
     def listen(self):
         """What Bochs prints: its display library makes a terminal for the screen and names it."""
         self.printed += os.read(self.control, 65536)
+        if DEBUGGER_PROMPT.search(self.printed) and self.process.poll() is None:
+            self.stopped = True
+            self.process.kill()
         match = re.search(rb'connected to screen "([^"]+)"', self.printed)
         if match and self.screen_fd is None and not self.screen_ended:
             self.screen_fd = os.open(match[1], os.O_RDWR | os.O_NOCTTY)
             tty.setraw(self.screen_fd)
+
+    def said(self):
+        """The last line that Bochs' own log has of a panic, else of an error."""
+        path = os.path.join(self.folder, "bochs.log")
+        if not os.path.exists(path):
+            return self.printed.decode("utf-8", "replace")
+        with open(path, "rb") as f:
+            f.seek(max(0, os.path.getsize(path) - LOG_TAIL))
+            lines = f.read().decode("utf-8", "replace").splitlines()
+        panics = [line for line in lines if ">>PANIC<<" in line]
+        return "\n".join((panics or lines)[-1:])
+
+    def ending(self):
+        how = super().ending()
+        return how.replace("was killed by SIGKILL", "stopped") if self.stopped else how
 
     def keep_screen(self):
         try:
@@ -121,4 +142,4 @@ class Bochs(Machine):
         while self.control in select.select([self.control], [], [], 0)[0]:
             self.listen()
         if b"soft power off" not in self.printed:
-            raise TestError(f"Bochs ended with {self.process.returncode}, expected a power-off: see {self.folder}")
+            raise TestError(f"{self.ending()}, expected a power-off: see {self.folder}")

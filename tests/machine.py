@@ -203,6 +203,12 @@ class Machine:
                 raise TestError(f"{self.who} still runs; last line: {self.last_line()!r}")
         return self.process.wait()
 
+    def expect_power_off(self, seconds=60):
+        """The emulator ends by the machine's power-off."""
+        got = self.wait_end(seconds)
+        if got != 0:
+            raise TestError(f"QEMU ended with {got}, expected 0 (power-off)")
+
     def expect_exit(self, status, seconds=60):
         """QEMU ends, and its status is twice the guest's plus one."""
         got = self.wait_end(seconds)

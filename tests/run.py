@@ -131,7 +131,7 @@ def run_guests(kind, label, names, machine, limit):
     with start_guests(label, names, machine, limit) as m:
         try:
             m.wait_end(limit - 20)
-            ended = None
+            ended = f"no status line; {m.ending()}"
         except TestError as error:
             ended = str(error)
         text = m.output()
@@ -140,7 +140,7 @@ def run_guests(kind, label, names, machine, limit):
             re.search(rf"vm {re.escape(name)} ended: status (\d+) \((.*)\)", text)
         try:
             if not match:
-                raise TestError(ended or "no status line")
+                raise TestError(ended)
             check_guest(name, text, int(match[1]), table.GUEST_STATUS.get(name, 0), "the VM")
             results[f"{kind}/{name}"] = None
         except TestError as error:

@@ -235,5 +235,7 @@ BOOTS = [
     ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),
     ("destroy-states-vmx", "vmx-bochs", "destroy_states_bochs", 900),
     ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),
+    ("hostile-guest-vmx", "vmx-bochs", "hostile_guest_bochs", 900),
+    ("hostile-guest-svm-bochs", "svm-bochs", "hostile_guest_calm", 900),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

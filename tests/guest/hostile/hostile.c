@@ -1,7 +1,8 @@
 /*
  * Command line: seed=N (default 1), ops=N (default 0: without end), exact: the seed as it is, else
  * the time of start is mixed in, so that a VM that was restarted goes another way. trace=N: prints
- * each operation from the Nth on.
+ * each operation from the Nth on. calm: operations begin with IF set and TF clear, and neither
+ * change that nor turn breakpoints on.
  */
 #include "hostile.h"
 
@@ -23,12 +24,9 @@ static u64 start_seed(void)
 	return seed;
 }
 
-/* The operations may have left the UART in any state. */
 static void report(u64 n, u64 seed)
 {
-	outb(0x3f8 + 3, 3);
-	outb(0x3f8 + 1, 0);
-	outb(0x3f8 + 4, 0);
+	console_put_back();
 	print("\nhostile: seed 0x%llx did %u, %u had no end, of each kind", seed, (u32)n,
 	      world_endless);
 	for (u32 i = 0; i < KINDS; i++)
@@ -41,6 +39,7 @@ void test_main(void)
 	u64 seed = start_seed(), ops = command_line_number("ops=", 0),
 	    trace = command_line_number("trace=", ~0ull);
 
+	calm = command_line_has("calm");
 	rnd_seed(seed);
 	world_init();
 	ops_init();

@@ -55,6 +55,7 @@ void world_init(void);
 long world_run(struct context *c, enum mode mode, u32 offset);
 void world_repair(void); /* what takes a few exits: tables, debug registers, EFER */
 void world_breakpoints_off(void);
+void console_put_back(void); /* the UART, which may be in any state */
 void world_renew(void);	  /* that, and what takes many: MSRs, interrupt controllers, the watchdog */
 extern u32 world_endless; /* operations that the watchdog ended */
 void watchdog_arm(void);  /* the local APIC too, which passes it on */
@@ -64,6 +65,7 @@ void tricks_change(void);   /* one entry of the tables behind TRICKS becomes som
 /* ---- The operations: ops.c ---- */
 enum kind { PORT, MSR, CONTROL, MEMORY, APIC, CALL, BYTES, OTHER, KINDS };
 extern bool tracing; /* prints each operation */
+extern bool calm;    /* IF stays set, TF and breakpoints off */
 extern u32 ops_done[KINDS];
 void ops_init(void);
 void ops_one(void);

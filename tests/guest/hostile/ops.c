@@ -9,7 +9,7 @@
 #define FLAG_NE (1ull << 5)
 
 static struct context ctx;
-bool tracing;
+bool tracing, calm;
 u32 ops_done[KINDS];
 static bool watchdog_hit; /* the operation may have stopped the watchdog */
 static bool breakpoints;  /* some may be on */
@@ -114,6 +114,8 @@ static void set_dr(void)
 	case 1: ctx.ax = 0x400 | (rnd() & 0xffff27ff); break;
 	default: ctx.ax = any_value(); break;
 	}
+	if (calm) /* neither breakpoints nor GD are on */
+		ctx.ax &= ~0x20fful;
 }
 
 static void set_memory(void)
@@ -289,11 +291,11 @@ static const struct op {
 	{MEMORY, 1, M_ALL, 0, set_memory, {0xf3, 0xac, END}},
 	{MEMORY, 1, M_ALL, 0, set_memory, {0xf3, 0xa6, END}},
 	{MEMORY, 1, M_ALL, 0, set_memory, {0xf2, 0x66, 0xaf, END}},
-	{MEMORY, 1, M_ALL, T_RAM, set_memory, {0x0f, 0x01, 0x07, END}},	      /* SGDT */
-	{MEMORY, 1, M64, T_RAM, set_gdt, {0x0f, 0x01, 0x17, END}},	      /* LGDT */
-	{MEMORY, 1, M_ALL, 0, set_memory, {0x0f, 0x01, 0x3f, END}},	      /* INVLPG */
-	{MEMORY, 1, M_ALL, 0, set_memory, {0x0f, 0xae, 0x3f, END}},	      /* CLFLUSH */
-	{MEMORY, 1, M64, 0, set_memory, {0x66, 0x0f, 0x38, 0x82, 0x07, END}}, /* INVPCID */
+	{MEMORY, 1, M_ALL, T_RAM, set_memory, {0x0f, 0x01, 0x07, END}},		  /* SGDT */
+	{MEMORY, 1, M64, T_RAM, set_gdt, {0x0f, 0x01, 0x17, END}},		  /* LGDT */
+	{MEMORY, 1, M_ALL, 0, set_memory, {0x0f, 0x01, 0x3f, END}},		  /* INVLPG */
+	{MEMORY, 1, M_ALL, 0, set_memory, {0x0f, 0xae, 0x3f, END}},		  /* CLFLUSH */
+	{MEMORY, 1, M64, T_RAM, set_memory, {0x66, 0x0f, 0x38, 0x82, 0x07, END}}, /* INVPCID */
 	/* local APIC and I/O APIC */
 	{APIC, 6, M_ALL, T_REPAIR, set_apic, {0x89, 0x07, END}},
 	{APIC, 3, M_ALL, T_REPAIR, set_apic, {0x8b, 0x07, END}},
@@ -313,7 +315,7 @@ static const struct op {
 	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xde, END}}, /* SKINIT */
 	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdf, END}}, /* INVLPGA */
 	/* MONITOR, MWAIT */
-	{CALL, 1, M_ALL, 0, set_mwait, {0x0f, 0x01, 0xc8, 0x0f, 0x01, 0xc9, END}},
+	{CALL, 1, M_ALL, T_RAM, set_mwait, {0x0f, 0x01, 0xc8, 0x0f, 0x01, 0xc9, END}},
 	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0xaa, END}},   /* RSM */
 	{CALL, 1, M_ALL, 0, set_rdmsr, {0x0f, 0x33, END}}, /* RDPMC */
 	/* the rest */
@@ -402,6 +404,13 @@ static bool has_rex_r(const u8 *opcode)
 	}
 }
 
+/* POPF, IRET, CLI, SYSRET, MOV to debug registers: they may clear IF, set TF or a breakpoint. */
+static bool changes_flags(const u8 *p)
+{
+	return *p == 0x9d || *p == 0xcf || *p == 0xfa ||
+	       (*p == 0x0f && (p[1] == 0x07 || p[1] == 0x23));
+}
+
 /*
  * What would end nearly every run: LGDT, LIDT and MOV to CR3 with nonsense, OUT to the exit port.
  * And QEMU 10.0's own mistakes, which end it: MOV to segment registers 6, 7 and, with REX.R, 8 to
@@ -414,6 +423,8 @@ static bool is_deadly(const u8 *p)
 {
 	u32 reg = p[2] >> 3 & 7;
 
+	if (calm && changes_flags(p))
+		return true;
 	if (p[0] == 0x8e)
 		return (p[1] & 0x30) == 0x30 || has_rex_r(p);
 	if ((p[0] & 0xfe) == 0xe6)
@@ -433,10 +444,13 @@ static bool is_deadly(const u8 *p)
 	       !rarely(1000);
 }
 
-/* From the instruction before on, with which the first bytes may make another one. */
+/*
+ * From the instruction before on, with which the first bytes may make another one; from the end,
+ * since what stands in for a byte may be another operand of those before it.
+ */
 static void spare(u8 *p, u32 n)
 {
-	for (u8 *q = p - 3; q < p + n + 2; q++)
+	for (u8 *q = p + n + 1; q >= p - 3; q--)
 		if (is_deadly(q))
 			*q = 0x90;
 }
@@ -549,6 +563,8 @@ void ops_one(void)
 	ctx.ds = data[below(ARRAY_SIZE(data))];
 	ctx.sp = STACK;
 	ctx.flags = 2 | (rnd() & (rarely(8) ? 0x257dd5 : 0x8d5)) | (rarely(2) ? 0x200 : 0);
+	if (calm)
+		ctx.flags = (ctx.flags & ~0x100ul) | 0x200;
 	if (rarely(3))
 		ctx.flags |= 0x3000; /* IOPL 3 */
 	if (rarely(16))

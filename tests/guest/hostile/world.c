@@ -53,15 +53,31 @@ u32 world_endless;
 static u32 traps;
 #define TRAPS_MAX 16
 #define STATUS_BROKEN 98
+#define STATUS_LOST 99
 static volatile u32 nmis; /* since it began */
 static volatile u64 last_nmi;
 
 /* ---- Traps ---- */
 
+void console_put_back(void)
+{
+	outb(0x3f8 + 3, 3);
+	outb(0x3f8 + 1, 0);
+	outb(0x3f8 + 4, 0);
+}
+
+static void lost(const struct frame *f, u32 status)
+{
+	console_put_back();
+	print("\nhostile: lost: vector %u at 0x%lx, error 0x%lx, cr2 0x%lx\n", (u32)f->vector,
+	      f->ip, f->error, read_cr2());
+	end_machine(status);
+}
+
 static void on_trap(struct frame *f)
 {
 	if (++traps > TRAPS_MAX)
-		end_machine(STATUS_BROKEN);
+		lost(f, STATUS_BROKEN);
 	if (f->vector == ENDED_NMI) {
 		last_nmi = rdtsc();
 		traps -= !inside;	     /* then it is no sign of anything */
@@ -85,9 +101,7 @@ static void on_trap(struct frame *f)
 	}
 	if (try_stack)
 		try_abort((long)f->vector);
-	print("\nhostile: lost: vector %u at 0x%lx, error 0x%lx, cr2 0x%lx\n", (u32)f->vector,
-	      f->ip, f->error, read_cr2());
-	end_machine(99);
+	lost(f, STATUS_LOST);
 }
 
 static void pointer_set(u8 pointer[10], const void *table, u32 bytes)
