@@ -79,7 +79,7 @@ void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_CR) {
 		st->cr2 = r->cr2;
-		st->cr8 = v->cr8;
+		st->cr8 = vlapic_cr8(&v->lapic);
 		st->xcr0 = v->xcr0;
 	}
 	if (groups & STATE_DR) {
@@ -99,7 +99,7 @@ void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_CR) {
 		r->cr2 = st->cr2;
-		v->cr8 = st->cr8;
+		vlapic_cr8_set(&v->lapic, st->cr8);
 		fpu_set_xcr0(v, st->xcr0);
 	}
 	if (groups & STATE_DR) {

@@ -232,7 +232,7 @@ static bool deliver(struct vcpu *v)
 	struct vlapic *l = &v->lapic;
 	u8 vector;
 
-	if (__atomic_load_n(&l->pir_any, __ATOMIC_RELAXED))
+	if (__atomic_load_n(&l->posted.any, __ATOMIC_RELAXED))
 		vlapic_sync(v);
 	if (l->update) {
 		l->update = false;
@@ -272,7 +272,6 @@ static void enter(struct vcpu *v)
 	audit(v);
 	hv_ops->enter(v, &taken);
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
-	vlapic_cr8_sync(v);
 	if (taken) {
 		vlapic_taken(v, v->lapic.offered);
 		v->lapic.offered = 0;
@@ -391,6 +390,8 @@ static bool vcpu_destroy_step(struct object *o)
 	hv_ops->vcpu_fini(v);
 	if (v->run)
 		kmem_pages_free(q, v->run, 0);
+	if (v->lapic.page)
+		kmem_pages_free(q, v->lapic.page, 0);
 	if (v->scratch)
 		kmem_free(q, v->scratch, sizeof(*v->scratch));
 	object_put(&v->vm->obj);
@@ -409,8 +410,9 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	int r;
 
 	v->run = kmem_pages_alloc(v->obj.quota, 0);
+	v->lapic.page = kmem_pages_alloc(v->obj.quota, 0);
 	v->scratch = kmem_alloc(v->obj.quota, sizeof(*v->scratch));
-	if (!v->run || !v->scratch)
+	if (!v->run || !v->lapic.page || !v->scratch)
 		return -E_NOMEM;
 	v->run->version = UAPI_VERSION;
 	r = hv_ops->vcpu_init(v);

@@ -54,8 +54,7 @@ static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 	case 8:
 		if (value & ~15ull)
 			return false;
-		v->cr8 = value;
-		vlapic_cr8_sync(v);
+		vlapic_cr8_set(&v->lapic, value);
 		return true;
 	default: return false;
 	}
@@ -70,7 +69,7 @@ static u64 read_cr(struct vcpu *v, const struct hv_mode *m, u32 cr)
 	case 2: return v->priv->regs.cr2;
 	case 3: return m->cr3;
 	case 4: return m->cr4;
-	default: return v->cr8;
+	default: return vlapic_cr8(&v->lapic);
 	}
 }
 

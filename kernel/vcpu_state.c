@@ -85,7 +85,6 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 	r = hv_ops->set_state(v, s, groups & GROUPS_VENDOR);
 	if (r)
 		return r;
-	vlapic_cr8_sync(v);
 	if (groups & STATE_MSR) {
 		v->tsc_offset = s->msr.tsc - rdtsc();
 		hv_ops->set_tsc(v, v->tsc_offset);

@@ -3,6 +3,7 @@
 #include "arch/apic.h"
 #include "arch/msr.h"
 #include "hv/facts.h"
+#include "lib/string.h"
 
 #define REG VLAPIC_REG
 #define REGS VLAPIC_REGS
@@ -43,25 +44,13 @@ static const u32 write_mask[REGS] = {
 
 /* ---- Vectors and priorities ---- */
 
-static u8 highest(const u64 map[4])
-{
-	for (s32 w = 3; w >= 0; w--)
-		if (map[w])
-			return (u8)(w * 64 + 63 - __builtin_clzll(map[w]));
-	return 0;
-}
-
 void vlapic_post(struct vcpu *v, u8 vector, bool level)
 {
 	struct vlapic *l = &v->lapic;
-	u64 bit = BIT(vector % 64);
+	u32 *map = level ? l->posted.level : l->posted.edge;
 
-	if (level)
-		__atomic_fetch_or(&l->pir_tmr[vector / 64], bit, __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(&l->pir_tmr[vector / 64], ~bit, __ATOMIC_RELAXED);
-	__atomic_fetch_or(&l->pir[vector / 64], bit, __ATOMIC_RELEASE);
-	__atomic_store_n(&l->pir_any, 1, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&map[vector / 32], 1u << vector % 32, __ATOMIC_RELEASE);
+	__atomic_fetch_or(&l->posted.any, level ? BIT(32) : 1, __ATOMIC_RELEASE);
 	vcpu_kick(v, KICK_IRQ);
 }
 
@@ -71,20 +60,26 @@ void vlapic_nmi(struct vcpu *v)
 	vcpu_kick(v, KICK_IRQ);
 }
 
+static u32 take(u32 *bits)
+{
+	return __atomic_load_n(bits, __ATOMIC_RELAXED)
+		       ? __atomic_exchange_n(bits, 0, __ATOMIC_ACQ_REL)
+		       : 0;
+}
+
 void vlapic_sync(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
 
-	if (!__atomic_exchange_n(&l->pir_any, 0, __ATOMIC_ACQ_REL))
+	if (!__atomic_exchange_n(&l->posted.any, 0, __ATOMIC_ACQ_REL))
 		return;
-	for (u32 w = 0; w < 4; w++) {
-		u64 bits = __atomic_load_n(&l->pir[w], __ATOMIC_RELAXED);
+	for (u32 w = 0; w < 8; w++) {
+		u32 *irr = vlapic_word(l, APIC_IRR, (u8)(w * 32));
+		u32 *tmr = vlapic_word(l, APIC_TMR, (u8)(w * 32));
+		u32 edge = take(&l->posted.edge[w]), level = take(&l->posted.level[w]);
 
-		if (!bits)
-			continue;
-		bits = __atomic_exchange_n(&l->pir[w], 0, __ATOMIC_ACQ_REL);
-		l->irr[w] |= bits;
-		l->tmr[w] = (l->tmr[w] & ~bits) | (l->pir_tmr[w] & bits);
+		*irr |= edge | level;
+		*tmr = (*tmr & ~edge) | level;
 	}
 	l->update = true;
 }
@@ -96,13 +91,13 @@ u8 vlapic_pending(struct vcpu *v)
 
 	if (!vlapic_software_enabled(v))
 		return 0;
-	irr = highest(l->irr);
-	return irr && irr >> 4 > highest(l->isr) >> 4 ? irr : 0;
+	irr = vlapic_highest(l, APIC_IRR);
+	return irr && irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4 ? irr : 0;
 }
 
 static u32 ppr(struct vcpu *v)
 {
-	u32 isr = highest(v->lapic.isr), tpr = *vlapic_reg(v, APIC_TPR);
+	u32 isr = vlapic_highest(&v->lapic, APIC_ISR), tpr = *vlapic_reg(v, APIC_TPR);
 
 	return tpr >> 4 >= isr >> 4 ? tpr : isr & 0xf0;
 }
@@ -116,14 +111,14 @@ bool vlapic_deliverable(struct vcpu *v)
 
 void vlapic_taken(struct vcpu *v, u8 vector)
 {
-	vlapic_set_bit(v->lapic.irr, vector, false);
-	vlapic_set_bit(v->lapic.isr, vector, true);
+	vlapic_set_bit(&v->lapic, APIC_IRR, vector, false);
+	vlapic_set_bit(&v->lapic, APIC_ISR, vector, true);
 	v->lapic.update = true;
 }
 
 bool vlapic_extint_pending(const struct vcpu *v)
 {
-	u32 lint0 = v->lapic.reg[REG(APIC_LVT_LINT0)];
+	u32 lint0 = v->lapic.page[APIC_LVT_LINT0 / 4];
 
 	if (!__atomic_load_n(&v->lapic.extint, __ATOMIC_RELAXED))
 		return false;
@@ -134,13 +129,13 @@ bool vlapic_extint_pending(const struct vcpu *v)
 static void eoi(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
-	u8 vector = highest(l->isr);
+	u8 vector = vlapic_highest(l, APIC_ISR);
 
 	if (!vector)
 		return;
-	vlapic_set_bit(l->isr, vector, false);
+	vlapic_set_bit(l, APIC_ISR, vector, false);
 	l->update = true;
-	if (l->tmr[vector / 64] >> (vector % 64) & 1)
+	if (*vlapic_word(l, APIC_TMR, vector) >> vector % 32 & 1)
 		l->eoi_exit = 0x100u | vector;
 }
 
@@ -171,32 +166,14 @@ void vlapic_error(struct vcpu *v, u32 bits)
 
 /* ---- Registers ---- */
 
-u32 vlapic_ldr(const struct vcpu *v)
-{
-	u32 id = v->index;
-
-	return vlapic_x2apic(v) ? id >> 4 << 16 | 1u << (id & 15) : v->lapic.reg[REG(APIC_LDR)];
-}
-
 static bool is_lvt(u32 offset) { return offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR; }
 
 static u32 reg_read(struct vcpu *v, u32 offset)
 {
-	struct vlapic *l = &v->lapic;
-
-	if (offset >= APIC_ISR && offset < APIC_ESR) {
-		const u64 *map = offset < APIC_TMR ? l->isr : offset < APIC_IRR ? l->tmr : l->irr;
-		u32 n = offset >> 4 & 7;
-
-		return (u32)(map[n / 2] >> (n % 2 * 32));
-	}
 	switch (offset) {
-	case APIC_ID: return vlapic_x2apic(v) ? v->index : v->index << 24;
-	case APIC_VERSION: return VLAPIC_VERSION;
 	case APIC_PPR: return ppr(v);
-	case APIC_LDR: return vlapic_ldr(v);
 	case APIC_TIMER_CURRENT: return vlapic_timer_current(v);
-	default: return l->reg[REG(offset)];
+	default: return *vlapic_reg(v, offset);
 	}
 }
 
@@ -208,7 +185,7 @@ static void mask_lvt(struct vcpu *v)
 
 static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 {
-	if (!(v->lapic.reg[REG(APIC_SVR)] & APIC_SVR_ENABLE))
+	if (!(*vlapic_reg(v, APIC_SVR) & APIC_SVR_ENABLE))
 		value |= APIC_LVT_MASKED;
 	__atomic_store_n(vlapic_reg(v, lvt), value, __ATOMIC_RELAXED);
 	v->lapic.update = true;
@@ -217,7 +194,7 @@ static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 		vlapic_error(v, ESR_RECEIVE_ILLEGAL);
 }
 
-/* value has no reserved bit set. What is not listed only holds it, if it can be written at all. */
+/* value has no reserved bit set, offset is writable. What is not listed only holds it. */
 static void reg_write(struct vcpu *v, u32 offset, u32 value)
 {
 	struct vlapic *l = &v->lapic;
@@ -229,7 +206,6 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 	case REG(APIC_SELF_IPI): vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0); return;
 	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
 	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;
-	case REG(APIC_TPR): v->cr8 = value >> 4; break;
 	case REG(APIC_DFR): value |= DFR_FIXED; break;
 	case REG(APIC_ESR):
 		value = l->esr_pending;
@@ -241,7 +217,7 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 			mask_lvt(v);
 		break;
 	}
-	l->reg[REG(offset)] = value;
+	*vlapic_reg(v, offset) = value;
 }
 
 /* ---- Access by MSR and by the page ---- */
@@ -312,8 +288,19 @@ void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value)
 		return;
 	if (!xapic_known(REG(offset)))
 		vlapic_error(v, ESR_ILLEGAL_REGISTER);
-	else
+	else if (write_mask[REG(offset)] || x2apic_access[REG(offset)] & W)
 		reg_write(v, offset, value & write_mask[REG(offset)]);
+}
+
+/* What the mode makes of the registers that tell which APIC it is. */
+static void identify(struct vcpu *v)
+{
+	u32 id = v->index;
+
+	*vlapic_reg(v, APIC_ID) = vlapic_x2apic(v) ? id : id << 24;
+	*vlapic_reg(v, APIC_VERSION) = VLAPIC_VERSION;
+	if (vlapic_x2apic(v))
+		*vlapic_reg(v, APIC_LDR) = id >> 4 << 16 | 1u << (id & 15);
 }
 
 static bool base_valid(u64 base)
@@ -338,6 +325,7 @@ bool vlapic_base_write(struct vcpu *v, u64 value)
 	v->apic_base = (value & ~APIC_BASE_BSP) | (v->apic_base & APIC_BASE_BSP);
 	if (old && !wanted)
 		vlapic_reset(v, true);
+	identify(v);
 	v->lapic.update = true;
 	return true;
 }
@@ -352,13 +340,11 @@ void vlapic_reset(struct vcpu *v, bool init)
 		v->apic_base =
 			APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
 	vlapic_timer_stop(v);
-	for (u32 w = 0; w < 4; w++) {
-		__atomic_store_n(&l->pir[w], 0, __ATOMIC_RELAXED);
-		l->irr[w] = l->isr[w] = l->tmr[w] = 0;
-	}
-	for (u32 reg = 0; reg < REGS; reg++)
-		l->reg[reg] = 0;
+	vlapic_sync(v); /* what was posted is forgotten */
+	memset(l->page, 0, REGS << 4);
 	l->esr_pending = l->eoi_exit = 0;
+	vlapic_timer_write_divide(v, 0);
+	identify(v);
 	*vlapic_reg(v, APIC_DFR) = ~0u;
 	*vlapic_reg(v, APIC_SVR) = 0xff;
 	mask_lvt(v);
@@ -368,7 +354,6 @@ void vlapic_reset(struct vcpu *v, bool init)
 	 */
 	if (v->index == 0)
 		*vlapic_reg(v, APIC_LVT_LINT0) = APIC_DM_EXTINT << 8;
-	v->cr8 = 0;
 	l->update = true;
 }
 
@@ -382,36 +367,29 @@ void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
 		s->apic.reg[reg] = reg_read(v, reg << 4);
 }
 
-static void map_from_regs(u64 map[4], const struct vcpu_state *s, u32 offset)
+/* Vectors below 16 can never be pending. */
+static u32 state_mask(u32 reg)
 {
-	for (u32 w = 0; w < 4; w++)
-		map[w] = s->apic.reg[REG(offset) + w * 2] |
-			 (u64)s->apic.reg[REG(offset) + w * 2 + 1] << 32;
+	if (reg >= REG(APIC_ISR) && reg < REG(APIC_ESR))
+		return reg % 8 ? ~0u : ~0xffffu;
+	return reg == REG(APIC_ICR_HIGH) ? ~0u : reg == REG(APIC_ESR) ? 0xff : write_mask[reg];
 }
 
 bool vlapic_state_valid(const struct vcpu_state *s) { return base_valid(s->apic.base); }
 
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 {
-	struct vlapic *l = &v->lapic;
 	const u32 *reg = s->apic.reg;
 
 	vlapic_timer_stop(v);
 	vlapic_sync(v);
 	v->apic_base = s->apic.base;
 	for (u32 i = 0; i < REGS; i++)
-		l->reg[i] = reg[i] & write_mask[i];
-	l->reg[REG(APIC_DFR)] |= DFR_FIXED;
-	l->reg[REG(APIC_ESR)] = reg[REG(APIC_ESR)] & 0xff;
-	l->reg[REG(APIC_ICR_HIGH)] = reg[REG(APIC_ICR_HIGH)];
-	v->cr8 = l->reg[REG(APIC_TPR)] >> 4;
-	map_from_regs(l->isr, s, APIC_ISR);
-	map_from_regs(l->tmr, s, APIC_TMR);
-	map_from_regs(l->irr, s, APIC_IRR);
-	/* Vectors below 16 can never be pending. */
-	l->isr[0] &= ~0xffffull;
-	l->irr[0] &= ~0xffffull;
-	l->eoi_exit = 0;
-	vlapic_timer_write_init(v, l->reg[REG(APIC_TIMER_INIT)]);
-	l->update = true;
+		*vlapic_reg(v, i << 4) = reg[i] & state_mask(i);
+	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;
+	identify(v);
+	v->lapic.eoi_exit = 0;
+	vlapic_timer_write_divide(v, *vlapic_reg(v, APIC_TIMER_DIVIDE));
+	vlapic_timer_write_init(v, *vlapic_reg(v, APIC_TIMER_INIT));
+	v->lapic.update = true;
 }

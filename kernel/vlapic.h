@@ -14,15 +14,14 @@
 
 static inline u32 *vlapic_reg(struct vcpu *v, enum apic_reg offset)
 {
-	return &v->lapic.reg[VLAPIC_REG(offset)];
+	return &v->lapic.page[offset / 4];
 }
 
-static inline void vlapic_set_bit(u64 map[4], u8 n, bool on)
+static inline void vlapic_set_bit(struct vlapic *l, enum apic_reg map, u8 n, bool on)
 {
-	if (on)
-		map[n / 64] |= BIT(n % 64);
-	else
-		map[n / 64] &= ~BIT(n % 64);
+	u32 bit = 1u << n % 32, *word = vlapic_word(l, map, n);
+
+	*word = on ? *word | bit : *word & ~bit;
 }
 
 /* State after reset or INIT. own. */
@@ -50,14 +49,6 @@ bool vlapic_deliverable(struct vcpu *v);
 void vlapic_taken(struct vcpu *v, u8 vector);
 /* An ExtINT is posted and the APIC lets it through. */
 bool vlapic_extint_pending(const struct vcpu *v);
-/* Copies CR8 as the CPU left it into TPR. own. */
-static inline void vlapic_cr8_sync(struct vcpu *v)
-{
-	u32 *tpr = vlapic_reg(v, APIC_TPR);
-
-	if (unlikely(v->cr8 != *tpr >> 4))
-		*tpr = (u32)v->cr8 << 4;
-}
 
 /* Posts a fixed interrupt from anywhere and kicks. */
 void vlapic_post(struct vcpu *v, u8 vector, bool level);
@@ -88,7 +79,6 @@ void vlapic_icr_write(struct vcpu *v, u32 low, u32 high);
 void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt);
 /* Sets bits of the error status and delivers the error interrupt. own. */
 void vlapic_error(struct vcpu *v, u32 bits);
-u32 vlapic_ldr(const struct vcpu *v);
 
 /* Timer. own. */
 void vlapic_timer_stop(struct vcpu *v);
@@ -111,5 +101,5 @@ static inline bool vlapic_enabled(const struct vcpu *v) { return v->apic_base & 
 static inline bool vlapic_x2apic(const struct vcpu *v) { return v->apic_base & (1ull << 10); }
 static inline bool vlapic_software_enabled(const struct vcpu *v)
 {
-	return vlapic_enabled(v) && (v->lapic.reg[VLAPIC_REG(APIC_SVR)] & APIC_SVR_ENABLE);
+	return vlapic_enabled(v) && (v->lapic.page[APIC_SVR / 4] & APIC_SVR_ENABLE);
 }

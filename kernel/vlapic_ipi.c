@@ -4,12 +4,12 @@
 
 static bool logical_match(const struct vcpu *v, u32 dest)
 {
-	u32 ldr = vlapic_ldr(v);
+	u32 ldr = v->lapic.page[APIC_LDR / 4];
 
 	if (vlapic_x2apic(v))
 		return dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff);
 	ldr >>= 24;
-	if (v->lapic.reg[VLAPIC_REG(APIC_DFR)] >> 28 == 0xf) /* flat */
+	if (v->lapic.page[APIC_DFR / 4] >> 28 == 0xf) /* flat */
 		return dest & ldr & 0xff;
 	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf); /* cluster */
 }
@@ -32,8 +32,8 @@ static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
 		vlapic_post(v, m->vector, m->level);
 		return;
 	}
-	vlapic_set_bit(l->irr, m->vector, true);
-	vlapic_set_bit(l->tmr, m->vector, m->level);
+	vlapic_set_bit(l, APIC_IRR, m->vector, true);
+	vlapic_set_bit(l, APIC_TMR, m->vector, m->level);
 	l->update = true;
 }
 

@@ -7,21 +7,14 @@
 #include "kernel/timer.h"
 #include "kernel/vlapic.h"
 
-static u32 shift_of(const struct vlapic *l)
-{
-	u32 divide = l->reg[VLAPIC_REG(APIC_TIMER_DIVIDE)];
-
-	return ((divide & 3) + (divide >> 1 & 4) + 1) & 7;
-}
-
 static u64 period_ns(const struct vlapic *l)
 {
-	return (u64)l->reg[VLAPIC_REG(APIC_TIMER_INIT)] << shift_of(l);
+	return (u64)l->page[APIC_TIMER_INIT / 4] << l->timer_shift;
 }
 
 static bool periodic(const struct vlapic *l)
 {
-	return l->reg[VLAPIC_REG(APIC_LVT_TIMER)] & APIC_LVT_TIMER_PERIODIC;
+	return l->page[APIC_LVT_TIMER / 4] & APIC_LVT_TIMER_PERIODIC;
 }
 
 /*
@@ -63,11 +56,8 @@ static void start(struct vcpu *v, u64 ns)
 
 void vlapic_timer_write_init(struct vcpu *v, u32 count)
 {
-	u32 *init = vlapic_reg(v, APIC_TIMER_INIT);
-
-	if (*init)
-		vlapic_timer_stop(v);
-	*init = count;
+	vlapic_timer_stop(v);
+	*vlapic_reg(v, APIC_TIMER_INIT) = count;
 	if (count)
 		start(v, period_ns(&v->lapic));
 }
@@ -77,10 +67,11 @@ void vlapic_timer_write_divide(struct vcpu *v, u32 divide)
 	u32 left = vlapic_timer_current(v);
 
 	*vlapic_reg(v, APIC_TIMER_DIVIDE) = divide;
+	v->lapic.timer_shift = ((divide & 3) + (divide >> 1 & 4) + 1) & 7;
 	if (!left)
 		return;
 	vlapic_timer_stop(v);
-	start(v, (u64)left << shift_of(&v->lapic));
+	start(v, (u64)left << v->lapic.timer_shift);
 }
 
 u32 vlapic_timer_current(const struct vcpu *v)
@@ -92,7 +83,7 @@ u32 vlapic_timer_current(const struct vcpu *v)
 		return 0;
 	now = clock_ns();
 	if (now < deadline)
-		return (u32)(MIN(deadline - now, period) >> shift_of(l));
+		return (u32)(MIN(deadline - now, period) >> l->timer_shift);
 	/* A late callback: a periodic counter has been reloaded meanwhile. */
-	return periodic(l) ? (u32)((period - (now - deadline) % period) >> shift_of(l)) : 0;
+	return periodic(l) ? (u32)((period - (now - deadline) % period) >> l->timer_shift) : 0;
 }

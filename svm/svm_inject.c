@@ -104,7 +104,8 @@ static u32 virq_wait(struct svm_vcpu *s)
 {
 	if (!s->offered)
 		return 0;
-	if (s->offered >> 4 <= (s->vcpu.cr8 & 0xf) || !svm_can_inject(&s->vcpu, HV_EVENT_IRQ))
+	if (s->offered >> 4 <= vlapic_cr8(&s->vcpu.lapic) ||
+	    !svm_can_inject(&s->vcpu, HV_EVENT_IRQ))
 		return V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
 	s->injected = s->vmcb->event_inj = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
 	s->virq = SVM_VIRQ_NONE;
@@ -118,7 +119,7 @@ static u32 virq_wait(struct svm_vcpu *s)
 void svm_event_prepare(struct svm_vcpu *s)
 {
 	struct vmcb *b = s->vmcb;
-	u32 ctl = V_INTR_MASKING | (u32)(s->vcpu.cr8 & 0xf);
+	u32 ctl = V_INTR_MASKING | vlapic_cr8(&s->vcpu.lapic);
 	u32 vector = 0;
 	bool vintr = s->irq_window;
 

@@ -124,7 +124,7 @@ static void registers_out(struct svm_vcpu *s)
 	r->rflags = b->rflags;
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
-	s->vcpu.cr8 = b->int_ctl & 0xf;
+	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl & 0xf);
 }
 
 static void svm_enter(struct vcpu *v, bool *irq_taken)

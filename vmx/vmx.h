@@ -36,7 +36,7 @@ struct vmx_cpu {
 #define VMX_CR4_GUEST_OWNED (guest_bits.cr4 & ~(u64)CR4_MCE)
 #define VMX_CR0_GUEST_OWNED ((u64)(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM))
 
-/* In the owner's private slot, behind the VMCS and the virtual-APIC page. */
+/* In the owner's private slot, behind the VMCS. */
 struct vmx_private {
 	struct vcpu_private common;
 	u64 msr[SHARED_MSRS]; /* the guest's while the CPU holds the host's */
@@ -47,7 +47,6 @@ static_assert(sizeof(struct vmx_private) <= PAGE_SIZE, "a page");
 struct vmx_vcpu {
 	struct vcpu vcpu;
 	u32 *vmcs;	     /* [I] page; only its revision is ours to write */
-	u32 *virtual_tpr;    /* [I] in the virtual-APIC page */
 	struct aspace *as;   /* [I] the owner's */
 	u64 vmcs_hpa, eptp;  /* [I] */
 	u64 vpid_generation; /* [v] 0 = needs a new VPID */

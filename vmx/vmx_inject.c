@@ -94,7 +94,7 @@ void vmx_event_prepare(struct vmx_vcpu *s)
 	u32 windows = s->windows, threshold = 0;
 
 	s->offer_in = false;
-	if (s->offered && s->offered >> 4 <= s->vcpu.cr8) {
+	if (s->offered && s->offered >> 4 <= vlapic_cr8(&s->vcpu.lapic)) {
 		threshold = s->offered >> 4;
 	} else if (s->offered && vmx_can_inject(&s->vcpu, HV_EVENT_IRQ)) {
 		s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;

@@ -18,7 +18,6 @@
 #define PLE_WINDOW_CYCLES 4096
 /* #AC and #DB can fault for ever while they are delivered: each must pass through the kernel. */
 #define EXCEPTIONS (BIT(EXC_DB) | BIT(EXC_AC) | BIT(EXC_MC))
-#define VIRTUAL_TPR 0x80 /* in the virtual-APIC page */
 
 /* ---- Switching on: SDM 3, "Enabling and Entering VMX Operation" ---- */
 
@@ -97,8 +96,8 @@ static int vmx_cpu_enable(struct cpu *c)
 
 /* ---- vCPU ---- */
 
-/* VMCS, virtual-APIC page, struct vmx_private. */
-#define PRIVATE_PAGES 3
+/* VMCS, struct vmx_private. */
+#define PRIVATE_PAGES 2
 
 static int vmx_vcpu_init(struct vcpu *v)
 {
@@ -113,8 +112,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->vmcs = (u32 *)page;
 	s->vmcs_hpa = first.v;
 	*s->vmcs = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
-	s->virtual_tpr = (u32 *)(page + PAGE_SIZE + VIRTUAL_TPR);
-	v->priv = &((struct vmx_private *)(page + 2 * PAGE_SIZE))->common;
+	v->priv = &((struct vmx_private *)(page + PAGE_SIZE))->common;
 	s->eptp = pt_root_hpa(&v->vm->npt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
 		  (vmx_caps.ept_ad ? EPTP_ACCESSED_DIRTY : 0);
 	s->last_cpu = -1;
@@ -166,7 +164,7 @@ static void write_controls(struct vmx_vcpu *s)
 		{VMCS_ID_ENTRY_CONTROLS, vmx_caps.entry},
 		{VMCS_ID_EXCEPTION_BITMAP, EXCEPTIONS},
 		{VMCS_ID_MSR_BITMAP, vmx_msr_bitmap().v},
-		{VMCS_ID_VIRTUAL_APIC_PAGE, kpriv_hpa(s->as, (u8 *)s->vmcs + PAGE_SIZE).v},
+		{VMCS_ID_VIRTUAL_APIC_PAGE, kva_to_hpa(s->vcpu.lapic.page).v},
 		{VMCS_ID_EPT_POINTER, s->eptp},
 		{VMCS_ID_LINK_POINTER, ~0ull},
 		{VMCS_ID_PREEMPTION_TIMER, longest >> vmx_caps.timer_rate},
@@ -296,7 +294,6 @@ static void registers_in(struct vmx_vcpu *s)
 		vmcs_write64(VMCS_GUEST_RFLAGS, r->rflags);
 	if (read_cr2() != r->cr2)
 		write_cr2(r->cr2);
-	*s->virtual_tpr = (u32)s->vcpu.cr8 << 4;
 	/*
 	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
 	 */
@@ -313,7 +310,6 @@ static void registers_out(struct vmx_vcpu *s)
 	r->gpr[GPR_RSP] = s->rsp = vmcs_read64(VMCS_GUEST_RSP);
 	r->rflags = s->rflags = vmcs_read64(VMCS_GUEST_RFLAGS);
 	r->cr2 = read_cr2();
-	s->vcpu.cr8 = *s->virtual_tpr >> 4 & 0xf;
 }
 
 static void vmx_enter(struct vcpu *v, bool *irq_taken)

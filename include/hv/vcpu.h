@@ -87,7 +87,6 @@ struct vcpu {
 	bool nmi_pending;     /* [a] */
 	u64 xcr0;	      /* [v] guest's */
 	u64 apic_base;	      /* [v] */
-	u64 cr8;	      /* [v] TPR bits 7:4; enter() hands it to the CPU and reads it back */
 	u64 tsc_offset;	      /* [v] guest TSC = host TSC + this */
 	u64 misc_enable, mtrr_def_type; /* [v] MSRs that are state only */
 	s32 ext_vector;			/* [v] the PIC's vector, not yet injected; -1 = none */

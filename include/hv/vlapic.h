@@ -7,21 +7,55 @@
 #define VLAPIC_REG(offset) ((offset) >> 4)
 #define VLAPIC_REGS 0x40
 
-/* [v] owned by the vCPU's runner, [a] atomic */
+/* [I] immutable, [v] owned by the vCPU's runner, [a] atomic */
 struct vlapic {
-	u64 pir[4];	 /* [a] fixed interrupts posted by anyone; the runner moves them to irr */
-	u64 pir_tmr[4];	 /* [a] trigger mode of those: 1 = level */
-	u32 pir_any;	 /* [a] pir has bits */
+	/* [a] fixed interrupts posted by anyone; the runner moves them to IRR */
+	struct {
+		u32 edge[8];
+		u64 any; /* bit 0: edge has bits, bit 32: level has */
+		u32 level[8];
+	} posted __aligned(64);
 	u32 extint;	 /* [a] an ExtINT was posted: ask the monitor's PIC */
 	u32 sipi_vector; /* [a] 0x100 | vector when a SIPI is pending */
 	u32 init;	 /* [a] INIT pending */
-	u64 irr[4], isr[4], tmr[4]; /* [v] */
-	/* [v] those that hold what was written; others read LDR, DFR, SVR, TPR, LVT */
-	u32 reg[VLAPIC_REGS];
+	/*
+	 * [I] The registers as they lie in the APIC's page: on VT-x the CPU uses it too. [v] what
+	 * it holds; others read LDR, DFR, SVR, TPR, LVT. PPR and the timer's count are made when
+	 * they are read.
+	 */
+	u32 *page;
 	u32 esr_pending;    /* [v] */
 	u64 timer_deadline; /* [v] ns */
+	u8 timer_shift;	    /* [v] one count takes 1 << this ns */
 	u8 offered;	    /* [v] vector offered to the CPU by offer_irq; 0 = none */
-	bool update;  /* [v] irr, isr or the enable bits changed: choose again what to offer */
+	bool update;  /* [v] IRR, ISR or the enable bits changed: choose again what to offer */
 	u32 eoi_exit; /* [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor */
 	struct timer timer;
 };
+
+/* The word of ISR, TMR or IRR that has the bit of vector n. */
+static inline u32 *vlapic_word(const struct vlapic *l, enum apic_reg map, u8 n)
+{
+	return &l->page[map / 4 + n / 32 * 4];
+}
+
+/* 0 = none */
+static inline u8 vlapic_highest(const struct vlapic *l, enum apic_reg map)
+{
+	for (s32 n = 224; n >= 0; n -= 32) {
+		u32 word = *vlapic_word(l, map, (u8)n);
+
+		if (word)
+			return (u8)(n + 31 - __builtin_clz(word));
+	}
+	return 0;
+}
+
+static inline u8 vlapic_cr8(const struct vlapic *l) { return l->page[APIC_TPR / 4] >> 4 & 0xf; }
+
+/* As the CPU left it: the bits of TPR that it doesn't show stay. */
+static inline void vlapic_cr8_set(struct vlapic *l, u64 cr8)
+{
+	if (unlikely(cr8 != vlapic_cr8(l)))
+		l->page[APIC_TPR / 4] = (u32)cr8 << 4;
+}

@@ -52,6 +52,7 @@ static struct svm_vcpu vcpus[2];
 static struct vmcb blocks[2];
 static struct vcpu_private privates[2];
 static struct vcpu_run run_pages[2];
+static u32 apic_pages[2][PAGE_SIZE / sizeof(u32)];
 static struct vcpu_state scratch[2];
 static struct svm_cpu svm_cpu = {.next_asid = 1, .asid_generation = 1};
 static u8 memory[PAGES * PAGE_SIZE] __aligned(4096);
@@ -304,7 +305,7 @@ static void enter(struct vcpu *v, bool *irq_taken)
 	r->rflags = b->rflags;
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
-	v->cr8 = b->int_ctl & 0xf;
+	vlapic_cr8_set(&v->lapic, b->int_ctl & 0xf);
 	*irq_taken = svm_event_complete(s);
 	svm_exit_decode(b, &v->exit);
 }
@@ -366,6 +367,7 @@ static void build(void)
 					.priv = &privates[i],
 					.run = &run_pages[i],
 					.scratch = &scratch[i],
+					.lapic.page = apic_pages[i],
 					.xcr0 = 1};
 		svm_intercepts_init(s->vmcb);
 		s->vmcb->nested_ctl = NESTED_NP_ENABLE;

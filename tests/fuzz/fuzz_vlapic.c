@@ -25,6 +25,7 @@ static void build(void)
 	for (u32 i = 0; i < VCPUS; i++) {
 		vcpu[i].vm = &vm;
 		vcpu[i].index = i;
+		vcpu[i].lapic.page = fake_apic_page(i);
 		vm.vcpu[i] = &vcpu[i];
 		vlapic_reset(&vcpu[i], false);
 	}
@@ -94,10 +95,7 @@ static void step(void)
 	case 5: vlapic_base_write(v, APIC_DEFAULT_BASE | (u64)(fuzz_u8(&in) & 0xd) << 8); break;
 	case 6: vlapic_reset(v, op & 16); break;
 	case 7: vlapic_post(v, 16 + fuzz_u8(&in) % 240, op & 16); break;
-	case 8:
-		v->cr8 = fuzz_u8(&in) & 15;
-		vlapic_cr8_sync(v);
-		break;
+	case 8: vlapic_cr8_set(&v->lapic, fuzz_u8(&in) & 15); break;
 	case 9: vlapic_msr_read(v, 0x800 + fuzz_u8(&in), &value); break;
 	case 10:
 	case 11:
@@ -106,7 +104,7 @@ static void step(void)
 	case 12: vlapic_mmio_read(v, fuzz_u16(&in) & 0xfff); break;
 	default: vlapic_mmio_write(v, (u32)fuzz_u8(&in) << 4, fuzz_u32(&in)); break;
 	}
-	FUZZ_CHECK(v->cr8 <= 15, "CR8 %#lx", v->cr8);
+	FUZZ_CHECK(*vlapic_reg(v, APIC_TPR) <= 0xff, "TPR %#x", *vlapic_reg(v, APIC_TPR));
 	FUZZ_CHECK(v->lapic.eoi_exit < 0x200, "EOI of %#x", v->lapic.eoi_exit);
 	v->lapic.eoi_exit = 0;
 }

@@ -48,6 +48,14 @@ void timer_cancel(struct timer *t)
 		fake_armed = NULL;
 }
 
+/* The registers of the local APIC of vCPU n. */
+static inline u32 *fake_apic_page(u32 n)
+{
+	static u32 page[20][PAGE_SIZE / sizeof(u32)];
+
+	return page[n];
+}
+
 /* Lets time pass; timers fire on the way, each at its deadline plus `late`. */
 static inline u32 fake_pass(u64 ns, u64 late)
 {

@@ -67,6 +67,7 @@ static int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.vm = &vm;
 	vcpu.priv = &private;
+	vcpu.lapic.page = fake_apic_page(0);
 	vcpu.scratch = &room;
 	vcpu.misc_enable = 1;
 	vcpu.mtrr_def_type = 0x806;

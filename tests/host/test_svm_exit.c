@@ -183,6 +183,7 @@ static void register_exits_decode_with_assists_only(void **state)
 
 static struct vmcb block;
 static struct vcpu_private private;
+static u32 apic_page[PAGE_SIZE / sizeof(u32)];
 static struct svm_vcpu vcpu;
 
 static struct svm_vcpu *fresh(void)
@@ -191,6 +192,7 @@ static struct svm_vcpu *fresh(void)
 	memset(&private, 0, sizeof(private));
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
+	vcpu.vcpu.lapic.page = apic_page;
 	private.regs.rflags = RFLAGS_IF;
 	cpu_facts = (struct cpu_facts){.tcg = true};
 	return &vcpu;
@@ -332,7 +334,7 @@ static void without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready(vo
 		cpu_facts.tcg = false;
 		private.regs.rflags = cases[i].rflags;
 		block.int_state = cases[i].int_state;
-		s->vcpu.cr8 = cases[i].cr8;
+		vlapic_cr8_set(&s->vcpu.lapic, cases[i].cr8);
 		block.event_inj = cases[i].event;
 		svm_offer_irq(&s->vcpu, 0x31);
 		svm_event_prepare(s);

@@ -49,6 +49,7 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) {}
 static struct vcpu_state scratch;
 static struct vmcb block;
 static struct vcpu_private private;
+static u32 apic_page[PAGE_SIZE / sizeof(u32)];
 static struct svm_vcpu vcpu;
 
 static struct vcpu *fresh(void)
@@ -56,6 +57,7 @@ static struct vcpu *fresh(void)
 	memset(&block, 0, sizeof(block));
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
+	vcpu.vcpu.lapic.page = apic_page;
 	vcpu.vcpu.xcr0 = 1;
 	block.intercept[4] = 1;
 	block.nested_ctl = NESTED_NP_ENABLE;

@@ -28,6 +28,7 @@ static int setup_n(u32 n, bool x2)
 
 		v->vm = &vm;
 		v->index = i;
+		v->lapic.page = fake_apic_page(i);
 		vm.vcpu[i] = v;
 		vlapic_reset(v, false);
 		vlapic_mmio_write(v, APIC_SVR, 0x1ff);
@@ -51,7 +52,7 @@ static int teardown(void **state)
 static bool irr_has(struct vcpu *v, u8 n)
 {
 	vlapic_sync(v);
-	return v->lapic.irr[n / 64] >> (n % 64) & 1;
+	return *vlapic_word(&v->lapic, APIC_IRR, n) >> n % 32 & 1;
 }
 
 static void what_arrives_kicks_its_vcpu(void **state)
@@ -196,14 +197,13 @@ static void tpr_blocks_delivery_not_the_offer(void **state)
 	struct vcpu *v = &vcpu[0];
 
 	vlapic_mmio_write(v, APIC_TPR, 0x45);
-	assert_int_equal(v->cr8, 4);
+	assert_int_equal(vlapic_cr8(&v->lapic), 4);
 	vlapic_post(v, 0x4f, false);
 	vlapic_sync(v);
 	assert_int_equal(vlapic_pending(v), 0x4f);
 	assert_false(vlapic_deliverable(v));
 	assert_int_equal(vlapic_mmio_read(v, APIC_PPR), 0x45);
-	v->cr8 = 3;
-	vlapic_cr8_sync(v);
+	vlapic_cr8_set(&v->lapic, 3);
 	assert_true(vlapic_deliverable(v));
 	assert_int_equal(vlapic_mmio_read(v, APIC_TPR), 0x30);
 }
