@@ -45,6 +45,7 @@ static void start_cpu(void)
 	char why[256];
 
 	facts_read(&cpu_facts);
+	cpu_facts.noapicv = boot_options.noapicv;
 	if (boot_refused(&bootinfo, &cpu_facts, boot_options.mem, why, sizeof(why)))
 		panic_refuse(why);
 	cpu_setup_registers();

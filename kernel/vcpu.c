@@ -2,6 +2,7 @@
 #include "kernel/vcpu.h"
 
 #include "arch/cpu.h"
+#include "drivers/platform/lapic.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
@@ -119,7 +120,11 @@ void vcpu_kick(struct vcpu *v, u32 bits)
 	__atomic_fetch_or(&v->kick, bits, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST)) {
 		cpu = __atomic_load_n(&v->cpu, __ATOMIC_RELAXED);
-		if (cpu >= 0 && (u32)cpu != this_cpu()->id)
+		if (cpu < 0 || (u32)cpu == this_cpu()->id)
+			return;
+		if (bits == KICK_POSTED && v->lapic.posting)
+			lapic_ipi(cpus[cpu]->apic_id, VLAPIC_NOTIFY);
+		else
 			smp_ipi((u32)cpu, IPI_RESCHED);
 		return;
 	}
@@ -237,7 +242,7 @@ static bool deliver(struct vcpu *v)
 	if (l->update) {
 		l->update = false;
 		vector = vlapic_pending(v);
-		if (vector != l->offered) {
+		if (vector != l->offered || l->by_cpu) {
 			l->offered = vector;
 			hv_ops->offer_irq(v, vector);
 		}

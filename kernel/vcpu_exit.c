@@ -5,7 +5,7 @@
 #include "kernel/guest_walk.h"
 #include "kernel/mce.h"
 #include "kernel/msr_policy.h"
-#include "kernel/thread.h"
+#include "kernel/trap.h"
 #include "kernel/vcpu_cr.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -111,6 +111,12 @@ static enum vcpu_step exit_hlt(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_extint(struct vcpu *v, u32 length)
 {
+	struct trap_frame f = {.vector = v->exit.acknowledged, .cs = SEL_KCODE};
+
+	if (f.vector) {
+		v->exit.acknowledged = 0;
+		trap_handler(&f);
+	}
 	preempt_point();
 	vcpu_load(v);
 	return STEP_CONTINUE;
@@ -190,6 +196,18 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 		return vcpu_fault(v, EXC_UD);
 	}
 	vcpu_skip(v, i.length);
+	return after_apic(v);
+}
+
+static enum vcpu_step exit_apic_write(struct vcpu *v, u32 length)
+{
+	vlapic_written(v, v->exit.apic_write.offset);
+	return after_apic(v);
+}
+
+static enum vcpu_step exit_eoi(struct vcpu *v, u32 length)
+{
+	v->lapic.eoi_exit = 0x100u | v->exit.eoi.vector;
 	return after_apic(v);
 }
 
@@ -329,6 +347,8 @@ static const struct {
 	[HV_EXIT_DR] = {vcpu_exit_dr, STAT_DR},
 	[HV_EXIT_XSETBV] = {vcpu_exit_xsetbv, STAT_XSETBV, true},
 	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL, true},
+	[HV_EXIT_APIC_WRITE] = {exit_apic_write, STAT_APIC_MMIO},
+	[HV_EXIT_EOI] = {exit_eoi, STAT_APIC_MMIO},
 	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS}, /* counted by what it turns out to be */
 	[HV_EXIT_IRQ_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
 	[HV_EXIT_NMI_WINDOW] = {exit_window, STAT_IRQ_WINDOW},

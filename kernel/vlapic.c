@@ -51,7 +51,7 @@ void vlapic_post(struct vcpu *v, u8 vector, bool level)
 
 	__atomic_fetch_or(&map[vector / 32], 1u << vector % 32, __ATOMIC_RELEASE);
 	__atomic_fetch_or(&l->posted.any, level ? BIT(32) : 1, __ATOMIC_RELEASE);
-	vcpu_kick(v, KICK_IRQ);
+	vcpu_kick(v, level ? KICK_IRQ : KICK_POSTED);
 }
 
 void vlapic_nmi(struct vcpu *v)
@@ -92,7 +92,7 @@ u8 vlapic_pending(struct vcpu *v)
 	if (!vlapic_software_enabled(v))
 		return 0;
 	irr = vlapic_highest(l, APIC_IRR);
-	return irr && irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4 ? irr : 0;
+	return irr && (l->by_cpu || irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4) ? irr : 0;
 }
 
 static u32 ppr(struct vcpu *v)
@@ -301,6 +301,18 @@ static void identify(struct vcpu *v)
 	*vlapic_reg(v, APIC_VERSION) = VLAPIC_VERSION;
 	if (vlapic_x2apic(v))
 		*vlapic_reg(v, APIC_LDR) = id >> 4 << 16 | 1u << (id & 15);
+}
+
+void vlapic_written(struct vcpu *v, u32 offset)
+{
+	u32 reg = REG(offset) % REGS, value = *vlapic_reg(v, reg << 4);
+
+	*vlapic_reg(v, reg << 4) &= write_mask[reg];
+	identify(v);
+	if (vlapic_x2apic(v)) /* SELF_IPI alone */
+		reg_write(v, reg << 4, value & write_mask[reg]);
+	else
+		vlapic_mmio_write(v, reg << 4, value);
 }
 
 static bool base_valid(u64 base)

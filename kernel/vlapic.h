@@ -36,12 +36,17 @@ bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value);
  */
 u32 vlapic_mmio_read(struct vcpu *v, u32 offset);
 void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value);
+/* The CPU has put what the guest wrote into the page as it is: the rest of the write. own. */
+void vlapic_written(struct vcpu *v, u32 offset);
 /* IA32_APIC_BASE: false = #GP. own. */
 bool vlapic_base_write(struct vcpu *v, u64 value);
 
 /* Moves posted interrupts to IRR. own. */
 void vlapic_sync(struct vcpu *v);
-/* Highest vector that no interrupt in service blocks; TPR is left to the CPU. 0 = none. own. */
+/*
+ * Highest vector that no interrupt in service blocks; TPR is left to the CPU, and with by_cpu ISR
+ * too. 0 = none. own.
+ */
 u8 vlapic_pending(struct vcpu *v);
 /* The same above PPR with TPR: would an unmasked CPU take it now? own. */
 bool vlapic_deliverable(struct vcpu *v);

@@ -48,6 +48,8 @@ static bool vm_destroy_step(struct object *o)
 
 	if (vm->npt.root && !pt_destroy_step(&vm->npt, NPT_END))
 		return false;
+	if (vm->apic_page)
+		kmem_pages_free(o->quota, vm->apic_page, 0);
 	object_free(o, vm, sizeof(*vm));
 	return true;
 }

@@ -139,10 +139,12 @@ void vm_slots_drop(struct vm *vm)
 
 /* ---- vm_slot_set ---- */
 
+/* The page where the local APICs are is never memory. */
 static int check(const struct vm_slot *s, const struct mem *m)
 {
 	if (!IS_ALIGNED(s->gpa | s->offset | s->bytes, PAGE_SIZE) || s->gpa >= GPA_MAX ||
-	    s->bytes > GPA_MAX - s->gpa || s->offset > m->bytes || s->bytes > m->bytes - s->offset)
+	    s->bytes > GPA_MAX - s->gpa || s->offset > m->bytes ||
+	    s->bytes > m->bytes - s->offset || APIC_DEFAULT_BASE - s->gpa < s->bytes)
 		return -E_INVAL;
 	return 0;
 }

@@ -118,6 +118,7 @@ def guest_vm(name):
 def start_guests(label, names, machine, limit):
     """A machine that runs tiny guests as VMs, and ends with the last one."""
     args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
+    args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
     image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
                            [guest_vm(n) for n in names])
     if table.on_bochs(machine):

@@ -129,12 +129,16 @@ def on_bochs(machine):
 GUEST_RUNS = [
     ("vmx-bochs", "vmx-bochs", 64, 600),
     ("vmx-bochs-1cpu", "vmx-bochs-1cpu", 64, 240),
+    ("vmx-bochs-noapicv", "vmx-bochs", 64, 240),
     ("svm-bochs", "svm-bochs", 64, 600),
     ("guest", "svm-qemu-3cpu", 8, 240),
 ]
 # All of them, but for what the emulator does wrong: docs/testing.md, "Bochs".
 GUESTS_LEFT_OUT = {"svm-bochs": ("debug-regs", "triple-fault"), "vmx-bochs": ("nmi",)}
-GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",)}
+GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
+               "vmx-bochs-noapicv": ("apic-timer", "extint-once", "hlt-wakeup", "ioapic-level", "mmio-widths", "msr-denied",
+                                     "pit-pic", "self-ipi")}
+GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
 
 
 def runs_guest(kind, guest):
@@ -230,6 +234,8 @@ BOOTS = [
     ("no-npt", "qemu-no-npt", "no_npt", 180),
     ("linux-vmx", "vmx-bochs", "linux_bochs", 1500),
     ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 1500),
+    ("linux-vmx-noapicv", "vmx-bochs", "linux_bochs_noapicv", 1500),
+    ("apicv", "vmx-bochs-1cpu", "apicv", 240),
     ("linux-vmx-debug", "vmx-bochs-debug", "linux_bochs", 1500),
     ("linux-svm-bochs", "svm-bochs", "linux_bochs", 1500),
     ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),

@@ -62,6 +62,8 @@ struct vmx_vcpu {
 	u32 windows;	  /* [v] exits that common code wants: PROC_IRQ_WINDOW, PROC_NMI_WINDOW */
 	u32 event, error; /* [v] to be delivered by the next entry */
 	u32 proc, threshold;  /* [v] as in the VMCS */
+	u32 proc2;	      /* [v] the same */
+	u64 eoi_exit[4];      /* [v] the same */
 	u64 host_rsp;	      /* [v] the same */
 	u64 rip, rsp, rflags; /* [v] the same */
 };
@@ -81,6 +83,8 @@ static inline struct vmx_private *vmx_private(struct vmx_vcpu *s)
 /* What was negotiated from the capability MSRs. [I] before the first VM */
 struct vmx_caps {
 	u32 pin, proc, proc2, exit, entry; /* what the controls of a vCPU start with */
+	bool apicv;    /* APIC accesses, registers, x2APIC mode, interrupt delivery: all or none */
+	bool posted;   /* posted interrupts, which come with apicv only */
 	bool vpid;     /* in proc2, and all tags can be thrown away by INVVPID */
 	bool ept_ad;   /* accessed and dirty flags */
 	u8 timer_rate; /* TSC bit that the preemption timer counts */
@@ -143,7 +147,8 @@ static inline void vmx_block(u32 set, u32 clear)
 
 /* ---- vmx_bitmap.c ---- */
 void vmx_bitmap_init(void);
-hpa_t vmx_msr_bitmap(void); /* shared by all VMs: what leaves the guest */
+/* Shared by all VMs: what leaves the guest; x2apic: the CPU virtualizes that mode. */
+hpa_t vmx_msr_bitmap(bool x2apic);
 
 /* ---- vmx_exit.c ---- */
 /* Decodes the exit in the VMCS, whose reason it is. */

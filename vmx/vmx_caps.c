@@ -66,6 +66,8 @@ static const struct control {
 	{PROC2, IF_RDTSCP, PROC2_RDTSCP, "RDTSCP", 0},
 	{PROC2, IF_INVPCID, PROC2_INVPCID, "INVPCID", 0},
 	{PIN, OPTION, PIN_PREEMPTION_TIMER, "preemption-timer", "host interrupts alone end a run"},
+	{PROC2, OPTION, PROC2_APICV, "apicv", "the local APIC's registers and interrupts cost exits"},
+	{PIN, OPTION, PIN_POSTED_INTERRUPTS, "posted-interrupts", "an interrupt makes a guest exit"},
 	{PROC2, OPTION, PROC2_VPID, "vpid", "each entry and exit flushes the TLB"},
 	{EPT, OPTION, EPT_CAN_2M, "ept-2m", "guest memory is mapped in 4 KiB pages"},
 	{EPT, OPTION, EPT_CAN_1G, "ept-1g", "no page of guest memory is larger than 2 MiB"},
@@ -86,10 +88,16 @@ static u64 settings(const struct cpu_facts *f, u32 word)
 
 	if (word == EPT)
 		return cap << 32;
-	if (word < PROC2)
-		return vmx_msr(f,
-			       (truth ? MSR_VMX_TRUE_PINBASED_CTLS : MSR_VMX_PINBASED_CTLS) + word);
+	if (word < PROC2) {
+		s = vmx_msr(f, (truth ? MSR_VMX_TRUE_PINBASED_CTLS : MSR_VMX_PINBASED_CTLS) + word);
+		if (word == PIN && (~(settings(f, PROC2) >> 32) & PROC2_APICV ||
+				    ~(settings(f, EXIT) >> 32) & EXIT_ACK_INTERRUPT))
+			s &= ~((u64)PIN_POSTED_INTERRUPTS << 32);
+		return s;
+	}
 	s = vmx_msr(f, MSR_VMX_PROCBASED_CTLS2);
+	if (f->noapicv)
+		s &= ~((u64)PROC2_APICV << 32);
 	/* Tags are of use only with a way to throw all of them away. */
 	if (!(cap & VPID_CAN_INVVPID) || !(cap & VPID_CAN_INVVPID_ALL))
 		s &= ~((u64)PROC2_VPID << 32);
@@ -148,9 +156,11 @@ const char *vmx_negotiate(const struct cpu_facts *f, struct vmx_caps *caps)
 		.pin = on[PIN],
 		.proc = on[PROC],
 		.proc2 = on[PROC2],
-		.exit = on[EXIT],
+		.exit = on[EXIT] | (on[PIN] & PIN_POSTED_INTERRUPTS ? EXIT_ACK_INTERRUPT : 0),
 		.entry = on[ENTRY],
 		.timer_rate = vmx_msr(f, MSR_VMX_MISC) & VMX_MISC_TIMER_RATE,
+		.apicv = !(~on[PROC2] & PROC2_APICV),
+		.posted = on[PIN] & PIN_POSTED_INTERRUPTS,
 		.vpid = on[PROC2] & PROC2_VPID,
 		.ept_ad = on[EPT] & EPT_CAN_ACCESSED_DIRTY,
 		.ept_leaf = !(on[EPT] & EPT_CAN_2M) ? 1

@@ -71,6 +71,34 @@ static void decode_io(struct vmx_vcpu *s, struct hv_exit *x)
 	x->io.port = (u16)(q >> 16);
 }
 
+/* Only what the instruction itself reads or writes has an operand to decode. */
+static void decode_apic_access(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION), type = q >> 12 & 0xf;
+
+	x->npf.gpa = gpa(APIC_DEFAULT_BASE | (q & APIC_ACCESS_OFFSET));
+	x->npf.write = type == APIC_ACCESS_WRITE;
+	x->npf.fetch = type == APIC_ACCESS_FETCH;
+	x->npf.table_walk = type > APIC_ACCESS_FETCH;
+}
+
+static void decode_apic_write(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	x->apic_write.offset = vmcs_read64(VMCS_EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET;
+}
+
+static void decode_eoi(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	x->eoi.vector = (u8)vmcs_read64(VMCS_EXIT_QUALIFICATION);
+}
+
+/* With "acknowledge interrupt on exit", else the interrupt still pends. */
+static void decode_extint(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	if (vmx_caps.posted)
+		x->acknowledged = (u8)vmcs_read32(VMCS_EXIT_INTR_INFO);
+}
+
 static void decode_violation(struct vmx_vcpu *s, struct hv_exit *x)
 {
 	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
@@ -90,7 +118,7 @@ static const struct {
 	void (*decode)(struct vmx_vcpu *s, struct hv_exit *x);
 } exits[EXIT_REASONS] = {
 	[EXIT_EXCEPTION] = {KNOWN | DELIVERY, HV_EXIT_EXCEPTION, decode_exception},
-	[EXIT_EXTINT] = {KNOWN, HV_EXIT_EXTINT, NULL},
+	[EXIT_EXTINT] = {KNOWN, HV_EXIT_EXTINT, decode_extint},
 	[EXIT_TRIPLE_FAULT] = {KNOWN, HV_EXIT_SHUTDOWN, NULL},
 	[EXIT_INIT] = {KNOWN, HV_EXIT_INIT, NULL},
 	[EXIT_IRQ_WINDOW] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
@@ -114,6 +142,9 @@ static const struct {
 	[EXIT_PAUSE] = {KNOWN | INSN, HV_EXIT_PAUSE, NULL},
 	[EXIT_MC_ENTRY] = {KNOWN, HV_EXIT_MC, NULL},
 	[EXIT_TPR_THRESHOLD] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
+	[EXIT_APIC_ACCESS] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_apic_access},
+	[EXIT_VIRTUALIZED_EOI] = {KNOWN, HV_EXIT_EOI, decode_eoi},
+	[EXIT_APIC_WRITE] = {KNOWN, HV_EXIT_APIC_WRITE, decode_apic_write},
 	[EXIT_EPT_VIOLATION] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_violation},
 	[EXIT_INVEPT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	/* as if the timer's interrupt had come: whatever waits is taken */

@@ -6,6 +6,8 @@
  */
 #include "vmx/vmx.h"
 
+#include "arch/msr.h"
+
 /* Exceptions that push an error code, in protected mode. */
 #define WITH_ERROR                                                                                 \
 	(BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |       \
@@ -15,7 +17,47 @@ static u32 type_of(u32 event) { return event & EVENT_TYPE_MASK; }
 
 static bool is_nmi(u32 event) { return type_of(event) == type_of(HV_EVENT_NMI); }
 
-void vmx_offer_irq(struct vcpu *v, u8 vector) { to_vmx(v)->offered = vector; }
+/* "Virtualize x2APIC mode", "virtualize APIC accesses" or neither, as the guest has its APIC. */
+static u32 apic_mode(u64 base)
+{
+	if (base & APIC_BASE_X2APIC)
+		return vmx_caps.proc2 & ~(u32)PROC2_APIC_ACCESSES;
+	return vmx_caps.proc2 &
+	       ~(u32)(PROC2_X2APIC |
+		      ((base & ~(u64)APIC_BASE_BSP) == (APIC_DEFAULT_BASE | APIC_BASE_ENABLE)
+			       ? 0
+			       : PROC2_APIC_ACCESSES));
+}
+
+/* The CPU goes on from what the APIC's page holds now. SDM 3, "Virtual-Interrupt Delivery". */
+static void apic_hand_over(struct vmx_vcpu *s, u8 requested)
+{
+	const struct vlapic *l = &s->vcpu.lapic;
+	u32 proc2 = apic_mode(s->vcpu.apic_base);
+
+	vmcs_write16(VMCS_GUEST_INTERRUPT_STATUS,
+		     (u16)(vlapic_highest(l, APIC_ISR) << 8 | requested));
+	for (u32 i = 0; i < 4; i++) {
+		const u32 *tmr = vlapic_word(l, APIC_TMR, (u8)(i * 64));
+		u64 level = tmr[0] | (u64)tmr[4] << 32;
+
+		if (level != s->eoi_exit[i])
+			vmx_write(VMCS_ID_EOI_EXIT0 + 2 * i, s->eoi_exit[i] = level);
+	}
+	if (proc2 == s->proc2)
+		return;
+	vmcs_write32(VMCS_PROC2_CONTROLS, s->proc2 = proc2);
+	vmcs_write64(VMCS_MSR_BITMAP, vmx_msr_bitmap(proc2 & PROC2_X2APIC).v);
+	s->flush = s->moved = true; /* translations know the page */
+}
+
+void vmx_offer_irq(struct vcpu *v, u8 vector)
+{
+	if (v->lapic.by_cpu)
+		apic_hand_over(to_vmx(v), vector);
+	else
+		to_vmx(v)->offered = vector;
+}
 
 void vmx_inject(struct vcpu *v, u32 event, u32 error)
 {
@@ -113,13 +155,19 @@ void vmx_event_prepare(struct vmx_vcpu *s)
 
 /*
  * The exit came while the CPU delivered `event`: it is delivered again, unless an intercepted
- * exception takes its place; an interrupt stays offered then. False: it was not delivered.
+ * exception takes its place; an interrupt waits then, offered as before or as one that was already
+ * acknowledged. False: it was not delivered.
  */
 static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32 reason)
 {
 	if (reason == EXIT_EXCEPTION &&
-	    (vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_VECTOR_MASK) != EXC_MC)
-		return type_of(event) != HV_EVENT_IRQ;
+	    (vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_VECTOR_MASK) != EXC_MC) {
+		if (type_of(event) != HV_EVENT_IRQ)
+			return true;
+		if (!s->offer_in)
+			s->vcpu.ext_vector = event & EVENT_VECTOR_MASK;
+		return false;
+	}
 	if (is_nmi(event))
 		vmx_block(0, BLOCKED_NMI);
 	if (!vmx_event_valid(event & EVENT_DEFINED))

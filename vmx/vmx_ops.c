@@ -99,6 +99,18 @@ static int vmx_cpu_enable(struct cpu *c)
 /* VMCS, struct vmx_private. */
 #define PRIVATE_PAGES 2
 
+/* Without memory for the page or its tables the guest's accesses to its APIC are decoded. */
+static void map_apic_page(struct vm *vm)
+{
+	spin_lock(&vm->slot_lock);
+	if (!vm->apic_page)
+		vm->apic_page = kmem_pages_alloc(vm->obj.quota, 0);
+	if (vm->apic_page)
+		(void)!pt_map(&vm->npt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page), PAGE_SIZE,
+			      PROT_R | PROT_W);
+	spin_unlock(&vm->slot_lock);
+}
+
 static int vmx_vcpu_init(struct vcpu *v)
 {
 	struct vmx_vcpu *s = to_vmx(v);
@@ -116,6 +128,10 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->eptp = pt_root_hpa(&v->vm->npt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
 		  (vmx_caps.ept_ad ? EPTP_ACCESSED_DIRTY : 0);
 	s->last_cpu = -1;
+	v->lapic.by_cpu = vmx_caps.apicv;
+	v->lapic.posting = vmx_caps.posted;
+	if (vmx_caps.apicv)
+		map_apic_page(v->vm);
 	fpu_init_area(v);
 	return 0;
 }
@@ -155,15 +171,19 @@ static void zero_fields(void)
 /* What stays as it is for the life of the VMCS. */
 static void write_controls(struct vmx_vcpu *s)
 {
+	const void *apic_page = s->vcpu.vm->apic_page;
 	u64 ns = clock_ns(), longest = clock_to_tsc(ns + LONGEST_RUN_NS) - clock_to_tsc(ns);
 	const struct field_value f[] = {
 		{VMCS_ID_PIN_CONTROLS, vmx_caps.pin},
 		{VMCS_ID_PROC_CONTROLS, vmx_caps.proc},
-		{VMCS_ID_PROC2_CONTROLS, vmx_caps.proc2},
+		{VMCS_ID_PROC2_CONTROLS, vmx_caps.proc2 & ~(u32)PROC2_APIC_ACCESSES},
 		{VMCS_ID_EXIT_CONTROLS, vmx_caps.exit},
 		{VMCS_ID_ENTRY_CONTROLS, vmx_caps.entry},
 		{VMCS_ID_EXCEPTION_BITMAP, EXCEPTIONS},
-		{VMCS_ID_MSR_BITMAP, vmx_msr_bitmap().v},
+		{VMCS_ID_MSR_BITMAP, vmx_msr_bitmap(false).v},
+		{VMCS_ID_POSTED_VECTOR, VLAPIC_NOTIFY},
+		{VMCS_ID_POSTED_DESCRIPTOR, kva_to_hpa(&s->vcpu.lapic.posted).v},
+		{VMCS_ID_APIC_ACCESS_PAGE, apic_page ? kva_to_hpa(apic_page).v : 0},
 		{VMCS_ID_VIRTUAL_APIC_PAGE, kva_to_hpa(s->vcpu.lapic.page).v},
 		{VMCS_ID_EPT_POINTER, s->eptp},
 		{VMCS_ID_LINK_POINTER, ~0ull},

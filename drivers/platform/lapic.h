@@ -7,7 +7,7 @@
 enum host_vector {
 	VECTOR_UART = 0x30,
 	VECTOR_TIMER = 0xf0,
-	VECTOR_IPI = 0xf1,
+	VECTOR_IPI = 0xf1, /* 0xf2: hv/vlapic.h */
 	VECTOR_ERROR = 0xfe,
 	VECTOR_SPURIOUS = 0xff,
 };

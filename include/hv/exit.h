@@ -22,6 +22,8 @@ enum hv_exit_reason {
 	HV_EXIT_DR,
 	HV_EXIT_XSETBV,
 	HV_EXIT_HYPERCALL,  /* VMMCALL or VMCALL */
+	HV_EXIT_APIC_WRITE, /* the guest has written this register in its APIC's page */
+	HV_EXIT_EOI,	    /* the CPU has ended a level-triggered interrupt of the guest */
 	HV_EXIT_NPF,	    /* nested page fault: no or insufficient mapping in the nested table */
 	HV_EXIT_IRQ_WINDOW, /* the guest can take an interrupt now (asked by want_window) */
 	HV_EXIT_NMI_WINDOW,
@@ -39,12 +41,15 @@ enum hv_cr_op { CR_OP_UNKNOWN, CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_LMSW }
 
 struct hv_exit {
 	enum hv_exit_reason reason;
-	u8 insn_len;   /* of the instruction at rip; 0 = the CPU does not say */
-	u8 insn_bytes; /* valid bytes in insn[]: decode assists */
+	u8 insn_len;	 /* of the instruction at rip; 0 = the CPU does not say */
+	u8 acknowledged; /* EXTINT: vector that the exit has taken from the host's APIC; 0: none */
+	u8 insn_bytes;	 /* valid bytes in insn[]: decode assists */
 	u8 insn[15];
 	union {
 		/* clang-format off */
 		struct { u8 vector; bool has_error; u32 error; } exception;
+		struct { u16 offset; } apic_write;
+		struct { u8 vector; } eoi;
 		struct { u16 port; u8 size; bool in, string; } io;
 		/* op: enum hv_cr_op; UNKNOWN: decode it */
 		struct { u8 cr; u8 op; u8 gpr; u16 lmsw; } cr;

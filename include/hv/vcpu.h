@@ -34,6 +34,11 @@ struct vm {
 	struct pt npt;		       /* [s] nested page table */
 	u64 npt_epoch; /* [a] raised when entries were removed: vCPUs flush before the next entry */
 	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
+	/*
+	 * [s] Or NULL: VT-x takes the guest's accesses to this page, at the local APIC's address,
+	 * for ones to the APIC. What reaches it in other ways stays in the VM.
+	 */
+	void *apic_page;
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
 	u64 msr_logged[4];		 /* [a] hashed: unknown MSRs already logged */
 	struct vm_policy policy;	 /* the monitor's, at any time: checked where it is used */
@@ -63,6 +68,7 @@ struct hv_mode {
 enum vcpu_kick_bits {
 	KICK_USER = 1,	 /* vcpu_kick: return to the monitor */
 	KICK_IRQ = 2,	 /* look at pending interrupts */
+	KICK_POSTED = 4, /* the same; a CPU that takes them in the guest need not leave it */
 	KICK_STOP = 8,	 /* the VM or the domain is going away */
 	KICK_RESET = 16, /* INIT or SIPI arrived */
 };

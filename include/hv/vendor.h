@@ -64,7 +64,8 @@ struct hv_ops {
 
 	/*
 	 * Interrupts. offer_irq: deliver `vector` as soon as the guest can take it, without an exit
-	 * if the CPU can (0 withdraws). inject: an event to be delivered at the next entry,
+	 * if the CPU can (0 withdraws); where lapic.by_cpu is set, vector is the highest in IRR and
+	 * ISR and TMR may have changed too. inject: an event to be delivered at the next entry,
 	 * whatever was offered; the caller has checked can_inject.
 	 */
 	void (*offer_irq)(struct vcpu *v, u8 vector);

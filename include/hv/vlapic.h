@@ -7,12 +7,19 @@
 #define VLAPIC_REG(offset) ((offset) >> 4)
 #define VLAPIC_REGS 0x40
 
+#define VLAPIC_NOTIFY 0xf2 /* vector of the host */
+
 /* [I] immutable, [v] owned by the vCPU's runner, [a] atomic */
 struct vlapic {
-	/* [a] fixed interrupts posted by anyone; the runner moves them to IRR */
+	/*
+	 * [a] Fixed interrupts posted by anyone; the runner moves them to IRR. The first 64 bytes
+	 * are VT-x's posted-interrupt descriptor: a CPU in the guest may take `edge` by itself, and
+	 * clears bit 0.
+	 */
 	struct {
 		u32 edge[8];
 		u64 any; /* bit 0: edge has bits, bit 32: level has */
+		u64 reserved[3];
 		u32 level[8];
 	} posted __aligned(64);
 	u32 extint;	 /* [a] an ExtINT was posted: ask the monitor's PIC */
@@ -27,7 +34,13 @@ struct vlapic {
 	u32 esr_pending;    /* [v] */
 	u64 timer_deadline; /* [v] ns */
 	u8 timer_shift;	    /* [v] one count takes 1 << this ns */
-	u8 offered;	    /* [v] vector offered to the CPU by offer_irq; 0 = none */
+	/*
+	 * [I] The CPU delivers by itself what IRR holds, from the page: offer_irq tells it to look
+	 * there again.
+	 */
+	bool by_cpu;
+	bool posting; /* [I] and takes what is posted while the guest runs, on VLAPIC_NOTIFY */
+	u8 offered;   /* [v] vector offered to the CPU by offer_irq; 0 = none */
 	bool update;  /* [v] IRR, ISR or the enable bits changed: choose again what to offer */
 	u32 eoi_exit; /* [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor */
 	struct timer timer;

@@ -51,6 +51,7 @@ static const struct {
 	{"maxcpus", NULL, "a number from 1"},
 	{"mem", NULL, "a size of at least 64M, such as 2G"},
 	{"tsc", NULL, "reliable or off"},
+	{"noapicv", NULL, "no value"},
 	{"noreboot", NULL, "no value"},
 	{"reboot", NULL, "acpi, pci, kbd or triple"},
 };

@@ -119,9 +119,9 @@ def linux_without_acpi(scene):
         expect_status(m, "vm linux: status 7")
 
 
-def linux_bochs(scene):
+def linux_bochs(scene, args=""):
     """An emulator that shows time as it passes in the machine: a start takes minutes."""
-    with scene.start("exit=last-vm", definitions=[linux("linux", console="attach")]) as m:
+    with scene.start("exit=last-vm" + args, definitions=[linux("linux", console="attach")]) as m:
         m.expect(r"guest: ready", 1200)
         m.expect(r"# $", 60)
         m.send("echo $((6 * 7))-works\r")
@@ -129,6 +129,23 @@ def linux_bochs(scene):
         m.send("poweroff -f\r")
         m.expect(r"^vm linux: status 0 \(power-off\)", 60)
         m.expect_power_off()
+
+
+def linux_bochs_noapicv(scene):
+    linux_bochs(scene, " noapicv")
+
+
+def apicv(scene):
+    """Where the CPU has the local APICs in hand, an access costs no exit; `noapicv` gives the exits back."""
+    for args, low, high in (("", 1, 100), (" noapicv", 300, 5000)):
+        with scene.start("exit=last-vm" + args, tiny("exits"),
+                         [("exits.vm", definition("exits", "exits", memory="16M", console="attach"))]) as m:
+            for path in ("wrmsr", "eoi"):
+                ticks = int(m.expect(rf"^BENCH {path} (\d+)\s", 120)[1])
+                if not low <= ticks <= high:
+                    raise TestError(f"{path}{args}: {ticks} ticks, expected {low} to {high}")
+            m.expect(r"^vm exits: status 0", 60)
+            m.expect_power_off()
 
 
 def linux_smoke(scene):

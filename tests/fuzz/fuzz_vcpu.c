@@ -84,6 +84,8 @@ void kmem_pages_free(struct quota *q, void *p, u32 order) {}
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) { return -E_NOMEM; }
 void aspace_unmap_kernel_page(struct aspace *as, u64 va) {}
 void smp_ipi(u32 cpu, u32 bits) {}
+void lapic_ipi(u32 apic_id, u8 vector) {}
+void trap_handler(struct trap_frame *f) {}
 void preempt_point(void) { fake_cpu.resched = 0; }
 void thread_block_prepare(void) {}
 void thread_block_cancel(void) {}

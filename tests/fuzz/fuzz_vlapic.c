@@ -80,6 +80,20 @@ static void deliver(struct vcpu *v)
 	vlapic_extint_pending(v);
 }
 
+/* A register of the page as the CPU leaves it there in xAPIC mode, whatever the guest wrote. */
+static void written(struct vcpu *v)
+{
+	static const u16 by_cpu[] = {
+		APIC_ID,	APIC_LDR,	  APIC_DFR,	   APIC_SVR,
+		APIC_ESR,	APIC_LVT_CMCI,	  APIC_ICR,	   APIC_ICR_HIGH,
+		APIC_LVT_TIMER, APIC_LVT_THERMAL, APIC_LVT_PMC,	   APIC_LVT_LINT0,
+		APIC_LVT_LINT1, APIC_LVT_ERROR,	  APIC_TIMER_INIT, APIC_TIMER_DIVIDE};
+	u16 offset = vlapic_x2apic(v) ? APIC_SELF_IPI : by_cpu[fuzz_u8(&in) % ARRAY_SIZE(by_cpu)];
+
+	*vlapic_reg(v, offset) = vlapic_x2apic(v) ? fuzz_u8(&in) : fuzz_u32(&in);
+	vlapic_written(v, offset);
+}
+
 static void step(void)
 {
 	u8 op = fuzz_u8(&in);
@@ -102,6 +116,7 @@ static void step(void)
 		vlapic_msr_write(v, 0x800 + fuzz_u8(&in), op & 16 ? fuzz_u64(&in) : fuzz_u32(&in));
 		break;
 	case 12: vlapic_mmio_read(v, fuzz_u16(&in) & 0xfff); break;
+	case 13: written(v); break;
 	default: vlapic_mmio_write(v, (u32)fuzz_u8(&in) << 4, fuzz_u32(&in)); break;
 	}
 	FUZZ_CHECK(*vlapic_reg(v, APIC_TPR) <= 0xff, "TPR %#x", *vlapic_reg(v, APIC_TPR));

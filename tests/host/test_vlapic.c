@@ -60,12 +60,15 @@ static void what_arrives_kicks_its_vcpu(void **state)
 	struct vcpu *v = &vcpu[0];
 
 	v->kick = 0;
-	vlapic_post(v, 0x41, false);
+	vlapic_post(v, 0x41, true);
 	assert_int_equal(v->kick, KICK_IRQ);
+	v->kick = 0;
+	vlapic_post(v, 0x41, false);
+	assert_int_equal(v->kick, KICK_POSTED);
 	v->kick = 0;
 	vlapic_nmi(v);
 	assert_int_equal(v->kick, KICK_IRQ);
-	assert_int_equal(fake_kicks, 2);
+	assert_int_equal(fake_kicks, 3);
 }
 
 static void take(struct vcpu *v, u8 n)
@@ -428,6 +431,107 @@ static void state_survives_a_round_trip(void **state)
 	assert_false(vlapic_state_valid(&s));
 }
 
+/* ---- What the CPU does in the page ---- */
+
+/*
+ * In xAPIC mode the CPU only stores it: the same must come of it as of a write that it left to us.
+ */
+static void what_the_cpu_stored_has_the_effect_of_a_write(void **state)
+{
+	static const u16 regs[] = {APIC_LDR,	     APIC_DFR,		APIC_ESR,
+				   APIC_LVT_CMCI,    APIC_ICR,		APIC_ICR_HIGH,
+				   APIC_LVT_PMC,     APIC_LVT_LINT0,	APIC_LVT_LINT1,
+				   APIC_LVT_THERMAL, APIC_LVT_TIMER,	APIC_LVT_ERROR,
+				   APIC_TIMER_INIT,  APIC_TIMER_DIVIDE, APIC_SVR};
+	static const u32 values[] = {~0u, 0, 0x000c4055, 0x12345678};
+	struct vcpu *stored = &vcpu[0], *written = &vcpu[1];
+
+	for (u32 i = 0; i < ARRAY_SIZE(regs) * ARRAY_SIZE(values); i++) {
+		u32 reg = regs[i / ARRAY_SIZE(values)], value = values[i % ARRAY_SIZE(values)];
+
+		setup_n(2, false);
+		*vlapic_reg(stored, APIC_LVT_LINT0) = APIC_LVT_MASKED;
+		*vlapic_reg(stored, reg) = value;
+		vlapic_written(stored, reg);
+		vlapic_mmio_write(written, reg, value);
+		*vlapic_reg(written, APIC_ID) = *vlapic_reg(stored, APIC_ID);
+		for (u32 r = 0; r < VLAPIC_REGS; r++)
+			if (*vlapic_reg(stored, r << 4) != *vlapic_reg(written, r << 4))
+				fail_msg("%#x to register %#x: expected %#x at %#x, got %#x", value,
+					 reg, *vlapic_reg(written, r << 4), r << 4,
+					 *vlapic_reg(stored, r << 4));
+		assert_int_equal(stored->lapic.esr_pending, written->lapic.esr_pending);
+		assert_int_equal(stored->lapic.timer_shift, written->lapic.timer_shift);
+	}
+}
+
+static void an_id_that_the_cpu_let_the_guest_write_is_the_old_one(void **state)
+{
+	struct vcpu *v = &vcpu[3];
+
+	*vlapic_reg(v, APIC_ID) = 0x77000000;
+	vlapic_written(v, APIC_ID);
+	assert_int_equal(vlapic_mmio_read(v, APIC_ID), 3u << 24);
+}
+
+static void a_stored_divider_and_count_move_the_running_timer(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	vlapic_mmio_write(v, APIC_TIMER_DIVIDE, 0xb);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000);
+	*vlapic_reg(v, APIC_TIMER_DIVIDE) = 0;
+	vlapic_written(v, APIC_TIMER_DIVIDE);
+	assert_int_equal(v->lapic.timer_deadline, fake_now + 2000);
+	*vlapic_reg(v, APIC_TIMER_INIT) = 0;
+	vlapic_written(v, APIC_TIMER_INIT);
+	assert_null(fake_armed);
+}
+
+/* x2APIC mode: the CPU refuses a vector below 16 to nobody but us. */
+static void a_self_ipi_with_a_low_vector_is_an_error(void **state)
+{
+	struct vcpu *v = &vcpu[2];
+
+	*vlapic_reg(v, APIC_SELF_IPI) = 5;
+	vlapic_written(v, APIC_SELF_IPI);
+	assert_int_equal(v->lapic.esr_pending, ESR_SEND_ILLEGAL);
+}
+
+static void a_cpu_that_delivers_by_itself_is_told_of_what_waits_behind_its_service(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	v->lapic.by_cpu = true;
+	vlapic_set_bit(&v->lapic, APIC_ISR, 0x81, true);
+	vlapic_post(v, 0x42, false);
+	vlapic_sync(v);
+	assert_int_equal(vlapic_pending(v), 0x42);
+	assert_false(vlapic_deliverable(v));
+	vlapic_mmio_write(v, APIC_SVR, 0xff);
+	assert_int_equal(vlapic_pending(v), 0);
+}
+
+/* The CPU takes `edge` and clears bit 0 while the guest runs: a level-triggered one is not lost. */
+static void the_descriptor_has_the_layout_of_the_manual(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+	u8 *descriptor = (u8 *)&v->lapic.posted;
+
+	v->kick = 0;
+	assert_int_equal((u64)descriptor % 64, 0);
+	vlapic_post(v, 0x93, false);
+	assert_int_equal(descriptor[0x93 / 8], 1 << 3);
+	assert_int_equal(descriptor[32], 1);
+	assert_int_equal(v->kick, KICK_POSTED);
+	vlapic_post(v, 0x61, true);
+	assert_int_equal(v->kick, KICK_POSTED | KICK_IRQ);
+	descriptor[0x93 / 8] = descriptor[32] = 0;
+	vlapic_sync(v);
+	assert_int_equal(vlapic_pending(v), 0x61);
+	assert_int_equal(*vlapic_word(&v->lapic, APIC_TMR, 0x61), 1u << 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +565,20 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(masked_timer_runs_in_silence, setup, teardown),
 		cmocka_unit_test_setup_teardown(state_survives_a_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_cpu_stored_has_the_effect_of_a_write,
+						setup_xapic, teardown),
+		cmocka_unit_test_setup_teardown(
+			an_id_that_the_cpu_let_the_guest_write_is_the_old_one, setup_xapic,
+			teardown),
+		cmocka_unit_test_setup_teardown(a_stored_divider_and_count_move_the_running_timer,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_self_ipi_with_a_low_vector_is_an_error, setup_x2,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			a_cpu_that_delivers_by_itself_is_told_of_what_waits_behind_its_service,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(the_descriptor_has_the_layout_of_the_manual, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

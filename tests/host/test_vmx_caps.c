@@ -30,6 +30,7 @@ void log_line(enum log_level level, const char *format, ...)
 		.vmx = true, .rdtscp = true, .phys_bits = 39, .vmx_msr = { __VA_ARGS__ }           \
 	}
 #define MISC 0x7004c1e7
+#define MAY(bit) ((u64)(bit) << 32)
 #define CR0_FIXED 0x80000021, 0xffffffff
 
 /* Neither the registers that tell the truth, nor EPT, nor virtual NMIs. */
@@ -82,25 +83,65 @@ static void what_is_missing_is_named_in_one_line(void **state)
 /* The manual: a control that is not in the table has the value that the CPU wants. */
 static void a_vcpu_starts_with_what_is_required_and_offered(void **state)
 {
-	const struct cpu_facts *usable[] = {&skylake, &icelake};
+	static const struct {
+		const struct cpu_facts *f;
+		u32 pin, proc2, exit;
+	} usable[] = {{&skylake, 0x7f, 0x14ea, 0x2b6fff}, {&icelake, 0xff, 0x17fb, 0x2befff}};
 	struct vmx_caps c;
 
 	for (u32 i = 0; i < ARRAY_SIZE(usable); i++) {
-		assert_null(vmx_negotiate(usable[i], &c));
-		assert_int_equal(c.pin, 0x7f);
+		assert_null(vmx_negotiate(usable[i].f, &c));
+		assert_int_equal(c.pin, usable[i].pin);
 		assert_int_equal(c.proc, 0xb5a06dfa);
-		assert_int_equal(c.proc2, 0x14ea);
-		assert_int_equal(c.exit, 0x2b6fff);
+		assert_int_equal(c.proc2, usable[i].proc2);
+		assert_int_equal(c.exit, usable[i].exit);
 		assert_int_equal(c.entry, 0xd1ff);
 		assert_true(c.vpid);
 		assert_true(c.ept_ad);
-		assert_int_equal(c.timer_rate, usable[i]->vmx_msr[5] & 31);
+		assert_int_equal(c.timer_rate, usable[i].f->vmx_msr[5] & 31);
 		assert_int_equal(c.ept_leaf, 3);
 		assert_int_equal(c.invept, INV_SINGLE);
 	}
 }
 
-/* One register of a Skylake without some bits, or with others instead. */
+/* All parts of APIC virtualization together, or none; posted interrupts with it only. */
+static void apic_virtualization_is_used_as_a_whole(void **state)
+{
+	static const u64 pin = 0x000000ff00000016, proc2 = 0x005fffff00000000;
+	static const struct {
+		const char *what;
+		u64 pin, proc2, exit;
+		bool noapicv, apicv, posted;
+	} cases[] = {
+		{"all", pin, proc2, 0, false, true, true},
+		{"no posted interrupts", 0x0000007f00000016, proc2, 0, false, true, false},
+		{"no acknowledge", pin, proc2, MAY(EXIT_ACK_INTERRUPT), false, true, false},
+		{"no APIC page", pin, proc2 & ~MAY(PROC2_APIC_ACCESSES), 0, false, false, false},
+		{"no registers", pin, proc2 & ~MAY(PROC2_APIC_REGISTERS), 0, false, false, false},
+		{"no x2APIC mode", pin, proc2 & ~MAY(PROC2_X2APIC), 0, false, false, false},
+		{"no delivery", pin, proc2 & ~MAY(PROC2_IRQ_DELIVERY), 0, false, false, false},
+		{"noapicv", pin, proc2, 0, true, false, false},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct cpu_facts f = icelake;
+		struct vmx_caps c;
+
+		f.vmx_msr[MSR_VMX_TRUE_PINBASED_CTLS - MSR_VMX_BASIC] = cases[i].pin;
+		f.vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] = cases[i].proc2;
+		f.vmx_msr[MSR_VMX_TRUE_EXIT_CTLS - MSR_VMX_BASIC] &= ~cases[i].exit;
+		f.noapicv = cases[i].noapicv;
+		assert_null(vmx_negotiate(&f, &c));
+		if (c.apicv != cases[i].apicv || c.posted != cases[i].posted)
+			fail_msg("%s: expected %d %d, got %d %d", cases[i].what, cases[i].apicv,
+				 cases[i].posted, c.apicv, c.posted);
+		assert_int_equal(c.proc2 & PROC2_APICV, c.apicv ? PROC2_APICV : 0);
+		assert_int_equal(!!(c.pin & PIN_POSTED_INTERRUPTS), c.posted);
+		assert_int_equal(!!(c.exit & EXIT_ACK_INTERRUPT), c.posted);
+	}
+}
+
+/* One register of an Icelake without some bits, or with others instead. */
 struct change {
 	u32 msr;
 	u64 clear, set;
@@ -109,15 +150,13 @@ struct change {
 
 static struct cpu_facts changed(const struct change *c)
 {
-	struct cpu_facts f = skylake;
+	struct cpu_facts f = icelake;
 	u64 *msr = &f.vmx_msr[c->msr - MSR_VMX_BASIC];
 
 	*msr = (*msr & ~c->clear) | c->set;
 	f.invpcid = true;
 	return f;
 }
-
-#define MAY(bit) ((u64)(bit) << 32)
 
 static void each_required_control_is_missed(void **state)
 {
@@ -191,17 +230,19 @@ static void options_fall_back_with_a_line_each(void **state)
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_PAUSE_LOOP), 0, "pause-loop"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_WBINVD_EXIT), 0, "wbinvd-exiting"},
 		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_PREEMPTION_TIMER), 0, "preemption-timer"},
+		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_POSTED_INTERRUPTS), 0, "posted-interrupts"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_1G, 0, "ept-1g"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_ACCESSED_DIRTY, 0, "ept-ad"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_INVEPT_SINGLE, 0, "invept-single"},
 	};
 	char buf[128], expect[96];
 
-	cpu_facts = skylake;
+	cpu_facts = icelake;
 	vmx_features(buf, sizeof(buf));
 	assert_string_equal(
-		buf, "ept preemption-timer vpid ept-2m ept-1g ept-ad invept-single pause-loop "
-		     "wbinvd-exiting");
+		buf,
+		"ept preemption-timer apicv posted-interrupts vpid ept-2m ept-1g ept-ad invept-single pause-loop "
+		"wbinvd-exiting");
 	vmx_fallbacks();
 	assert_string_equal(logged, "");
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -230,7 +271,7 @@ static void without_an_option_its_control_stays_off(void **state)
 
 	assert_null(vmx_negotiate(&f, &c));
 	assert_false(c.vpid);
-	assert_int_equal(c.proc2, 0x14ca);
+	assert_int_equal(c.proc2, 0x17db);
 	f = changed(&no_single);
 	assert_null(vmx_negotiate(&f, &c));
 	assert_int_equal(c.invept, INV_ALL);
@@ -252,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_missing_is_named_in_one_line),
 		cmocka_unit_test(a_vcpu_starts_with_what_is_required_and_offered),
+		cmocka_unit_test(apic_virtualization_is_used_as_a_whole),
 		cmocka_unit_test(each_required_control_is_missed),
 		cmocka_unit_test(absurd_values_are_refused),
 		cmocka_unit_test(options_fall_back_with_a_line_each),
