@@ -18,7 +18,7 @@ test-parts: kernel efi debug-kernel programs guests guest check-deps
 debug-kernel: ## the kernel with DEBUG=1, in build/debug/
 	@$(MAKE) --no-print-directory B=$(B)/debug DEBUG=1 kernel
 
-bench: ## figures under -icount: bench NAME VALUE UNIT goal GOAL
+bench: ## figures, instructions counted by QEMU and Bochs: bench NAME VALUE UNIT goal GOAL
 	@tools/setup
 	@$(MAKE) --no-print-directory -j2 kernel programs guests guest
 	@tests/bench/run.py
