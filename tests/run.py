@@ -111,6 +111,10 @@ def check_guest(name, output, status, expected, who):
         raise TestError(f"{who}'s status is {status}, expected {expected}")
 
 
+def kernel_of(machine):
+    return f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
+
+
 def guest_vm(name):
     return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nkernel = @{name}\ncmdline = caisson\n")
 
@@ -120,7 +124,7 @@ def start_guests(label, names, machine, limit):
     args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
     args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
     image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
-                           [guest_vm(n) for n in names])
+                           [guest_vm(n) for n in names], kernel=kernel_of(machine))
     if table.on_bochs(machine):
         return Bochs(image, table.MACHINES[machine], log_path(label), limit)
     return Machine(caisson_options(image, table.MACHINES[machine]), log_path(label), limit)
@@ -151,9 +155,8 @@ def run_guests(kind, label, names, machine, limit):
 
 def run_boot(name, machine, scene, limit):
     options = table.MACHINES[machine]
-    kernel = f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
     play = next(getattr(module, scene) for module in SCENES if hasattr(module, scene))
-    play(scenes.Scene(name, options, limit, kernel, table.on_bochs(machine)))
+    play(scenes.Scene(name, options, limit, kernel_of(machine), table.on_bochs(machine)))
 
 
 # ---- Selection and order ----

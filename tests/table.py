@@ -116,7 +116,7 @@ MACHINES = {
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
     "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-1cpu": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1"), BOCHS_MEMORY],
-    "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, BOCHS_MEMORY],
+    "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
 }
 
@@ -129,12 +129,20 @@ def on_bochs(machine):
 GUEST_RUNS = [
     ("vmx-bochs", "vmx-bochs", 64, 600),
     ("vmx-bochs-1cpu", "vmx-bochs-1cpu", 64, 240),
+    ("vmx-bochs-debug", "vmx-bochs-debug", 64, 900),
     ("vmx-bochs-noapicv", "vmx-bochs", 64, 240),
     ("svm-bochs", "svm-bochs", 64, 600),
     ("guest", "svm-qemu-3cpu", 8, 240),
 ]
-# All of them, but for what the emulator does wrong: docs/testing.md, "Bochs".
-GUESTS_LEFT_OUT = {"svm-bochs": ("debug-regs", "triple-fault"), "vmx-bochs": ("nmi",)}
+# All of them, but for what the emulator does wrong (docs/testing.md, "Bochs"):
+GUESTS_LEFT_OUT = {
+    # A triple fault in a guest of AMD-V stops Bochs: it has no exit for it. At an intercepted #DB it sets no DR6, and
+    # a trap by TF that meets an exit is taken by the host.
+    "svm-bochs": ("debug-regs", "triple-fault"),
+    # With two CPUs a guest that leaves one in its NMI handler gets no NMI there again.
+    "vmx-bochs": ("nmi",),
+    "vmx-bochs-debug": ("nmi",),
+}
 GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
                "vmx-bochs-noapicv": ("apic-timer", "extint-once", "hlt-wakeup", "ioapic-level", "mmio-widths", "msr-denied",
                                      "pit-pic", "self-ipi")}
