@@ -29,8 +29,7 @@ static void revoke(struct object *o)
 		client->peer->peer = NULL;
 		finish_call(client, -E_DEAD);
 	}
-	while (!list_empty(&c->servers))
-		thread_wake_first(&c->servers);
+	thread_wake_all(&c->servers);
 	spin_unlock(&c->lock);
 }
 

@@ -31,18 +31,12 @@ s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadl
 	return got ? got : r;
 }
 
-static void wake_all(struct list *waiters)
-{
-	while (!list_empty(waiters))
-		thread_wake_first(waiters);
-}
-
 /* Any context with interrupts off. */
 static void event_signal(struct event *e, u64 bits)
 {
 	spin_lock(&e->lock);
 	__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
-	wake_all(&e->waiters);
+	thread_wake_all(&e->waiters);
 	spin_unlock(&e->lock);
 	object_notify(&e->obj, 0);
 }
@@ -69,7 +63,7 @@ static void revoke(struct object *o)
 
 	set_timer(e, 0);
 	spin_lock(&e->lock);
-	wake_all(&e->waiters);
+	thread_wake_all(&e->waiters);
 	spin_unlock(&e->lock);
 }
 

@@ -53,16 +53,20 @@ static void move_begin(void)
 		xsetbv(0, guest_bits.xcr0);
 }
 
+/* FXSAVE and FXRSTOR take no mask. */
+#define MOVE(insn)                                                                                 \
+	__asm__ volatile(insn " (%0)"                                                              \
+			 :                                                                         \
+			 : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0)                         \
+			 : "memory")
+
 void fpu_load(struct vcpu *v)
 {
 	move_begin();
 	if (cpu_facts.xsave)
-		__asm__ volatile("xrstor64 (%0)"
-				 :
-				 : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0)
-				 : "memory");
+		MOVE("xrstor64");
 	else
-		__asm__ volatile("fxrstor64 (%0)" : : "r"(v->priv->fpu) : "memory");
+		MOVE("fxrstor64");
 	fpu_set_xcr0(v, v->xcr0);
 	ts_set();
 }
@@ -71,12 +75,9 @@ void fpu_unload(struct vcpu *v)
 {
 	move_begin();
 	if (cpu_facts.xsave)
-		__asm__ volatile("xsave64 (%0)"
-				 :
-				 : "r"(v->priv->fpu), "a"(guest_bits.xcr0), "d"(0)
-				 : "memory");
+		MOVE("xsave64");
 	else
-		__asm__ volatile("fxsave64 (%0)" : : "r"(v->priv->fpu) : "memory");
+		MOVE("fxsave64");
 	ts_set();
 }
 

@@ -18,9 +18,8 @@ static_assert(WINDOW_GUEST_WALK + CODE_WINDOW < WINDOWS, "a window for each leve
 /* One paging mode. SDM 3, "Paging"; levels count from the root. */
 struct walk_format {
 	u8 levels;
-	bool wide;   /* 8-byte entries */
-	u8 top_bits; /* index bits of the root level */
-	u64 root;    /* address bits of CR3 */
+	bool wide; /* 8-byte entries */
+	u64 root;  /* address bits of CR3 */
 	/* levels (bit n = level n from the leaf side, 1 = 2 or 4 MiB) that may hold a page */
 	u64 large;
 };
@@ -28,9 +27,9 @@ struct walk_format {
 enum walk_mode { WALK_NONE, WALK_32, WALK_PAE, WALK_LONG, WALK_MODES };
 
 static const struct walk_format formats[WALK_MODES] = {
-	[WALK_32] = {2, false, 10, 0xfffff000ull, BIT(1)},
-	[WALK_PAE] = {3, true, 2, 0xffffffe0ull, BIT(1)},
-	[WALK_LONG] = {4, true, 9, ADDRESS, BIT(1) | BIT(2)},
+	[WALK_32] = {2, false, 0xfffff000ull, BIT(1)},
+	[WALK_PAE] = {3, true, 0xffffffe0ull, BIT(1)},
+	[WALK_LONG] = {4, true, ADDRESS, BIT(1) | BIT(2)},
 };
 
 static enum walk_mode walk_mode(const struct hv_mode *m)
@@ -42,20 +41,15 @@ static enum walk_mode walk_mode(const struct hv_mode *m)
 	return m->efer & EFER_LMA ? WALK_LONG : WALK_PAE;
 }
 
-static bool mode_64(const struct hv_mode *m)
-{
-	return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L);
-}
-
 /* Linear address of rip as the mode makes it. */
 static gva_t rip_linear(const struct hv_mode *m, u64 rip)
 {
-	return gva(mode_64(m) ? rip : (u32)(m->cs_base + rip));
+	return gva(hv_mode_64(m) ? rip : (u32)(m->cs_base + rip));
 }
 
 static enum insn_mode insn_mode(const struct hv_mode *m)
 {
-	if (mode_64(m))
+	if (hv_mode_64(m))
 		return INSN_MODE_64;
 	return m->cs_attr & SEG_ATTR_DB ? INSN_MODE_32 : INSN_MODE_16;
 }
@@ -108,7 +102,10 @@ static u64 large_base(u64 entry, bool wide, u64 size)
 	return (entry & 0xffc00000ull) | (entry >> 13 & 0xff) << 32;
 }
 
-/* Fills the cache's rows of tables; *out = the frame's guest-physical address. */
+/*
+ * linear has no bits beyond the mode's. Fills the cache's rows of tables; *out = the frame's
+ * guest-physical address.
+ */
 static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *out)
 {
 	const struct walk_format *f = &formats[mode];
@@ -118,8 +115,7 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 
 	for (u32 level = f->levels; level-- > 0;) {
 		u32 shift = PAGE_SHIFT + level * bits;
-		u64 index =
-			linear >> shift & (BIT(level + 1u == f->levels ? f->top_bits : bits) - 1);
+		u64 index = linear >> shift & (BIT(bits) - 1);
 
 		if (!vm_gpa_to_hpa(v->vm, gpa(table + index * (f->wide ? 8 : 4)), &at))
 			return false;
@@ -202,7 +198,7 @@ static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf,
 	while (got < n) {
 		u64 at = linear.v + got;
 		u32 chunk = (u32)MIN(n - got, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
-		const u8 *page = code_page(v, m, mode_64(m) ? at : (u32)at);
+		const u8 *page = code_page(v, m, hv_mode_64(m) ? at : (u32)at);
 
 		if (!page)
 			break;
@@ -246,7 +242,7 @@ static u64 operand_address(struct vcpu *v, const struct hv_mode *m, const struct
 	if (i->addr_size < 8)
 		a &= i->addr_size == 4 ? 0xffffffff : 0xffff;
 	hv_ops->get_state(v, v->scratch, STATE_SEG);
-	if (!mode_64(m))
+	if (!hv_mode_64(m))
 		return (u32)(a + v->scratch->seg[i->seg].base);
 	return i->seg == SEG_FS || i->seg == SEG_GS ? a + v->scratch->seg[i->seg].base : a;
 }

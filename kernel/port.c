@@ -54,8 +54,7 @@ static void revoke(struct object *o)
 	spin_lock(&p->lock);
 	while (!list_empty(&p->bound))
 		unbind(p, list_entry(p->bound.next, struct object, port_bound));
-	while (!list_empty(&p->waiters))
-		thread_wake_first(&p->waiters);
+	thread_wake_all(&p->waiters);
 	spin_unlock(&p->lock);
 }
 

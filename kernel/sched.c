@@ -147,18 +147,18 @@ static struct thread *choose(struct run_queue *q)
 
 /* ---- Placing ---- */
 
+static u32 load_of(u32 cpu) { return queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle); }
+
+/* Its own CPU, unless it may not run there or another has less to do. */
 static u32 least_loaded(const struct thread *t)
 {
-	u32 best = t->cpu, best_load = ~0u;
+	u32 best = t->cpu, least = may_run_on(t, best) ? load_of(best) : ~0u;
 
-	for (u32 cpu = 0; cpu < cpu_count; cpu++) {
-		u32 load = queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
-
-		if (may_run_on(t, cpu) && cpus[cpu]->up && load < best_load) {
+	for (u32 cpu = 0; least && cpu < cpu_count; cpu++)
+		if (may_run_on(t, cpu) && load_of(cpu) < least) {
 			best = cpu;
-			best_load = load;
+			least = load_of(cpu);
 		}
-	}
 	return best;
 }
 
@@ -167,24 +167,6 @@ static void ask_resched(u32 cpu)
 	__atomic_store_n(&cpus[cpu]->resched, 1, __ATOMIC_SEQ_CST);
 	if (cpu != this_cpu()->id)
 		smp_ipi(cpu, IPI_RESCHED);
-}
-
-static bool cpu_is_idle(u32 cpu)
-{
-	struct cpu *c = cpus[cpu];
-
-	return c->up && c->current == c->idle && !queues[cpu].queued && !c->resched;
-}
-
-/* Where a woken thread goes: its own CPU, unless that is busy and an idle one is allowed. */
-static u32 place(const struct thread *t)
-{
-	if (may_run_on(t, t->cpu) && (cpu_is_idle(t->cpu) || is_loaded(t)))
-		return t->cpu;
-	for (u32 cpu = 0; cpu < cpu_count; cpu++)
-		if (may_run_on(t, cpu) && cpu_is_idle(cpu))
-			return cpu;
-	return may_run_on(t, t->cpu) ? t->cpu : least_loaded(t);
 }
 
 /*
@@ -314,15 +296,19 @@ static void schedule(struct run_queue *q)
 		switch_to(q, next);
 }
 
+static void reschedule(void)
+{
+	struct run_queue *q = my_queue();
+
+	spin_lock(&q->lock);
+	schedule(q);
+}
+
 void preempt_point(void)
 {
 	__asm__ volatile("sti; nop; cli" : : : "memory");
-	if (this_cpu()->resched) {
-		struct run_queue *q = my_queue();
-
-		spin_lock(&q->lock);
-		schedule(q);
-	}
+	if (this_cpu()->resched)
+		reschedule();
 }
 
 /* ---- Blocking and waking ---- */
@@ -394,7 +380,7 @@ static void wake(struct thread *t, bool interrupt)
 	if (t->state == THREAD_BLOCKING)
 		t->state = THREAD_RUNNABLE;
 	if (blocked) {
-		take_off(t, place(t));
+		take_off(t, is_loaded(t) && may_run_on(t, t->cpu) ? t->cpu : least_loaded(t));
 		t->prompt_ns = PROMPT_NS;
 	}
 	if (!blocked && interrupt && cpus[t->cpu]->current == t)
@@ -412,6 +398,12 @@ void thread_wake_first(struct list *waiters)
 
 	if (n)
 		thread_wake(list_entry(n, struct thread, wait_link));
+}
+
+void thread_wake_all(struct list *waiters)
+{
+	while (!list_empty(waiters))
+		thread_wake_first(waiters);
 }
 
 void thread_interrupt(struct thread *t) { wake(t, true); }
@@ -475,12 +467,9 @@ void thread_stop_here(void)
 
 void thread_exit(void)
 {
-	struct run_queue *q = my_queue();
-
 	channel_thread_ended(thread_current());
-	spin_lock(&q->lock);
-	thread_current()->state = THREAD_EXITED;
-	schedule(q);
+	thread_current()->state = THREAD_EXITED; /* only a stopped or blocked one is woken */
+	reschedule();
 	__builtin_unreachable();
 }
 
@@ -496,11 +485,8 @@ void sched_init_cpu(struct cpu *c, struct thread *idle)
 void sched_idle_loop(void)
 {
 	for (;;) {
-		struct run_queue *q = my_queue();
-
-		spin_lock(&q->lock);
-		schedule(q);
-		if (!this_cpu()->resched && !q->queued)
+		reschedule();
+		if (!this_cpu()->resched && !my_queue()->queued)
 			__asm__ volatile("sti; hlt; cli" : : : "memory");
 		else
 			preempt_point();

@@ -1,7 +1,7 @@
 /*
  * The scheduler: a queue per CPU ordered by weighted run time; the thread that has had least runs
  * next, but one that slept comes first for a short time. Threads wake where they ran last unless
- * that CPU is busy and another is idle; an idle CPU takes from others. A run queue's lock is held
+ * another CPU has less to do; an idle CPU takes from others. A run queue's lock is held
  * across the switch, so a thread that another CPU finds queued is off its stack.
  */
 #pragma once

@@ -86,11 +86,9 @@ void smp_quiesce(void)
 
 	/* This CPU too: the thread may go on elsewhere at any preemption point. */
 	for (u32 i = 0; i < cpu_count; i++)
-		if (cpus[i]->up)
-			smp_ipi(i, IPI_QUIESCE);
+		smp_ipi(i, IPI_QUIESCE);
 	for (u32 i = 0; i < cpu_count; i++)
-		while (cpus[i]->up &&
-		       __atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq) {
+		while (__atomic_load_n(&cpus[i]->quiesce_seq, __ATOMIC_ACQUIRE) < seq) {
 			cpu_relax();
 			preempt_point();
 		}

@@ -153,13 +153,10 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 
 static int set_affinity(struct thread *t, u64 mask)
 {
-	u64 up = 0;
-
-	for (u32 i = 0; i < cpu_count; i++)
-		up |= cpus[i]->up ? BIT(i) : 0;
-	if (!(mask & up))
+	mask &= ~0ull >> (MAX_CPUS - cpu_count);
+	if (!mask)
 		return -E_INVAL;
-	sched_set_affinity(t, mask & up);
+	sched_set_affinity(t, mask);
 	return 0;
 }
 

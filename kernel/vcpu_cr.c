@@ -9,11 +9,6 @@
 #define DR_ALL 0xffffffffull
 #define DR7_GD (1ull << 13)
 
-static bool code_64(const struct hv_mode *m)
-{
-	return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L);
-}
-
 /* ---- EFER ---- */
 
 u64 vcpu_efer_read(struct vcpu *v)
@@ -39,7 +34,7 @@ bool vcpu_efer_write(struct vcpu *v, u64 value)
 
 static bool write_cr(struct vcpu *v, const struct hv_mode *m, u32 cr, u64 value)
 {
-	if (!code_64(m))
+	if (!hv_mode_64(m))
 		value = (u32)value;
 	switch (cr) {
 	case 0:
@@ -125,7 +120,7 @@ enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length)
 	switch (a.op) {
 	case CR_OP_WRITE: ok = write_cr(v, &m, a.cr, gpr[a.gpr]); break;
 	case CR_OP_READ:
-		gpr[a.gpr] = code_64(&m) ? read_cr(v, &m, a.cr) : (u32)read_cr(v, &m, a.cr);
+		gpr[a.gpr] = hv_mode_64(&m) ? read_cr(v, &m, a.cr) : (u32)read_cr(v, &m, a.cr);
 		break;
 	case CR_OP_CLTS: hv_ops->set_cr(v, 0, m.cr0 & ~(u64)CR0_TS); break;
 	default: /* LMSW: PE can be set, never cleared */
@@ -175,12 +170,12 @@ static u8 access_dr(struct vcpu *v, const struct hv_mode *m)
 	}
 	reg = dr == 6 ? &s->dr6 : dr == 7 ? &s->dr7 : &s->dr[dr];
 	if (!x->dr.write) {
-		*gpr = code_64(m) ? *reg : (u32)*reg;
+		*gpr = hv_mode_64(m) ? *reg : (u32)*reg;
 		return 0;
 	}
-	if (dr >= 6 && code_64(m) && *gpr & ~DR_ALL)
+	if (dr >= 6 && hv_mode_64(m) && *gpr & ~DR_ALL)
 		return EXC_GP;
-	*reg = code_64(m) ? *gpr : (u32)*gpr;
+	*reg = hv_mode_64(m) ? *gpr : (u32)*gpr;
 	return hv_ops->set_state(v, s, STATE_DR) ? EXC_GP : 0;
 }
 

@@ -28,23 +28,13 @@ bool svm_probe(const struct cpu_facts *f, const char **why)
 
 void svm_features(char *buf, size_t size)
 {
-	const struct {
-		bool on;
-		const char *name;
-	} f[] = {
-		{true, "npt"},
-		{cpu_facts.svm_nrip, "nrip-save"},
-		{cpu_facts.svm_decode_assists, "decode-assists"},
-		{cpu_facts.svm_flush_by_asid, "flush-by-asid"},
-		{cpu_facts.svm_vmcb_clean, "vmcb-clean"},
-		{cpu_facts.svm_pause_filter, "pause-filter"},
-	};
-	size_t n = 0;
+	const struct cpu_facts *f = &cpu_facts;
 
-	for (u32 i = 0; i < ARRAY_SIZE(f); i++)
-		if (f[i].on && n < size)
-			n += (size_t)fmt_snprintf(buf + n, size - n, "%s%s", n ? " " : "",
-						  f[i].name);
+	fmt_snprintf(buf, size, "npt%s%s%s%s%s", f->svm_nrip ? " nrip-save" : "",
+		     f->svm_decode_assists ? " decode-assists" : "",
+		     f->svm_flush_by_asid ? " flush-by-asid" : "",
+		     f->svm_vmcb_clean ? " vmcb-clean" : "",
+		     f->svm_pause_filter ? " pause-filter" : "");
 }
 
 /*

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "arch/cpu.h"
 #include "hv/exit.h"
 #include "hv/object.h"
 #include "hv/vlapic.h"
@@ -64,6 +65,11 @@ struct hv_mode {
 	u16 cs_attr; /* enum as in uapi/run.h */
 	u8 cpl;
 };
+
+static inline bool hv_mode_64(const struct hv_mode *m) /* 64-bit code */
+{
+	return (m->efer & EFER_LMA) && (m->cs_attr & SEG_ATTR_L);
+}
 
 enum vcpu_kick_bits {
 	KICK_USER = 1,	 /* vcpu_kick: return to the monitor */
