@@ -26,13 +26,18 @@ struct guest_bits guest_bits_of(const struct cpu_facts *f)
 	return b;
 }
 
+const char *first_broken(const struct rule *r, u32 count)
+{
+	for (u32 i = 0; i < count; i++)
+		if (r[i].broken)
+			return r[i].text;
+	return NULL;
+}
+
 const char *cr_broken(u64 cr0, u64 cr4, u64 efer)
 {
 	bool paging = cr0 & CR0_PG, lme = efer & EFER_LME, lma = efer & EFER_LMA;
-	const struct {
-		bool broken;
-		const char *rule;
-	} rules[] = {
+	const struct rule rules[] = {
 		{efer & ~guest_bits.efer, "EFER: a reserved bit is set"},
 		{(cr0 & CR0_NW) && !(cr0 & CR0_CD), "CR0: NW without CD"},
 		{cr0 >> 32, "CR0: bits 63:32 are not zero"},
@@ -43,10 +48,7 @@ const char *cr_broken(u64 cr0, u64 cr4, u64 efer)
 		{lma != (lme && paging), "EFER: LMA is not LME and CR0.PG"},
 	};
 
-	for (u32 i = 0; i < ARRAY_SIZE(rules); i++)
-		if (rules[i].broken)
-			return rules[i].rule;
-	return NULL;
+	return FIRST_BROKEN(rules);
 }
 
 u64 efer_with_lma(u64 efer, u64 cr0)

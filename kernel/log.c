@@ -102,17 +102,16 @@ void log_panic_line(const char *line)
 	uart_panic_write("\r\n", 2);
 }
 
-enum log_level log_set_level(enum log_level l)
+enum log_level log_set_level(u64 l)
 {
 	enum log_level before = log.level;
 
-	log.level = l;
+	if (l <= LOG_DEBUG)
+		log.level = (enum log_level)l;
 	return before;
 }
 
 u64 log_dropped(void) { return __atomic_load_n(&log.dropped, __ATOMIC_RELAXED); }
-
-enum log_level log_get_level(void) { return log.level; }
 
 u32 log_read(u64 *pos, char *buf, u32 n)
 {

@@ -8,9 +8,8 @@
 
 #define LOG_RING_BYTES KiB(64)
 
-/* Returns the level before. */
-enum log_level log_set_level(enum log_level l);
-enum log_level log_get_level(void);
+/* Returns the level before. One that doesn't exist changes nothing. */
+enum log_level log_set_level(u64 l);
 u64 log_dropped(void); /* bytes of lines that the console had no room for */
 /*
  * Copies from the ring at position *pos (moved forward to the oldest byte kept when it is older).

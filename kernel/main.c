@@ -49,9 +49,7 @@ static void start_cpu(void)
 	if (boot_refused(&bootinfo, &cpu_facts, boot_options.mem, why, sizeof(why)))
 		panic_refuse(why);
 	cpu_setup_registers();
-	log_info("cpu: %s, family %#x model %#x stepping %u",
-		 cpu_facts.brand[0] ? cpu_facts.brand : cpu_facts.vendor, cpu_facts.family,
-		 cpu_facts.model, cpu_facts.stepping);
+	log_info("cpu: %s, signature %#x", cpu_facts.vendor, cpu_facts.signature);
 }
 
 static void start_memory(void)

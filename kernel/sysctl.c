@@ -85,9 +85,7 @@ static int log_read_op(union sys_request *r)
 
 static s64 log_level(u64 user, u64 n)
 {
-	if (n == ~0ull)
-		return log_get_level();
-	return n > LOG_DEBUG ? -E_INVAL : (s64)log_set_level((enum log_level)n);
+	return n > LOG_DEBUG && n != ~0ull ? -E_INVAL : (s64)log_set_level(n);
 }
 
 /* The image, the frame table (8 bytes a frame), the heap, stacks and vCPU areas. */
@@ -118,8 +116,6 @@ static int hostinfo(union sys_request *r)
 		i->slow_ops += cpus[c]->slow_ops;
 		i->nmis += cpus[c]->nmis;
 	}
-	str_copy(i->vendor, cpu_facts.vendor, sizeof(i->vendor));
-	str_copy(i->brand, cpu_facts.brand, sizeof(i->brand));
 	str_copy(i->clock, clock_name(), sizeof(i->clock));
 	str_copy(i->virt, hv_ops ? hv_ops->name : "none", sizeof(i->virt));
 	if (hv_ops)

@@ -1,11 +1,9 @@
 #include "kernel/timer.h"
 
-#include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
 #include "hv/cpu.h"
 #include "hv/lock.h"
 #include "hv/up.h"
-#include "hv/x86.h"
 
 /* the rest fires at once again: the time in one interrupt is bounded */
 #define TIMERS_PER_INTERRUPT 64

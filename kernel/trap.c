@@ -10,7 +10,6 @@
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
-#include "mm/mm.h"
 
 /* clang-format off */
 static const char *const exception_name[32] = {

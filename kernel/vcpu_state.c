@@ -1,12 +1,10 @@
 /* vcpu_get and vcpu_set, and the states that INIT and SIPI make. */
 #include "arch/cpu.h"
 #include "arch/msr.h"
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/fpu.h"
 #include "kernel/syscall.h"
-#include "kernel/thread.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 #include "lib/string.h"

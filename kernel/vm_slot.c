@@ -3,7 +3,6 @@
  * on first touch. Locks: vm->slot_lock, then mem->lock.
  */
 #include "hv/up.h"
-#include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/smp.h"

@@ -10,10 +10,7 @@ const char *svm_audit_vmcb(const struct vmcb *b)
 {
 	u64 beyond = ~(BIT(cpu_facts.phys_bits) - 1); /* the physical address width */
 	const char *control = cr_broken(b->cr0, b->cr4, b->efer & ~(u64)EFER_SVME);
-	const struct {
-		bool broken;
-		const char *rule;
-	} rules[] = {
+	const struct rule rules[] = {
 		{!(b->efer & EFER_SVME), "EFER: SVME is clear"},
 		{control, control},
 		{b->cr3 & beyond, "CR3: a bit beyond the physical address width is set"},
@@ -38,10 +35,7 @@ const char *svm_audit_vmcb(const struct vmcb *b)
 		 "N_CR3: unaligned or beyond the physical address width"},
 	};
 
-	for (u32 i = 0; i < ARRAY_SIZE(rules); i++)
-		if (rules[i].broken)
-			return rules[i].rule;
-	return NULL;
+	return FIRST_BROKEN(rules);
 }
 
 /* The ASID is chosen at entry: before the first one there is none to check. */

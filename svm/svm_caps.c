@@ -3,7 +3,6 @@
 
 #include "arch/msr.h"
 #include "hv/cpu.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "lib/fmt.h"
 #include "mm/kmem.h"

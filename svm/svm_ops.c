@@ -5,7 +5,6 @@
 #include "hv/cpu.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "mm/kmem.h"
 
 #define PAUSE_FILTER_COUNT 3000
 #define PAT_RESET 0x0007040600070406ull

@@ -7,7 +7,6 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "lib/string.h"
 
 #define DR7_FIXED 0x400ull
 #define DR7_DEFINED 0xffff23ffull

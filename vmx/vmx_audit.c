@@ -5,20 +5,7 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 
-struct rule {
-	bool broken;
-	const char *text;
-};
-
-static const char *first_broken(const struct rule *r, u32 count)
-{
-	for (u32 i = 0; i < count; i++)
-		if (r[i].broken)
-			return r[i].text;
-	return NULL;
-}
 #define DEBUGCTL_BTF (1ull << 1)
-#define FIRST_BROKEN(rules) first_broken(rules, ARRAY_SIZE(rules))
 
 static u64 beyond_memory(void) { return ~(BIT(cpu_facts.phys_bits) - 1); }
 static u64 fixed(u32 msr) { return cpu_facts.vmx_msr[msr - MSR_VMX_BASIC]; }

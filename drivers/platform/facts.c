@@ -27,18 +27,7 @@ static void read_names(struct cpu_facts *f)
 	r = cpuid(0x80000000, 0);
 	f->max_ext_leaf = r.eax >= 0x80000000 ? r.eax : 0;
 	memcpy(f->vendor, vendor, 12);
-	for (u32 i = 0; i < 3; i++) {
-		r = leaf(f, 0x80000002 + i);
-		memcpy(f->brand + i * 16, &r, 16);
-	}
-	r = leaf(f, 1);
-	f->stepping = r.eax & 15;
-	f->model = r.eax >> 4 & 15;
-	f->family = r.eax >> 8 & 15;
-	if (f->family == 6 || f->family == 15)
-		f->model |= r.eax >> 12 & 0xf0;
-	if (f->family == 15)
-		f->family += r.eax >> 20 & 0xff;
+	f->signature = leaf(f, 1).eax;
 }
 
 static void read_features(struct cpu_facts *f)

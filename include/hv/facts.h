@@ -10,8 +10,7 @@
 
 struct cpu_facts {
 	char vendor[13]; /* "AuthenticAMD" */
-	char brand[49];
-	u32 family, model, stepping;
+	u32 signature;	 /* leaf 1: family, model, stepping */
 	u32 max_leaf, max_ext_leaf;
 	u8 phys_bits;
 

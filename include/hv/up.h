@@ -87,6 +87,15 @@ void fpu_init_area(struct vcpu *v);	     /* reset state */
 
 /* ---- Control registers (kernel/cr_rules.c), pure ---- */
 /*
+ * Of a table of rules about a state the first that it breaks: its text, "field: rule"; else NULL.
+ */
+struct rule {
+	bool broken;
+	const char *text;
+};
+const char *first_broken(const struct rule *r, u32 count);
+#define FIRST_BROKEN(rules) first_broken(rules, ARRAY_SIZE(rules))
+/*
  * The rules that a guest's CR0, CR4 and EFER keep together: NULL, or the first that is broken,
  * "field: rule".
  */

@@ -268,10 +268,8 @@ struct host_info {
 	u64 first_guest_cycles;
 	/* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 log_dropped;
-	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
-	u64 nmis;     /* of all CPUs: those that nobody asked for */
-	char vendor[13];
-	char brand[49];
+	u64 slow_ops;	      /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
+	u64 nmis;	      /* of all CPUs: those that nobody asked for */
 	char virt[16];	      /* "svm", "vmx", or "none" */
 	char virt_reason[96]; /* why not, when "none" */
 	char virt_features[128];

@@ -1,4 +1,5 @@
 /* Commands about the machine. */
+#include "arch/cpuid.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "services/manager/manager.h"
@@ -7,8 +8,22 @@
 #define LEVELS 5
 #define LEVEL_ASK (~0ull)
 
+/* What the CPU calls itself, or its vendor. */
+static void cpu_model(char name[49])
+{
+	struct cpuid r = cpuid(0, 0);
+	u32 vendor[] = {r.ebx, r.edx, r.ecx};
+
+	memcpy(name, vendor, sizeof(vendor));
+	for (u32 i = 0; i < 3 && cpuid(0x80000000, 0).eax >= 0x80000004; i++) {
+		r = cpuid(0x80000002 + i, 0);
+		memcpy(name + i * sizeof(r), &r, sizeof(r));
+	}
+}
+
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 {
+	char model[49] = "";
 	struct host_info h = {0};
 	s64 e = sys_ctl(m->start.system, SYSOP_HOSTINFO, &h, sizeof(h));
 
@@ -16,7 +31,8 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 		con_printf(m, "error: %s\n", rt_error(e));
 		return;
 	}
-	con_printf(m, "CPU model:      %.48s\n", h.brand[0] ? h.brand : h.vendor);
+	cpu_model(model);
+	con_printf(m, "CPU model:      %s\n", model);
 	con_printf(m, "CPU(s):         %u of %u\n", h.cpus_up, h.cpus);
 	con_printf(m, "TSC:            %lu.%03lu MHz\n", h.tsc_hz / 1000000,
 		   h.tsc_hz / 1000 % 1000);
