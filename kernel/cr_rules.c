@@ -6,7 +6,7 @@
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/vcpu_cr.h"
+#include "kernel/vcpu_run.h"
 
 struct guest_bits guest_bits_of(const struct cpu_facts *f)
 {

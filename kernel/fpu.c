@@ -1,4 +1,4 @@
-#include "kernel/fpu.h"
+#include "kernel/vcpu_run.h"
 
 #include "arch/cpu.h"
 #include "hv/cpu.h"

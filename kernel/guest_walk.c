@@ -1,10 +1,8 @@
-#include "kernel/guest_walk.h"
+#include "kernel/vcpu_run.h"
 
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/vcpu_run.h"
-#include "kernel/vm.h"
 #include "lib/string.h"
 #include "mm/window.h"
 

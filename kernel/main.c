@@ -82,7 +82,6 @@ static void start_kernel(void)
 	sched_init_cpu(this_cpu(), &boot_idle);
 	cpu_set_kstack(boot_idle.kstack_top);
 	kernel_kinfo->uapi_version = UAPI_VERSION;
-	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0;
 	clock_tsc_params(&kernel_kinfo->tsc_base, &kernel_kinfo->tsc_mult);
 }
 

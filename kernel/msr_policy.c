@@ -1,11 +1,9 @@
-#include "kernel/msr_policy.h"
+#include "kernel/vcpu_run.h"
 
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
-#include "kernel/vcpu_cr.h"
-#include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
 /* AMD BKDG/PPR; guests read these without asking CPUID first */

@@ -144,9 +144,6 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 		return r;
 	if (a.size != sizeof(a) || a.flags || a.entry >= USER_VA_MAX || a.stack >= USER_VA_MAX)
 		return -E_INVAL;
-	if (a.msg_va &&
-	    (!IS_ALIGNED(a.msg_va, PAGE_SIZE) || a.msg_va < USER_VA_MIN || a.msg_va >= USER_VA_MAX))
-		return -E_INVAL;
 	r = thread_create(container_of(obj, struct domain, obj), &a, &t);
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
 }

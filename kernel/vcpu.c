@@ -1,5 +1,4 @@
 /* vCPUs: creation, where they are loaded, the run loop, kicks. */
-#include "kernel/vcpu.h"
 
 #include "arch/cpu.h"
 #include "drivers/platform/lapic.h"
@@ -7,7 +6,6 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
-#include "kernel/guest_walk.h"
 #include "kernel/main.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
@@ -250,12 +248,6 @@ static bool deliver(struct vcpu *v)
 	return unlikely(v->nmi_pending || v->ext_vector >= 0 || l->extint) && deliver_special(v);
 }
 
-static void first_entry(void)
-{
-	first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
-	log_notice("vm: first guest instruction after %lu cycles", first_guest_cycles);
-}
-
 #ifdef CAISSON_DEBUG
 static void audit(struct vcpu *v)
 {
@@ -300,8 +292,11 @@ static int run(struct vcpu *v)
 				return r;
 			continue;
 		}
-		if (unlikely(!first_guest_cycles))
-			first_entry();
+		if (unlikely(!first_guest_cycles)) {
+			first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
+			log_notice("vm: first guest instruction after %lu cycles",
+				   first_guest_cycles);
+		}
 		enter(v);
 		if (vcpu_exit_handle(v) == STEP_USER)
 			break;
@@ -440,8 +435,7 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 
 	if (vm->owner != current_domain())
 		return -E_RIGHTS;
-	if (index >= VM_MAX_VCPUS || !IS_ALIGNED(args->a[2], PAGE_SIZE) ||
-	    args->a[2] < USER_VA_MIN || args->a[2] >= USER_VA_MAX)
+	if (index >= VM_MAX_VCPUS)
 		return -E_INVAL;
 	if (vm->vcpu[index])
 		return -E_EXIST;

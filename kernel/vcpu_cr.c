@@ -1,9 +1,8 @@
-#include "kernel/vcpu_cr.h"
+#include "kernel/vcpu_run.h"
 
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/guest_walk.h"
 #include "kernel/vlapic.h"
 
 #define DR_ALL 0xffffffffull

@@ -2,14 +2,11 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/guest_walk.h"
 #include "kernel/mce.h"
-#include "kernel/msr_policy.h"
+#include "kernel/thread.h"
 #include "kernel/trap.h"
-#include "kernel/vcpu_cr.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
-#include "kernel/vm.h"
 
 #define KVM_ENOSYS (-1000)
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
@@ -355,7 +352,6 @@ static const struct {
 	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
 	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
 	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},
-	[HV_EXIT_INIT] = {exit_unknown, STAT_OTHER},
 	[HV_EXIT_FAIL_ENTRY] = {exit_fail_entry, STAT_OTHER},
 	[HV_EXIT_UNKNOWN] = {exit_unknown, STAT_OTHER},
 };

@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "hv/vcpu.h"
 #include "kernel/vcpu.h"
+#include "lib/insn_decode.h"
 
 /* What an exit's handler wants next. */
 enum vcpu_step {
@@ -50,3 +50,72 @@ enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
 
 /* True the first time for a key and VM: for messages that a guest can cause at will. */
 bool vm_log_once(struct vm *vm, u32 key);
+
+/*
+ * ---- Writes of control and debug registers, EFER and XCR0 by the guest (kernel/vcpu_cr.c). Intel
+ * SDM 3, "Control Registers". ----
+ */
+/*
+ * The rules of a write (kernel/cr_rules.c), pure. False = #GP. *value loses the bits that the CPU
+ * ignores.
+ */
+bool cr0_check(const struct hv_mode *m, u64 *value);
+bool cr4_check(const struct hv_mode *m, u64 value);
+bool efer_check(const struct hv_mode *m, u64 *value);
+
+/* IA32_EFER as the guest's RDMSR and WRMSR see it; write: false = #GP. */
+u64 vcpu_efer_read(struct vcpu *v);
+bool vcpu_efer_write(struct vcpu *v, u64 value);
+
+/*
+ * Exits; each carries out the instruction or injects the fault. length: as the table of exits has
+ * it.
+ */
+enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length);
+enum vcpu_step vcpu_exit_dr(struct vcpu *v, u32 length);
+enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v, u32 length);
+
+/*
+ * ---- What RDMSR and WRMSR do that leave the guest (kernel/msr_policy.c): a table of the MSRs that
+ * guests may see. Any other is #GP, logged once per VM and number. ----
+ */
+/* False = #GP. own (the vCPU's runner). */
+bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value);
+bool msr_policy_write(struct vcpu *v, u32 msr, u64 value);
+
+/*
+ * ---- Guest code, read through the guest's page tables (kernel/guest_walk.c), for the length and
+ * operands of the instruction at rip. Reads, never sets accessed bits: the CPU has fetched the
+ * instruction already. ----
+ */
+/*
+ * The instruction at rip, from the exit's bytes or from memory. False: not readable or not
+ * decodable.
+ */
+bool guest_decode(struct vcpu *v, struct insn *out);
+
+/*
+ * Reads the memory operand of an instruction at rip; false when its page is not mapped. Segment
+ * limits are not checked.
+ */
+bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 n);
+
+/* Forgets the windows: another CPU, or other frames in them. At load and unload. */
+void guest_walk_reset(struct vcpu *v);
+/* Empties the windows of this CPU. */
+void guest_walk_unload(struct vcpu *v);
+
+/*
+ * ---- The guest's FPU state (kernel/fpu.c). It stays in the CPU from vcpu_load to vcpu_unload;
+ * CR0.TS is set outside the functions there, so neither the kernel nor ring 3 can touch it. hv/up.h
+ * declares what back-ends call. ----
+ */
+/*
+ * vcpu_get and vcpu_set of the FPU group: FPU_STATE_BYTES in the standard XSAVE format. The area
+ * may be hostile: fpu_set takes a copy of it that no XRSTOR refuses. Interrupts off; if v is
+ * loaded, it is on this CPU. fpu_state_valid: it has no components that the guest can't have;
+ * before fpu_set.
+ */
+void fpu_get(struct vcpu *v, u8 *area);
+bool fpu_state_valid(const u8 *area);
+void fpu_set(struct vcpu *v, const u8 *area);

@@ -3,7 +3,6 @@
 #include "arch/msr.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
-#include "kernel/fpu.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"

@@ -1,12 +1,10 @@
 /* VMs: life, statistics, interrupt messages. */
-#include "kernel/vm.h"
 
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/syscall.h"
-#include "kernel/vcpu.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 #include "mm/ucopy.h"

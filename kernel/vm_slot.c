@@ -7,7 +7,7 @@
 #include "kernel/domain.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
-#include "kernel/vm.h"
+#include "kernel/vcpu.h"
 #include "mm/ucopy.h"
 
 #define GPA_MAX (1ull << 46)
@@ -47,9 +47,7 @@ enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
 
 	spin_lock(&vm->slot_lock);
 	s = find(vm, a.v);
-	if (s && write && !(s->prot & PROT_W))
-		r = VM_FAULT_READONLY;
-	else if (s)
+	if (s && (!write || s->prot & PROT_W))
 		r = mapping_fill(s, &vm->npt, a.v) == -E_NOMEM ? VM_FAULT_NOMEM : VM_FAULT_MAPPED;
 	spin_unlock(&vm->slot_lock);
 	return r;

@@ -221,7 +221,6 @@ static const char *const error_text[] = {
 	[E_TIMEOUT] = "time is up",
 	[E_INTR] = "interrupted",
 	[E_NODEV] = "the machine has no such thing",
-	[E_AGAIN] = "nothing available now",
 	[E_STATE] = "not possible in this state",
 };
 static_assert(ARRAY_SIZE(error_text) == E_ERRORS, "a text for each error");

@@ -101,7 +101,6 @@ static void exit_internal(struct vcpu *v)
 		[RUN_INTERNAL_ENTRY] = "the CPU refused the guest's state",
 		[RUN_INTERNAL_UNKNOWN] = "the kernel doesn't know this exit",
 		[RUN_INTERNAL_MEMORY] = "no memory left within the quota",
-		[RUN_INTERNAL_DELIVERY] = "an event could not be delivered",
 		[RUN_INTERNAL_MC] = "a machine check while the guest ran",
 	};
 	u32 code = v->run->internal.code;

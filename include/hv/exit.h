@@ -30,8 +30,7 @@ enum hv_exit_reason {
 	HV_EXIT_SHUTDOWN, /* triple fault */
 	/* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
 	HV_EXIT_UNDEFINED,
-	HV_EXIT_WBINVD, /* INVD, WBINVD: skip */
-	HV_EXIT_INIT,
+	HV_EXIT_WBINVD,	    /* INVD, WBINVD: skip */
 	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: dump, stop the VM */
 	HV_EXIT_UNKNOWN,    /* raw holds the vendor's number, for the dump only */
 	HV_EXITS

@@ -27,7 +27,6 @@ enum uapi_error {
 	E_TIMEOUT = 12, /* the deadline passed */
 	E_INTR = 13,	/* ended early by a kick or a stop */
 	E_NODEV = 14,	/* the machine has no such thing */
-	E_AGAIN = 15,	/* nothing available now */
 	E_STATE = 16,	/* the object is not in a state that allows it */
 	E_ERRORS
 };

@@ -57,7 +57,6 @@ enum run_internal {
 	RUN_INTERNAL_ENTRY = 1, /* the CPU refused the guest state */
 	RUN_INTERNAL_UNKNOWN,	/* an exit that this kernel does not know */
 	RUN_INTERNAL_MEMORY,	/* no memory left within the quota */
-	RUN_INTERNAL_DELIVERY,	/* an event could not be delivered */
 	RUN_INTERNAL_MC,	/* the processor reported an error while the guest ran */
 };
 

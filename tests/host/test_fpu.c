@@ -9,7 +9,7 @@
 
 #include "fake_cpu.h"
 #include "hv/vendor.h"
-#include "kernel/fpu.h"
+#include "kernel/vcpu_run.h"
 
 struct cpu_facts cpu_facts;
 struct guest_bits guest_bits;

@@ -13,10 +13,7 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/guest_walk.h"
-#include "kernel/vcpu_cr.h"
 #include "kernel/vcpu_run.h"
-#include "kernel/vm.h"
 #include "mm/window.h"
 
 /* Guest memory: 64 pages from guest-physical 0, found at a different "host-physical" address. */

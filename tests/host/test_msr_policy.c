@@ -7,8 +7,6 @@
 
 #include "fake_cpu.h"
 #include "fake_vcpu.h"
-#include "kernel/msr_policy.h"
-#include "kernel/vcpu_cr.h"
 #include "kernel/vcpu_run.h"
 
 static u64 efer, tsc_offset;

@@ -13,7 +13,6 @@
 
 #include "arch/msr.h"
 #include "hv/up.h"
-#include "kernel/fpu.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 #include "mm/ucopy.h"

@@ -34,8 +34,7 @@ static s64 made(u32 nr, s64 r)
 		return r;
 	if (r >= 0)
 		__atomic_fetch_add(&b->accepted[nr], 1, __ATOMIC_RELAXED);
-	else if (r != -E_INTR && r != -E_TIMEOUT &&
-		 r != -E_AGAIN) /* those were carried out, and ended early */
+	else if (r != -E_INTR && r != -E_TIMEOUT) /* those were carried out, and ended early */
 		__atomic_fetch_add(&b->refused[nr], 1, __ATOMIC_RELAXED);
 	return r;
 }
