@@ -229,30 +229,6 @@ bool guest_decode(struct vcpu *v, struct insn *out)
 	return insn_decode(bytes, n, insn_mode(&m), out);
 }
 
-static u64 operand_address(struct vcpu *v, const struct hv_mode *m, const struct insn *i)
-{
-	const struct vcpu_regs *r = &v->priv->regs;
-	u64 a = (u64)i->disp;
-
-	a += i->base != INSN_NO_REG ? r->gpr[i->base & 15] : 0;
-	a += i->index != INSN_NO_REG ? r->gpr[i->index & 15] * i->scale : 0;
-	a += i->rip_relative ? r->rip + i->length : 0;
-	if (i->addr_size < 8)
-		a &= i->addr_size == 4 ? 0xffffffff : 0xffff;
-	hv_ops->get_state(v, v->scratch, STATE_SEG);
-	if (!hv_mode_64(m))
-		return (u32)(a + v->scratch->seg[i->seg].base);
-	return i->seg == SEG_FS || i->seg == SEG_GS ? a + v->scratch->seg[i->seg].base : a;
-}
-
-bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 n)
-{
-	struct hv_mode m;
-
-	hv_ops->read_mode(v, &m);
-	return fetch(v, &m, gva(operand_address(v, &m, insn)), buf, n) == n;
-}
-
 /* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
 /* clang-format off */
 static const struct { u16 bytes, mask; u8 length; } plain[HV_EXITS] = {

@@ -222,6 +222,11 @@ static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, 
 	return STEP_USER;
 }
 
+enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length)
+{
+	return emulate(v, 0, false, false, false);
+}
+
 static enum vcpu_step exit_io(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
@@ -341,8 +346,8 @@ static const struct {
 	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ, true},
 	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE, true},
 	[HV_EXIT_CR] = {vcpu_exit_cr, STAT_CR},
-	[HV_EXIT_DR] = {vcpu_exit_dr, STAT_DR},
-	[HV_EXIT_XSETBV] = {vcpu_exit_xsetbv, STAT_XSETBV, true},
+	[HV_EXIT_DR] = {vcpu_exit_emulate, STAT_DR},
+	[HV_EXIT_XSETBV] = {vcpu_exit_emulate, STAT_XSETBV},
 	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL, true},
 	[HV_EXIT_APIC_WRITE] = {exit_apic_write, STAT_APIC_MMIO},
 	[HV_EXIT_EOI] = {exit_eoi, STAT_APIC_MMIO},

@@ -15,6 +15,9 @@ enum vcpu_step {
 /* Handles the exit in v->exit (kernel/vcpu_exit.c). */
 enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 
+/* An instruction that is too rare for the kernel: to the monitor. STEP_USER. */
+enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length);
+
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
 /*
@@ -52,7 +55,7 @@ enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
 bool vm_log_once(struct vm *vm, u32 key);
 
 /*
- * ---- Writes of control and debug registers, EFER and XCR0 by the guest (kernel/vcpu_cr.c). Intel
+ * ---- Writes of control registers and EFER by the guest (kernel/vcpu_cr.c). Intel
  * SDM 3, "Control Registers". ----
  */
 /*
@@ -72,8 +75,6 @@ bool vcpu_efer_write(struct vcpu *v, u64 value);
  * it.
  */
 enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length);
-enum vcpu_step vcpu_exit_dr(struct vcpu *v, u32 length);
-enum vcpu_step vcpu_exit_xsetbv(struct vcpu *v, u32 length);
 
 /*
  * ---- What RDMSR and WRMSR do that leave the guest (kernel/msr_policy.c): a table of the MSRs that
@@ -93,12 +94,6 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value);
  * decodable.
  */
 bool guest_decode(struct vcpu *v, struct insn *out);
-
-/*
- * Reads the memory operand of an instruction at rip; false when its page is not mapped. Segment
- * limits are not checked.
- */
-bool guest_read_operand(struct vcpu *v, const struct insn *insn, void *buf, u32 n);
 
 /* Forgets the windows: another CPU, or other frames in them. At load and unload. */
 void guest_walk_reset(struct vcpu *v);

@@ -24,14 +24,6 @@ static void decode_cr_write(const struct vmcb *b, struct hv_exit *x)
 	}
 }
 
-static void decode_dr(const struct vmcb *b, struct hv_exit *x)
-{
-	x->dr.write = b->exit_code >= VMEXIT_DR0_WRITE;
-	x->dr.dr = b->exit_code & 0xf;
-	x->dr.decoded = cpu_facts.svm_decode_assists;
-	x->dr.gpr = cpu_facts.svm_decode_assists ? b->exit_info1 & CR_INFO_GPR : 0;
-}
-
 static void decode_io(const struct vmcb *b, struct hv_exit *x)
 {
 	/* given even without nRIP save */
@@ -81,7 +73,7 @@ static const struct {
 } exits[VMEXIT_LOW_CODES] = {
 	[VMEXIT_CR0_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
 	[VMEXIT_CR4_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
-	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS | INSN, HV_EXIT_DR, decode_dr},
+	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS | INSN, HV_EXIT_DR, NULL},
 	/* #AC and #DB can fault for ever while they are delivered: each must pass through here. */
 	[VMEXIT_EXCP0 + EXC_DB] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},
 	[VMEXIT_EXCP0 + EXC_AC] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},

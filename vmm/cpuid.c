@@ -154,7 +154,7 @@ static void add_xsave(struct build *b, u32 xcr0, cpuid_fn host)
 	add(b, 0xd, 3, (struct cpuid){0});
 }
 
-void cpuid_build(struct vm_policy *p, cpuid_fn host)
+u64 cpuid_build(struct vm_policy *p, cpuid_fn host)
 {
 	struct build b = {.p = p};
 	struct cpuid zero = host(0, 0), ext = host(EXT_BASE, 0), one = host(1, 0);
@@ -182,4 +182,5 @@ void cpuid_build(struct vm_policy *p, cpuid_fn host)
 	add(&b, 1, 0, (struct cpuid){.ebx = L1_EBX_OWN, .ecx = (u32)L1_ECX_OWN})->kind =
 		CPUID_FEATURES;
 	add_allowed(&b, have, host);
+	return xcr0;
 }

@@ -454,10 +454,21 @@ static const emul_fn map_1[256] = {
 };
 
 static const emul_fn map_0f[256] = {
-	[0x40 ... 0x4f] = do_cmov, [0x90 ... 0x9f] = do_setcc,	    [0xa3] = do_bit,
-	[0xab] = do_bit,	   [0xae] = do_cache_line,	    [0xb0 ... 0xb1] = do_cmpxchg,
-	[0xb3] = do_bit,	   [0xb6 ... 0xb7] = do_mov_extend, [0xba] = do_bit,
-	[0xbb] = do_bit,	   [0xbe ... 0xbf] = do_mov_extend, [0xc0 ... 0xc1] = do_xadd,
+	[0x01] = emul_group_7,
+	[0x21] = emul_mov_dr,
+	[0x23] = emul_mov_dr,
+	[0x40 ... 0x4f] = do_cmov,
+	[0x90 ... 0x9f] = do_setcc,
+	[0xa3] = do_bit,
+	[0xab] = do_bit,
+	[0xae] = do_cache_line,
+	[0xb0 ... 0xb1] = do_cmpxchg,
+	[0xb3] = do_bit,
+	[0xb6 ... 0xb7] = do_mov_extend,
+	[0xba] = do_bit,
+	[0xbb] = do_bit,
+	[0xbe ... 0xbf] = do_mov_extend,
+	[0xc0 ... 0xc1] = do_xadd,
 	[0xc3] = do_mov_store,
 };
 

@@ -1,7 +1,8 @@
 /*
  * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could
  * not (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and
- * OUT. It knows no device and no RAM layout: the operations below do.
+ * OUT, and the system instructions of emul_system.c. It knows no device and no RAM layout: the
+ * operations below do.
  */
 #pragma once
 
@@ -39,13 +40,14 @@ struct emul_tlb {
 };
 
 /*
- * The caller embeds it and gets at its own structure by container_of. Set s and ops before
+ * The caller embeds it and gets at its own structure by container_of. Set s, ops, xcr0 before
  * emul_step; s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of *s to
  * set.
  */
 struct emul {
 	struct vcpu_state *s;
 	const struct emul_ops *ops;
+	u64 xcr0; /* what the guest may enable */
 
 	/* results */
 	u32 dirty; /* enum state_group */

@@ -88,3 +88,7 @@ bool emul_condition(u8 code, u64 flags); /* low four bits of Jcc, SETcc, CMOVcc 
 /* emul_string.c: MOVS CMPS STOS LODS SCAS INS OUTS; IN and OUT. */
 enum emul_result emul_string(struct emul *e);
 enum emul_result emul_in_out(struct emul *e);
+
+/* emul_system.c: MOV to and from debug registers; LMSW and XSETBV of 0F 01. */
+enum emul_result emul_mov_dr(struct emul *e);
+enum emul_result emul_group_7(struct emul *e);

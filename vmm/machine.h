@@ -25,6 +25,7 @@ struct machine {
 	handle_t timer_event; /* [I] its kernel timer wakes the event thread */
 	u64 start_ns;	      /* [I] host clock at the VM clock's 0 */
 	struct ram ram;	      /* [I] */
+	u64 xcr0;	      /* [I] what CPUID offers */
 	u16 vcpus;	      /* [I] */
 	struct bus ports, mmio;
 

@@ -164,7 +164,7 @@ static int create_machine(struct vm *vm)
 		return (int)h;
 	}
 	m->vm = (handle_t)h;
-	cpuid_build(&vm->policy, cpuid);
+	m->xcr0 = cpuid_build(&vm->policy, cpuid);
 	err = (int)vm_policy(m->vm, &vm->policy);
 	if (err) {
 		rt_log("CPUID: %s", rt_error(err));

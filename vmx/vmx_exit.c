@@ -42,23 +42,12 @@ static void decode_exception(struct vmx_vcpu *s, struct hv_exit *x)
 
 static void decode_cr(struct vmx_vcpu *s, struct hv_exit *x)
 {
-	static const u8 op[CR_OPS] = {CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_LMSW};
+	static const u8 op[CR_OPS] = {CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_UNKNOWN};
 	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
 
 	x->cr.cr = q & 0xf;
 	x->cr.op = op[q >> 4 & 3];
 	x->cr.gpr = q >> 8 & 0xf;
-	x->cr.lmsw = (u16)(q >> 16);
-}
-
-static void decode_dr(struct vmx_vcpu *s, struct hv_exit *x)
-{
-	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
-
-	x->dr.dr = q & 7;
-	x->dr.write = !(q & 0x10);
-	x->dr.gpr = q >> 8 & 0xf;
-	x->dr.decoded = true;
 }
 
 static void decode_io(struct vmx_vcpu *s, struct hv_exit *x)
@@ -131,7 +120,7 @@ static const struct {
 	[EXIT_VMCALL] = {KNOWN | INSN, HV_EXIT_HYPERCALL, NULL},
 	[EXIT_VMCLEAR... EXIT_VMXON] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_CR] = {KNOWN | INSN, HV_EXIT_CR, decode_cr},
-	[EXIT_DR] = {KNOWN | INSN, HV_EXIT_DR, decode_dr},
+	[EXIT_DR] = {KNOWN | INSN, HV_EXIT_DR, NULL},
 	[EXIT_IO] = {KNOWN | INSN, HV_EXIT_IO, decode_io},
 	[EXIT_RDMSR] = {KNOWN | INSN, HV_EXIT_MSR_READ, NULL},
 	[EXIT_WRMSR] = {KNOWN | INSN, HV_EXIT_MSR_WRITE, NULL},

@@ -17,7 +17,7 @@ enum hv_exit_reason {
 	HV_EXIT_IO,
 	HV_EXIT_MSR_READ, /* number in the guest's ECX */
 	HV_EXIT_MSR_WRITE,
-	/* MOV to or from CR, CLTS, LMSW: `cr` when the CPU decodes it, else kernel does */
+	/* MOV to or from CR, CLTS, LMSW: `cr` when the CPU decodes it and it is no LMSW */
 	HV_EXIT_CR,
 	HV_EXIT_DR,
 	HV_EXIT_XSETBV,
@@ -36,7 +36,7 @@ enum hv_exit_reason {
 	HV_EXITS
 };
 
-enum hv_cr_op { CR_OP_UNKNOWN, CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_LMSW };
+enum hv_cr_op { CR_OP_UNKNOWN, CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS };
 
 struct hv_exit {
 	enum hv_exit_reason reason;
@@ -51,8 +51,7 @@ struct hv_exit {
 		struct { u8 vector; } eoi;
 		struct { u16 port; u8 size; bool in, string; } io;
 		/* op: enum hv_cr_op; UNKNOWN: decode it */
-		struct { u8 cr; u8 op; u8 gpr; u16 lmsw; } cr;
-		struct { u8 dr; bool write; u8 gpr; bool decoded; } dr;
+		struct { u8 cr; u8 op; u8 gpr; } cr;
 		/* clang-format on */
 		struct {
 			gpa_t gpa;

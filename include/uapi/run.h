@@ -14,7 +14,10 @@ enum run_exit {
 	RUN_EXIT_NONE,
 	RUN_EXIT_INTR, /* kicked, or `immediate` was set; vcpu_run returned -E_INTR */
 	RUN_EXIT_IO,   /* IN or OUT; rip is already past it. String forms: RUN_EXIT_EMULATE */
-	/* an instruction at rip that the monitor must carry out: MMIO or string I/O */
+	/*
+	 * an instruction at rip that the monitor must carry out: MMIO, string I/O, or MOV DR, LMSW,
+	 * XSETBV
+	 */
 	RUN_EXIT_EMULATE,
 	RUN_EXIT_EOI,	   /* end of a level-triggered interrupt */
 	RUN_EXIT_EXTINT,   /* the vCPU can take an ExtINT: which vector? */

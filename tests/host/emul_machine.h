@@ -73,7 +73,7 @@ static const struct emul_ops ops = {op_ram, op_mmio_read, op_mmio_write, op_io_i
 
 static u64 rng_state = 88172645463325252ull;
 
-static u64 rng(void)
+static inline u64 rng(void)
 {
 	rng_state ^= rng_state << 13;
 	rng_state ^= rng_state >> 7;

@@ -55,6 +55,7 @@ struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE,
 void log_line(enum log_level level, const char *fmt, ...) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) {}
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
+enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length) { return STEP_USER; }
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
 enum vcpu_step vcpu_skip(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }

@@ -173,10 +173,6 @@ static void register_exits_decode_with_assists_only(void **state)
 	assert_int_equal(x.cr.op, CR_OP_WRITE);
 	assert_int_equal(x.cr.cr, 4);
 	assert_int_equal(x.cr.gpr, 9);
-	b.exit_code = VMEXIT_DR0_WRITE + 7;
-	decode(&b, &assisted, &x);
-	assert_true(x.dr.write && x.dr.decoded);
-	assert_int_equal(x.dr.dr, 7);
 }
 
 /* ---- Events across an exit ---- */

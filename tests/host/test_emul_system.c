@@ -1,0 +1,185 @@
+// SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
+// SOURCES: vmm/emul_system.c lib/insn_decode.c
+/* The system instructions that the kernel leaves to the monitor: MOV DR, LMSW, XSETBV. */
+#include "emul_machine.h"
+
+#define DR7_GD (1ull << 13)
+
+static void user_mode(void)
+{
+	m.s.seg[SEG_SS].attr |= 3 << 5;
+	m.s.seg[SEG_CS].attr |= 3 << 5;
+}
+
+static void expect_fault(enum emul_result r, u8 vector)
+{
+	assert_int_equal(r, EMUL_FAULT);
+	assert_int_equal(m.e.vector, vector);
+	assert_int_equal(m.s.rip, CODE);
+}
+
+static void each_debug_register_is_moved(void **state)
+{
+	for (u8 n = 0; n < 8; n++) {
+		u64 *reg = n < 4 ? &m.s.dr[n] : n & 1 ? &m.s.dr7 : &m.s.dr6; /* DR4, DR5: 6, 7 */
+
+		enter_64();
+		m.s.gpr[GPR_RCX] = n < 4 ? 0x123456789abcull : 0x401ull + n;
+		assert_int_equal(STEP(0x0f, 0x23, (u8)(0xc1 | n << 3)), EMUL_OK); /* mov drN, rcx */
+		assert_int_equal(*reg, m.s.gpr[GPR_RCX]);
+		assert_int_equal(m.e.dirty, STATE_GPR | STATE_DR);
+		assert_int_equal(m.s.rip, CODE + 3);
+		m.s.rip = CODE;
+		assert_int_equal(STEP(0x41, 0x0f, 0x21, (u8)(0xc0 | n << 3)), EMUL_OK); /* r8 */
+		assert_int_equal(m.s.gpr[GPR_R8], *reg);
+		assert_int_equal(m.e.dirty, STATE_GPR);
+	}
+}
+
+static void outside_of_64_bit_code_a_debug_register_is_32_bits_wide(void **state)
+{
+	enter_flat(true, true);
+	m.s.gpr[GPR_RAX] = 0xaaaaaaaa12345678ull;
+	assert_int_equal(STEP(0x0f, 0x23, 0xc0), EMUL_OK);
+	assert_int_equal(m.s.dr[0], 0x12345678);
+	m.s.gpr[GPR_RAX] = ~0ull << 32 | 0x400;
+	m.s.rip = CODE;
+	assert_int_equal(STEP(0x0f, 0x23, 0xf8), EMUL_OK);
+	assert_int_equal(m.s.dr7, 0x400);
+}
+
+static void debug_register_faults(void **state)
+{
+	enter_64();
+	user_mode();
+	expect_fault(STEP(0x0f, 0x21, 0xc0), EXC_GP);
+	enter_64();
+	m.s.cr4 |= CR4_DE;
+	expect_fault(STEP(0x0f, 0x21, 0xe0), EXC_UD); /* DR4 */
+	enter_64();
+	expect_fault(STEP(0x44, 0x0f, 0x21, 0xc0), EXC_UD); /* DR8 */
+	enter_64();
+	m.s.gpr[GPR_RAX] = 1ull << 32;
+	expect_fault(STEP(0x0f, 0x23, 0xf0), EXC_GP); /* DR6 */
+	enter_64();
+	m.s.gpr[GPR_RAX] = 1ull << 32;
+	expect_fault(STEP(0x0f, 0x23, 0xf8), EXC_GP); /* DR7 */
+	assert_int_equal(m.s.dr7, 0);
+}
+
+static void general_detect_comes_before_the_access(void **state)
+{
+	enter_64();
+	m.s.dr7 = DR7_GD | 0x400;
+	m.s.gpr[GPR_RAX] = 7;
+	expect_fault(STEP(0x0f, 0x23, 0xc0), EXC_DB);
+	assert_int_equal(m.s.dr[0], 0);
+	assert_int_equal(m.s.dr7, 0x400);
+	assert_true(m.s.dr6 & DR6_BD);
+	assert_true(m.e.dirty & STATE_DR);
+	assert_int_equal(m.s.event.injecting & 0xfff, 3 << 8 | EXC_DB);
+}
+
+static void lmsw_sets_pe_and_never_clears_it(void **state)
+{
+	enter_flat(false, false);
+	m.s.cr0 = CR0_ET;
+	m.s.gpr[GPR_RAX] = 0xfff0 | CR0_PE | CR0_MP;
+	assert_int_equal(STEP(0x0f, 0x01, 0xf0), EMUL_OK); /* lmsw ax */
+	assert_int_equal(m.s.cr0, CR0_ET | CR0_PE | CR0_MP);
+	assert_int_equal(m.e.dirty, STATE_GPR | STATE_CR);
+	m.s.rip = CODE;
+	m.s.gpr[GPR_RAX] = CR0_TS;
+	assert_int_equal(STEP(0x0f, 0x01, 0xf0), EMUL_OK);
+	assert_int_equal(m.s.cr0, CR0_ET | CR0_PE | CR0_TS);
+}
+
+static void lmsw_reads_16_bits_of_memory(void **state)
+{
+	enter_64();
+	m.s.gpr[GPR_RDI] = DATA;
+	put64(DATA, ~0ull << 16 | CR0_PE | CR0_TS);
+	assert_int_equal(STEP(0x0f, 0x01, 0x37), EMUL_OK);
+	assert_int_equal(m.s.cr0, CR0_PG | CR0_WP | CR0_PE | CR0_TS);
+	enter_64();
+	user_mode();
+	expect_fault(STEP(0x0f, 0x01, 0xf0), EXC_GP);
+}
+
+static enum emul_result xsetbv(u64 offered, u32 rcx, u64 value)
+{
+	enter_64();
+	m.s.cr4 |= CR4_OSXSAVE;
+	m.e.xcr0 = offered;
+	m.s.xcr0 = 1;
+	m.s.gpr[GPR_RCX] = rcx;
+	m.s.gpr[GPR_RAX] = (u32)value;
+	m.s.gpr[GPR_RDX] = value >> 32;
+	return STEP(0x0f, 0x01, 0xd1);
+}
+
+static void xsetbv_takes_what_is_offered(void **state)
+{
+	static const struct {
+		u64 offered, value;
+		bool ok;
+	} cases[] = {
+		{7, 1, true},  {7, 3, true},
+		{7, 7, true},  {3, 3, true},
+		{7, 0, false}, {7, 2, false},
+		{7, 5, false}, {3, 7, false},
+		{7, 9, false}, {7, 1ull << 32 | 1, false},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum emul_result r = xsetbv(cases[i].offered, 0, cases[i].value);
+
+		if (cases[i].ok) {
+			assert_int_equal(r, EMUL_OK);
+			assert_int_equal(m.s.xcr0, cases[i].value);
+			assert_int_equal(m.e.dirty, STATE_GPR | STATE_CR);
+		} else {
+			expect_fault(r, EXC_GP);
+			assert_int_equal(m.s.xcr0, 1);
+		}
+	}
+	expect_fault(xsetbv(7, 1, 3), EXC_GP); /* XCR1 */
+}
+
+static void xsetbv_needs_osxsave_and_ring_0(void **state)
+{
+	enter_64();
+	m.e.xcr0 = 7;
+	m.s.gpr[GPR_RAX] = 3;
+	expect_fault(STEP(0x0f, 0x01, 0xd1), EXC_UD);
+	enter_64();
+	m.e.xcr0 = 7;
+	m.s.cr4 |= CR4_OSXSAVE;
+	m.s.gpr[GPR_RAX] = 3;
+	user_mode();
+	expect_fault(STEP(0x0f, 0x01, 0xd1), EXC_GP);
+}
+
+static void the_rest_of_the_group_is_unsupported(void **state)
+{
+	enter_64();
+	assert_int_equal(STEP(0x0f, 0x01, 0xd0), EMUL_UNSUPPORTED); /* xgetbv */
+	assert_int_equal(STEP(0x0f, 0x01, 0x17), EMUL_UNSUPPORTED); /* lgdt [rdi] */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_debug_register_is_moved),
+		cmocka_unit_test(outside_of_64_bit_code_a_debug_register_is_32_bits_wide),
+		cmocka_unit_test(debug_register_faults),
+		cmocka_unit_test(general_detect_comes_before_the_access),
+		cmocka_unit_test(lmsw_sets_pe_and_never_clears_it),
+		cmocka_unit_test(lmsw_reads_16_bits_of_memory),
+		cmocka_unit_test(xsetbv_takes_what_is_offered),
+		cmocka_unit_test(xsetbv_needs_osxsave_and_ring_0),
+		cmocka_unit_test(the_rest_of_the_group_is_unsupported),
+	};
+
+	return cmocka_run_group_tests(tests, machine_setup, machine_teardown);
+}
