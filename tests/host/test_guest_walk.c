@@ -53,8 +53,6 @@ struct cpu_facts cpu_facts = {.phys_bits = 40};
 struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE,
 				.efer = EFER_LME | EFER_LMA | EFER_SCE};
 void log_line(enum log_level level, const char *fmt, ...) {}
-void fpu_set_xcr0(struct vcpu *v, u64 x) {}
-bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
 enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length) { return STEP_USER; }
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
 enum vcpu_step vcpu_skip(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
