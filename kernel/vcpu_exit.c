@@ -39,7 +39,10 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why)
 {
 	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
-	hv_ops->dump(v);
+	for (u32 line = 0; hv_ops->dump(v, line); line++) { /* the screen is slow */
+		preempt_point();
+		vcpu_load(v);
+	}
 	v->broken = true;
 	v->run->exit = RUN_EXIT_INTERNAL;
 	v->run->internal.code = code;

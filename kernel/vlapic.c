@@ -84,14 +84,16 @@ void vlapic_sync(struct vcpu *v)
 	l->update = true;
 }
 
+static u8 requested(const struct vcpu *v)
+{
+	return vlapic_software_enabled(v) ? vlapic_highest(&v->lapic, APIC_IRR) : 0;
+}
+
 u8 vlapic_pending(struct vcpu *v)
 {
 	const struct vlapic *l = &v->lapic;
-	u8 irr;
+	u8 irr = requested(v);
 
-	if (!vlapic_software_enabled(v))
-		return 0;
-	irr = vlapic_highest(l, APIC_IRR);
 	return irr && (l->by_cpu || irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4) ? irr : 0;
 }
 
@@ -104,9 +106,9 @@ static u32 ppr(struct vcpu *v)
 
 bool vlapic_deliverable(struct vcpu *v)
 {
-	u8 vector = vlapic_pending(v);
+	u8 irr = requested(v);
 
-	return vector && vector >> 4 > ppr(v) >> 4;
+	return irr && irr >> 4 > ppr(v) >> 4;
 }
 
 void vlapic_taken(struct vcpu *v, u8 vector)

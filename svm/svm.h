@@ -126,7 +126,7 @@ const char *svm_audit_vmcb(const struct vmcb *b);
 const char *svm_audit(struct vcpu *v);
 
 /* ---- svm_dump.c ---- */
-void svm_dump(struct vcpu *v);
+bool svm_dump(struct vcpu *v, u32 line);
 
 /* ---- svm_enter.asm ---- */
 /*

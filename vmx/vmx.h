@@ -199,7 +199,7 @@ const char *vmx_audit_fields(const struct vmx_fields *g);
 const char *vmx_audit(struct vcpu *v);
 
 /* ---- vmx_dump.c ---- */
-void vmx_dump(struct vcpu *v);
+bool vmx_dump(struct vcpu *v, u32 line);
 const char *vmx_error_text(u32 error); /* of VM_INSTRUCTION_ERROR */
 
 /* ---- vmx_enter.asm ---- */

@@ -40,23 +40,20 @@ static void dump_nested(struct vcpu *v)
 		   present ? "present" : "not present");
 }
 
-void vmx_dump(struct vcpu *v)
+bool vmx_dump(struct vcpu *v, u32 line)
 {
-	char line[160];
+	u32 first = line * A_LINE, end = MIN(first + A_LINE, (u32)ARRAY_SIZE(fields));
+	char text[160];
 	size_t n = 0;
 	u64 value;
 
-	if (vmcs_read32(VMCS_EXIT_REASON) == EXIT_EPT_MISCONFIG)
+	if (!line && vmcs_read32(VMCS_EXIT_REASON) == EXIT_EPT_MISCONFIG)
 		dump_nested(v);
-	for (u32 i = 0, in_line = 0; i < ARRAY_SIZE(fields); i++) {
-		if (vmx_read(fields[i].number, &value)) {
-			n += (size_t)fmt_snprintf(line + n, sizeof(line) - n, " %s %lx",
+	for (u32 i = first; i < end; i++)
+		if (vmx_read(fields[i].number, &value))
+			n += (size_t)fmt_snprintf(text + n, sizeof(text) - n, " %s %lx",
 						  fields[i].name, value);
-			in_line++;
-		}
-		if (in_line == A_LINE || i + 1 == ARRAY_SIZE(fields)) {
-			log_notice("vmx:%s", line);
-			n = in_line = 0;
-		}
-	}
+	if (n)
+		log_notice("vmx:%s", text);
+	return end < ARRAY_SIZE(fields);
 }

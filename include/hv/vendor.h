@@ -84,7 +84,8 @@ struct hv_ops {
 	 * the rule.
 	 */
 	const char *(*audit)(struct vcpu *v);
-	void (*dump)(struct vcpu *v); /* the vendor's own fields to the log, as notice lines */
+	/* A line of the vendor's own fields to the log, as a notice. False: it was the last one. */
+	bool (*dump)(struct vcpu *v, u32 line);
 };
 
 #define CR_EFER 0x100u

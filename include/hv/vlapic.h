@@ -55,6 +55,7 @@ static inline u32 *vlapic_word(const struct vlapic *l, enum apic_reg map, u8 n)
 /* 0 = none */
 static inline u8 vlapic_highest(const struct vlapic *l, enum apic_reg map)
 {
+#pragma GCC unroll 8
 	for (s32 n = 224; n >= 0; n -= 32) {
 		u32 word = *vlapic_word(l, map, (u8)n);
 

@@ -67,7 +67,7 @@ MUTANTS = [
            "host/vlapic", "the I/O APIC never hears of the end of an interrupt"),
     Mutant("post-without-kick", "kernel/vlapic.c", "vcpu_kick(v, level ? KICK_IRQ : KICK_POSTED);", "vcpu_kick(v, 0);",
            "host/vlapic", "a halted vCPU sleeps through its interrupt"),
-    Mutant("priority-ignored", "kernel/vlapic.c", "irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4)", "irr)",
+    Mutant("priority-ignored", "kernel/vlapic.c", "irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4) ? irr", "irr) ? irr",
            "host/vlapic", "an interrupt comes into the handler of a more urgent one"),
     Mutant("reserved-apic-bits", "kernel/vlapic.c", "~(u64)(write_mask[reg] | read_only(reg)))", "~(u64)(~0u | read_only(reg)))",
            "host/vlapic", "reserved bits of an APIC register are taken"),
