@@ -180,9 +180,10 @@ static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32
 /* An IRET that ended the blocking by NMI faulted then: NMIs are still blocked. */
 static bool nmi_unblocked(u32 reason)
 {
-	return reason == EXIT_EXCEPTION
-		       ? vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_NMI_UNBLOCKED
-		       : vmcs_read64(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
+	if (reason == EXIT_EXCEPTION)
+		return vmcs_read32(VMCS_EXIT_INTR_INFO) & EVENT_NMI_UNBLOCKED;
+	return reason == EXIT_EPT_VIOLATION &&
+	       vmcs_read64(VMCS_EXIT_QUALIFICATION) & EPT_VIOLATION_NMI_UNBLOCKED;
 }
 
 bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)

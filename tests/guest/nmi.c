@@ -7,6 +7,7 @@ TEST_NAME("nmi");
 #define SEND_NMI 0x400u /* fixed destination, delivery mode NMI */
 #define PIT_PIN 2
 #define MASKED 0x10000u
+#define READ_ONLY 0x0a0 /* a register that is: PPR */
 
 static volatile u32 count, depth, deepest, again, unblock;
 static volatile ulong interrupted;
@@ -78,6 +79,15 @@ static void test_mode(const char *mode)
 	expect_eq("with IF = 1", count, 1);
 }
 
+static void test_behind_apic_page(void)
+{
+	reset(0);
+	apic_write(READ_ONLY, 0);
+	send();
+	cpuid(0, 0);
+	expect_eq("behind a write to the APIC's page: NMIs", count, 1);
+}
+
 /* Through the I/O APIC, so that it comes while the CPU is halted. */
 static void test_hlt(void)
 {
@@ -98,6 +108,7 @@ void test_main(void)
 	set_handler(EXC_BP, breakpoint);
 	apic_enable();
 	test_mode("xAPIC");
+	test_behind_apic_page();
 	test_hlt();
 	if (apic_enter_x2())
 		test_mode("x2APIC");
