@@ -155,7 +155,8 @@ def runs_guest(kind, guest):
 
 
 # Daily work (`make test-quick`): under 5 minutes.
-QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|check/(format|columns|functions|files|deps|twins|syscalls|tree|links|mutants)$|"
+QUICK = re.compile(r"host/|guest/|vmx-bochs(-1cpu|-noapicv)?/|svm-bochs/|"
+                   r"check/(format|columns|functions|files|deps|twins|syscalls|tree|links|scripts|mutants|machines)$|"
                    r"boot/(linux-1cpu|console|destroy|definition-errors|destroy-vmx)$")
 
 # Whole-machine runs: name, machine, scene, time limit in seconds.
@@ -252,5 +253,6 @@ BOOTS = [
     ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),
     ("hostile-guest-vmx", "vmx-bochs", "hostile_guest_bochs", 900),
     ("hostile-guest-svm-bochs", "svm-bochs", "hostile_guest_calm", 900),
+    ("run-by-hand", "vmx-bochs", "run_by_hand", 300),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
 ]

@@ -1,7 +1,9 @@
 """Whole-machine runs about the platform: CPUs, NUMA nodes, power."""
 import os
+import pty
 import re
 import shutil
+import signal
 import struct
 import subprocess
 
@@ -215,3 +217,45 @@ def numa_placement(scene):
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         m.expect_exit(0, scene.limit)
         expect_status(m, "numa: PASS: 8 nodes, 8 with CPUs")
+
+
+# ---- By hand ----
+
+class Terminal(Machine):
+    """A program on a terminal of its own, as a person starts it."""
+
+    who = "the program"
+
+    def start(self, options):
+        self.source, terminal = pty.openpty()
+        self.sink = self.source
+        process = self.launch(options, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)
+        os.close(terminal)
+        return process
+
+    def read(self, seconds):
+        try:
+            return super().read(seconds)
+        except OSError:     # nobody has the terminal open any more
+            return False
+
+    def __exit__(self, *args):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        super().__exit__(*args)
+        os.close(self.source)
+
+
+def run_by_hand(scene):
+    """`make run ENGINE=bochs`: what is typed reaches the prompt, pasted lines too; `poweroff` ends it with status 0."""
+    command_line = ["make", "--no-print-directory", f"B={BUILD}", "run", "ENGINE=bochs", f"IMAGE={scene.image('', ())}"]
+    with Terminal(command_line, scene.log, scene.limit) as m:
+        m.expect(PROMPT, 120)
+        command(m, "list", r"Id +Name")
+        os.write(m.sink, b"dmesg\rhostinfo\r")
+        m.expect(r"Virtualization: vmx", 60)
+        m.expect(PROMPT, 60)
+        m.send("poweroff\r")
+        status = m.wait_end(60)
+        if status != 0:
+            raise TestError(f"make's status is {status}, expected 0")
