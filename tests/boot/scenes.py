@@ -156,6 +156,22 @@ def apicv(scene):
             m.expect_power_off()
 
 
+def unknown_exit(scene):
+    """VT-x leaves task switches to the hypervisor: the VM is stopped with a full dump, and nothing else is."""
+    vms = [(f"{name}.vm", definition(name, name, memory="16M", autostart="no")) for name in ("task-switch", "cpuid")]
+    with scene.start("", tiny("task-switch", "cpuid"), vms) as m:
+        m.expect(PROMPT, 120)
+        m.send("start task-switch\r")
+        for line in (r"error: vm \d+: vCPU 0 stopped: an exit that this kernel does not know", r"vmx: EXIT_REASON 9 EXIT_QUAL",
+                     r"vmx: HOST_GDTR_BASE \S+ HOST_IDTR_BASE \S+\s", r"init: vm task-switch: +rip +\S+ +rflags ",
+                     r"init: vm task-switch: +tr +0040 ", r"init: vm task-switch ended: status 122 \(internal error\)"):
+            m.expect(line, 60)
+        m.send("start cpuid\r")
+        m.expect(r"init: vm cpuid ended: status 0 \(exit port\)", 60)
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
 def linux_smoke(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
         m.expect(r"PASS smoke", 300)
