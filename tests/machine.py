@@ -52,6 +52,7 @@ class Machine:
     """
 
     who = "QEMU"
+    typing_pause = 0.02     # seconds behind every 8 characters: the UARTs have no flow control
 
     def __init__(self, options, log, limit):
         self.deadline = time.monotonic() + limit
@@ -193,7 +194,7 @@ class Machine:
                 os.write(self.sink, text[start:start + 8].encode())
             except BrokenPipeError:
                 raise TestError(f"{self.ending()}, before {text!r} was typed") from None
-            time.sleep(0.02)
+            time.sleep(self.typing_pause)
 
     def wait_end(self, seconds=60):
         """Waits until the emulator ends by itself; returns its status."""
