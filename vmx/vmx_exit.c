@@ -84,7 +84,7 @@ static void decode_eoi(struct vmx_vcpu *s, struct hv_exit *x)
 /* With "acknowledge interrupt on exit", else the interrupt still pends. */
 static void decode_extint(struct vmx_vcpu *s, struct hv_exit *x)
 {
-	if (vmx_caps.posted)
+	if (vmx_caps.exit & EXIT_ACK_INTERRUPT)
 		x->acknowledged = (u8)vmcs_read32(VMCS_EXIT_INTR_INFO);
 }
 
