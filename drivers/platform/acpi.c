@@ -67,18 +67,8 @@ static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 	}
 }
 
-static void parse_all(struct acpi_facts *f, const char *signature)
-{
-	for (u32 i = 0; i < f->tables; i++)
-		if (!memcmp(f->table[i].data->signature, signature, 4)) {
-			acpi_parse_table(f, (const u8 *)f->table[i].data, f->table[i].data->length);
-			return; /* only the first counts */
-		}
-}
-
 void acpi_init(const struct bootinfo *b)
 {
-	static const char order[][5] = {"APIC", "FACP", "HPET", "MCFG", "SRAT", "SLIT"};
 	struct acpi_facts *f = &acpi_facts;
 	u32 entry_bytes;
 	hpa_t root;
@@ -87,8 +77,7 @@ void acpi_init(const struct bootinfo *b)
 		add_root(f, root, entry_bytes);
 	else
 		log_warn("acpi: the boot loader found no tables; one CPU and legacy devices only");
-	for (u32 i = 0; i < ARRAY_SIZE(order); i++)
-		parse_all(f, order[i]);
+	acpi_parse(f);
 	if (f->dsdt.v)
 		add_table(f, f->dsdt);
 	if (f->cpus_dropped)

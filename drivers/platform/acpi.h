@@ -33,8 +33,6 @@ struct acpi_facts {
 	u8 reset_value;
 	u8 acpi_enable; /* written to power[POWER_ACPI_ENABLE] */
 	hpa_t dsdt;
-	hpa_t mcfg_base; /* segment 0; 0 = none */
-	u8 mcfg_bus_first, mcfg_bus_last;
 	struct numa numa;
 	u32 tables;
 	struct {
@@ -48,12 +46,10 @@ extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
 /* After mm_init. A machine without ACPI gets one CPU and legacy defaults, and a log line. */
 void acpi_init(const struct bootinfo *b);
 /*
- * Parsers, pure but for the log. Each takes a whole table whose length and checksum were checked,
- * in memory that nothing changes.
- * acpi_parse_table: dispatches by signature; false when no parser wants it. SRAT needs the MADT
- * before it, SLIT the SRAT.
+ * Takes what the kernel needs out of the listed tables, in memory that nothing changes. Pure but
+ * for the log.
  */
-bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes);
+void acpi_parse(struct acpi_facts *f);
 /* Is this the start of a sane RSDP? *root: the XSDT, or the RSDT with *entry_bytes 4. */
 bool acpi_parse_rsdp(const u8 *rsdp, u32 bytes, hpa_t *root, u32 *entry_bytes);
 bool acpi_checksum_ok(const u8 *table, u32 bytes);

@@ -115,9 +115,12 @@ static void add_memory(struct acpi_facts *f, const u8 *e, u32 domain)
 	f->numa.range[f->numa.ranges++] = (struct numa_range){base, length, node_of(f, domain)};
 }
 
-/* What to do with an entry, by its type. */
+/*
+ * Where an entry's fields are and what to do with it, by its type. ACPI 6.5, 5.2.12 and 5.2.16,
+ * "Structure" of each kind.
+ */
 struct entry_kind {
-	u8 need;  /* bytes; 0 = entries of this type are skipped */
+	u8 bytes; /* 0 = entries of this type are skipped */
 	u8 flags; /* where they are; 0 = every one counts */
 	u8 id, id_bytes;
 	void (*add)(struct acpi_facts *f, const u8 *entry, u32 id);
@@ -125,15 +128,15 @@ struct entry_kind {
 
 /* clang-format off */
 static const struct entry_kind madt_kinds[] = {
-	[MADT_LAPIC] = {LAPIC_BYTES, LAPIC_FLAGS, LAPIC_ID, 1, add_cpu},
-	[MADT_IOAPIC] = {IOAPIC_BYTES, 0, IOAPIC_ID, 1, add_ioapic},
-	[MADT_OVERRIDE] = {OVERRIDE_BYTES, 0, OVERRIDE_SOURCE, 1, add_override},
-	[MADT_X2APIC] = {X2APIC_BYTES, X2APIC_FLAGS, X2APIC_ID, 4, add_cpu},
+	[MADT_LAPIC] = {8, 4, 3, 1, add_cpu},
+	[MADT_IOAPIC] = {12, 0, 2, 1, add_ioapic},
+	[MADT_OVERRIDE] = {10, 0, 3, 1, add_override},
+	[MADT_X2APIC] = {16, 8, 4, 4, add_cpu},
 };
 static const struct entry_kind srat_kinds[] = {
-	[SRAT_LAPIC] = {SRAT_LAPIC_BYTES, SRAT_LAPIC_FLAGS, SRAT_LAPIC_ID, 1, add_cpu_node},
-	[SRAT_MEMORY] = {SRAT_MEMORY_BYTES, SRAT_MEMORY_FLAGS, SRAT_MEMORY_DOMAIN, 4, add_memory},
-	[SRAT_X2APIC] = {SRAT_X2APIC_BYTES, SRAT_X2APIC_FLAGS, SRAT_X2APIC_ID, 4, add_cpu_node},
+	[SRAT_LAPIC] = {16, 4, 3, 1, add_cpu_node},
+	[SRAT_MEMORY] = {40, 28, 2, 4, add_memory},
+	[SRAT_X2APIC] = {24, 12, 8, 4, add_cpu_node},
 };
 /* clang-format on */
 
@@ -146,7 +149,7 @@ static void parse_entries(struct acpi_facts *f, const char *name, const u8 *tabl
 {
 	for (u32 length; bytes - at >= 2; at += length) {
 		const u8 *e = table + at;
-		const struct entry_kind *k = e[0] < n && kinds[e[0]].need ? &kinds[e[0]] : NULL;
+		const struct entry_kind *k = e[0] < n && kinds[e[0]].bytes ? &kinds[e[0]] : NULL;
 
 		length = e[1];
 		if (length < 2 || length > bytes - at) {
@@ -156,9 +159,9 @@ static void parse_entries(struct acpi_facts *f, const char *name, const u8 *tabl
 				name, e[0], at, length, bytes - at);
 			return;
 		}
-		if (k && length < k->need)
+		if (k && length < k->bytes)
 			log_warn("acpi: %s: entry type %u has length %u, it needs %u; skipped",
-				 name, e[0], length, k->need);
+				 name, e[0], length, k->bytes);
 		else if (k && (!k->flags || e[k->flags] & ACPI_ENTRY_ENABLED))
 			k->add(f, e, (u32)field(e, k->id, k->id_bytes));
 	}
@@ -243,26 +246,6 @@ static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
 		f->hpet = hpa(address);
 }
 
-static void parse_mcfg(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	for (u32 at = MCFG_ENTRIES; bytes - at >= MCFG_ENTRY_BYTES; at += MCFG_ENTRY_BYTES) {
-		const u8 *e = table + at;
-		u64 base = field(e, MCFG_BASE, 8);
-
-		if (field(e, MCFG_SEGMENT, 2) != 0)
-			continue;
-		if (!base || !IS_ALIGNED(base, MiB(1)) || e[MCFG_BUS_FIRST] > e[MCFG_BUS_LAST]) {
-			log_warn("acpi: MCFG: buses %u-%u at 0x%lx; ignored", e[MCFG_BUS_FIRST],
-				 e[MCFG_BUS_LAST], base);
-			continue;
-		}
-		f->mcfg_base = hpa(base);
-		f->mcfg_bus_first = e[MCFG_BUS_FIRST];
-		f->mcfg_bus_last = e[MCFG_BUS_LAST];
-		return;
-	}
-}
-
 static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 {
 	u64 n = field(table, SLIT_LOCALITIES, 8);
@@ -279,27 +262,35 @@ static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 					table[SLIT_MATRIX + domain[i] * n + domain[k]];
 }
 
+/* In their order: SRAT needs the CPUs of the MADT, SLIT the nodes of the SRAT. */
 static const struct {
 	char signature[5];
 	u32 minimum; /* bytes */
 	void (*parse)(struct acpi_facts *f, const u8 *table, u32 bytes);
 } parsers[] = {
-	{"APIC", MADT_BYTES, parse_madt}, {"FACP", FADT_BYTES_V1, parse_fadt},
-	{"HPET", HPET_BYTES, parse_hpet}, {"MCFG", MCFG_ENTRIES, parse_mcfg},
-	{"SRAT", SRAT_BYTES, parse_srat}, {"SLIT", SLIT_MATRIX, parse_slit},
+	{"APIC", MADT_BYTES, parse_madt},  {"FACP", FADT_BYTES_V1, parse_fadt},
+	{"HPET", HPET_BYTES, parse_hpet},  {"SRAT", SRAT_BYTES, parse_srat},
+	{"SLIT", SLIT_MATRIX, parse_slit},
 };
 
-bool acpi_parse_table(struct acpi_facts *f, const u8 *table, u32 bytes)
+/* Of several tables with a signature only the first counts. */
+static const struct acpi_table *find(const struct acpi_facts *f, const char *signature)
+{
+	for (u32 i = 0; i < f->tables; i++)
+		if (!memcmp(f->table[i].data->signature, signature, 4))
+			return f->table[i].data;
+	return NULL;
+}
+
+void acpi_parse(struct acpi_facts *f)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(parsers); i++) {
-		if (bytes < sizeof(struct acpi_table) || memcmp(table, parsers[i].signature, 4))
-			continue;
-		if (bytes >= parsers[i].minimum) {
-			parsers[i].parse(f, table, bytes);
-			return true;
-		}
-		log_warn("acpi: %s: length %u, it needs %u; skipped", parsers[i].signature, bytes,
-			 parsers[i].minimum);
+		const struct acpi_table *t = find(f, parsers[i].signature);
+
+		if (t && t->length >= parsers[i].minimum)
+			parsers[i].parse(f, (const u8 *)t, t->length);
+		else if (t)
+			log_warn("acpi: %s: length %u, it needs %u; skipped", parsers[i].signature,
+				 t->length, parsers[i].minimum);
 	}
-	return false;
 }

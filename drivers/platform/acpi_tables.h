@@ -1,6 +1,6 @@
 /*
  * Where the fields that are read lie in the ACPI tables. ACPI 6.5, chapter 5; HPET: IA-PC HPET
- * 1.0a, 3.2.4; MCFG: PCI Firmware 3.3, 4.1.2.
+ * 1.0a, 3.2.4.
  */
 #pragma once
 
@@ -58,49 +58,22 @@ enum fadt_field {
 enum madt_type { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_X2APIC = 9 };
 enum madt_field {
 	MADT_BYTES = 44,
-	LAPIC_ID = 3,
-	LAPIC_FLAGS = 4,
-	LAPIC_BYTES = 8,
-	IOAPIC_ID = 2,
 	IOAPIC_ADDRESS = 4,
 	IOAPIC_GSI_BASE = 8,
-	IOAPIC_BYTES = 12,
 	OVERRIDE_BUS = 2,
-	OVERRIDE_SOURCE = 3,
 	OVERRIDE_GSI = 4,
 	OVERRIDE_FLAGS = 8, /* MPS INTI flags: polarity bits 0-1, trigger mode bits 2-3 */
-	OVERRIDE_BYTES = 10,
-	X2APIC_ID = 4,
-	X2APIC_FLAGS = 8,
-	X2APIC_BYTES = 16,
 };
 
 enum srat_type { SRAT_LAPIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2 };
 enum srat_field {
 	SRAT_BYTES = 48,
 	SRAT_LAPIC_DOMAIN = 2, /* bits 7-0; 31-8 at SRAT_LAPIC_DOMAIN_HIGH */
-	SRAT_LAPIC_ID = 3,
-	SRAT_LAPIC_FLAGS = 4,
 	SRAT_LAPIC_DOMAIN_HIGH = 9,
-	SRAT_LAPIC_BYTES = 16,
-	SRAT_MEMORY_DOMAIN = 2,
 	SRAT_MEMORY_BASE = 8,
 	SRAT_MEMORY_LENGTH = 16,
-	SRAT_MEMORY_FLAGS = 28,
-	SRAT_MEMORY_BYTES = 40,
 	SRAT_X2APIC_DOMAIN = 4,
-	SRAT_X2APIC_ID = 8,
-	SRAT_X2APIC_FLAGS = 12,
-	SRAT_X2APIC_BYTES = 24,
 };
 
 enum slit_field { SLIT_LOCALITIES = 36, SLIT_MATRIX = 44 };
 enum hpet_field { HPET_ADDRESS = 40, HPET_BYTES = 56 };
-enum mcfg_field {
-	MCFG_ENTRIES = 44,
-	MCFG_BASE = 0, /* of bus 0, even if the first bus is another; from here on in an entry */
-	MCFG_SEGMENT = 8,
-	MCFG_BUS_FIRST = 10,
-	MCFG_BUS_LAST = 11,
-	MCFG_ENTRY_BYTES = 16,
-};

@@ -1,6 +1,6 @@
 /*
  * Whole ACPI table layouts, from which the tests build tables: ACPI 6.5, chapter 5; HPET: IA-PC
- * HPET 1.0a, 3.2.4; MCFG: PCI Firmware 3.3, 4.1.2.
+ * HPET 1.0a, 3.2.4.
  */
 #pragma once
 
@@ -139,18 +139,6 @@ struct acpi_hpet {
 	u8 page_protection;
 } __packed;
 
-struct acpi_mcfg {
-	struct acpi_header header;
-	u64 reserved;
-} __packed;
-
-struct mcfg_entry {
-	u64 base; /* of bus 0, even if bus_first is another */
-	u16 segment;
-	u8 bus_first, bus_last;
-	u32 reserved;
-} __packed;
-
 static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP");
 static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
 static_assert(sizeof(struct acpi_gas_layout) == 12, "GAS");
@@ -171,5 +159,3 @@ static_assert(sizeof(struct srat_memory) == 40, "SRAT memory");
 static_assert(sizeof(struct srat_x2apic) == 24, "SRAT x2APIC");
 static_assert(sizeof(struct acpi_slit) == 44, "SLIT");
 static_assert(sizeof(struct acpi_hpet) == 56, "HPET");
-static_assert(sizeof(struct acpi_mcfg) == 44, "MCFG");
-static_assert(sizeof(struct mcfg_entry) == 16, "MCFG entry");
