@@ -3,6 +3,7 @@
 
 %include "offsets.inc"
 
+DIRECT_ENTRY	equ 256				; top-level entry of DIRECT_BASE (hv/layout.h)
 LOAD_BASE	equ 0x200000			; physical link address (linker.ld)
 IMAGE_MAX	equ 16 << 20
 COM1		equ 0x3f8
@@ -141,10 +142,11 @@ check_cpu:	mov	esi, IMG(msg_cpu)
 		or	edi, EFER_NXE
 .done:		ret
 
-; Identity map of the low 4 GiB and the image at KERNEL_BASE, in 2 MiB pages. The tables are zero.
+; The low 4 GiB one to one and at DIRECT_BASE, and the image at KERNEL_BASE, in 2 MiB pages. The tables are zero.
 build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		lea	eax, [ebp + IMG(pdpt_low) + PTE_P_W]
 		mov	[ebx], eax
+		mov	[ebx + DIRECT_ENTRY * 8], eax
 		lea	eax, [ebp + IMG(pdpt_high) + PTE_P_W]
 		mov	[ebx + 511 * 8], eax
 		lea	eax, [ebp + IMG(boot_pd_image) + PTE_P_W]

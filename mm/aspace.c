@@ -5,9 +5,14 @@
 #include "hv/cpu.h"
 #include "hv/up.h"
 #include "hv/x86.h"
+#include "lib/string.h"
+#include "mm/internal.h"
 #include "mm/kmem.h"
 
 #define USER_TOP_LEVEL_END BIT(47)
+/* top-level entries: the first of the kernel's, and the private slot's */
+#define KERNEL_HALF 256
+#define KPRIV_ENTRY (KPRIV_BASE >> 39 & 511)
 
 #ifdef CAISSON_DEBUG
 u64 unmap_epoch;
@@ -18,8 +23,15 @@ static_assert(PT_R == (int)PROT_R && PT_W == (int)PROT_W && PT_X == (int)PROT_X,
 
 int aspace_init(struct aspace *as, struct quota *q)
 {
+	int e;
+
 	*as = (struct aspace){.quota = q};
-	return pt_init(&as->pt, &pt_host_format, q);
+	e = pt_init(&as->pt, &pt_host_format, q);
+	if (e)
+		return e;
+	memcpy(as->pt.root + KERNEL_HALF, kernel_pt()->root + KERNEL_HALF, PAGE_SIZE / 2);
+	as->pt.root[KPRIV_ENTRY] = 0;
+	return 0;
 }
 
 u64 aspace_cr3(const struct aspace *as) { return pt_root_hpa(&as->pt); }

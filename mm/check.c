@@ -34,35 +34,41 @@ static const char *wrong_owner(u64 va, enum frame_owner owner)
 	return "a frame of an unknown owner is mapped";
 }
 
-static bool check_leaf(u64 va, const struct pt_leaf *l, void *arg)
+static void check_leaf(u64 va, const struct pt_leaf *l, u32 *violations)
 {
-	if (l->prot & PT_W && l->prot & PT_X)
-		report(arg, va, l, "writable and executable");
-	if (l->prot & PT_USER)
-		report(arg, va, l, "open to ring 3");
+	if (*l->entry & PTE_W && !(*l->entry & PTE_NX))
+		report(violations, va, l, "writable and executable");
+	if (*l->entry & PTE_U)
+		report(violations, va, l, "open to ring 3");
 	/*
 	 * The frame table's own frames are reserved; it is as large as 0.2% of RAM. Windows may
 	 * show any frame.
 	 */
 	if (within(va, FRAMES_BASE, MMIO_BASE - FRAMES_BASE) || va >= WINDOW_BASE)
-		return true;
+		return;
 	for (u64 at = 0; at < l->bytes; at += PAGE_SIZE) {
 		const char *what = wrong_owner(va + at, frame_owner_of(hpa_add(l->start, at)));
 
 		if (what) {
-			report(arg, va + at, l, what);
-			break;
+			report(violations, va + at, l, what);
+			return;
 		}
 	}
-	return true;
 }
 
 u32 mm_check_tables(void)
 {
 	struct pt live = {.fmt = &pt_host_format};
+	struct pt_leaf l;
 	u32 violations = 0;
 
-	live.root = hpa_to_kva(hpa(read_cr3() & pt_host_format.address));
-	pt_for_each(&live, DIRECT_BASE, ~0ull, check_leaf, &violations);
+	live.root = hpa_to_kva(hpa(read_cr3() & PTE_ADDRESS));
+	for (u64 va = DIRECT_BASE; va; va += l.bytes) { /* up to the end, where it wraps */
+		bool present = pt_lookup(&live, va, &l);
+
+		va = ALIGN_DOWN(va, l.bytes);
+		if (present)
+			check_leaf(va, &l, &violations);
+	}
 	return violations;
 }

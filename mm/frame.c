@@ -5,12 +5,10 @@
 #include "hv/layout.h"
 #include "hv/lock.h"
 #include "hv/up.h"
-#include "lib/bitmap.h"
 #include "lib/string.h"
 #include "mm/early.h"
 #include "mm/internal.h"
 
-#define GIB_AREAS (RAM_END / PAGE_1G)
 /* one page of table describes 2 MiB */
 #define TABLE_PER_2M (PAGE_2M / PAGE_SIZE * sizeof(struct frame))
 static_assert(TABLE_PER_2M == PAGE_SIZE, "one table page describes 2 MiB");
@@ -19,10 +17,9 @@ static spinlock_t lock;
 static struct buddy frames = {.max_order = ORDER_MAX, .free_owner = FRAME_FREE}; /* under lock */
 static u64 owner_bytes[FRAME_GUEST + 1];					 /* under lock */
 static u64 total_bytes;
-static u32 nodes = 1;				 /* [I] */
-static u8 near[NUMA_NODES][NUMA_NODES];		 /* [I] for each node, all of them by distance */
-static u64 node_bytes[NUMA_NODES];		 /* [I] */
-static u64 table_areas[BITMAP_WORDS(GIB_AREAS)]; /* [I] 1 GiB areas that have table entries */
+static u32 nodes = 1;			/* [I] */
+static u8 near[NUMA_NODES][NUMA_NODES]; /* [I] for each node, all of them by distance */
+static u64 node_bytes[NUMA_NODES];	/* [I] */
 
 /*
  * Each 1 GiB area with any RAM gets 2 MiB of table; all zeros, that is, reserved frames where no
@@ -35,12 +32,10 @@ static void build_table(void)
 
 		if (!ranges_touch(&early_ram, a, a + PAGE_1G))
 			continue;
-		kmem_prepare_area(a);
 		if (!early_carve(PAGE_2M, PAGE_2M, ~0ull, &block) ||
 		    pt_map(kernel_pt(), va, hpa(block), PAGE_2M, PT_R | PT_W | PT_GLOBAL))
 			panic("mm: too little RAM for the frame table");
 		memset((void *)va, 0, PAGE_2M);
-		bitmap_set(table_areas, (u32)(a / PAGE_1G));
 	}
 }
 
@@ -135,7 +130,9 @@ enum frame_owner frame_owner_of(hpa_t a)
 {
 	const struct frame *f;
 
-	if (a.v / PAGE_1G >= GIB_AREAS || !bitmap_test(table_areas, (u32)(a.v / PAGE_1G)))
+	u64 area = ALIGN_DOWN(a.v, PAGE_1G);
+
+	if (!ranges_touch(&early_ram, area, area + PAGE_1G))
 		return FRAME_RESERVED;
 	f = buddy_block_of(frames.table, a.v / PAGE_SIZE);
 	return f ? (enum frame_owner)f->owner : FRAME_RESERVED;

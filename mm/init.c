@@ -28,12 +28,11 @@ static void map_image(const char *start, const char *end, u32 prot)
 }
 
 /*
- * Top-level entries must exist before the first pt_init copies them; they never change afterwards.
+ * Makes what leads to the table of this level. Top-level entries must exist before the first
+ * aspace_init copies them; they never change afterwards.
  */
-static void make_top_level(u64 va)
+static void make_table(u64 va, u32 level)
 {
-	u32 level = 3;
-
 	if (!pt_walk(kernel_pt(), va, &level, true))
 		panic("mm: no memory for the kernel's tables");
 }
@@ -53,27 +52,22 @@ static void build_tables(const struct boot_screen *screen)
 {
 	if (pt_init(kernel_pt(), &pt_host_format, NULL))
 		panic("mm: no memory for the kernel's tables");
-	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += BIT(39))
-		make_top_level(DIRECT_BASE + a);
-	make_top_level(FRAMES_BASE);
-	make_top_level(MMIO_BASE);
+	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G)
+		if (ranges_touch(&early_ram, a, a + PAGE_1G))
+			make_table(DIRECT_BASE + a, 2);
+	make_table(FRAMES_BASE, 3);
+	make_table(MMIO_BASE, 3);
 	map_image(_text_start, _text_end, PT_R | PT_X);
 	map_image(_rodata_start, _rodata_end, PT_R);
 	map_image(_data_start, _bss_end, PT_R | PT_W);
 	map_screen(screen);
 	window_init();
-	kmem_map_first_block();
+	kmem_map_early();
 }
 
-/* Until CR3 is loaded the heap is reached through the identity map, afterwards at DIRECT_BASE. */
 static void switch_tables(void)
 {
-	hpa_t root = kva_to_hpa(kernel_pt()->root);
-
-	write_cr3(root.v);
-	kmem_use_direct();
-	kernel_pt()->root = hpa_to_kva(root);
-	pt_kernel_root = kernel_pt()->root;
+	write_cr3(pt_root_hpa(kernel_pt()));
 	/* The boot tables' global entries outlive the load of CR3. */
 	write_cr4(read_cr4() & ~(u64)CR4_PGE);
 	write_cr4(read_cr4() | CR4_PGE);

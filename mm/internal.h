@@ -8,15 +8,10 @@
 struct pt *kernel_pt(void);
 
 /* ---- kmem.c, during mm_init ---- */
-/* Maps the first block, from which the tables themselves come, at DIRECT_BASE. */
-void kmem_map_first_block(void);
-/* Before: the heap is reached through the identity map; after: at DIRECT_BASE. */
-void kmem_use_direct(void);
-/* Tables for heap blocks in the 1 GiB area at a. */
-void kmem_prepare_area(u64 a);
-/*
- * Moves the early blocks into the heap's allocator, once the frame table exists. Returns their
- * bytes.
+/* Maps the pages that the tables themselves come from. */
+void kmem_map_early(void);
+/* Hands what is left of them to the heap's allocator, once the frame table exists. Returns their
+ * bytes, used and not.
  */
 u64 kmem_adopt(const struct buddy *frames);
 

@@ -1,8 +1,6 @@
 /*
  * The kernel heap: 2 MiB blocks, pages in them by a buddy allocator, objects of up to 1 KiB in
  * pages of one size class each. Blocks in which nothing is left go back to the frames.
- *
- * Until the frame table exists, pages come one after the other from early blocks.
  */
 #include "mm/kmem.h"
 
@@ -17,7 +15,6 @@
 #define SLAB_MIN_SHIFT 4
 #define SLAB_CLASSES 7 /* 16, 32, ... 1024 */
 #define SLAB_MAGIC 0x62616c73u
-#define EARLY_BLOCKS 48 /* tables for 16 TiB */
 #define PAGES_2M (PAGE_2M / PAGE_SIZE)
 #define SPREAD (32 * PAGES_2M)
 #define KEEP (4 * PAGES_2M) /* free pages that stay: the next table or object needs them */
@@ -34,47 +31,31 @@ static_assert(sizeof(struct slab) == 64, "objects of 64 bytes and more are align
 static spinlock_t lock;
 static struct buddy heap = {.max_order = ORDER_2M, .free_owner = FRAME_KERNEL}; /* under lock */
 static struct list partial[SLAB_CLASSES];					/* under lock */
-static u64 direct; /* [I] 0 = the identity map */
-
-static struct {
-	u64 block[EARLY_BLOCKS];
-	u32 count;
-	u32 used; /* pages of the last block */
-} early;
-
-hpa_t kva_to_hpa(const void *p) { return hpa((u64)p - direct); }
-void *hpa_to_kva(hpa_t a) { return (void *)(a.v + direct); }
-
-void kmem_use_direct(void) { direct = DIRECT_BASE; }
-
-void kmem_prepare_area(u64 a)
-{
-	u32 level = 2;
-
-	if (!pt_walk(kernel_pt(), DIRECT_BASE + a, &level, true))
-		panic("mm: no memory for the kernel's tables");
-}
 
 /*
- * The table that holds the entry was made by kmem_prepare_area; one store suffices and nothing is
- * flushed.
+ * Until the frame table exists pages come from one range, the next one at `next`: about 1 MiB, and
+ * two for each GiB, which is what the tables of the heap and of the frame table need.
  */
+static struct {
+	u64 start, next, end;
+} early;
+
+hpa_t kva_to_hpa(const void *p) { return hpa((u64)p - DIRECT_BASE); }
+void *hpa_to_kva(hpa_t a) { return (void *)(a.v + DIRECT_BASE); }
+
+/* The tables that lead to it were made at start: this needs no memory. */
 static void map_block(u64 a)
 {
-	u32 level = 2;
-	u64 *entry = pt_walk(kernel_pt(), DIRECT_BASE + a, &level, false);
+	int e = pt_map(kernel_pt(), DIRECT_BASE + a, hpa(a), PAGE_2M, PT_R | PT_W | PT_GLOBAL);
 
-	ASSERT(entry && level == 2 && !(*entry & pt_host_format.present));
-	__atomic_store_n(
-		entry, a | pt_host_format.leaf | pt_host_format.encode(PT_R | PT_W | PT_GLOBAL, 2),
-		__ATOMIC_RELEASE);
+	ASSERT(!e);
 }
 
 bool kmem_unmap_block(hpa_t *block)
 {
-	u32 level = 2, nodes;
+	u32 nodes;
 	const u8 *node = frame_nodes(&nodes);
-	u64 pfn;
+	u64 pfn, va;
 	bool found;
 
 	spin_lock(&lock);
@@ -82,34 +63,34 @@ bool kmem_unmap_block(hpa_t *block)
 		buddy_alloc(&heap, ORDER_2M, FRAME_KERNEL, node, nodes, &pfn);
 	if (found) {
 		*block = hpa(pfn * PAGE_SIZE);
-		__atomic_store_n(pt_walk(kernel_pt(), DIRECT_BASE + block->v, &level, false), 0,
-				 __ATOMIC_RELEASE);
+		va = DIRECT_BASE + block->v;
+		ASSERT(pt_unmap(kernel_pt(), va, va + PAGE_2M) == va + PAGE_2M);
 	}
 	spin_unlock(&lock);
 	return found;
 }
 
-/* Before the switch of tables, the first block's own mapping is made by mm_init. */
 static void *early_page(void)
 {
-	u64 block;
+	u64 top = early_ram.r[early_ram.count - 1].end;
+	u64 bytes = ALIGN_UP(MiB(1) + top / PAGE_1G * 2 * PAGE_SIZE, PAGE_2M);
 
-	if (!early.count || early.used == PAGES_2M) {
-		if (early.count == EARLY_BLOCKS || !early_carve(PAGE_2M, PAGE_2M, GiB(4), &block))
+	if (!early.end) {
+		if (!early_carve(bytes, PAGE_2M, GiB(4), &early.start))
 			panic("mm: too little RAM below 4 GiB for the kernel's tables");
-		early.block[early.count++] = block;
-		early.used = 0;
-		if (early.count > 1)
-			map_block(block);
+		early.next = early.start;
+		early.end = early.start + bytes;
 	}
-	return hpa_to_kva(hpa(early.block[early.count - 1] + early.used++ * PAGE_SIZE));
+	if (early.next == early.end)
+		return NULL;
+	early.next += PAGE_SIZE;
+	return hpa_to_kva(hpa(early.next - PAGE_SIZE));
 }
 
-void kmem_map_first_block(void)
+void kmem_map_early(void)
 {
-	ASSERT(early.count == 1);
-	kmem_prepare_area(ALIGN_DOWN(early.block[0], PAGE_1G));
-	map_block(early.block[0]);
+	for (u64 a = early.start; a < early.end; a += PAGE_2M)
+		map_block(a);
 }
 
 u64 kmem_adopt(const struct buddy *frames)
@@ -119,17 +100,14 @@ u64 kmem_adopt(const struct buddy *frames)
 	for (u32 i = 0; i < SLAB_CLASSES; i++)
 		list_init(&partial[i]);
 	spin_lock(&lock);
-	for (u32 i = 0; i + 1 < early.count; i++)
-		buddy_mark(table, early.block[i] / PAGE_SIZE, ORDER_2M, FRAME_KERNEL);
-	for (u32 i = 0; i < early.used; i++)
-		buddy_mark(table, early.block[early.count - 1] / PAGE_SIZE + i, 0, FRAME_KERNEL);
+	for (u64 a = early.start; a < early.next; a += PAGE_SIZE)
+		buddy_mark(table, a / PAGE_SIZE, 0, FRAME_KERNEL);
 	heap.table = table;
 	for (const struct zone *z = frames->zone; z < frames->zone + frames->zones; z++)
 		buddy_zone_add(&heap, z->start, z->end, z->node);
-	buddy_add_run(&heap, early.block[early.count - 1] / PAGE_SIZE + early.used,
-		      PAGES_2M - early.used);
+	buddy_add_run(&heap, early.next / PAGE_SIZE, (early.end - early.next) / PAGE_SIZE);
 	spin_unlock(&lock);
-	return early.count * PAGE_2M;
+	return early.end - early.start;
 }
 
 static bool grow(u32 reach)

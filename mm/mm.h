@@ -9,10 +9,10 @@ extern struct aspace kernel_aspace;
 
 /*
  * Boot CPU, once, with GS set (struct cpu with its id), on a stack in the image, with the boot
- * tables: image at KERNEL_BASE, the low 4 GiB mapped one to one. Builds the final tables, loads
- * them (nothing below KERNEL_BASE of the boot tables stays reachable: GDT, IDT and *b must be in
- * the image); the heap's first blocks serve until frame_init. mem_limit: bytes of RAM to use, 0 =
- * all. Panics when RAM is too small.
+ * tables: image at KERNEL_BASE, the low 4 GiB mapped one to one and at DIRECT_BASE. Builds the
+ * final tables, loads them (nothing below KERNEL_BASE of the boot tables stays reachable: GDT, IDT
+ * and *b must be in the image); the heap's first blocks serve until frame_init. mem_limit: bytes of
+ * RAM to use, 0 = all. Panics when RAM is too small.
  */
 void mm_init(const struct bootinfo *b, u64 mem_limit);
 

@@ -2,15 +2,12 @@
 #include "mm/pt.h"
 
 #include "hv/facts.h"
-#include "hv/layout.h"
 #include "lib/assert.h"
 #include "uapi/abi.h"
 
 #define ENTRIES 512
 #define FREE_STEP 512  /* tables a call */
 #define UNMAP_STEP 512 /* entries a call */
-
-const u64 *pt_kernel_root;
 
 static u32 shift(u32 level) { return PAGE_SHIFT + 9 * (level - 1); }
 static u64 page_bytes(u32 level) { return BIT(shift(level)); }
@@ -25,9 +22,9 @@ static u64 leaf_address(const struct pt *pt, u64 e, u32 level)
 
 static u64 *table_of(const struct pt *pt, u64 e) { return hpa_to_kva(hpa(e & pt->fmt->address)); }
 
-static u64 leaf_entry(const struct pt *pt, u64 a, u32 prot, u32 level)
+u64 pt_leaf_entry(const struct pt_format *f, u64 a, u32 prot, u32 level)
 {
-	return a | pt->fmt->encode(prot, level) | (level > 1 ? pt->fmt->leaf : 0);
+	return a | f->encode(prot) | (level > 1 ? f->leaf : 0);
 }
 
 static u64 *table_new(const struct pt *pt)
@@ -55,20 +52,14 @@ int pt_init(struct pt *pt, const struct pt_format *fmt, struct quota *q)
 {
 	*pt = (struct pt){.fmt = fmt, .quota = q};
 	pt->root = table_new(pt);
-	if (!pt->root)
-		return -E_NOMEM;
-	if (fmt == &pt_host_format && pt_kernel_root)
-		for (u32 i = ENTRIES / 2; i < ENTRIES; i++)
-			if (i != index(KPRIV_BASE, 4))
-				pt->root[i] = pt_kernel_root[i];
-	return 0;
+	return pt->root ? 0 : -E_NOMEM;
 }
 
 u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create)
 {
 	u64 *t = pt->root;
 
-	for (u32 l = pt->fmt->levels;; l--) {
+	for (u32 l = PT_LEVELS;; l--) {
 		u64 *e = &t[index(va, l)];
 
 		if (l == *level)
@@ -103,8 +94,6 @@ static u32 largest_level(const struct pt *pt, u64 va, u64 a, u64 bytes)
 /* Maps one page at va, or accepts an equal leaf there. Returns the bytes dealt with or an error. */
 static s64 map_one(struct pt *pt, u64 va, u64 a, u64 bytes, u32 prot)
 {
-	u64 usage = pt->fmt->accessed | pt->fmt->dirty;
-
 	for (u32 want = largest_level(pt, va, a, bytes);; want--) {
 		u32 level = want;
 		u64 *e = pt_walk(pt, va, &level, true);
@@ -113,12 +102,12 @@ static s64 map_one(struct pt *pt, u64 va, u64 a, u64 bytes, u32 prot)
 		if (!e)
 			return -E_NOMEM;
 		if (!is_present(pt, *e)) {
-			entry_set(e, leaf_entry(pt, a, prot, level));
+			entry_set(e, pt_leaf_entry(pt->fmt, a, prot, level));
 			return (s64)page_bytes(level);
 		}
 		if (!is_leaf(pt, *e, level))
 			continue; /* a table with smaller pages is there already */
-		if ((*e & ~usage) != leaf_entry(pt, a - in_page, prot, level))
+		if ((*e & ~pt->fmt->usage) != pt_leaf_entry(pt->fmt, a - in_page, prot, level))
 			return -E_EXIST;
 		return (s64)MIN(bytes, page_bytes(level) - in_page);
 	}
@@ -159,23 +148,8 @@ bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
 	u32 level = 1;
 	u64 *e = pt_walk(pt, va, &level, false), v = __atomic_load_n(e, __ATOMIC_RELAXED);
 
-	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level),
-				pt->fmt->decode(v), e};
+	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level), e};
 	return is_present(pt, v);
-}
-
-void pt_for_each(const struct pt *pt, u64 va, u64 end,
-		 bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg)
-{
-	struct pt_leaf l;
-
-	for (u64 start; va < end; va = start + l.bytes) {
-		bool present = pt_lookup(pt, va, &l);
-
-		start = ALIGN_DOWN(va, l.bytes);
-		if ((present && !fn(start, &l, arg)) || !(start + l.bytes))
-			return;
-	}
 }
 
 /* First entry of t that points to a table, in [from, ENTRIES). */
@@ -190,7 +164,7 @@ static u64 *first_table(const struct pt *pt, u64 *t, u32 level, u32 from, u32 en
 /* Goes down to a table that points to no other table, frees it and starts again. */
 bool pt_free_tables(struct pt *pt, u64 va, u64 end)
 {
-	u32 top = pt->fmt->levels, last = index(end - 1, top) + 1;
+	u32 top = PT_LEVELS, last = index(end - 1, top) + 1;
 
 	for (u32 freed = 0; freed < FREE_STEP; freed++) {
 		u64 *e = first_table(pt, pt->root, top, index(va, top), last), *child;

@@ -19,19 +19,34 @@ enum pt_prot {
 	PT_COMBINE = 64,  /* write-combining: a framebuffer */
 };
 
+/* Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested Paging". */
+enum pte {
+	PTE_P = 1u << 0,   /* present */
+	PTE_W = 1u << 1,   /* writable */
+	PTE_U = 1u << 2,   /* user */
+	PTE_PWT = 1u << 3, /* write-through */
+	PTE_PCD = 1u << 4, /* cache disable */
+	PTE_A = 1u << 5,   /* accessed */
+	PTE_D = 1u << 6,   /* dirty */
+	PTE_PS = 1u << 7,  /* page size, above level 1 */
+	PTE_G = 1u << 8,   /* global */
+};
+#define PTE_NX (1ull << 63)
+#define PTE_ADDRESS 0x000ffffffffff000ull
+
+#define PT_LEVELS 4
+
 struct pt_format {
-	u8 levels;   /* 4 */
 	u8 max_leaf; /* highest level that may hold a page: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 	u64 present; /* bits that make an entry present (EPT: R|W|X any) */
 	u64 leaf;    /* the page-size bit of levels > 1 */
 	u64 table;   /* bits of an entry that points to a table */
 	u64 address; /* address bits */
-	u64 dirty, accessed;
-	u64 (*encode)(u32 prot, u32 level); /* bits of a leaf beside the address */
-	u32 (*decode)(u64 entry);	    /* enum pt_prot */
+	u64 usage;   /* bits that the CPU sets: accessed, dirty */
+	u64 (*encode)(u32 prot); /* bits of a leaf beside the address */
 };
 
-extern const struct pt_format pt_host_format, pt_npt_format;
+extern const struct pt_format pt_host_format; /* AMD's nested tables have it too */
 /* max_leaf is what the CPU offers (vmx/vmx_caps.c): [I] before the first VM. */
 extern struct pt_format pt_ept_format;
 
@@ -41,7 +56,7 @@ struct pt {
 	struct quota *quota;
 };
 
-/* Fills in the top level; for the host format the shared kernel entries are copied in. -E_NOMEM. */
+/* An empty table. -E_NOMEM. */
 int pt_init(struct pt *pt, const struct pt_format *fmt, struct quota *q) __must_check;
 /*
  * Frees every table below va_end (leaves are the caller's) and the root. Bounded work: at most 512
@@ -64,7 +79,6 @@ u64 pt_unmap(struct pt *pt, u64 va, u64 end) __must_check;
 struct pt_leaf {
 	hpa_t start; /* of the page */
 	u64 bytes;   /* of the page */
-	u32 prot;
 	u64 *entry;
 };
 /*
@@ -72,12 +86,6 @@ struct pt_leaf {
  * va.
  */
 bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out);
-
-/*
- * Calls fn for every present leaf in [va, end); for checks and tests. Stops when fn returns false.
- */
-void pt_for_each(const struct pt *pt, u64 va, u64 end,
-		 bool (*fn)(u64 va, const struct pt_leaf *l, void *arg), void *arg);
 
 /*
  * The entry for va at *level (1 = 4 KiB), or above it where the walk ended: at a leaf or, without
@@ -91,10 +99,7 @@ u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create);
  */
 bool pt_free_tables(struct pt *pt, u64 va, u64 end);
 
-/*
- * Top level whose shared kernel entries pt_init copies into host tables; NULL (before start, on the
- * host) copies none.
- */
-extern const u64 *pt_kernel_root;
+/* The entry of a page of this level, at the aligned address a. */
+u64 pt_leaf_entry(const struct pt_format *f, u64 a, u32 prot, u32 level);
 
 static inline u64 pt_root_hpa(const struct pt *pt) { return kva_to_hpa(pt->root).v; }

@@ -9,24 +9,20 @@
  * [I] Level 2: an entry per CPU for its table of 4 KiB windows, then one per CPU for its 2 MiB
  * window.
  */
-static hpa_t directory;
+static u64 *directory;
 
 static u64 leaf(u64 a, u32 level)
 {
-	const struct pt_format *f = &pt_host_format;
-
-	return a | f->encode(PT_R | PT_W, level) | f->accessed | f->dirty |
-	       (level > 1 ? f->leaf : 0);
+	return pt_leaf_entry(&pt_host_format, a, PT_R | PT_W, level) | pt_host_format.usage;
 }
 
 void window_init(void)
 {
 	u32 level = 2;
-	u64 *e = pt_walk(kernel_pt(), WINDOW_BASE, &level, true);
 
-	if (!e)
+	directory = pt_walk(kernel_pt(), WINDOW_BASE, &level, true);
+	if (!directory)
 		panic("mm: no memory for the windows");
-	directory = kva_to_hpa(e);
 }
 
 int window_cpu_init(struct cpu *c)
@@ -65,7 +61,7 @@ void window_unmap(enum window w)
 static void zero_2m(hpa_t a)
 {
 	u32 id = this_cpu()->id;
-	u64 *e = (u64 *)hpa_to_kva(directory) + MAX_CPUS + id;
+	u64 *e = directory + MAX_CPUS + id;
 	u64 va = WINDOW_2M_BASE + id * PAGE_2M;
 
 	__atomic_store_n(e, leaf(a.v, 2), __ATOMIC_RELEASE);

@@ -150,7 +150,7 @@ static void svm_enter(struct vcpu *v, bool *irq_taken)
 const struct hv_ops svm_ops = {
 	.name = "svm",
 	.vcpu_size = sizeof(struct svm_vcpu),
-	.nested_format = &pt_npt_format,
+	.nested_format = &pt_host_format,
 	.probe = svm_probe,
 	.features = svm_features,
 	.cpu_enable = svm_cpu_enable,

@@ -46,6 +46,15 @@ void *window_map(enum window w, hpa_t a) { return (void *)a.v; }
 void window_unmap(enum window w) {}
 void window_zero(hpa_t a, u64 bytes) { memset((void *)a.v, 0, bytes); }
 
+/* Nothing is shared with a kernel here but what shared_kernel_entries_are_copied sets. */
+static u64 kernel_root[512] __aligned(4096);
+struct pt *kernel_pt(void)
+{
+	static struct pt pt = {.root = kernel_root};
+
+	return &pt;
+}
+
 /* ---- Upcalls ---- */
 static u32 flushes;
 static bool last_reference_gone;
@@ -276,7 +285,7 @@ static void faults_fill_in_what_the_mapping_allows(void **state)
 	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER));
 	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER | PF_PRESENT)); /* lost race */
 	assert_true(pt_lookup(&space.pt, MiB(8) - PAGE_SIZE, &l));
-	assert_int_equal(l.prot, PT_R | PT_USER);
+	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_USER, 1));
 	assert_false(pt_lookup(&space.pt, MiB(8) - 2 * PAGE_SIZE, &l));
 	assert_true(aspace_fault(&space, MiB(11) - PAGE_SIZE - 1, PF_USER));
 	/* the mapping ends, the frame does not */
@@ -377,7 +386,8 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R | PROT_W), 0);
 	assert_true(pt_lookup(&space.pt, MiB(1), &l));
 	assert_int_equal(l.start.v, (u64)page);
-	assert_int_equal(l.prot, PT_R | PT_W | PT_USER);
+	assert_int_equal(*l.entry,
+			 pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_W | PT_USER, 1));
 	assert_int_equal(aspace_map(&space, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
 	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R), -E_EXIST);
 	assert_int_equal(unmap(&space, MiB(1), PAGE_SIZE), -E_INVAL);
@@ -453,7 +463,7 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	assert_int_equal(last_owner, FRAME_PRIVATE);
 	assert_false(pt_lookup(&space.pt, (u64)p - 1, &l));
 	assert_true(pt_lookup(&space.pt, (u64)p + PAGE_SIZE, &l));
-	assert_int_equal(l.prot, PT_R | PT_W);
+	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_W, 1));
 	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
 	assert_false(pt_lookup(&space.pt, (u64)q + 4 * PAGE_SIZE, &l));
 	assert_int_equal(kpriv_hpa(&space, (char *)p + 3).v, a.v + 3);
@@ -489,6 +499,22 @@ static void a_failed_private_allocation_leaves_nothing(void **state)
 
 #define T(f) cmocka_unit_test_setup(f, setup)
 
+static void an_address_space_shares_the_kernels_half_but_the_private_slot(void **state)
+{
+	kernel_root[0] = 0x4003;
+	kernel_root[256] = 0x1003;
+	kernel_root[510] = 0x2003; /* KPRIV */
+	kernel_root[511] = 0x3003;
+	quota = (struct quota){.limit = GiB(1)};
+	make_space();
+	assert_int_equal(space.pt.root[0], 0);
+	assert_int_equal(space.pt.root[256], 0x1003);
+	assert_int_equal(space.pt.root[510], 0);
+	assert_int_equal(space.pt.root[511], 0x3003);
+	memset(kernel_root, 0, sizeof(kernel_root));
+	destroy_space();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +524,7 @@ int main(void)
 		T(without_large_frames_small_ones_serve),
 		T(a_boot_modules_frames_are_shown_and_then_freed),
 		T(bad_mappings_are_refused),
+		T(an_address_space_shares_the_kernels_half_but_the_private_slot),
 		T(faults_fill_in_what_the_mapping_allows),
 		T(aligned_guest_memory_is_mapped_in_large_pages),
 		T(unmap_takes_whole_mappings_and_flushes),
