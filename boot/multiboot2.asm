@@ -142,7 +142,8 @@ check_cpu:	mov	esi, IMG(msg_cpu)
 		or	edi, EFER_NXE
 .done:		ret
 
-; The low 4 GiB one to one and at DIRECT_BASE, and the image at KERNEL_BASE, in 2 MiB pages. The tables are zero.
+; The low 4 GiB one to one and at DIRECT_BASE, and the image at KERNEL_BASE, in 2 MiB pages. The
+; tables are zero.
 build_tables:	lea	ebx, [ebp + IMG(boot_pml4)]
 		lea	eax, [ebp + IMG(pdpt_low) + PTE_P_W]
 		mov	[ebx], eax

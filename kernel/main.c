@@ -26,6 +26,8 @@ u64 boot_ns;
 const char *no_vms_why;
 const struct hv_ops *hv_ops;
 
+static bool uart_routed; /* its interrupt comes to the boot CPU */
+
 extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
 
 static void start_console(void)
@@ -63,7 +65,7 @@ static void start_platform(void)
 {
 	lapic_init_boot();
 	lapic_init_cpu();
-	ioapic_init();
+	uart_routed = ioapic_init(uart_isa_irq(), VECTOR_UART, lapic_id());
 	clock_init(bootinfo.entry_tsc, boot_options.tsc);
 	lapic_timer_calibrate();
 	pci_quiesce(bootinfo.screen.base);
@@ -114,7 +116,7 @@ static void start_cpus(void)
 
 static void start_console_interrupts(void)
 {
-	if (ioapic_route_isa(uart_isa_irq(), VECTOR_UART, this_cpu()->apic_id))
+	if (uart_routed)
 		uart_irq_enable();
 	else
 		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work",

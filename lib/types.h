@@ -41,6 +41,8 @@ static inline hpa_t hpa_add(hpa_t a, u64 n) { return (hpa_t){a.v + n}; }
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define BIT(n) (1ull << (n))
+/* The order of the smallest power of two that is not below n. */
+static inline u32 order_of(u64 n) { return n > 1 ? 64 - (u32)__builtin_clzll(n - 1) : 0; }
 /* clang-format off */
 #define ALIGN_UP(x, a) (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define ALIGN_DOWN(x, a) ((x) & ~((__typeof__(x))(a) - 1))

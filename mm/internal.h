@@ -10,7 +10,8 @@ struct pt *kernel_pt(void);
 /* ---- kmem.c, during mm_init ---- */
 /* Maps the pages that the tables themselves come from. */
 void kmem_map_early(void);
-/* Hands what is left of them to the heap's allocator, once the frame table exists. Returns their
+/*
+ * Hands what is left of them to the heap's allocator, once the frame table exists. Returns their
  * bytes, used and not.
  */
 u64 kmem_adopt(const struct buddy *frames);

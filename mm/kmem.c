@@ -147,49 +147,12 @@ static void *pages_get(u32 order)
 	return NULL;
 }
 
-void *kmem_pages_alloc(struct quota *q, u32 order)
+static void pages_put(void *p, u32 order)
 {
-	void *p;
-
-	if (!quota_charge(q, PAGE_SIZE << order))
-		return NULL;
-	spin_lock(&lock);
-	p = pages_get(order);
-	spin_unlock(&lock);
-	if (p)
-		zero_words(p, PAGE_SIZE << order);
-	else
-		quota_uncharge(q, PAGE_SIZE << order);
-	return p;
-}
-
-void kmem_pages_free(struct quota *q, void *p, u32 order)
-{
-	spin_lock(&lock);
 	(void)buddy_free(&heap, kva_to_hpa(p).v / PAGE_SIZE, order);
-	spin_unlock(&lock);
-	quota_uncharge(q, PAGE_SIZE << order);
 }
 
 u64 kmem_free_bytes(void) { return heap.free_frames * PAGE_SIZE; }
-
-static u32 class_of(size_t size)
-{
-	u32 class = 0;
-
-	while ((1u << (class + SLAB_MIN_SHIFT)) < size)
-		class += 1;
-	return class;
-}
-
-static u32 order_of(size_t size)
-{
-	u32 order = 0;
-
-	while (PAGE_SIZE << order < size)
-		order++;
-	return order;
-}
 
 static struct slab *slab_new(u32 class)
 {
@@ -239,40 +202,47 @@ static void slab_put(void *p, u32 class)
 		return;
 	list_del(&s->link);
 	s->magic = 0;
-	(void)buddy_free(&heap, kva_to_hpa(s).v / PAGE_SIZE, 0);
+	pages_put(s, 0);
+}
+
+/* What is charged and given for a size: a power of two, from the smallest object to a block. */
+static u64 bytes_of(u64 size)
+{
+	ASSERT(size && size <= PAGE_2M);
+	return MAX(BIT(order_of(size)), size > SLAB_MAX ? PAGE_SIZE : BIT(SLAB_MIN_SHIFT));
 }
 
 void *kmem_alloc(struct quota *q, size_t size)
 {
-	u32 class = class_of(size);
+	u64 bytes = bytes_of(size);
+	u32 order = order_of(bytes);
 	void *p;
 
-	ASSERT(size && size <= PAGE_2M);
-	if (size > SLAB_MAX)
-		return kmem_pages_alloc(q, order_of(size));
-	if (!quota_charge(q, 1u << (class + SLAB_MIN_SHIFT)))
+	if (!quota_charge(q, bytes))
 		return NULL;
 	spin_lock(&lock);
-	p = slab_get(class);
+	p = bytes > SLAB_MAX ? pages_get(order - PAGE_SHIFT) : slab_get(order - SLAB_MIN_SHIFT);
 	spin_unlock(&lock);
 	if (p)
-		zero_words(p, 1u << (class + SLAB_MIN_SHIFT));
+		zero_words(p, bytes);
 	else
-		quota_uncharge(q, 1u << (class + SLAB_MIN_SHIFT));
+		quota_uncharge(q, bytes);
 	return p;
 }
 
 void kmem_free(struct quota *q, void *p, size_t size)
 {
-	u32 class = class_of(size);
+	u64 bytes = bytes_of(size);
+	u32 order = order_of(bytes);
 
-	ASSERT(size && size <= PAGE_2M);
-	if (size > SLAB_MAX) {
-		kmem_pages_free(q, p, order_of(size));
-		return;
-	}
 	spin_lock(&lock);
-	slab_put(p, class);
+	if (bytes > SLAB_MAX)
+		pages_put(p, order - PAGE_SHIFT);
+	else
+		slab_put(p, order - SLAB_MIN_SHIFT);
 	spin_unlock(&lock);
-	quota_uncharge(q, 1u << (class + SLAB_MIN_SHIFT));
+	quota_uncharge(q, bytes);
 }
+
+void *kmem_pages_alloc(struct quota *q, u32 order) { return kmem_alloc(q, PAGE_SIZE << order); }
+void kmem_pages_free(struct quota *q, void *p, u32 order) { kmem_free(q, p, PAGE_SIZE << order); }

@@ -11,8 +11,6 @@
 
 static u32 cell_of(const void *p) { return (u32)(((u64)p - KPRIV_BASE) / KPRIV_CELL); }
 
-static u32 order_of(u32 pages) { return pages > 1 ? 32 - (u32)__builtin_clz(pages - 1) : 0; }
-
 void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa)
 {
 	u64 bytes = PAGE_SIZE << order_of(pages), va;

@@ -30,9 +30,8 @@ void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */
 void lapic_timer_set(u64 tsc);
 void lapic_timer_calibrate(void); /* after clock_init */
 
-void ioapic_init(void); /* masks every pin */
 /*
- * Routes an ISA interrupt (with the MADT's overrides) to a vector on a CPU. False: no I/O APIC has
- * it.
+ * Masks every pin but that of an ISA interrupt (with the MADT's overrides), which goes to a vector
+ * on a CPU. False: no I/O APIC has it.
  */
-bool ioapic_route_isa(u32 isa_irq, u8 vector, u32 apic_id);
+bool ioapic_init(u32 isa_irq, u8 vector, u32 apic_id);

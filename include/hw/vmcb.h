@@ -162,13 +162,3 @@ struct vmcb {
 
 static_assert(sizeof(struct vmcb_seg) == 16, "VMCB segment");
 static_assert(sizeof(struct vmcb) == 4096, "VMCB");
-static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
-static_assert(offsetof(struct vmcb, exit_code) == 0x070, "VMCB");
-static_assert(offsetof(struct vmcb, event_inj) == 0x0a8, "VMCB");
-static_assert(offsetof(struct vmcb, nested_cr3) == 0x0b0, "VMCB");
-static_assert(offsetof(struct vmcb, insn_bytes) == 0x0d1, "VMCB");
-static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
-static_assert(offsetof(struct vmcb, tr) == 0x490, "VMCB");
-static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
-static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
-static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");

@@ -18,6 +18,18 @@
 #include "mm/ucopy.h"
 #include "svm/svm.h"
 
+/* AMD APM 2, Appendix B "Layout of VMCB". */
+static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
+static_assert(offsetof(struct vmcb, exit_code) == 0x070, "VMCB");
+static_assert(offsetof(struct vmcb, event_inj) == 0x0a8, "VMCB");
+static_assert(offsetof(struct vmcb, nested_cr3) == 0x0b0, "VMCB");
+static_assert(offsetof(struct vmcb, insn_bytes) == 0x0d1, "VMCB");
+static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
+static_assert(offsetof(struct vmcb, tr) == 0x490, "VMCB");
+static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");
+static_assert(offsetof(struct vmcb, rsp) == 0x5d8, "VMCB");
+static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
+
 #define GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
 
 struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40};
