@@ -115,7 +115,7 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 		u32 shift = PAGE_SHIFT + level * bits;
 		u64 index = linear >> shift & (BIT(bits) - 1);
 
-		if (!vm_gpa_to_hpa(v->vm, gpa(table + index * (f->wide ? 8 : 4)), &at))
+		if (!aspace_lookup(&v->vm->space, table + index * (f->wide ? 8 : 4), &at))
 			return false;
 		entry = read_entry(v, v->walk.levels++, at.v, f->wide);
 		if (!(entry & ENTRY_P))
@@ -136,8 +136,10 @@ bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n)
 {
 	hpa_t at;
 
-	if (!vm_gpa_to_hpa(v->vm, a, &at) &&
-	    (vm_slot_fault(v->vm, a, false) != VM_FAULT_MAPPED || !vm_gpa_to_hpa(v->vm, a, &at)))
+	struct aspace *as = &v->vm->space;
+
+	if (!aspace_lookup(as, a.v, &at) &&
+	    (aspace_fault(as, a.v, 0) != FAULT_MAPPED || !aspace_lookup(as, a.v, &at)))
 		return false;
 	v->walk.page = 0;
 	memcpy(buf, window(v, CODE_WINDOW, at.v), n);
@@ -174,7 +176,7 @@ static const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	c->mode = mode;
 	c->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
 	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) ||
-	    !vm_gpa_to_hpa(v->vm, gpa(page), &at))
+	    !aspace_lookup(&v->vm->space, page, &at))
 		return NULL;
 	(void)window(v, CODE_WINDOW, at.v);
 	if (mode != WALK_32) /* its entries of 4 bytes are read anew each time */

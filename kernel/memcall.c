@@ -1,3 +1,4 @@
+#include "hv/vcpu.h"
 #include "kernel/domain.h"
 #include "kernel/syscall.h"
 
@@ -14,27 +15,46 @@ static bool destroy_step(struct object *o)
 
 const struct object_ops mem_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
 
+/* The address space that a handle stands for: a domain's, or the memory of the caller's VM. */
+static int space_of(handle_t h, struct object **obj, struct aspace **as)
+{
+	int r = handle_lookup(h, OBJ_DOMAIN, R_MANAGE, obj);
+	struct vm *vm;
+
+	if (!r)
+		*as = &container_of(*obj, struct domain, obj)->aspace;
+	if (r != -E_TYPE)
+		return r;
+	r = handle_lookup(h, OBJ_VM, R_MANAGE, obj);
+	if (r)
+		return r;
+	vm = container_of(*obj, struct vm, obj);
+	*as = &vm->space;
+	return vm->owner == current_domain() ? 0 : -E_RIGHTS;
+}
+
 s64 sys_map(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d = container_of(obj, struct domain, obj);
 	u64 va = args->a[2], offset = args->a[3], bytes = args->a[4], prot = args->a[5];
 	u32 rights = R_READ | (prot & PROT_W ? R_WRITE : 0) | (prot & PROT_X ? R_EXEC : 0);
+	struct aspace *as;
 	struct object *o;
-	int r = handle_lookup((handle_t)args->a[1], OBJ_MEM, rights, &o);
+	int r = space_of((handle_t)args->a[0], &o, &as);
 
-	return r ? r
-		 : aspace_map(&d->aspace, container_of(o, struct mem, obj), va, offset, bytes,
-			      prot);
+	if (!r)
+		r = handle_lookup((handle_t)args->a[1], OBJ_MEM, rights, &o);
+	return r ? r : aspace_map(as, container_of(o, struct mem, obj), va, offset, bytes, prot);
 }
 
 s64 sys_unmap(struct object *obj, const struct sys_args *args)
 {
-	struct domain *d = container_of(obj, struct domain, obj);
-	int r;
+	struct aspace *as;
+	int r = space_of((handle_t)args->a[0], &obj, &as);
 
+	if (r)
+		return r;
 	object_get(obj);
-	while ((r = aspace_unmap_step(&d->aspace, args->a[1], args->a[2])) > 0 &&
-	       !thread_must_end())
+	while ((r = aspace_unmap_step(as, args->a[1], args->a[2])) > 0 && !thread_must_end())
 		preempt_point();
 	object_put(obj);
 	return r;

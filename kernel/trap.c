@@ -36,7 +36,7 @@ static void user_exception(struct trap_frame *f, u64 cr2)
 	struct domain *d = current_domain();
 
 	if (f->vector == EXC_PF && cr2 < USER_VA_MAX &&
-	    aspace_fault(&d->aspace, cr2, (u32)f->error))
+	    aspace_fault(&d->aspace, cr2, (u32)f->error) == FAULT_MAPPED)
 		return;
 	log_warn("domain: %s: thread %u ended by %s at rip %#lx, error %#lx, address %#lx", d->name,
 		 thread_current()->id, exception_text(f->vector), f->rip, f->error,
@@ -52,7 +52,7 @@ static bool kernel_fixup(struct trap_frame *f, u64 cr2)
 	if (!c->fixup_rip || (f->vector != EXC_PF && f->vector != EXC_GP))
 		return false;
 	if (f->vector == EXC_PF && cr2 < USER_VA_MAX &&
-	    aspace_fault(&current_domain()->aspace, cr2, (u32)(f->error | PF_USER)))
+	    aspace_fault(&current_domain()->aspace, cr2, (u32)(f->error | PF_USER)) == FAULT_MAPPED)
 		return true;
 	f->rip = c->fixup_rip;
 	f->rax = (u64)-E_FAULT;

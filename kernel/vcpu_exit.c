@@ -266,9 +266,9 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 
 	if (on_apic_page(v, a) && !x->npf.fetch && !x->npf.table_walk)
 		return apic_access(v, a & (PAGE_SIZE - 1));
-	switch (vm_slot_fault(v->vm, x->npf.gpa, x->npf.write)) {
-	case VM_FAULT_MAPPED: v->stat[STAT_PAGE_POPULATE]++; return STEP_CONTINUE;
-	case VM_FAULT_NOMEM:
+	switch (aspace_fault(&v->vm->space, a, x->npf.write ? PF_WRITE : 0)) {
+	case FAULT_MAPPED: v->stat[STAT_PAGE_POPULATE]++; return STEP_CONTINUE;
+	case FAULT_NOMEM:
 		return internal(v, RUN_INTERNAL_MEMORY,
 				"no memory for a guest page or a nested table");
 	default: v->stat[STAT_MMIO]++; return emulate(v, a, x->npf.write, false, x->npf.fetch);

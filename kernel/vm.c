@@ -4,6 +4,7 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
+#include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -25,6 +26,38 @@ bool vm_log_once(struct vm *vm, u32 key)
 	return !(__atomic_fetch_or(&vm->msr_logged[hash / 64], bit, __ATOMIC_RELAXED) & bit);
 }
 
+/* ---- Nested translations ---- */
+
+static void wait_flushed(struct vcpu *v, u64 epoch)
+{
+	s32 cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
+
+	if (!__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
+		return;
+	if (cpu >= 0 && (u32)cpu != this_cpu()->id)
+		smp_ipi((u32)cpu, IPI_RESCHED);
+	/*
+	 * A guest leaves on the physical interrupt, whatever locks are held: this wait is bounded.
+	 */
+	while (__atomic_load_n(&v->in_guest, __ATOMIC_ACQUIRE) &&
+	       __atomic_load_n(&v->npt_seen, __ATOMIC_ACQUIRE) < epoch)
+		cpu_relax();
+}
+
+void up_npt_flush(struct vm *vm)
+{
+	u64 epoch = __atomic_add_fetch(&vm->npt_epoch, 1, __ATOMIC_SEQ_CST);
+
+	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+
+		if (v)
+			wait_flushed(v, epoch);
+	}
+}
+
+/* ---- Life ---- */
+
 /* Who found it through its domain before this is gone before it is freed: one epoch later. */
 static void vm_revoke(struct object *o)
 {
@@ -37,14 +70,15 @@ static void vm_revoke(struct object *o)
 	spin_unlock(&d->lock);
 	vcpu_stop_all(vm);
 	/* Before the epoch: who finds the VM through an object's list must not find it freed. */
-	vm_slots_drop(vm);
+	while (!aspace_clear_step(&vm->space))
+		;
 }
 
 static bool vm_destroy_step(struct object *o)
 {
 	struct vm *vm = vm_of(o);
 
-	if (vm->npt.root && !pt_destroy_step(&vm->npt, NPT_END))
+	if (!pt_destroy_step(&vm->space.pt, NPT_END))
 		return false;
 	if (vm->apic_page)
 		kmem_pages_free(o->quota, vm->apic_page, 0);
@@ -60,7 +94,7 @@ const struct object_ops vm_object_ops = {
 static int vm_init(struct vm *vm)
 {
 	struct domain *d = vm->owner;
-	int r = pt_init(&vm->npt, hv_ops->nested_format, vm->obj.quota);
+	int r = pt_init(&vm->space.pt, hv_ops->nested_format, vm->obj.quota);
 
 	if (r)
 		return r;
@@ -88,6 +122,8 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 		return -E_NOMEM;
 	object_init(&vm->obj, OBJ_VM, &d->quota);
 	vm->owner = d;
+	vm->space.vm = vm;
+	vm->space.quota = vm->obj.quota;
 	vm->id = __atomic_add_fetch(&vm_ids, 1, __ATOMIC_RELAXED);
 	vm->tsc_base = rdtsc();
 	vm->npt_epoch = 1;

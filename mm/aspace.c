@@ -1,6 +1,7 @@
 /* Address spaces: which memory object is where, filled in by page faults. */
 #include "mm/aspace.h"
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "hv/cpu.h"
 #include "hv/up.h"
@@ -13,6 +14,7 @@
 /* top-level entries: the first of the kernel's, and the private slot's */
 #define KERNEL_HALF 256
 #define KPRIV_ENTRY (KPRIV_BASE >> 39 & 511)
+#define GPA_MAX BIT(46)
 
 #ifdef CAISSON_DEBUG
 u64 unmap_epoch;
@@ -89,10 +91,13 @@ static struct mapping *at_or_before(struct aspace *as, u64 va)
 	return found;
 }
 
-static bool user_range(u64 va, u64 bytes)
+/* In a VM, the page where the local APICs are is never memory. */
+static bool range_valid(const struct aspace *as, u64 va, u64 bytes)
 {
-	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= USER_VA_MIN &&
-	       va < USER_VA_MAX && bytes <= USER_VA_MAX - va;
+	u64 min = as->vm ? 0 : USER_VA_MIN, max = as->vm ? GPA_MAX : USER_VA_MAX;
+
+	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= min && va < max &&
+	       bytes <= max - va && !(as->vm && APIC_DEFAULT_BASE - va < bytes);
 }
 
 static bool prot_valid(u64 prot)
@@ -110,8 +115,18 @@ static int insert(struct aspace *as, struct mapping *m)
 		return -E_DEAD;
 	if (before && before->va + before->bytes > m->va)
 		return -E_EXIST;
+	if (as->vm && as->rows == VM_MAPPINGS)
+		return -E_NOMEM;
 	rb_insert(&as->mappings, &m->node, by_va);
+	as->rows++;
 	return 0;
+}
+
+/* Under as->lock. */
+static void erase(struct mapping *m)
+{
+	rb_erase(&m->as->mappings, &m->node);
+	m->as->rows--;
 }
 
 /* Enters a copy of *row: a mapping of an object, or of a kernel page. */
@@ -130,7 +145,7 @@ static int add(struct aspace *as, const struct mapping *row, const void *page)
 				  map->prot | PT_USER)
 			 : mem_attach(map->mem, map);
 		if (e)
-			rb_erase(&as->mappings, &map->node);
+			erase(map);
 	}
 	spin_unlock(&as->lock);
 	if (e)
@@ -143,7 +158,8 @@ int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, 
 	struct mapping row = {
 		.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = (u32)prot};
 
-	if (!user_range(va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
+	row.prot |= as->vm ? PROT_X : 0;
+	if (!range_valid(as, va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
 	    bytes > m->bytes - offset || !prot_valid(prot))
 		return -E_INVAL;
 	return add(as, &row, NULL);
@@ -153,12 +169,13 @@ int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot)
 {
 	struct mapping row = {.as = as, .va = va, .bytes = PAGE_SIZE, .prot = prot};
 
-	if (!user_range(va, PAGE_SIZE) || !prot_valid(prot) || prot & PROT_X)
+	if (!range_valid(as, va, PAGE_SIZE) || !prot_valid(prot) || prot & PROT_X)
 		return -E_INVAL;
 	return add(as, &row, page);
 }
 
-int mapping_fill(const struct mapping *m, struct pt *pt, u64 va)
+/* Under its lock. */
+static int fill(const struct mapping *m, u64 va)
 {
 	u64 offset = m->offset + ALIGN_DOWN(va - m->va, PAGE_SIZE), bytes, page, first, end;
 	hpa_t start;
@@ -168,16 +185,18 @@ int mapping_fill(const struct mapping *m, struct pt *pt, u64 va)
 		return e;
 	first = MAX(page, m->offset);
 	end = MIN(page + bytes, m->offset + m->bytes);
-	return pt_map(pt, m->va + (first - m->offset), hpa_add(start, first - page), end - first,
-		      m->prot | PT_USER);
+	return pt_map(&m->as->pt, m->va + (first - m->offset), hpa_add(start, first - page),
+		      end - first, m->prot | PT_USER);
 }
 
-bool mapping_shrink(struct mapping *m, struct pt *pt)
+/* Takes at most 512 entries of its front out of the tables; true when nothing is left of it. */
+static bool shrink(struct mapping *m)
 {
-	u64 next = pt_unmap(pt, m->va, m->va + m->bytes);
+	u64 end = m->va + m->bytes;
+	u64 next = m->as->vm && m->as->closed ? end : pt_unmap(&m->as->pt, m->va, end);
 
 	m->offset += next - m->va;
-	m->bytes -= next - m->va;
+	m->bytes = end - next;
 	m->va = next;
 	return !m->bytes;
 }
@@ -189,13 +208,14 @@ bool mapping_shrink(struct mapping *m, struct pt *pt)
 static void remove_step(struct aspace *as, struct mapping *m)
 {
 	struct mem *mem = m->mem;
+	struct vm *vm = as->vm;
 	u64 active;
 
-	if (!mapping_shrink(m, &as->pt)) {
+	if (!shrink(m)) {
 		spin_unlock(&as->lock);
 		return;
 	}
-	rb_erase(&as->mappings, &m->node);
+	erase(m);
 	active = aspace_active(as);
 	if (mem) {
 		unmap_stamp_note(&mem->unmapped, active);
@@ -204,10 +224,12 @@ static void remove_step(struct aspace *as, struct mapping *m)
 	kmem_free(as->quota, m, sizeof(*m));
 	spin_unlock(&as->lock);
 	/*
-	 * From here on `as` is there only if it was active: then it outlives this stay in the
-	 * kernel.
+	 * From here on a domain's `as` is there only if it was active: then it outlives this stay
+	 * in the kernel, as a VM does.
 	 */
-	if (active)
+	if (vm)
+		up_npt_flush(vm);
+	else if (active)
 		up_tlb_flush(as, active);
 	if (mem)
 		object_put(&mem->obj);
@@ -230,7 +252,7 @@ int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
 {
 	struct mapping *first, *last;
 
-	if (!user_range(va, bytes))
+	if (!range_valid(as, va, bytes))
 		return -E_INVAL;
 	spin_lock(&as->lock);
 	first = first_in(as, va, va + bytes);
@@ -262,17 +284,31 @@ static bool permits(u32 prot, u32 pf_error)
 	return prot & need && !(pf_error & PF_RSVD);
 }
 
-bool aspace_fault(struct aspace *as, u64 va, u32 pf_error)
+enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 {
+	enum fault r = FAULT_NONE;
 	struct mapping *m;
-	bool ok;
 
 	spin_lock(&as->lock);
 	m = at_or_before(as, va);
-	ok = m && va - m->va < m->bytes && m->mem && permits(m->prot, pf_error) &&
-	     !mapping_fill(m, &as->pt, va);
+	if (m && m->mem && va - m->va < m->bytes)
+		r = !permits(m->prot, pf_error) ? FAULT_DENIED
+		    : fill(m, va)		? FAULT_NOMEM
+						: FAULT_MAPPED;
 	spin_unlock(&as->lock);
-	return ok;
+	return r;
+}
+
+bool aspace_lookup(struct aspace *as, u64 va, hpa_t *out)
+{
+	struct pt_leaf leaf;
+	bool found;
+
+	spin_lock(&as->lock);
+	found = pt_lookup(&as->pt, va, &leaf);
+	spin_unlock(&as->lock);
+	*out = hpa_add(leaf.start, va & (leaf.bytes - 1));
+	return found;
 }
 
 /*
@@ -284,13 +320,10 @@ static void unmap_first(struct mem *m)
 {
 	struct mapping *map = list_entry(m->mappings.next, struct mapping, mem_link);
 	struct aspace *as = map->as;
-	struct vm *vm = map->vm;
-	bool locked = !vm && spin_trylock(&as->lock);
+	bool locked = spin_trylock(&as->lock);
 
 	spin_unlock(&m->lock);
-	if (vm)
-		up_vm_slot_unmap_step(vm, m);
-	else if (locked)
+	if (locked)
 		remove_step(as, map);
 	else
 		cpu_relax();

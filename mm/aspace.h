@@ -1,6 +1,6 @@
 /*
- * A domain's address space: user mappings of memory objects, filled on fault, and the private
- * kernel slot. Locks: aspace->lock, then mem->lock.
+ * Which memory object is where, filled in on fault: a domain's address space, which has the private
+ * kernel slot too, or a VM's guest-physical memory. Locks: aspace->lock, then mem->lock.
  */
 #pragma once
 
@@ -14,17 +14,17 @@
 /* The private slot is handed out in cells: a guard page, up to 4 pages, guard pages. */
 #define KPRIV_CELL KiB(32)
 
-/*
- * [I] immutable, [s] under aspace->lock or vm->slot_lock. One row of an address space, or (vm set)
- * a VM's slot.
- */
+struct vm;
+
+#define VM_MAPPINGS 32 /* of a VM at most: its revocation takes all at once */
+
+/* [I] immutable, [s] under as->lock. One row of an address space. */
 struct mapping {
-	struct rb_node node;   /* by va, under aspace->lock */
+	struct rb_node node;   /* [s] by va */
 	struct list mem_link;  /* under mem->lock */
-	struct aspace *as;     /* [I] NULL for a VM slot */
-	struct vm *vm;	       /* [I] */
-	struct mem *mem;       /* [I] holds a reference */
-	u64 va, bytes, offset; /* [s] va = gpa for a VM slot */
+	struct aspace *as;     /* [I] */
+	struct mem *mem;       /* [I] holds a reference; NULL: a kernel page */
+	u64 va, bytes, offset; /* [s] */
 	u32 prot;	       /* [I] enum prot */
 };
 
@@ -32,29 +32,21 @@ struct aspace {
 	spinlock_t lock;
 	struct pt pt;		 /* under lock */
 	struct rb_tree mappings; /* under lock */
+	u32 rows;		 /* under lock: how many */
 	struct quota *quota;	 /* [I] */
+	struct vm *vm;		 /* [I] whose memory it is; NULL: a domain's */
 	bool closed;		 /* under lock: nothing is mapped any more */
 	u64 active;		 /* [a] CPUs that may hold TLB entries of it */
 	/* under lock: used cells of the private slot */
 	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)];
 };
 
-/*
- * Maps as much of the object's page around va, 4 KiB or 2 MiB, as the mapping covers, in the
- * largest pages that fit. -E_NOMEM; -E_EXIST: something else is mapped there. Under its lock.
- */
-int mapping_fill(const struct mapping *m, struct pt *pt, u64 va) __must_check;
-/*
- * Takes at most 512 entries of its front out of the tables; true when nothing is left of it. Under
- * its lock.
- */
-bool mapping_shrink(struct mapping *m, struct pt *pt);
-
+/* A domain's, which shares the kernel's half. A VM's is made by kernel/vm.c. -E_NOMEM */
 int aspace_init(struct aspace *as, struct quota *q) __must_check;
 /*
  * In steps: unmaps everything and lets go of the memory objects; from the first on, mapping fails
  * with -E_DEAD. When a domain ends, before its last reference goes: its objects hold references on
- * it.
+ * it. A VM's entries stay, for pt_destroy_step: no vCPU enters it any more. Those are few steps.
  */
 bool aspace_clear_step(struct aspace *as);
 /* In steps (see pt_destroy_step): clears it and frees tables. Runs on no CPU any more. */
@@ -79,8 +71,8 @@ u64 aspace_active(struct aspace *as);
 void aspace_activate(struct aspace *next);
 
 /*
- * -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM. Takes a
- * reference on m.
+ * -E_INVAL: alignment, range, no R, W with X. -E_EXIST: overlap. -E_DEAD. -E_NOMEM, also for more
+ * than VM_MAPPINGS. Takes a reference on m. Guests may execute everything.
  */
 int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, u64 prot)
 	__must_check;
@@ -90,8 +82,19 @@ int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, 
  * inside, or a kernel page, which ends the removal.
  */
 int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes) __must_check;
-/* Page fault at a user address: true = mapped now, try again. */
-bool aspace_fault(struct aspace *as, u64 va, u32 pf_error);
+enum fault {
+	FAULT_MAPPED, /* now, or by another CPU meanwhile: try again */
+	FAULT_DENIED, /* there is a mapping, without this right */
+	FAULT_NONE,   /* nothing is mapped there */
+	FAULT_NOMEM,
+};
+/*
+ * A page fault at a user or guest-physical address: maps as much of the object's page around va, 4
+ * KiB or 2 MiB, as the mapping covers, in the largest pages that fit.
+ */
+enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error);
+/* Where the tables map va now, from any CPU; false when they do not. */
+bool aspace_lookup(struct aspace *as, u64 va, hpa_t *out);
 /*
  * Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W.
  * -E_EXIST, -E_INVAL, -E_NOMEM
@@ -101,7 +104,7 @@ void aspace_unmap_kernel_page(struct aspace *as, u64 va);
 
 /*
  * The object is dead already, so that none is added. A step of at most 512 entries that removes its
- * mappings, from address spaces and VM slots; true when none is left, flushed everywhere.
+ * mappings; true when none is left, flushed everywhere.
  */
 bool mem_unmap_step(struct mem *m);
 

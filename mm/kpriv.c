@@ -40,14 +40,11 @@ no_frame:
 
 hpa_t kpriv_hpa(struct aspace *as, const void *p)
 {
-	struct pt_leaf leaf;
-	bool found;
+	hpa_t a;
+	bool found = aspace_lookup(as, (u64)p, &a);
 
-	spin_lock(&as->lock);
-	found = pt_lookup(&as->pt, (u64)p, &leaf);
-	spin_unlock(&as->lock);
 	ASSERT(found);
-	return hpa_add(leaf.start, (u64)p % PAGE_SIZE);
+	return a;
 }
 
 /* The cell is free for others only when no CPU can hold an old translation. */

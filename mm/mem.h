@@ -21,7 +21,7 @@ struct mem {
 	u64 *block;		     /* [m] */
 	u64 destroyed;		     /* progress of mem_destroy_step: blocks */
 	struct unmap_stamp unmapped; /* [a] debug builds */
-	struct list mappings;	     /* [m] struct mapping.mem_link and VM slots: who maps it */
+	struct list mappings;	     /* [m] struct mapping.mem_link: who maps it */
 };
 
 #define MEM_BYTES_MAX GiB(512)
@@ -51,7 +51,7 @@ int mem_populate_step(struct mem *m, u64 *offset) __must_check;
 
 struct mapping;
 /*
- * Enters a mapping (an address space's or a VM slot's) into the object's list, with a reference.
+ * Enters a mapping into the object's list, with a reference.
  * -E_DEAD.
  */
 int mem_attach(struct mem *m, struct mapping *map) __must_check;

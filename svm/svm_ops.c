@@ -33,7 +33,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->vmcb->iopm_base = svm_iopm().v;
 	s->vmcb->msrpm_base = svm_msrpm().v;
 	s->vmcb->nested_ctl = NESTED_NP_ENABLE;
-	s->vmcb->nested_cr3 = pt_root_hpa(&v->vm->npt);
+	s->vmcb->nested_cr3 = pt_root_hpa(&v->vm->space.pt);
 	s->vmcb->int_ctl = V_INTR_MASKING;
 	s->vmcb->efer = EFER_SVME;
 	s->vmcb->g_pat = PAT_RESET;

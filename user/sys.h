@@ -89,10 +89,6 @@ static inline s64 channel_reply_wait(handle_t c, u64 reply_words, u64 deadline)
 	return SYS3(SYS_CHANNEL_REPLY_WAIT, c, reply_words, deadline);
 }
 static inline s64 vm_create(void) { return SYS0(SYS_VM_CREATE); }
-static inline s64 vm_slot_set(handle_t vm, u32 slot, const struct vm_slot *s)
-{
-	return SYS3(SYS_VM_SLOT_SET, vm, slot, s);
-}
 static inline s64 vm_msi(handle_t vm, u64 address, u32 data)
 {
 	return SYS3(SYS_VM_MSI, vm, address, data);

@@ -34,15 +34,13 @@ static __noreturn void finish(struct vm *vm, enum vm_reason reason, u32 status)
 	domain_exit(status);
 }
 
-/* Guest RAM: one memory object, mapped here and into up to three slots of the VM. */
-static int set_slot(struct vm *vm, u32 slot, handle_t mem, u64 gpa, u64 offset, u64 end)
+/* Guest RAM: one memory object, mapped here and in up to three ranges of the VM. */
+static int map_guest(struct vm *vm, handle_t mem, u64 gpa, u64 offset, u64 end)
 {
-	struct vm_slot s = {
-		.size = sizeof(s), .memory = mem, .gpa = gpa, .offset = offset, .bytes = end - gpa};
-	s64 err = vm_slot_set(vm->machine.vm, slot, &s);
+	s64 err = mem_map(vm->machine.vm, mem, gpa, offset, end - gpa, PROT_R | PROT_W);
 
 	if (err)
-		rt_log("memory slot at %#llx: %s", (unsigned long long)gpa, rt_error(err));
+		rt_log("guest memory at %#llx: %s", (unsigned long long)gpa, rt_error(err));
 	return (int)err;
 }
 
@@ -73,11 +71,11 @@ static int create_ram(struct vm *vm)
 	}
 	r->low = MIN(def->memory, RAM_LOW_MAX);
 	r->high = def->memory - r->low;
-	err = set_slot(vm, 0, mem, 0, 0, RAM_HOLE);
+	err = map_guest(vm, mem, 0, 0, RAM_HOLE);
 	if (!err)
-		err = set_slot(vm, 1, mem, RAM_HOLE_END, RAM_HOLE_END, r->low);
+		err = map_guest(vm, mem, RAM_HOLE_END, RAM_HOLE_END, r->low);
 	if (!err && r->high)
-		err = set_slot(vm, 2, mem, RAM_HIGH_BASE, r->low, RAM_HIGH_BASE + r->high);
+		err = map_guest(vm, mem, RAM_HIGH_BASE, r->low, RAM_HIGH_BASE + r->high);
 	return err;
 }
 

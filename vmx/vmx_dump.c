@@ -34,7 +34,7 @@ static void dump_nested(struct vcpu *v)
 {
 	u64 a = vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS);
 	struct pt_leaf leaf;
-	bool present = pt_lookup(&v->vm->npt, a, &leaf);
+	bool present = pt_lookup(&v->vm->space.pt, a, &leaf);
 
 	log_notice("vmx: EPT entry for %#lx: %#lx, %s", a, *leaf.entry,
 		   present ? "present" : "not present");

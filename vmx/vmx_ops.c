@@ -102,13 +102,13 @@ static int vmx_cpu_enable(struct cpu *c)
 /* Without memory for the page or its tables the guest's accesses to its APIC are decoded. */
 static void map_apic_page(struct vm *vm)
 {
-	spin_lock(&vm->slot_lock);
+	spin_lock(&vm->space.lock);
 	if (!vm->apic_page)
 		vm->apic_page = kmem_pages_alloc(vm->obj.quota, 0);
 	if (vm->apic_page)
-		(void)!pt_map(&vm->npt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page), PAGE_SIZE,
+		(void)!pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page), PAGE_SIZE,
 			      PROT_R | PROT_W);
-	spin_unlock(&vm->slot_lock);
+	spin_unlock(&vm->space.lock);
 }
 
 static int vmx_vcpu_init(struct vcpu *v)
@@ -125,7 +125,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->vmcs_hpa = first.v;
 	*s->vmcs = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
 	v->priv = &((struct vmx_private *)(page + PAGE_SIZE))->common;
-	s->eptp = pt_root_hpa(&v->vm->npt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
+	s->eptp = pt_root_hpa(&v->vm->space.pt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
 		  (vmx_caps.ept_ad ? EPTP_ACCESSED_DIRTY : 0);
 	s->last_cpu = -1;
 	v->lapic.by_cpu = vmx_caps.apicv;

@@ -15,7 +15,7 @@
 #define MMIO_BASE 0xfffffd8000000000ull /* device registers, firmware tables while they are read */
 #define MMIO_SIZE GiB(4)
 #define KPRIV_BASE 0xffffff0000000000ull /* private to the domain: kernel stacks, vCPU areas */
-#define KPRIV_SIZE GiB(1)
+#define KPRIV_SIZE MiB(128)
 #define KERNEL_BASE 0xffffffff80000000ull /* the image, at most 16 MiB */
 /* per-CPU windows: WINDOW_SIZE each, CPU n at n * WINDOW_SIZE */
 /* the log's screen, at its offset in a 2 MiB page; the boot tables map it too */

@@ -8,7 +8,6 @@ struct vcpu;
 struct vcpu_state;
 struct vm;
 struct aspace;
-struct mem;
 struct object;
 struct quota;
 
@@ -36,12 +35,8 @@ u64 clock_to_tsc(u64 ns); /* clock value -> this CPU's TSC */
  * returns.
  */
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
-
-/*
- * A step of at most 512 entries that removes a slot of the VM that maps m, if there is one; with
- * the last step its entry in the object's list goes too, flushed. Called with no lock held.
- */
-void up_vm_slot_unmap_step(struct vm *vm, struct mem *m);
+/* No vCPU of the VM runs with a nested TLB from before when this returns. */
+void up_npt_flush(struct vm *vm);
 
 /* ---- mm: objects (kernel/object.c) ---- */
 /* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */

@@ -6,7 +6,7 @@
  * can be reached only while that domain's address space is loaded.
  *
  * Legend: [I] immutable after creation, [a] atomic, [v] owned by the thread that runs the vCPU
- * (vcpu->busy), [s] under vm->slot_lock.
+ * (vcpu->busy).
  */
 #pragma once
 
@@ -29,14 +29,11 @@ struct vm {
 	struct object obj;
 	struct domain *owner; /* [I] */
 	u32 id;		      /* [I] for the log */
-	spinlock_t slot_lock;
-	struct mapping slot[VM_SLOTS]; /* [s] mem NULL = free */
-	bool slot_busy;		       /* [s] a slot's entries are being removed in chunks */
-	struct pt npt;		       /* [s] nested page table */
+	struct aspace space;  /* guest-physical memory, with the nested page table */
 	u64 npt_epoch; /* [a] raised when entries were removed: vCPUs flush before the next entry */
 	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	/*
-	 * [s] Or NULL: VT-x takes the guest's accesses to this page, at the local APIC's address,
+	 * Under space.lock. NULL, or: VT-x takes the guest's accesses to this page, at the local APIC's address,
 	 * for ones to the APIC. What reaches it in other ways stays in the VM.
 	 */
 	void *apic_page;

@@ -62,7 +62,7 @@ enum rights {
 	R_WAIT = 1 << 7,   /* event, port: wait; any bindable object: bind to a port */
 	R_CALL = 1 << 8,   /* channel: call */
 	R_SERVE = 1 << 9,  /* channel: reply and wait */
-	/* domain: map, create threads, put handles; thread: set; vm: slots, vCPUs, MSIs */
+	/* domain: map, create threads, put handles; thread: set; vm: map, vCPUs, MSIs */
 	R_MANAGE = 1 << 10,
 	R_RUN = 1 << 11,     /* vCPU: run, get, set, kick */
 	R_CONSOLE = 1 << 12, /* system: read and write the console */
@@ -87,8 +87,8 @@ enum rights {
 	ROW(SYS_DOMAIN_EXIT, sys_domain_exit, OBJ_NONE, 0) \
 	ROW(SYS_THREAD_CREATE, sys_thread_create, OBJ_DOMAIN, R_MANAGE) \
 	ROW(SYS_THREAD_SET, sys_thread_set, OBJ_THREAD, R_MANAGE) \
-	ROW(SYS_MAP, sys_map, OBJ_DOMAIN, R_MANAGE) \
-	ROW(SYS_UNMAP, sys_unmap, OBJ_DOMAIN, R_MANAGE) \
+	ROW(SYS_MAP, sys_map, OBJ_NONE, 0) \
+	ROW(SYS_UNMAP, sys_unmap, OBJ_NONE, 0) \
 	ROW(SYS_MEM_CREATE, sys_mem_create, OBJ_NONE, 0) \
 	ROW(SYS_EVENT_CREATE, sys_event_create, OBJ_NONE, 0) \
 	ROW(SYS_EVENT_SIGNAL, sys_event_signal, OBJ_EVENT, R_SIGNAL) \
@@ -102,7 +102,6 @@ enum rights {
 	ROW(SYS_CHANNEL_CALL, sys_channel_call, OBJ_CHANNEL, R_CALL) \
 	ROW(SYS_CHANNEL_REPLY_WAIT, sys_channel_reply_wait, OBJ_CHANNEL, R_SERVE) \
 	ROW(SYS_VM_CREATE, sys_vm_create, OBJ_NONE, 0) \
-	ROW(SYS_VM_SLOT_SET, sys_vm_slot_set, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VM_MSI, sys_vm_msi, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VM_POLICY, sys_vm_policy, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VCPU_CREATE, sys_vcpu_create, OBJ_VM, R_MANAGE) \
@@ -160,18 +159,6 @@ struct port_packet {
 };
 
 /* ---- VM ---- */
-#define VM_SLOTS 32
-enum vm_slot_flags { VM_SLOT_READONLY = 1 };
-struct vm_slot {
-	u32 size;  /* sizeof this structure */
-	u32 flags; /* enum vm_slot_flags */
-	handle_t memory;
-	u32 reserved; /* 0 */
-	u64 gpa;      /* page-aligned */
-	u64 offset;   /* into memory, page-aligned */
-	u64 bytes;    /* page-aligned; 0 removes the slot */
-};
-
 /* ---- handle_info ---- */
 /* clang-format off */
 /* rows of the exit statistics, also in `stat` */

@@ -127,11 +127,11 @@ int ucopy_out(u64 to, const void *from, size_t n)
 	return 0;
 }
 
-bool vm_gpa_to_hpa(struct vm *v, gpa_t a, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 a, hpa_t *out)
 {
-	if (a.v >= sizeof(memory))
+	if (a >= sizeof(memory))
 		return false;
-	*out = hpa(HPA + a.v);
+	*out = hpa(HPA + a);
 	return true;
 }
 
@@ -143,7 +143,7 @@ void *window_map(enum window w, hpa_t a)
 }
 
 void window_unmap(enum window w) {}
-enum vm_fault vm_slot_fault(struct vm *v, gpa_t a, bool write) { return fuzz_u8(&in) % 4; }
+enum fault aspace_fault(struct aspace *as, u64 a, u32 pf_error) { return fuzz_u8(&in) % 4; }
 
 /* ---- The guest: what runs between VMRUN and the exit ---- */
 

@@ -24,20 +24,20 @@ static u32 maps;
 
 static u64 untouched = ~0ull; /* page that is populated on first touch */
 
-bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 a, hpa_t *out)
 {
-	if (a.v >= sizeof(memory) || (a.v & ~0xfffull) == untouched)
+	if (a >= sizeof(memory) || (a & ~0xfffull) == untouched)
 		return false;
-	*out = hpa(HPA + a.v);
+	*out = hpa(HPA + a);
 	return true;
 }
 
-enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write)
+enum fault aspace_fault(struct aspace *as, u64 a, u32 pf_error)
 {
-	if (a.v >= sizeof(memory))
-		return VM_FAULT_NONE;
+	if (a >= sizeof(memory))
+		return FAULT_NONE;
 	untouched = ~0ull;
-	return VM_FAULT_MAPPED;
+	return FAULT_MAPPED;
 }
 
 void *window_map(enum window w, hpa_t a)

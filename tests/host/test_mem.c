@@ -75,13 +75,13 @@ void object_get(struct object *o) { o->refs++; }
 void object_free(struct object *o, void *p, size_t bytes) { kmem_free(o->quota, p, bytes); }
 void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
 
-static struct mapping vm_slot;
+static struct vm *const a_vm = (struct vm *)&flushes;
+static u32 vm_flushes;
 
-void up_vm_slot_unmap_step(struct vm *vm, struct mem *m)
+void up_npt_flush(struct vm *vm)
 {
-	assert_ptr_equal(vm, vm_slot.vm);
-	mem_detach(&vm_slot);
-	object_put(&m->obj);
+	assert_ptr_equal(vm, a_vm);
+	vm_flushes++;
 }
 
 /* ---- Fixtures ---- */
@@ -216,6 +216,11 @@ static void a_boot_modules_frames_are_shown_and_then_freed(void **state)
 
 static struct aspace space;
 
+static bool filled(struct aspace *as, u64 va, u32 pf_error)
+{
+	return aspace_fault(as, va, pf_error) == FAULT_MAPPED;
+}
+
 static void make_space(void)
 {
 	assert_int_equal(aspace_init(&space, &quota), 0);
@@ -278,16 +283,16 @@ static void faults_fill_in_what_the_mapping_allows(void **state)
 
 	make_space();
 	assert_int_equal(aspace_map(&space, m, MiB(8) - PAGE_SIZE, PAGE_SIZE, MiB(3), PROT_R), 0);
-	assert_false(aspace_fault(&space, MiB(7), PF_USER));
-	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_WRITE));
-	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_FETCH));
-	assert_false(aspace_fault(&space, MiB(8), PF_USER | PF_RSVD | PF_PRESENT));
-	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER));
-	assert_true(aspace_fault(&space, MiB(8) + 5, PF_USER | PF_PRESENT)); /* lost race */
+	assert_false(filled(&space, MiB(7), PF_USER));
+	assert_false(filled(&space, MiB(8), PF_USER | PF_WRITE));
+	assert_false(filled(&space, MiB(8), PF_USER | PF_FETCH));
+	assert_false(filled(&space, MiB(8), PF_USER | PF_RSVD | PF_PRESENT));
+	assert_true(filled(&space, MiB(8) + 5, PF_USER));
+	assert_true(filled(&space, MiB(8) + 5, PF_USER | PF_PRESENT)); /* lost race */
 	assert_true(pt_lookup(&space.pt, MiB(8) - PAGE_SIZE, &l));
 	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_USER, 1));
 	assert_false(pt_lookup(&space.pt, MiB(8) - 2 * PAGE_SIZE, &l));
-	assert_true(aspace_fault(&space, MiB(11) - PAGE_SIZE - 1, PF_USER));
+	assert_true(filled(&space, MiB(11) - PAGE_SIZE - 1, PF_USER));
 	/* the mapping ends, the frame does not */
 	assert_false(pt_lookup(&space.pt, MiB(11) - PAGE_SIZE, &l));
 	frames_left = big_frames_left = 0;
@@ -303,7 +308,7 @@ static void aligned_guest_memory_is_mapped_in_large_pages(void **state)
 
 	make_space();
 	assert_int_equal(aspace_map(&space, m, MiB(8), 0, MiB(4), PROT_R | PROT_W), 0);
-	assert_true(aspace_fault(&space, MiB(11), PF_USER | PF_WRITE));
+	assert_true(filled(&space, MiB(11), PF_USER | PF_WRITE));
 	assert_true(pt_lookup(&space.pt, MiB(10), &l));
 	assert_int_equal(l.bytes, PAGE_2M);
 	destroy_space();
@@ -329,7 +334,7 @@ static void unmap_takes_whole_mappings_and_flushes(void **state)
 	for (u64 va = MiB(1); va < MiB(4); va += MiB(1))
 		assert_int_equal(aspace_map(&space, m, va, 0, MiB(1), PROT_R), 0);
 	assert_int_equal(m->obj.refs, 4);
-	assert_true(aspace_fault(&space, MiB(2), PF_USER));
+	assert_true(filled(&space, MiB(2), PF_USER));
 	assert_int_equal(unmap(&space, MiB(2), PAGE_SIZE), -E_INVAL);
 	assert_int_equal(unmap(&space, MiB(1) + PAGE_SIZE, MiB(2)), -E_INVAL);
 	assert_int_equal(m->obj.refs, 4);
@@ -340,7 +345,7 @@ static void unmap_takes_whole_mappings_and_flushes(void **state)
 	assert_int_equal(m->obj.refs, 1);
 	assert_true(list_empty(&m->mappings));
 	assert_false(pt_lookup(&space.pt, MiB(2), &l));
-	assert_false(aspace_fault(&space, MiB(2), PF_USER));
+	assert_false(filled(&space, MiB(2), PF_USER));
 	assert_int_equal(unmap(&space, MiB(1), MiB(1)), 0);
 	assert_int_equal(flushes, 3); /* nothing was there */
 	destroy_space();
@@ -357,12 +362,12 @@ static void a_large_mapping_goes_in_bounded_steps(void **state)
 	make_space();
 	assert_int_equal(aspace_map(&space, m, MiB(8), 0, MiB(8), PROT_R), 0);
 	for (u64 va = MiB(8); va < MiB(16); va += PAGE_SIZE)
-		assert_true(aspace_fault(&space, va, PF_USER));
+		assert_true(filled(&space, va, PF_USER));
 	assert_int_equal(aspace_unmap_step(&space, MiB(8), MiB(8)), 1);
 	assert_false(pt_lookup(&space.pt, MiB(10) - PAGE_SIZE, &l));
 	assert_true(pt_lookup(&space.pt, MiB(10), &l));
-	assert_false(aspace_fault(&space, MiB(8), PF_USER)); /* what is gone stays gone */
-	assert_true(aspace_fault(&space, MiB(12), PF_USER));
+	assert_false(filled(&space, MiB(8), PF_USER)); /* what is gone stays gone */
+	assert_true(filled(&space, MiB(12), PF_USER));
 	assert_int_equal(m->obj.refs, 2); /* its frames are held */
 	while (aspace_unmap_step(&space, MiB(8), MiB(8)) > 0)
 		steps++;
@@ -391,7 +396,7 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 	assert_int_equal(aspace_map(&space, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
 	assert_int_equal(aspace_map_kernel_page(&space, MiB(1), page, PROT_R), -E_EXIST);
 	assert_int_equal(unmap(&space, MiB(1), PAGE_SIZE), -E_INVAL);
-	assert_false(aspace_fault(&space, MiB(1), PF_USER | PF_WRITE));
+	assert_false(filled(&space, MiB(1), PF_USER | PF_WRITE));
 	aspace_unmap_kernel_page(&space, MiB(2));
 	aspace_unmap_kernel_page(&space, MiB(1));
 	assert_int_equal(flushes, 1);
@@ -402,24 +407,99 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 	nothing_is_left();
 }
 
+/* As kernel/vm.c does. */
+static void make_vm(struct aspace *as)
+{
+	*as = (struct aspace){.quota = &quota, .vm = a_vm};
+	assert_int_equal(pt_init(&as->pt, &pt_ept_format, &quota), 0);
+}
+
+static void end_vm(struct aspace *as)
+{
+	while (!aspace_clear_step(as))
+		;
+	while (!pt_destroy_step(&as->pt, BIT(48)))
+		;
+}
+
+static void a_vms_memory_is_an_address_space(void **state)
+{
+	struct mem *m = make_mem(MiB(4), MEM_GUEST);
+	struct aspace vm;
+	struct pt_leaf l;
+	hpa_t a;
+
+	vm_flushes = 0;
+	make_vm(&vm);
+	assert_int_equal(aspace_map(&vm, m, 0, 0, MiB(2), PROT_R | PROT_W), 0);
+	assert_int_equal(aspace_map(&vm, m, BIT(46) - PAGE_SIZE, MiB(2), PAGE_SIZE, PROT_R), 0);
+	assert_int_equal(aspace_map(&vm, m, BIT(46), 0, PAGE_SIZE, PROT_R), -E_INVAL);
+	assert_int_equal(aspace_map(&vm, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
+	assert_false(aspace_lookup(&vm, 5, &a));
+	assert_int_equal(aspace_fault(&vm, 5, PF_WRITE), FAULT_MAPPED);
+	assert_true(aspace_lookup(&vm, 5, &a));
+	assert_true(pt_lookup(&vm.pt, 5, &l));
+	assert_int_equal(a.v, l.start.v + 5);
+	assert_int_equal(*l.entry, pt_leaf_entry(&pt_ept_format, l.start.v, PT_R | PT_W | PT_X, 1));
+	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_WRITE), FAULT_DENIED);
+	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_FETCH), FAULT_MAPPED);
+	assert_int_equal(aspace_fault(&vm, MiB(2), 0), FAULT_NONE);
+	assert_int_equal(aspace_unmap_step(&vm, 0, MiB(2)), 1);
+	assert_int_equal(aspace_unmap_step(&vm, 0, MiB(2)), 0);
+	assert_int_equal(vm_flushes, 1);
+	assert_false(aspace_lookup(&vm, 5, &a));
+	end_vm(&vm);
+	destroy(m);
+	nothing_is_left();
+}
+
+static void a_vm_has_few_mappings_and_its_end_takes_few_steps(void **state)
+{
+	struct mem *m = make_mem(MiB(8), 0);
+	struct aspace vm;
+	u32 steps = 0;
+
+	make_vm(&vm);
+	for (u64 i = 0; i < VM_MAPPINGS; i++)
+		assert_int_equal(aspace_map(&vm, m, i * MiB(8), 0, MiB(8), PROT_R), 0);
+	assert_int_equal(aspace_map(&vm, m, GiB(1), 0, MiB(8), PROT_R), -E_NOMEM);
+	for (u64 at = 0; at < MiB(8); at += PAGE_SIZE)
+		assert_int_equal(aspace_fault(&vm, at, 0), FAULT_MAPPED);
+	assert_int_equal(aspace_unmap_step(&vm, MiB(8), MiB(8)), 1);
+	while (aspace_unmap_step(&vm, MiB(8), MiB(8)) > 0)
+		;
+	assert_int_equal(aspace_map(&vm, m, GiB(1), 0, MiB(8), PROT_R), 0);
+	while (!aspace_clear_step(&vm)) /* though 2,048 entries are there */
+		steps++;
+	assert_int_equal(steps, VM_MAPPINGS);
+	assert_int_equal(aspace_map(&vm, m, 0, 0, PAGE_SIZE, PROT_R), -E_DEAD);
+	end_vm(&vm);
+	destroy(m);
+	nothing_is_left();
+}
+
 static void a_revoked_object_is_mapped_nowhere(void **state)
 {
 	struct mem *m = make_mem(MiB(2), 0);
+	struct aspace vm;
 	struct pt_leaf l;
 
 	make_space();
 	for (u64 va = MiB(2); va < MiB(10); va += MiB(2)) {
 		assert_int_equal(aspace_map(&space, m, va, 0, MiB(2), PROT_R | PROT_W), 0);
-		assert_true(aspace_fault(&space, va, PF_USER | PF_WRITE));
+		assert_true(filled(&space, va, PF_USER | PF_WRITE));
 	}
-	vm_slot = (struct mapping){.vm = (struct vm *)&vm_slot, .mem = m};
-	assert_int_equal(mem_attach(m, &vm_slot), 0);
+	vm_flushes = 0;
+	make_vm(&vm);
+	assert_int_equal(aspace_map(&vm, m, 0, 0, MiB(2), PROT_R), 0);
 	assert_int_equal(m->obj.refs, 6);
 	m->obj.dead = true;
 	while (!mem_unmap_step(m))
 		;
 	assert_int_equal(m->obj.refs, 1);
 	assert_int_equal(flushes, 4);
+	assert_int_equal(vm_flushes, 1);
+	end_vm(&vm);
 	for (u64 va = MiB(2); va < MiB(10); va += MiB(2))
 		assert_false(pt_lookup(&space.pt, va, &l));
 	assert_false(m->lock.locked);
@@ -436,7 +516,7 @@ static void a_cleared_space_holds_no_object_and_takes_none(void **state)
 	make_space();
 	for (u64 i = 1; i <= 200; i++)
 		assert_int_equal(aspace_map(&space, m, i * PAGE_2M, 0, PAGE_SIZE, PROT_R), 0);
-	assert_true(aspace_fault(&space, PAGE_2M, PF_USER));
+	assert_true(filled(&space, PAGE_2M, PF_USER));
 	assert_false(aspace_clear_step(&space));
 	while (!aspace_clear_step(&space))
 		;
@@ -530,6 +610,8 @@ int main(void)
 		T(unmap_takes_whole_mappings_and_flushes),
 		T(a_large_mapping_goes_in_bounded_steps),
 		T(kernel_pages_are_the_kernels_to_unmap),
+		T(a_vms_memory_is_an_address_space),
+		T(a_vm_has_few_mappings_and_its_end_takes_few_steps),
 		T(a_revoked_object_is_mapped_nowhere),
 		T(a_cleared_space_holds_no_object_and_takes_none),
 		T(the_private_slot_gives_guarded_zeroed_pages),

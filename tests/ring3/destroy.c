@@ -131,7 +131,6 @@ static handle_t vm_make(enum state state)
 	s64 mem = state == WATCHED
 			  ? HANDLE_GIVEN
 			  : mem_create(bytes, MEM_GUEST | (state == TOUCH ? 0 : MEM_POPULATE));
-	struct vm_slot slot = {.size = sizeof(slot), .memory = (handle_t)mem, .bytes = bytes};
 
 	must(vm);
 	must(mem);
@@ -139,7 +138,7 @@ static handle_t vm_make(enum state state)
 	if (state < ARRAY_SIZE(guests) && guests[state].code)
 		memcpy((void *)GUEST_VA, guests[state].code,
 		       (size_t)(guests[state].end - guests[state].code));
-	must(vm_slot_set((handle_t)vm, 0, &slot));
+	must(mem_map((handle_t)vm, (handle_t)mem, 0, 0, bytes, PROT_R | PROT_W));
 	vcpu = vcpu_create((handle_t)vm, 0, RUN_VA);
 	must(vcpu);
 	set_state((handle_t)vcpu, bytes, state == SIPI ? VCPU_WAIT_SIPI : VCPU_RUNNABLE);

@@ -178,11 +178,6 @@ static void call_channels(u64 *s)
 
 static void call_vm(u64 *s)
 {
-	struct vm_slot slot = {.size = sizeof(slot),
-			       .flags = (u32)rnd(s, 2),
-			       .memory = pick(s),
-			       .gpa = rnd(s, 8) * PAGE_SIZE,
-			       .bytes = rnd(s, 6) * PAGE_SIZE};
 	s64 h;
 
 	switch (rnd(s, 11)) {
@@ -194,7 +189,10 @@ static void call_vm(u64 *s)
 			keep(s, h);
 		break;
 	case 1:
-	case 2: CALL(SYS_VM_SLOT_SET, pick(s), rnd(s, 3), &slot); break;
+		CALL(SYS_MAP, pick(s), pick(s), rnd(s, 8) * PAGE_SIZE, 0, rnd(s, 6) * PAGE_SIZE,
+		     rnd(s, 8));
+		break;
+	case 2: CALL(SYS_UNMAP, pick(s), rnd(s, 8) * PAGE_SIZE, rnd(s, 6) * PAGE_SIZE); break;
 	case 3: CALL(SYS_VM_MSI, pick(s), 0xfee00000, rnd(s, 256)); break;
 	case 4:
 	case 5: keep(s, CALL(SYS_VCPU_CREATE, pick(s), rnd(s, 3), page_va(s))); break;
@@ -332,13 +330,11 @@ static void use_vm(u64 *s, u32 me)
 	/* Seldom the same pages: the run page of the VM before goes some time after it. */
 	u64 va = SCRATCH_VA + (8 + 2 * rnd(s, 256)) * PAGE_SIZE;
 	s64 h[] = {CALL(SYS_VM_CREATE), CALL(SYS_MEM_CREATE, GUEST_BYTES, MEM_GUEST), 0};
-	struct vm_slot slot = {
-		.size = sizeof(slot), .memory = (handle_t)h[1], .bytes = GUEST_BYTES};
 
 	if (!CALL(SYS_MAP, HANDLE_SELF, h[1], va, 0, PAGE_SIZE, PROT_R | PROT_W))
 		memcpy((void *)va, guest[rnd(s, 3) ? 0 : rnd(s, ARRAY_SIZE(guest))],
 		       sizeof(guest[0]));
-	CALL(SYS_VM_SLOT_SET, h[0], 0, &slot);
+	CALL(SYS_MAP, h[0], h[1], 0, 0, GUEST_BYTES, PROT_R | PROT_W);
 	CALL(SYS_VM_POLICY, h[0], any_policy(s));
 	h[2] = CALL(SYS_VCPU_CREATE, h[0], 0, va + PAGE_SIZE);
 	state.size = sizeof(state);
@@ -350,8 +346,7 @@ static void use_vm(u64 *s, u32 me)
 	CALL(SYS_VM_MSI, h[0], 0xfee00000, 0x40);
 	for (u32 i = 0; i < 4 && !CALL(SYS_VCPU_RUN, h[2]); i++)
 		CALL(SYS_VCPU_KICK, h[2]);
-	slot.bytes = 0;
-	CALL(SYS_VM_SLOT_SET, h[0], 0, &slot);
+	CALL(SYS_UNMAP, h[0], 0, GUEST_BYTES);
 	CALL(SYS_UNMAP, HANDLE_SELF, va, PAGE_SIZE);
 	CALL(SYS_HANDLE_REVOKE, h[0]);
 	close_all(h, ARRAY_SIZE(h));
