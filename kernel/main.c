@@ -84,7 +84,6 @@ static void start_kernel(void)
 	sched_init_cpu(this_cpu(), &boot_idle);
 	cpu_set_kstack(boot_idle.kstack_top);
 	kernel_kinfo->uapi_version = UAPI_VERSION;
-	clock_tsc_params(&kernel_kinfo->tsc_base, &kernel_kinfo->tsc_mult);
 }
 
 static void start_virtualization(void)
@@ -110,8 +109,7 @@ static void start_cpus(void)
 	smp_start(boot_options.maxcpus ? (u32)boot_options.maxcpus : MAX_CPUS);
 	slow_start();
 	kernel_kinfo->cpus = cpu_count;
-	/* a CPU out of step makes the clock fall back */
-	kernel_kinfo->flags = clock_is_tsc() ? KINFO_TSC : 0;
+	clock_tell(kernel_kinfo);
 }
 
 static void start_console_interrupts(void)

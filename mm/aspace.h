@@ -6,7 +6,6 @@
 
 #include "hv/layout.h"
 #include "hv/lock.h"
-#include "lib/bitmap.h"
 #include "lib/rbtree.h"
 #include "mm/mem.h"
 #include "mm/pt.h"
@@ -37,8 +36,6 @@ struct aspace {
 	struct vm *vm;		 /* [I] whose memory it is; NULL: a domain's */
 	bool closed;		 /* under lock: nothing is mapped any more */
 	u64 active;		 /* [a] CPUs that may hold TLB entries of it */
-	/* under lock: used cells of the private slot */
-	u64 kpriv[BITMAP_WORDS(KPRIV_SIZE / KPRIV_CELL)];
 };
 
 /* A domain's, which shares the kernel's half. A VM's is made by kernel/vm.c. -E_NOMEM */

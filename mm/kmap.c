@@ -18,13 +18,9 @@ void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags)
 	size = ALIGN_UP(a.v + bytes, PAGE_SIZE) - first;
 	spin_lock(&lock);
 	if (size <= MMIO_BASE + MMIO_SIZE - next) {
-		if (pt_map(kernel_pt(), next, hpa(first), size, prot_flags)) {
-			for (u64 va = next; va < next + size;)
-				va = pt_unmap(kernel_pt(), va, next + size);
-		} else {
+		if (!pt_map(kernel_pt(), next, hpa(first), size, prot_flags))
 			p = (void *)(next + a.v % PAGE_SIZE);
-			next += size;
-		}
+		next += size; /* what was mapped in part stays unused */
 	}
 	spin_unlock(&lock);
 	return p;

@@ -108,14 +108,13 @@ u64 clock_to_tsc(u64 ns)
 
 const char *clock_name(void) { return clk.source == SOURCE_TSC ? "tsc" : clk.ref.name; }
 
-bool clock_is_tsc(void) { return clk.source == SOURCE_TSC; }
-
 u64 clock_tsc_hz(void) { return clk.tsc_hz; }
 
-void clock_tsc_params(u64 *base, u64 *mult)
+void clock_tell(struct kinfo *k)
 {
-	*base = clk.base;
-	*mult = clk.mult;
+	k->flags = clk.source == SOURCE_TSC ? KINFO_TSC : 0;
+	k->tsc_base = clk.base;
+	k->tsc_mult = clk.mult;
 }
 
 /* ---- Calibration ---- */
@@ -170,9 +169,7 @@ static bool calibrate(void)
 	return false;
 }
 
-/*
- * Without any reference: what CPUID says (leaf 0x15: crystal and ratio; 0x16: MHz), else a guess.
- */
+/* Without any reference: what CPUID says (leaf 0x15: crystal and ratio), else a guess. */
 static u64 hz_from_cpuid(void)
 {
 	struct cpuid r;
@@ -181,11 +178,6 @@ static u64 hz_from_cpuid(void)
 		r = cpuid(0x15, 0);
 		if (r.eax && r.ebx && r.ecx)
 			return (u64)r.ecx * r.ebx / r.eax;
-	}
-	if (cpu_facts.max_leaf >= 0x16) {
-		r = cpuid(0x16, 0);
-		if (r.eax & 0xffff)
-			return (r.eax & 0xffff) * 1000000ull;
 	}
 	log_error("clock: nothing here measures the TSC; 1 GHz is assumed, times are wrong");
 	return GUESS_HZ;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "hv/cpu.h"
+#include "uapi/abi.h"
 
 enum tsc_option { TSC_CHECK, TSC_RELIABLE, TSC_OFF };
 /* calibrates; ns 0 = entry_tsc */
@@ -15,6 +16,6 @@ void clock_check_cpu(struct cpu *c);
 /* on the boot CPU, again and again while an AP may be in clock_check_cpu */
 void clock_sync_poll(void);
 const char *clock_name(void);
-bool clock_is_tsc(void);
 u64 clock_tsc_hz(void);
-void clock_tsc_params(u64 *base, u64 *mult); /* for kinfo: ns = ((tsc - base) * mult) >> 32 */
+/* When the other CPUs have started: is the TSC the clock? ns = ((tsc - base) * mult) >> 32. */
+void clock_tell(struct kinfo *k);

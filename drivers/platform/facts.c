@@ -38,7 +38,6 @@ static void read_features(struct cpu_facts *f)
 	f->vmx = bit(l1.ecx, 5);
 	f->pcid = bit(l1.ecx, 17);
 	f->x2apic = bit(l1.ecx, 21);
-	f->tsc_deadline = bit(l1.ecx, 24);
 	f->xsave = bit(l1.ecx, 26);
 	f->hypervisor = bit(l1.ecx, 31);
 	f->tcg = f->hypervisor && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */

@@ -41,7 +41,6 @@
 /* [I] after lapic_timer_calibrate */
 static struct {
 	bool x2apic;
-	bool deadline;	   /* the timer compares with the TSC */
 	bool lossy;	   /* a CPU that runs guests may lose an interrupt, see lapic_init_boot */
 	volatile u8 *regs; /* xAPIC */
 	u64 timer_mult;	   /* timer ticks per TSC tick, 32.32 */
@@ -144,17 +143,8 @@ static void end_old_interrupts(void)
 /* Unmasked, set to the heartbeat. */
 static void timer_prepare(void)
 {
-	if (lapic.deadline) {
-		write_reg(APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE | VECTOR_TIMER);
-		/*
-		 * SDM 3, "TSC-Deadline Mode": in xAPIC mode the store must come before the WRMSR.
-		 */
-		__asm__ volatile("mfence" : : : "memory");
-	} else {
-		write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
-		write_reg(APIC_LVT_TIMER,
-			  (lapic.lossy ? APIC_LVT_TIMER_PERIODIC : 0) | VECTOR_TIMER);
-	}
+	write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
+	write_reg(APIC_LVT_TIMER, (lapic.lossy ? APIC_LVT_TIMER_PERIODIC : 0) | VECTOR_TIMER);
 	lapic_timer_set(~0ull);
 }
 
@@ -178,7 +168,7 @@ void lapic_init_cpu(void)
 	write_reg(APIC_ESR, 0);
 	write_reg(APIC_LVT_ERROR, VECTOR_ERROR);
 	end_old_interrupts();
-	if (lapic.timer_mult || lapic.deadline)
+	if (lapic.timer_mult)
 		timer_prepare();
 }
 
@@ -251,12 +241,6 @@ void lapic_timer_calibrate(void)
 {
 	u64 window = clock_tsc_hz() / CALIBRATE_PART, start, ticks;
 
-	lapic.deadline = cpu_facts.tsc_deadline;
-	if (lapic.deadline) {
-		log_info("lapic: timer in TSC-deadline mode");
-		timer_prepare();
-		return;
-	}
 	write_reg(APIC_TIMER_DIVIDE, APIC_DIVIDE_BY_1);
 	write_reg(APIC_TIMER_INIT, 0xffffffff);
 	start = rdtsc();
@@ -277,10 +261,6 @@ void lapic_timer_set(u64 tsc)
 	u64 now = rdtsc(), count;
 
 	tsc = MIN(tsc, now + clock_tsc_hz() / (lapic.lossy ? LOSSY_HEARTBEATS : HEARTBEATS));
-	if (lapic.deadline) {
-		wrmsr(MSR_TSC_DEADLINE, tsc ? tsc : 1); /* 0 disarms */
-		return;
-	}
 	count = tsc > now ? (u64)((unsigned __int128)(tsc - now) * lapic.timer_mult >> 32) + 1 : 1;
 	if (lapic.lossy)
 		count = MAX(count, LOSSY_MIN_COUNT);

@@ -3,50 +3,33 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 
-/* clang-format off */
-static const struct { u16 port; u8 irq; } com[] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
-/* clang-format on */
+/* COM1 to COM4: the first and the third have interrupt 4, the others 3. */
+static const u16 com[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 
-static bool parse_port(const char **s, struct uart_config *c)
+/* A number above 0 of them, or a port as such. */
+static bool set_port(struct uart_config *c, u64 n)
 {
-	u64 n;
-
-	if (!strncmp(*s, "com", 3)) {
-		if (!fmt_parse_u64(*s + 3, s, &n) || n < 1 || n > ARRAY_SIZE(com))
-			return false;
-		c->port = com[n - 1].port;
-		c->irq = com[n - 1].irq;
-		return true;
-	}
-	if (strncmp(*s, "0x", 2) || !fmt_parse_u64(*s, s, &n) || n < 0x100 || n > 0xfff8)
-		return false;
+	if (n && n <= ARRAY_SIZE(com))
+		n = com[n - 1];
 	c->port = (u16)n;
-	c->irq = 4;
-	for (u32 i = 0; i < ARRAY_SIZE(com); i++)
-		if (com[i].port == n)
-			c->irq = com[i].irq;
-	return true;
-}
-
-/* After a comma; nothing is the default. */
-static bool parse_baud(const char **s, struct uart_config *c)
-{
-	u64 n;
-
-	if (!**s)
-		return true;
-	if (**s != ',' || !fmt_parse_u64(*s + 1, s, &n) || n < 50 || n > UART_CLOCK ||
-	    UART_CLOCK % n)
-		return false;
-	c->divisor = (u16)(UART_CLOCK / n);
-	return true;
+	c->irq = n == com[1] || n == com[3] ? 3 : 4;
+	return n >= 0x100 && n <= 0xfff8;
 }
 
 bool uart_parse(const char *spec, struct uart_config *out)
 {
-	struct uart_config c = {.divisor = 1};
+	bool is_com = !strncmp(spec, "com", 3), is_port = !strncmp(spec, "0x", 2);
+	u64 n, baud = UART_CLOCK;
+	struct uart_config c;
 
-	if (!parse_port(&spec, &c) || !parse_baud(&spec, &c) || (*spec && strcmp(spec, ",8n1")))
+	if (!(is_com || is_port) || !fmt_parse_u64(is_com ? spec + 3 : spec, &spec, &n) ||
+	    is_com != (n <= ARRAY_SIZE(com)) || !set_port(&c, n))
+		return false;
+	if (*spec && (*spec != ',' || !fmt_parse_u64(spec + 1, &spec, &baud) || baud < 50 ||
+		      baud > UART_CLOCK || UART_CLOCK % baud))
+		return false;
+	c.divisor = (u16)(UART_CLOCK / baud);
+	if (*spec && strcmp(spec, ",8n1"))
 		return false;
 	*out = c;
 	return true;

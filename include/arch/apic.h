@@ -39,7 +39,6 @@ enum apic_reg {
 #define APIC_LVT_REMOTE_IRR (1u << 14)
 #define APIC_LVT_MASKED 0x10000u
 #define APIC_LVT_TIMER_PERIODIC 0x20000u
-#define APIC_LVT_TIMER_DEADLINE 0x40000u
 
 /* ICR, LVT and MSI data bits 8-10 */
 enum apic_delivery {

@@ -15,7 +15,7 @@ struct cpu_facts {
 	u8 phys_bits;
 
 	bool nx, page_1g, smep, smap, umip, pcid, invpcid, pge, fsgsbase;
-	bool x2apic, tsc_deadline, xsave, rdtscp, syscall;
+	bool x2apic, xsave, rdtscp, syscall;
 	bool tsc_invariant, hypervisor;
 	bool tcg;	    /* the CPU is QEMU's TCG: docs/testing.md has what it does wrong */
 	u64 xcr0_supported; /* leaf 0xD */

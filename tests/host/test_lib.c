@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "lib/bitmap.h"
 #include "lib/fmt.h"
 #include "lib/rbtree.h"
 
@@ -287,20 +286,6 @@ static void test_rbtree_stays_ordered_and_balanced(void **state)
 	assert_null(t.root);
 }
 
-static void test_bitmap_search(void **state)
-{
-	u64 map[2] = {~0ull, 0};
-
-	assert_int_equal(bitmap_find_clear(map, 100), 64);
-	assert_int_equal(bitmap_find_clear(map, 64), -1);
-	bitmap_set(map, 64);
-	assert_int_equal(bitmap_find_clear(map, 65), -1);
-	assert_int_equal(bitmap_find_clear(map, 66), 65);
-	assert_true(bitmap_test(map, 64));
-	bitmap_clear(map, 64);
-	assert_false(bitmap_test(map, 64));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,7 +296,6 @@ int main(void)
 		cmocka_unit_test(test_parse_numbers),
 		cmocka_unit_test(test_parse_sizes),
 		cmocka_unit_test(test_rbtree_stays_ordered_and_balanced),
-		cmocka_unit_test(test_bitmap_search),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,7 +105,7 @@ static void x2apic_rejects_what_the_manual_reserves(void **state)
 		{APIC_LDR, 0, false},	       {APIC_DFR, 0, false},
 		{APIC_ESR, 0, true},	       {APIC_ESR, 1, false},
 		{APIC_ICR_HIGH, 0, false},     {APIC_TIMER_DIVIDE, 0xb, true},
-		{APIC_TIMER_DIVIDE, 4, false}, {APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE, false},
+		{APIC_TIMER_DIVIDE, 4, false}, {APIC_LVT_TIMER, 1u << 18 /* TSC deadline */, false},
 		{APIC_LVT_CMCI, 0, false},     {APIC_TIMER_CURRENT, 0, false},
 		{APIC_SELF_IPI, 0x40, true},   {0x400, 0, false},
 	};
