@@ -60,13 +60,14 @@ s64 sys_unmap(struct object *obj, const struct sys_args *args)
 	return r;
 }
 
-/* 2 MiB at a time; the creator's own reference keeps m over the preemption points. */
+/* A frame at a time; the creator's own reference keeps m over the preemption points. */
 static int populate(struct mem *m)
 {
-	u64 offset = 0;
+	u64 bytes, start;
+	hpa_t frame;
 
-	while (offset < m->bytes) {
-		int r = mem_populate_step(m, &offset);
+	for (u64 offset = 0; offset < m->bytes; offset = start + bytes) {
+		int r = mem_frame(m, offset, &frame, &bytes, &start);
 
 		if (r)
 			return r;

@@ -105,22 +105,6 @@ int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_off
 	return start->v ? 0 : -E_NOMEM;
 }
 
-int mem_populate_step(struct mem *m, u64 *offset)
-{
-	u64 end = MIN(m->bytes, ALIGN_DOWN(*offset, PAGE_2M) + PAGE_2M);
-
-	while (*offset < end) {
-		u64 bytes, page_offset;
-		hpa_t start;
-		int e = mem_frame(m, *offset, &start, &bytes, &page_offset);
-
-		if (e)
-			return e;
-		*offset = page_offset + bytes;
-	}
-	return 0;
-}
-
 int mem_attach(struct mem *m, struct mapping *map)
 {
 	bool dead;

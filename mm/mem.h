@@ -29,7 +29,7 @@ struct mem {
 /*
  * -E_NOMEM: quota or heap. -E_INVAL: bytes 0, not page-aligned or above MEM_BYTES_MAX, unknown
  * flag. One reference for the caller. Charged: bytes, a page for each 2 MiB or part of it, and the
- * object. MEM_POPULATE is the caller's to carry out, with mem_populate_step.
+ * object. MEM_POPULATE is the caller's to carry out, with mem_frame.
  */
 int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out) __must_check;
 /*
@@ -45,9 +45,6 @@ int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out) __must_check;
  * -E_INVAL beyond the end.
  */
 int mem_frame(struct mem *m, u64 offset, hpa_t *start, u64 *bytes, u64 *page_offset) __must_check;
-
-/* Populates at most 2 MiB from *offset on and moves it; done when it is m->bytes. -E_NOMEM. */
-int mem_populate_step(struct mem *m, u64 *offset) __must_check;
 
 struct mapping;
 /*

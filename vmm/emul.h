@@ -9,6 +9,16 @@
 #include "lib/insn_decode.h"
 #include "uapi/run.h"
 
+/* RFLAGS: the status flags; the others are in arch/cpu.h. */
+enum status_flags {
+	RFLAGS_CF = 1u << 0,
+	RFLAGS_PF = 1u << 2,
+	RFLAGS_AF = 1u << 4,
+	RFLAGS_ZF = 1u << 6,
+	RFLAGS_SF = 1u << 7,
+	RFLAGS_OF = 1u << 11,
+};
+
 struct emul;
 
 struct emul_ops {

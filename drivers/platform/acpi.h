@@ -17,6 +17,8 @@ struct acpi_ioapic { u8 id; hpa_t address; u32 gsi_base; };
 struct acpi_gas { u8 space; u64 address; volatile void *mapped; }; /* address 0: not there */
 /* clang-format on */
 
+#define REG_RESET POWER_REGS
+
 struct acpi_facts {
 	u32 cpus; /* enabled local APICs, in the MADT's order; 0 without MADT */
 	u32 apic_id[MAX_CPUS];
@@ -29,7 +31,7 @@ struct acpi_facts {
 	hpa_t hpet;	   /* 0 = none */
 	u16 pm_timer_port; /* 0 = none */
 	bool pm_timer_32;
-	struct acpi_gas power[POWER_REGS], reset_register;
+	struct acpi_gas power[POWER_REGS + 1]; /* the last one is REG_RESET */
 	u8 reset_value;
 	u8 acpi_enable; /* written to power[POWER_ACPI_ENABLE] */
 	hpa_t dsdt;

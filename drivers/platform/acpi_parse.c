@@ -213,7 +213,7 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 	if (!f->dsdt.v)
 		f->dsdt = hpa(field(t, FADT_DSDT, 4));
 	if (flags & FADT_RESET_REG_SUP)
-		f->reset_register = gas(t, FADT_RESET_REG, 0);
+		f->power[REG_RESET] = gas(t, FADT_RESET_REG, 0);
 	f->reset_value = t[FADT_RESET_VALUE];
 	if (flags & FADT_HW_REDUCED) { /* the fields of the fixed hardware mean nothing */
 		f->power[POWER_SLEEP] = gas(t, FADT_SLEEP_CONTROL, 0);

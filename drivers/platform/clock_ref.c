@@ -3,7 +3,6 @@
 #include "drivers/platform/acpi.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "mm/kmap.h"
 #include "mm/pt.h"
 
 /* IA-PC HPET 1.0a, 2.3 "Timer Registers" */

@@ -1,7 +1,6 @@
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/lapic.h"
 #include "hv/up.h"
-#include "mm/kmap.h"
 #include "mm/pt.h"
 
 /* 82093AA I/O APIC, "Register Description" */

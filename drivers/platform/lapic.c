@@ -6,7 +6,6 @@
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "lib/string.h"
 #include "mm/kmap.h"
 #include "mm/pt.h"
 

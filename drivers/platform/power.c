@@ -17,19 +17,16 @@ static void delay_us(u32 us)
 		inb(PORT_DELAY);
 }
 
-static void map_register(struct acpi_gas *g)
+void power_init(void)
 {
-	if (g->address && g->space == ACPI_SPACE_MEMORY) {
+	for (u32 i = 0; i < ARRAY_SIZE(acpi_facts.power); i++) {
+		struct acpi_gas *g = &acpi_facts.power[i];
+
+		if (!g->address || g->space != ACPI_SPACE_MEMORY)
+			continue;
 		g->mapped = acpi_map(hpa(g->address), 4, PT_R | PT_W | PT_UNCACHED);
 		g->address = g->mapped ? g->address : 0;
 	}
-}
-
-void power_init(void)
-{
-	for (u32 i = 0; i < POWER_REGS; i++)
-		map_register(&acpi_facts.power[i]);
-	map_register(&acpi_facts.reset_register);
 }
 
 static u16 read16(const struct acpi_gas *g)
@@ -74,7 +71,7 @@ int power_access(struct sys_power *p)
 	return 0;
 }
 
-static void reset_acpi(void) { reg_write(&acpi_facts.reset_register, acpi_facts.reset_value, 1); }
+static void reset_acpi(void) { reg_write(&acpi_facts.power[REG_RESET], acpi_facts.reset_value, 1); }
 
 static void reset_pci(void)
 {
@@ -116,7 +113,7 @@ void platform_reset(enum reset_method first, void (*say)(const char *line))
 	for (u32 i = 0;; i++) {
 		u32 method = i ? (i - 1) % RESET_METHODS : first;
 
-		if (method == RESET_ACPI && !acpi_facts.reset_register.address)
+		if (method == RESET_ACPI && !acpi_facts.power[REG_RESET].address)
 			continue;
 		say(reset_methods[method].line);
 		reset_methods[method].reset();

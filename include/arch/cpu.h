@@ -63,17 +63,12 @@ enum xcr0 {
 	XCR0_AVX = 1u << 2,
 };
 
+/* but those of arithmetic, which only the monitor looks at: vmm/emul.h */
 enum rflags {
-	RFLAGS_CF = 1u << 0,
 	RFLAGS_FIXED = 1u << 1,
-	RFLAGS_PF = 1u << 2,
-	RFLAGS_AF = 1u << 4,
-	RFLAGS_ZF = 1u << 6,
-	RFLAGS_SF = 1u << 7,
 	RFLAGS_TF = 1u << 8,
 	RFLAGS_IF = 1u << 9,
 	RFLAGS_DF = 1u << 10,
-	RFLAGS_OF = 1u << 11,
 	RFLAGS_NT = 1u << 14,
 	RFLAGS_RF = 1u << 16,
 	RFLAGS_VM = 1u << 17,

@@ -163,7 +163,7 @@ static void fadt_old_and_new(void **state)
 	assert_int_equal(f.power[POWER_ACPI_ENABLE].address, 0xb2);
 	assert_int_equal(f.acpi_enable, 2);
 	assert_int_equal(f.power[POWER_SLEEP].address, 0);
-	assert_int_equal(f.reset_register.address, 0); /* the flag alone names no register */
+	assert_int_equal(f.power[REG_RESET].address, 0); /* the flag alone names no register */
 
 	t.x_dsdt = 0x123456789000;
 	t.reset_reg = (struct acpi_gas_layout){ACPI_SPACE_IO, 8, 0, 1, 0xcf9};
@@ -172,7 +172,7 @@ static void fadt_old_and_new(void **state)
 	begin("FACP", &t, sizeof(t));
 	parse();
 	assert_int_equal(f.dsdt.v, 0x123456789000);
-	assert_int_equal(f.reset_register.address, 0xcf9);
+	assert_int_equal(f.power[REG_RESET].address, 0xcf9);
 	assert_int_equal(f.reset_value, 0xf);
 	assert_int_equal(f.power[POWER_PM1A].address, 0xfed00000);
 
@@ -213,11 +213,11 @@ static void the_reset_register_may_lie_in_three_spaces(void **state)
 
 		begin("FACP", &t, sizeof(t));
 		parse();
-		if (f.reset_register.address != (cases[i].used ? cases[i].address : 0))
+		if (f.power[REG_RESET].address != (cases[i].used ? cases[i].address : 0))
 			fail_msg("case %u: address 0x%llx", i,
-				 (unsigned long long)f.reset_register.address);
+				 (unsigned long long)f.power[REG_RESET].address);
 		if (cases[i].used)
-			assert_int_equal(f.reset_register.space, cases[i].space);
+			assert_int_equal(f.power[REG_RESET].space, cases[i].space);
 	}
 }
 
@@ -238,12 +238,12 @@ static void fadt_values_that_are_wrong_are_named(void **state)
 	begin("FACP", &t, sizeof(t));
 	parse();
 	logged("register in space 3");
-	assert_int_equal(f.reset_register.address, 0);
+	assert_int_equal(f.power[REG_RESET].address, 0);
 	t.reset_reg = (struct acpi_gas_layout){ACPI_SPACE_IO, 8, 0, 1, 0x10000};
 	begin("FACP", &t, sizeof(t));
 	parse();
 	logged("in space 1 at 0x10000");
-	assert_int_equal(f.reset_register.address, 0);
+	assert_int_equal(f.power[REG_RESET].address, 0);
 }
 
 static void hpet_lies_in_memory(void **state)

@@ -141,12 +141,13 @@ static void bad_sizes_and_flags_are_refused(void **state)
 static void creation_charges_all_and_populating_nothing_more(void **state)
 {
 	struct mem *m = make_mem(MiB(3), 0);
-	u64 charged = quota.used, offset = 0;
+	u64 charged = quota.used, bytes, start;
+	hpa_t a;
 
 	assert_true(charged >= MiB(3) + 2 * PAGE_SIZE);
 	quota.limit = charged;
-	while (offset < m->bytes)
-		assert_int_equal(mem_populate_step(m, &offset), 0);
+	for (u64 offset = 0; offset < m->bytes; offset = start + bytes)
+		assert_int_equal(mem_frame(m, offset, &a, &bytes, &start), 0);
 	assert_int_equal(quota.used, charged);
 	assert_int_equal(quota.populated, MiB(3));
 	destroy(m);

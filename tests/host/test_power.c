@@ -169,7 +169,8 @@ static void reset(enum reset_method first)
 
 static void methods_follow_in_their_order(void **state)
 {
-	struct acpi_facts f = {.reset_register = {ACPI_SPACE_IO, 0x92, NULL}, .reset_value = 0x0f};
+	struct acpi_facts f = {.power[REG_RESET] = {ACPI_SPACE_IO, 0x92, NULL},
+			       .reset_value = 0x0f};
 
 	machine(f);
 	reset(RESET_ACPI);
@@ -197,17 +198,17 @@ static void the_chosen_method_comes_first(void **state)
 
 static void the_reset_register_is_written_in_its_space(void **state)
 {
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xfed00000, NULL},
+	machine((struct acpi_facts){.power[REG_RESET] = {ACPI_SPACE_MEMORY, 0xfed00000, NULL},
 				    .reset_value = 0x42});
 	reset(RESET_ACPI);
 	assert_int_equal(memory[0], 0x42);
 	assert_int_equal(memory[1], 0);
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_PCI, 0x1f000300ac, NULL},
+	machine((struct acpi_facts){.power[REG_RESET] = {ACPI_SPACE_PCI, 0x1f000300ac, NULL},
 				    .reset_value = 0x06});
 	reset(RESET_ACPI);
 	assert_ptr_equal(strstr(trace, "[register] pci fb ac=06 "), trace); /* 00:1f.3 */
 	/* could not be mapped */
-	machine((struct acpi_facts){.reset_register = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}});
+	machine((struct acpi_facts){.power[REG_RESET] = {ACPI_SPACE_MEMORY, 0xdead0000, NULL}});
 	reset(RESET_ACPI);
 	assert_non_null(strstr(trace, CF9));
 }
