@@ -3,6 +3,7 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
+#include "kernel/insn_known.h"
 #include "lib/string.h"
 #include "mm/window.h"
 
@@ -218,17 +219,17 @@ bool guest_decode(struct vcpu *v, struct insn *out)
 
 	hv_ops->read_mode(v, &m);
 	if (n)
-		return insn_decode(v->exit.insn, n, insn_mode(&m), out);
+		return insn_decode(v->exit.insn, n, insn_mode(&m), insn_known, out);
 	linear = rip_linear(&m, v->priv->regs.rip);
 	in_page = PAGE_SIZE - (linear.v & (PAGE_SIZE - 1));
 	/* The next page is touched only when the instruction reaches into it. */
 	n = fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
-	if (insn_decode(bytes, n, insn_mode(&m), out))
+	if (insn_decode(bytes, n, insn_mode(&m), insn_known, out))
 		return true;
 	if (n == INSN_MAX || n < in_page)
 		return false;
 	n += fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
-	return insn_decode(bytes, n, insn_mode(&m), out);
+	return insn_decode(bytes, n, insn_mode(&m), insn_known, out);
 }
 
 /* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */

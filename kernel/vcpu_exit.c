@@ -180,7 +180,7 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 {
 	u64 *gpr = v->priv->regs.gpr;
 	struct insn i;
-	bool decoded = guest_decode(v, &i) && i.mem_size == 4 && i.extend == INSN_EXTEND_NONE;
+	bool decoded = guest_decode(v, &i) && i.has_mem && i.opcode & 1 && i.op_size == 4;
 
 	v->stat[STAT_APIC_MMIO]++;
 	if (decoded && i.kind == INSN_LOAD) {

@@ -8,67 +8,6 @@ enum {
 };
 /* clang-format on */
 
-/* What follows an opcode; combinations below. */
-/* clang-format off */
-enum form {
-	__ = 0,
-	M = 1,	   /* ModRM */
-	I8 = 2,	   /* immediate of 1 byte */
-	I16 = 4,   /* of 2 bytes */
-	IZ = 8,	   /* of 2 bytes, or 4 with operand size 4 and 8 */
-	IV = 16,   /* of the operand size */
-	OF = 32,   /* of the address size */
-	N = 64,	   /* no such instruction in 64-bit mode */
-	X = 128,   /* no instruction, or a prefix */
-	JZ = IZ | I16, /* branch: as IZ; with 66 in 64-bit mode the vendors differ: refused */
-	FAR = IZ | OF, /* IZ and a selector */
-	I24 = I16 | I8,
-	MB = M | I8, MZ = M | IZ, MN = M | N, BN = I8 | N, MBN = M | I8 | N, FN = FAR | N,
-};
-/* clang-format on */
-
-/* clang-format off */
-static const u8 map_1[256] = {
-	/* 00 */ M,   M,   M,   M,   I8,  IZ,  N,   N,   M,   M,   M,   M,   I8,  IZ,  N,   X,
-	/* 10 */ M,   M,   M,   M,   I8,  IZ,  N,   N,   M,   M,   M,   M,   I8,  IZ,  N,   N,
-	/* 20 */ M,   M,   M,   M,   I8,  IZ,  X,   N,   M,   M,   M,   M,   I8,  IZ,  X,   N,
-	/* 30 */ M,   M,   M,   M,   I8,  IZ,  X,   N,   M,   M,   M,   M,   I8,  IZ,  X,   N,
-	/* 40 */ __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,
-	/* 50 */ __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  __,
-	/* 60 */ N,   N,   MN,  M,   X,   X,   X,   X,   IZ,  MZ,  I8,  MB,  __,  __,  __,  __,
-	/* 70 */ I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,
-	/* 80 */ MB,  MZ,  MBN, MB,  M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 90 */ __,  __,  __,  __,  __,  __,  __,  __,  __,  __,  FN,  __,  __,  __,  __,  __,
-	/* a0 */ OF,  OF,  OF,  OF,  __,  __,  __,  __,  I8,  IZ,  __,  __,  __,  __,  __,  __,
-	/* b0 */ I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  IV,  IV,  IV,  IV,  IV,  IV,  IV,  IV,
-	/* c0 */ MB,  MB,  I16, __,  MN,  MN,  MB,  MZ,  I24, __,  I16, __,  __,  I8,  N,   __,
-	/* d0 */ M,   M,   M,   M,   BN,  BN,  N,   __,  M,   M,   M,   M,   M,   M,   M,   M,
-	/* e0 */ I8,  I8,  I8,  I8,  I8,  I8,  I8,  I8,  JZ,  JZ,  FN,  I8,  __,  __,  __,  __,
-	/* f0 */ X,   __,  X,   X,   __,  __,  M,   M,   __,  __,  __,  __,  __,  __,  M,   M,
-};
-/* clang-format on */
-
-/* clang-format off */
-static const u8 map_0f[256] = {
-	/* 00 */ M,   M,   M,   M,   X,   __,  __,  __,  __,  __,  X,   __,  X,   M,   __,  MB,
-	/* 10 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 20 */ M,   M,   M,   M,   X,   X,   X,   X,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 30 */ __,  __,  __,  __,  __,  __,  X,   __,  X,   X,   X,   X,   X,   X,   X,   X,
-	/* 40 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 50 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 60 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* 70 */ MB,  MB,  MB,  MB,  M,   M,   M,   __,  M,   M,   X,   X,   M,   M,   M,   M,
-	/* 80 */ JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,  JZ,
-	/* 90 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* a0 */ __,  __,  __,  M,   MB,  M,   M,   M,   __,  __,  __,  M,   MB,  M,   M,   M,
-	/* b0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   MB,  M,   M,   M,   M,   M,
-	/* c0 */ M,   M,   MB,  M,   MB,  MB,  MB,  M,   __,  __,  __,  __,  __,  __,  __,  __,
-	/* d0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* e0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-	/* f0 */ M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,   M,
-};
-/* clang-format on */
-
 struct cursor {
 	const u8 *p;
 	u32 n, pos;
@@ -196,107 +135,41 @@ static void decode_imm(struct cursor *c, u8 form, struct insn *out)
 {
 	u32 z = out->op_size == 2 ? 2 : 4;
 
-	if ((form & FAR) == FAR) {
+	if ((form & INSN_FAR) == INSN_FAR) {
 		out->imm = take(c, z);
 		take(c, 2);
-	} else if (form & IZ) {
+	} else if (form & INSN_IZ) {
 		out->imm = take(c, z);
-	} else if (form & IV) {
+	} else if (form & INSN_IV) {
 		out->imm = take(c, out->op_size);
-	} else if (form & I16) {
+	} else if (form & INSN_I16) {
 		out->imm = take(c, 2);
-		take(c, form & I8 ? 1 : 0);
-	} else if (form & I8) {
+		take(c, form & INSN_I8 ? 1 : 0);
+	} else if (form & INSN_I8) {
 		out->imm = take(c, 1);
-	} else if (form & OF) {
+	} else if (form & INSN_OF) {
 		set_mem(out, INSN_NO_REG, INSN_NO_REG, DS);
 		out->has_mem = true;
 		out->disp = take(c, out->addr_size);
 	}
 }
 
-static void set_move(struct insn *out, enum insn_kind kind, u8 size, enum insn_extend extend)
+/* The opcode behind its escape bytes. */
+static void decode_opcode(struct cursor *c, u8 b, struct insn *out)
 {
-	out->kind = (u8)kind;
-	out->mem_size = size;
-	out->extend = (u8)extend;
-	out->high_byte =
-		size == 1 && !extend && kind != INSN_STORE_IMM && !out->rex && out->reg >= 4;
-}
-
-static bool classify_0f(struct insn *out)
-{
-	u8 op = out->opcode, sub = out->modrm >> 3 & 7;
-
-	if (op >= 0x20 && op <= 0x23) {
-		static const u8 kind[4] = {INSN_CR_READ, INSN_DR_READ, INSN_CR_WRITE,
-					   INSN_DR_WRITE};
-
-		out->kind = kind[op - 0x20];
-		return !(out->prefixes & INSN_P_LOCK); /* AMD's other name for CR8 */
-	}
-	if (op == 0x06 || (op == 0x01 && sub == 6))
-		out->kind = op == 0x06 ? INSN_CLTS : INSN_LMSW;
-	else if ((op == 0xb6 || op == 0xb7) && out->has_mem)
-		set_move(out, INSN_LOAD, op & 1 ? 2 : 1, INSN_EXTEND_ZERO);
-	else if ((op == 0xbe || op == 0xbf) && out->has_mem)
-		set_move(out, INSN_LOAD, op & 1 ? 2 : 1, INSN_EXTEND_SIGN);
-	return true;
-}
-
-static bool classify(struct insn *out)
-{
-	u8 op = out->opcode, sub = out->modrm >> 3 & 7, size = op & 1 ? out->op_size : 1;
-
-	if (out->map == INSN_MAP_0F)
-		return classify_0f(out);
-	if (out->map != INSN_MAP_1)
-		return true;
-	if (op >= 0xa0 && op <= 0xa3)
-		set_move(out, op & 2 ? INSN_STORE : INSN_LOAD, size, INSN_EXTEND_NONE);
-	else if (op >= 0x88 && op <= 0x8b && out->has_mem)
-		set_move(out, op & 2 ? INSN_LOAD : INSN_STORE, size, INSN_EXTEND_NONE);
-	else if ((op & 0xfe) == 0xc6 && out->has_mem && sub == 0)
-		set_move(out, INSN_STORE_IMM, size, INSN_EXTEND_NONE);
-	return op != 0x8f || sub == 0;
-}
-
-/* The opcode after its escape bytes and what may follow it. False: refused. */
-static bool decode_opcode(struct cursor *c, enum insn_mode mode, u8 b, struct insn *out, u8 *form)
-{
-	out->opcode = b;
-	*form = map_1[b];
 	if (b == 0x0f) {
 		out->map = INSN_MAP_0F;
-		out->opcode = b = (u8)take(c, 1);
-		*form = map_0f[b];
+		b = (u8)take(c, 1);
 		if (b == 0x38 || b == 0x3a) {
 			out->map = b == 0x38 ? INSN_MAP_0F38 : INSN_MAP_0F3A;
-			*form = b == 0x38 ? M : MB;
-			out->opcode = (u8)take(c, 1);
-		} else if (b == 0x78 && out->prefixes & (INSN_P_OPSIZE | INSN_P_REPNE)) {
-			*form = M | I16; /* EXTRQ, INSERTQ */
-		} else if (b == 0xb8 && !(out->prefixes & INSN_P_REP)) {
-			return false;
+			b = (u8)take(c, 1);
 		}
 	}
-	if (*form & X || (*form & N && mode == INSN_MODE_64))
-		return false;
-	return (*form & JZ) != JZ || mode != INSN_MODE_64 || !(out->prefixes & INSN_P_OPSIZE);
+	out->opcode = b;
 }
 
-/*
- * VEX (C4, C5), EVEX (62) and XOP (8F). Outside 64-bit mode the first three are LES, LDS, BOUND if
- * they name memory.
- */
-static bool is_vector(u8 b, u8 next, enum insn_mode mode)
-{
-	if (b == 0xc4 || b == 0xc5 || b == 0x62)
-		return mode == INSN_MODE_64 || next >> 6 == 3;
-	return b == 0x8f && next & 0x18;
-}
-
-bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
+bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, insn_form_fn form_of,
+		 struct insn *out)
 {
 	struct cursor c = {bytes, n < INSN_MAX ? n : INSN_MAX, 0, false};
 	u8 form;
@@ -310,13 +183,12 @@ bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out)
 	if (out->rex & 8)
 		out->op_size = 8;
 
-	if (is_vector(b, peek(&c), mode) || !decode_opcode(&c, mode, b, out, &form))
+	decode_opcode(&c, b, out);
+	if (!form_of(out, mode, peek(&c), &form))
 		return false;
-	if (form & M)
+	if (form & INSN_MODRM)
 		decode_modrm(&c, mode, out);
-	if ((b == 0xf6 || b == 0xf7) && !(out->modrm & 0x30)) /* TEST */
-		form |= b == 0xf6 ? I8 : IZ;
 	decode_imm(&c, form, out);
 	out->length = (u8)c.pos;
-	return classify(out) && !c.over;
+	return !c.over;
 }

@@ -19,12 +19,10 @@ enum insn_kind {
 	INSN_DR_READ,
 	INSN_CLTS,
 	INSN_LMSW,	/* operand: 16 bits of register rm, or of memory when has_mem */
-	INSN_LOAD,	/* reg = memory; extended from mem_size to op_size as `extend` says */
+	INSN_LOAD,	/* reg = memory: op_size bytes, 1 if the opcode is even; so the next two */
 	INSN_STORE,	/* memory = reg */
 	INSN_STORE_IMM, /* memory = imm */
 };
-
-enum insn_extend { INSN_EXTEND_NONE, INSN_EXTEND_ZERO, INSN_EXTEND_SIGN };
 
 /* clang-format off */
 enum insn_prefix {
@@ -38,7 +36,7 @@ enum insn_map { INSN_MAP_1, INSN_MAP_0F, INSN_MAP_0F38, INSN_MAP_0F3A };
 
 struct insn {
 	u8 length;
-	u8 kind;	/* enum insn_kind */
+	u8 kind;	/* enum insn_kind, where the form_of tells it */
 	u8 map, opcode; /* enum insn_map */
 	u8 prefixes;	/* enum insn_prefix */
 	u8 rex;		/* the REX byte in force, or 0 */
@@ -46,12 +44,8 @@ struct insn {
 	u8 addr_size;	/* effective address size 2, 4, 8 */
 	bool has_modrm, has_mem;
 	u8 modrm;
-	u8 reg;	     /* modrm.reg with REX.R; the accumulator for A0-A3 */
-	u8 rm;	     /* modrm.rm with REX.B, when it is a register */
-	u8 mem_size; /* LOAD, STORE, STORE_IMM: bytes accessed */
-	u8 extend;   /* enum insn_extend */
-	/* LOAD, STORE: reg 4..7 means AH, CH, DH, BH (bits 8-15 of register reg - 4) */
-	bool high_byte;
+	u8 reg; /* modrm.reg with REX.R; the accumulator for A0-A3 */
+	u8 rm;	/* modrm.rm with REX.B, when it is a register */
 	/* sign-extended; the second immediate of ENTER, EXTRQ and far pointers is dropped */
 	s64 imm;
 	/* The memory operand: (base + index * scale + disp) cut to addr_size, in segment seg. */
@@ -64,9 +58,29 @@ struct insn {
 	s64 disp;
 };
 
+/* What follows an opcode. */
+/* clang-format off */
+enum insn_form {
+	INSN_MODRM = 1,
+	INSN_I8 = 2,   /* immediate of 1 byte */
+	INSN_I16 = 4,  /* of 2 bytes */
+	INSN_IZ = 8,   /* of 2 bytes, or 4 with operand size 4 and 8 */
+	INSN_IV = 16,  /* of the operand size */
+	INSN_OF = 32,  /* of the address size */
+	INSN_FAR = INSN_IZ | INSN_OF, /* IZ and a selector */
+};
+/* clang-format on */
+
 /*
- * Decodes the instruction at bytes[0..n) (at most 15 are looked at). False: not an instruction that
- * this decoder knows (VEX, EVEX and XOP forms are none: no CPU asks for their length), or it needs
- * more than n bytes; *out is then undefined.
+ * The form of in->map and in->opcode; prefixes, mode and sizes are known, and the next byte, 0 at
+ * the end. False: not known. May set in->kind.
  */
-bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, struct insn *out);
+typedef bool (*insn_form_fn)(struct insn *in, enum insn_mode mode, u8 next, u8 *form);
+
+/*
+ * Decodes the instruction at bytes[0..n) (at most 15 are looked at). False: form_of does not know
+ * it (no VEX, EVEX or XOP form is known: no CPU asks for their length), or it needs more than n
+ * bytes; *out is then undefined.
+ */
+bool insn_decode(const u8 *bytes, u32 n, enum insn_mode mode, insn_form_fn form_of,
+		 struct insn *out);

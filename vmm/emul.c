@@ -1,6 +1,7 @@
 #include "vmm/emul.h"
 
 #include "vmm/emul_priv.h"
+#include "vmm/insn_forms.h"
 
 /*
  * One handler per family of opcodes. A handler checks and translates everything before its first
@@ -517,7 +518,7 @@ static enum emul_result fetch_and_decode(struct emul *e)
 
 		if (r)
 			return r;
-		if (insn_decode(e->bytes, e->byte_count, e->mode, &e->insn))
+		if (insn_decode(e->bytes, e->byte_count, e->mode, insn_any, &e->insn))
 			break;
 		if (e->byte_count == INSN_MAX)
 			return emul_unsupported(e, "unknown instruction");

@@ -1,4 +1,4 @@
-// SOURCES: lib/insn_decode.c
+// SOURCES: lib/insn_decode.c vmm/insn_forms.c kernel/insn_known.c
 // LIBS: -lZydis
 // MAX_LEN: 20
 /* insn_decode against Zydis, and against itself on input cut short. */
@@ -6,22 +6,24 @@
 
 #include "tests/host/insn_reference.h"
 
-static bool decode_exact(const u8 *b, u32 n, enum insn_mode mode, struct insn *out)
+static bool decode_exact(const u8 *b, u32 n, enum insn_mode mode, insn_form_fn form_of,
+			 struct insn *out)
 {
 	u8 *exact = fuzz_exact(b, n);
-	bool ok = insn_decode(exact, n, mode, out);
+	bool ok = insn_decode(exact, n, mode, form_of, out);
 
 	free(exact);
 	return ok;
 }
 
 /* Never accepted from fewer bytes than its length; the same whatever follows. */
-static void check_cuts(const u8 *b, u32 n, enum insn_mode mode, const struct insn *whole)
+static void check_cuts(const u8 *b, u32 n, enum insn_mode mode, insn_form_fn form_of,
+		       const struct insn *whole)
 {
 	struct insn cut;
 
 	for (u32 k = 0; k <= n; k++) {
-		bool ok = decode_exact(b, k, mode, &cut);
+		bool ok = decode_exact(b, k, mode, form_of, &cut);
 
 		FUZZ_CHECK(ok == (k >= whole->length), "length %u, cut to %u: %d", whole->length, k,
 			   ok);
@@ -30,28 +32,34 @@ static void check_cuts(const u8 *b, u32 n, enum insn_mode mode, const struct ins
 	}
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
+static void check(const struct fuzz_input *f, u32 m, u32 caller)
 {
-	static bool ready;
-	struct fuzz_input f = {data, n};
-	u32 m = fuzz_u8(&f) % 3, left = (u32)f.left;
+	u32 left = (u32)f->left;
 	struct reference r = {0};
 	struct insn in = {0};
-	bool ours, theirs;
-	const char *what;
+	bool ours = decode_exact(f->at, left, reference_modes[m], insn_forms[caller], &in),
+	     theirs = reference_decode(m, f->at, MIN(left, INSN_MAX), &r);
+	const char *what = reference_differs(!caller, caller, &in, ours, &r, theirs);
 
-	if (!ready)
-		reference_init();
-	ready = true;
-	ours = decode_exact(f.at, left, reference_modes[m], &in);
-	theirs = reference_decode(m, f.at, MIN(left, INSN_MAX), &r);
-	what = reference_differs(true, &in, ours, &r, theirs);
 	FUZZ_CHECK(!what, "%s of %s in mode %d: ours %u, Zydis %u", what,
 		   ZydisMnemonicGetString(r.in.mnemonic), reference_modes[m], ours ? in.length : 0,
 		   r.in.length);
 	FUZZ_CHECK(!ours || (in.length && in.length <= MIN(left, INSN_MAX)), "length %u of %u",
 		   in.length, left);
 	if (ours)
-		check_cuts(f.at, left, reference_modes[m], &in);
+		check_cuts(f->at, left, reference_modes[m], insn_forms[caller], &in);
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
+{
+	static bool ready;
+	struct fuzz_input f = {data, n};
+	u32 m = fuzz_u8(&f) % 3;
+
+	if (!ready)
+		reference_init();
+	ready = true;
+	check(&f, m, 0);
+	check(&f, m, 1);
 	return 0;
 }

@@ -1,7 +1,7 @@
 // SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
 // SOURCES: kernel/state_rules.c
 // SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
-// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
+// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c kernel/insn_known.c svm/svm_state.c
 // SOURCES: svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
 // MAX_LEN: 4096
 /*

@@ -5,7 +5,11 @@
 
 #include <Zydis/Zydis.h>
 
-#include "lib/insn_decode.h"
+#include "kernel/insn_known.h"
+#include "vmm/insn_forms.h"
+
+/* What each of the two callers knows. */
+static const insn_form_fn insn_forms[2] = {insn_any, insn_known};
 
 static ZydisDecoder reference_decoder[3];
 static const enum insn_mode reference_modes[3] = {INSN_MODE_16, INSN_MODE_32, INSN_MODE_64};
@@ -56,6 +60,9 @@ static inline u8 reference_gpr(ZydisRegister r)
 		       : (u8)id;
 }
 
+/* Of the operands of a move. */
+static inline u32 reference_size(const struct insn *in) { return in->opcode & 1 ? in->op_size : 1; }
+
 /* The memory operand of the moves that a caller relies on. */
 static inline bool reference_same_memory(const struct insn *in, const struct reference *r)
 {
@@ -64,7 +71,7 @@ static inline bool reference_same_memory(const struct insn *in, const struct ref
 
 		if (o->type != ZYDIS_OPERAND_TYPE_MEMORY)
 			continue;
-		if (o->size != in->mem_size * 8u)
+		if (o->size != reference_size(in) * 8u)
 			return false;
 		u64 mask = in->addr_size == 8 ? ~0ull : (1ull << in->addr_size * 8) - 1;
 
@@ -92,15 +99,13 @@ static inline bool reference_same_register(const struct insn *in, const struct r
 
 		if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
 			return in->kind == INSN_STORE_IMM &&
-			       (u64)in->imm << (64 - in->mem_size * 8) ==
-				       (u64)o->imm.value.u << (64 - in->mem_size * 8);
+			       (u64)in->imm << (64 - reference_size(in) * 8) ==
+				       (u64)o->imm.value.u << (64 - reference_size(in) * 8);
 		if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
 			continue;
 		ZydisRegister r = o->reg.value;
 		bool high = r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH;
 
-		if (high != in->high_byte)
-			return false;
 		if (r >= ZYDIS_REGISTER_AL && r <= ZYDIS_REGISTER_BL)
 			return in->reg == r - ZYDIS_REGISTER_AL;
 		if (high)
@@ -161,9 +166,12 @@ static inline bool reference_same_control(const struct insn *in, const struct re
 	       ZydisRegisterGetId(r->op[write].reg.value) == in->rm;
 }
 
-/* NULL: what both say does not differ. strict: ours must know every legacy instruction. */
-static inline const char *reference_differs(bool strict, const struct insn *in, bool ours,
-					    const struct reference *r, bool theirs)
+/*
+ * NULL: what both say does not differ. strict: ours must know every legacy instruction; kinds: and
+ * tell of what kind it is.
+ */
+static inline const char *reference_differs(bool strict, bool kinds, const struct insn *in,
+					    bool ours, const struct reference *r, bool theirs)
 {
 	if (theirs && !ours)
 		return strict && reference_is_ours(r) ? "refused" : NULL;
@@ -173,11 +181,11 @@ static inline const char *reference_differs(bool strict, const struct insn *in, 
 		return "vector instruction";
 	if (in->length != r->in.length)
 		return "length";
-	if (reference_kind(r) != INSN_OTHER && in->kind != reference_kind(r))
+	if (kinds && reference_kind(r) != INSN_OTHER && in->kind != reference_kind(r))
 		return "kind";
 	if (!reference_same_control(in, r))
 		return "control or debug register";
-	if (in->kind >= INSN_LOAD &&
+	if (in->kind >= INSN_LOAD && in->has_mem &&
 	    (!reference_same_memory(in, r) || !reference_same_register(in, r)))
 		return "operand";
 	return NULL;
