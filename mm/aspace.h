@@ -112,6 +112,4 @@ bool mem_unmap_step(struct mem *m);
  * on. Charged and taken is a power of two. NULL: no memory.
  */
 void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa) __must_check;
-/* Physical address of a page in the slot of `as`, from any CPU. */
-hpa_t kpriv_hpa(struct aspace *as, const void *p);
 void kpriv_free(struct aspace *as, void *p, u32 pages);

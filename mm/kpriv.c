@@ -41,20 +41,13 @@ no_frame:
 	return NULL;
 }
 
-hpa_t kpriv_hpa(struct aspace *as, const void *p)
-{
-	hpa_t a;
-	bool found = aspace_lookup(as, (u64)p, &a);
-
-	ASSERT(found);
-	return a;
-}
-
 void kpriv_free(struct aspace *as, void *p, u32 pages)
 {
 	u64 va = (u64)p, bytes = PAGE_SIZE << order_of(pages), active;
-	hpa_t first = kpriv_hpa(as, p);
+	hpa_t first;
+	bool found = aspace_lookup(as, va, &first);
 
+	ASSERT(found);
 	spin_lock(&as->lock);
 	(void)!pt_unmap(&as->pt, va, va + bytes);
 	active = aspace_active(as);

@@ -106,8 +106,8 @@ static void map_apic_page(struct vm *vm)
 	if (!vm->apic_page)
 		vm->apic_page = kmem_pages_alloc(vm->obj.quota, 0);
 	if (vm->apic_page)
-		(void)!pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page), PAGE_SIZE,
-			      PROT_R | PROT_W);
+		(void)!pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page),
+			      PAGE_SIZE, PROT_R | PROT_W);
 	spin_unlock(&vm->space.lock);
 }
 

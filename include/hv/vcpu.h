@@ -33,8 +33,8 @@ struct vm {
 	u64 npt_epoch; /* [a] raised when entries were removed: vCPUs flush before the next entry */
 	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	/*
-	 * Under space.lock. NULL, or: VT-x takes the guest's accesses to this page, at the local APIC's address,
-	 * for ones to the APIC. What reaches it in other ways stays in the VM.
+	 * Under space.lock. NULL, or: VT-x takes the guest's accesses to this page, at the local
+	 * APIC's address, for ones to the APIC. What reaches it in other ways stays in the VM.
 	 */
 	void *apic_page;
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */

@@ -24,7 +24,7 @@ struct hv_ops {
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
 	/*
-	 * Memory of v; vm->npt exists. The first vcpu_load follows, then set_state makes the state
+	 * Memory of v; vm->space exists. The first vcpu_load follows, then set_state makes the state
 	 * after reset. -E_NOMEM
 	 */
 	int (*vcpu_init)(struct vcpu *v);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "arch/apic.h"
 #include "arch/cpu.h"
 #include "fake_mm.h"
 #include "hv/up.h"
@@ -437,6 +438,9 @@ static void a_vms_memory_is_an_address_space(void **state)
 	assert_int_equal(aspace_map(&vm, m, BIT(46) - PAGE_SIZE, MiB(2), PAGE_SIZE, PROT_R), 0);
 	assert_int_equal(aspace_map(&vm, m, BIT(46), 0, PAGE_SIZE, PROT_R), -E_INVAL);
 	assert_int_equal(aspace_map(&vm, m, MiB(1), 0, PAGE_SIZE, PROT_R), -E_EXIST);
+	assert_int_equal(aspace_map(&vm, m, APIC_DEFAULT_BASE - PAGE_SIZE, 0, MiB(1), PROT_R),
+			 -E_INVAL);
+	assert_int_equal(aspace_map(&vm, m, APIC_DEFAULT_BASE, 0, PAGE_SIZE, PROT_R), -E_INVAL);
 	assert_false(aspace_lookup(&vm, 5, &a));
 	assert_int_equal(aspace_fault(&vm, 5, PF_WRITE), FAULT_MAPPED);
 	assert_true(aspace_lookup(&vm, 5, &a));
@@ -535,7 +539,7 @@ static void a_cleared_space_holds_no_object_and_takes_none(void **state)
 static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 {
 	struct pt_leaf l;
-	hpa_t a, b;
+	hpa_t a, b, at;
 	void *p, *q;
 
 	make_space();
@@ -549,8 +553,10 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_W, 1));
 	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
 	assert_false(pt_lookup(&space.pt, (u64)q + 4 * PAGE_SIZE, &l));
-	assert_int_equal(kpriv_hpa(&space, (char *)p + 3).v, a.v + 3);
-	assert_int_equal(kpriv_hpa(&space, (char *)q + 2 * PAGE_SIZE).v, b.v + 2 * PAGE_SIZE);
+	assert_true(aspace_lookup(&space, (u64)p + 3, &at));
+	assert_int_equal(at.v, a.v + 3);
+	assert_true(aspace_lookup(&space, (u64)q + 2 * PAGE_SIZE, &at));
+	assert_int_equal(at.v, b.v + 2 * PAGE_SIZE);
 	assert_int_equal(((u8 *)b.v)[77], 0);
 	kpriv_free(&space, p, 2);
 	assert_int_equal(flushes, 1);
