@@ -156,7 +156,7 @@ static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 
 	const struct walk_cache *c = &v->walk;
 
 	if (c->page != (linear | (PAGE_SIZE - 1)) || c->cr3 != m->cr3 || c->mode != walk_mode(m) ||
-	    c->epoch != __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE))
+	    c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE))
 		return false;
 	for (u32 i = 0; i < c->levels; i++)
 		if ((__atomic_load_n(c->at[i], __ATOMIC_RELAXED) ^ c->entry[i]) & ~ENTRY_AD)
@@ -175,7 +175,7 @@ static const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	c->levels = 0;
 	c->cr3 = m->cr3;
 	c->mode = mode;
-	c->epoch = __atomic_load_n(&v->vm->npt_epoch, __ATOMIC_ACQUIRE);
+	c->epoch = __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE);
 	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) ||
 	    !aspace_lookup(&v->vm->space, page, &at))
 		return NULL;

@@ -28,6 +28,7 @@ void vcpu_drop(struct cpu *c)
 	guest_walk_unload(v);
 	hv_ops->vcpu_unload(v);
 	c->vcpu = NULL;
+	__atomic_fetch_and(&v->vm->space.active, ~BIT(c->id), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->unload, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&v->cpu, -1, __ATOMIC_RELEASE);
 }
@@ -67,6 +68,7 @@ void vcpu_load(struct vcpu *v)
 	c = this_cpu();
 	vcpu_drop(c);
 	c->vcpu = v;
+	__atomic_fetch_or(&v->vm->space.active, BIT(c->id), __ATOMIC_SEQ_CST);
 	__atomic_store_n(&v->cpu, (s32)c->id, __ATOMIC_RELEASE);
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);

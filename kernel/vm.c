@@ -4,7 +4,6 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
-#include "kernel/smp.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -25,38 +24,6 @@ bool vm_log_once(struct vm *vm, u32 key)
 	/* A collision of hashes only saves a line. */
 	return !(__atomic_fetch_or(&vm->msr_logged[hash / 64], bit, __ATOMIC_RELAXED) & bit);
 }
-
-/* ---- Nested translations ---- */
-
-static void wait_flushed(struct vcpu *v, u64 epoch)
-{
-	s32 cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
-
-	if (!__atomic_load_n(&v->in_guest, __ATOMIC_SEQ_CST))
-		return;
-	if (cpu >= 0 && (u32)cpu != this_cpu()->id)
-		smp_ipi((u32)cpu, IPI_RESCHED);
-	/*
-	 * A guest leaves on the physical interrupt, whatever locks are held: this wait is bounded.
-	 */
-	while (__atomic_load_n(&v->in_guest, __ATOMIC_ACQUIRE) &&
-	       __atomic_load_n(&v->npt_seen, __ATOMIC_ACQUIRE) < epoch)
-		cpu_relax();
-}
-
-void up_npt_flush(struct vm *vm)
-{
-	u64 epoch = __atomic_add_fetch(&vm->npt_epoch, 1, __ATOMIC_SEQ_CST);
-
-	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
-		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
-
-		if (v)
-			wait_flushed(v, epoch);
-	}
-}
-
-/* ---- Life ---- */
 
 /* Who found it through its domain before this is gone before it is freed: one epoch later. */
 static void vm_revoke(struct object *o)
@@ -122,11 +89,11 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 		return -E_NOMEM;
 	object_init(&vm->obj, OBJ_VM, &d->quota);
 	vm->owner = d;
-	vm->space.vm = vm;
+	vm->space.guest = true;
 	vm->space.quota = vm->obj.quota;
 	vm->id = __atomic_add_fetch(&vm_ids, 1, __ATOMIC_RELAXED);
 	vm->tsc_base = rdtsc();
-	vm->npt_epoch = 1;
+	vm->space.epoch = 1;
 	r = vm_init(vm);
 	if (r) {
 		object_put(&vm->obj);

@@ -94,10 +94,10 @@ static struct mapping *at_or_before(struct aspace *as, u64 va)
 /* In a VM, the page where the local APICs are is never memory. */
 static bool range_valid(const struct aspace *as, u64 va, u64 bytes)
 {
-	u64 min = as->vm ? 0 : USER_VA_MIN, max = as->vm ? GPA_MAX : USER_VA_MAX;
+	u64 min = as->guest ? 0 : USER_VA_MIN, max = as->guest ? GPA_MAX : USER_VA_MAX;
 
 	return bytes && IS_ALIGNED(va | bytes, PAGE_SIZE) && va >= min && va < max &&
-	       bytes <= max - va && !(as->vm && APIC_DEFAULT_BASE - va < bytes);
+	       bytes <= max - va && !(as->guest && APIC_DEFAULT_BASE - va < bytes);
 }
 
 static bool prot_valid(u64 prot)
@@ -115,7 +115,7 @@ static int insert(struct aspace *as, struct mapping *m)
 		return -E_DEAD;
 	if (before && before->va + before->bytes > m->va)
 		return -E_EXIST;
-	if (as->vm && as->rows == VM_MAPPINGS)
+	if (as->guest && as->rows == VM_MAPPINGS)
 		return -E_NOMEM;
 	rb_insert(&as->mappings, &m->node, by_va);
 	as->rows++;
@@ -158,7 +158,7 @@ int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, 
 	struct mapping row = {
 		.as = as, .mem = m, .va = va, .bytes = bytes, .offset = offset, .prot = (u32)prot};
 
-	row.prot |= as->vm ? PROT_X : 0;
+	row.prot |= as->guest ? PROT_X : 0;
 	if (!range_valid(as, va, bytes) || !IS_ALIGNED(offset, PAGE_SIZE) || offset > m->bytes ||
 	    bytes > m->bytes - offset || !prot_valid(prot))
 		return -E_INVAL;
@@ -193,7 +193,7 @@ static int fill(const struct mapping *m, u64 va)
 static bool shrink(struct mapping *m)
 {
 	u64 end = m->va + m->bytes;
-	u64 next = m->as->vm && m->as->closed ? end : pt_unmap(&m->as->pt, m->va, end);
+	u64 next = m->as->guest && m->as->closed ? end : pt_unmap(&m->as->pt, m->va, end);
 
 	m->offset += next - m->va;
 	m->bytes = end - next;
@@ -208,7 +208,6 @@ static bool shrink(struct mapping *m)
 static void remove_step(struct aspace *as, struct mapping *m)
 {
 	struct mem *mem = m->mem;
-	struct vm *vm = as->vm;
 	u64 active;
 
 	if (!shrink(m)) {
@@ -216,6 +215,7 @@ static void remove_step(struct aspace *as, struct mapping *m)
 		return;
 	}
 	erase(m);
+	__atomic_add_fetch(&as->epoch, 1, __ATOMIC_SEQ_CST);
 	active = aspace_active(as);
 	if (mem) {
 		unmap_stamp_note(&mem->unmapped, active);
@@ -224,12 +224,10 @@ static void remove_step(struct aspace *as, struct mapping *m)
 	kmem_free(as->quota, m, sizeof(*m));
 	spin_unlock(&as->lock);
 	/*
-	 * From here on a domain's `as` is there only if it was active: then it outlives this stay
-	 * in the kernel, as a VM does.
+	 * From here on `as` is there only if it was active: then it outlives this stay in the
+	 * kernel.
 	 */
-	if (vm)
-		up_npt_flush(vm);
-	else if (active)
+	if (active)
 		up_tlb_flush(as, active);
 	if (mem)
 		object_put(&mem->obj);

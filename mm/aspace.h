@@ -13,8 +13,6 @@
 /* The private slot is handed out in cells: a guard page, up to 4 pages, guard pages. */
 #define KPRIV_CELL KiB(32)
 
-struct vm;
-
 #define VM_MAPPINGS 32 /* of a VM at most: its revocation takes all at once */
 
 /* [I] immutable, [s] under as->lock. One row of an address space. */
@@ -33,9 +31,11 @@ struct aspace {
 	struct rb_tree mappings; /* under lock */
 	u32 rows;		 /* under lock: how many */
 	struct quota *quota;	 /* [I] */
-	struct vm *vm;		 /* [I] whose memory it is; NULL: a domain's */
+	bool guest;		 /* [I] a VM's memory */
 	bool closed;		 /* under lock: nothing is mapped any more */
-	u64 active;		 /* [a] CPUs that may hold TLB entries of it */
+	u64 active;		 /* [a] CPUs that have it, or a vCPU of the VM, loaded */
+	/* [a] raised when entries were removed: vCPUs flush before the next entry */
+	u64 epoch;
 };
 
 /* A domain's, which shares the kernel's half. A VM's is made by kernel/vm.c. -E_NOMEM */

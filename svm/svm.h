@@ -108,7 +108,7 @@ bool svm_event_complete(struct svm_vcpu *s);
 
 /* ---- svm_tlb.c ---- */
 /*
- * Before an entry on CPU c: the ASID, and the flush that vm->npt_epoch or a control register asks
+ * Before an entry on CPU c: the ASID, and the flush that vm->space.epoch or a control register asks
  * for.
  */
 void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);

@@ -9,7 +9,7 @@
 void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 {
 	struct vmcb *b = s->vmcb;
-	u64 epoch = __atomic_load_n(&s->vcpu.vm->npt_epoch, __ATOMIC_SEQ_CST);
+	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
 	bool flush = s->flush || epoch != s->vcpu.npt_seen;
 
 	s->vcpu.npt_seen = epoch;

@@ -47,7 +47,7 @@ static void vpid_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
 /* Nested translations carry the EPT's address, not the VPID. */
 void vmx_tlb_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
-	u64 epoch = __atomic_load_n(&s->vcpu.vm->npt_epoch, __ATOMIC_SEQ_CST);
+	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
 
 	if (s->moved || epoch != s->vcpu.npt_seen)
 		invept(s->eptp);

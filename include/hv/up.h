@@ -31,12 +31,10 @@ u64 clock_to_tsc(u64 ns); /* clock value -> this CPU's TSC */
 
 /* ---- mm: flushes ---- */
 /*
- * Every CPU in the mask drops its TLB entries of the address space (all of them) before this
- * returns.
+ * Every CPU in the mask drops its TLB entries of the address space (all of them), and has left the
+ * guest, before this returns.
  */
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
-/* No vCPU of the VM runs with a nested TLB from before when this returns. */
-void up_npt_flush(struct vm *vm);
 
 /* ---- mm: objects (kernel/object.c) ---- */
 /* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */

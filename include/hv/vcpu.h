@@ -30,8 +30,7 @@ struct vm {
 	struct domain *owner; /* [I] */
 	u32 id;		      /* [I] for the log */
 	struct aspace space;  /* guest-physical memory, with the nested page table */
-	u64 npt_epoch; /* [a] raised when entries were removed: vCPUs flush before the next entry */
-	u64 tsc_base;  /* [I] host TSC at creation: the guest's TSC starts at 0 */
+	u64 tsc_base;	      /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	/*
 	 * Under space.lock. NULL, or: VT-x takes the guest's accesses to this page, at the local
 	 * APIC's address, for ones to the APIC. What reaches it in other ways stays in the VM.
@@ -86,7 +85,7 @@ struct vcpu {
 	s32 cpu;		   /* [a] CPU where it is loaded, -1 = nowhere */
 	bool in_guest;		   /* [a] between the last kick test and the exit */
 	struct vlapic lapic;	   /* kernel/vlapic.c */
-	u64 npt_seen;		   /* [v] vm->npt_epoch that was flushed */
+	u64 npt_seen;		   /* [v] vm->space.epoch that was flushed */
 	struct vcpu_private *priv; /* [I] in the owner's private slot */
 	struct vcpu_run *run; /* [I] the kernel's view of the run page; the monitor writes it too */
 	struct hv_exit exit;  /* [v] */

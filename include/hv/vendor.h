@@ -24,8 +24,8 @@ struct hv_ops {
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
 	/*
-	 * Memory of v; vm->space exists. The first vcpu_load follows, then set_state makes the state
-	 * after reset. -E_NOMEM
+	 * Memory of v; vm->space exists. The first vcpu_load follows, then set_state makes the
+	 * state after reset. -E_NOMEM
 	 */
 	int (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_fini)(struct vcpu *v); /* any CPU; the vCPU is loaded nowhere */

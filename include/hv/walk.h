@@ -15,7 +15,7 @@ struct walk_cache {
 	u64 page; /* linear address of the page's last byte; 0 = none was found */
 	u64 cr3;
 	u64 mode;  /* enum walk_mode of guest_walk.c */
-	u64 epoch; /* vm->npt_epoch before the walk */
+	u64 epoch; /* vm->space.epoch before the walk */
 	u32 levels;
 	const u64 *at[WALK_LEVELS]; /* in the windows */
 	u64 entry[WALK_LEVELS];

@@ -1,7 +1,8 @@
 // SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
 // SOURCES: kernel/state_rules.c
 // SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
-// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c kernel/insn_known.c svm/svm_state.c
+// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
+// SOURCES: kernel/insn_known.c
 // SOURCES: svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
 // MAX_LEN: 4096
 /*
@@ -344,7 +345,7 @@ static void fill_policy(struct vm_policy *p)
 static void build(void)
 {
 	memset(memory, 0, sizeof(memory));
-	vm = (struct vm){.owner = &domain, .npt_epoch = 1};
+	vm = (struct vm){.owner = &domain, .space.epoch = 1};
 	fill_policy(&vm.policy);
 	fake_cpu_install(&thread);
 	fake_cpu.vcpu = NULL;

@@ -73,7 +73,7 @@ static int setup(void **state)
 	memset(memory, 0x90, sizeof(memory));
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(&mode, 0, sizeof(mode));
-	vm.npt_epoch = 1;
+	vm.space.epoch = 1;
 	vcpu.vm = &vm;
 	vcpu.priv = &private;
 	guest_walk_reset(&vcpu);
@@ -188,9 +188,9 @@ static void a_new_nested_epoch_walks_again(void **state)
 	long_mode(0x8000, 0xa000);
 	code(0x8010, "\x0f\xa2", 2);
 	assert_int_equal(length_at(LINEAR + 0x10), 2);
-	vm.npt_epoch++;
+	vm.space.epoch++;
 	assert_int_equal(length_at(LINEAR + 0x10), 2);
-	assert_int_equal(vcpu.walk.epoch, vm.npt_epoch);
+	assert_int_equal(vcpu.walk.epoch, vm.space.epoch);
 }
 
 static void large_pages(void **state)

@@ -77,15 +77,6 @@ void object_get(struct object *o) { o->refs++; }
 void object_free(struct object *o, void *p, size_t bytes) { kmem_free(o->quota, p, bytes); }
 void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
 
-static struct vm *const a_vm = (struct vm *)&flushes;
-static u32 vm_flushes;
-
-void up_npt_flush(struct vm *vm)
-{
-	assert_ptr_equal(vm, a_vm);
-	vm_flushes++;
-}
-
 /* ---- Fixtures ---- */
 static struct quota quota;
 
@@ -413,7 +404,7 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 /* As kernel/vm.c does. */
 static void make_vm(struct aspace *as)
 {
-	*as = (struct aspace){.quota = &quota, .vm = a_vm};
+	*as = (struct aspace){.quota = &quota, .guest = true};
 	assert_int_equal(pt_init(&as->pt, &pt_ept_format, &quota), 0);
 }
 
@@ -429,10 +420,10 @@ static void a_vms_memory_is_an_address_space(void **state)
 {
 	struct mem *m = make_mem(MiB(4), MEM_GUEST);
 	struct aspace vm;
+	u64 before;
 	struct pt_leaf l;
 	hpa_t a;
 
-	vm_flushes = 0;
 	make_vm(&vm);
 	assert_int_equal(aspace_map(&vm, m, 0, 0, MiB(2), PROT_R | PROT_W), 0);
 	assert_int_equal(aspace_map(&vm, m, BIT(46) - PAGE_SIZE, MiB(2), PAGE_SIZE, PROT_R), 0);
@@ -450,9 +441,12 @@ static void a_vms_memory_is_an_address_space(void **state)
 	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_WRITE), FAULT_DENIED);
 	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_FETCH), FAULT_MAPPED);
 	assert_int_equal(aspace_fault(&vm, MiB(2), 0), FAULT_NONE);
+	vm.active = 1;
+	before = vm.epoch;
 	assert_int_equal(aspace_unmap_step(&vm, 0, MiB(2)), 1);
 	assert_int_equal(aspace_unmap_step(&vm, 0, MiB(2)), 0);
-	assert_int_equal(vm_flushes, 1);
+	assert_int_equal(flushes, 1);
+	assert_int_not_equal(vm.epoch, before); /* vCPUs that are loaded nowhere see it */
 	assert_false(aspace_lookup(&vm, 5, &a));
 	end_vm(&vm);
 	destroy(m);
@@ -495,17 +489,16 @@ static void a_revoked_object_is_mapped_nowhere(void **state)
 		assert_int_equal(aspace_map(&space, m, va, 0, MiB(2), PROT_R | PROT_W), 0);
 		assert_true(filled(&space, va, PF_USER | PF_WRITE));
 	}
-	vm_flushes = 0;
 	make_vm(&vm);
 	assert_int_equal(aspace_map(&vm, m, 0, 0, MiB(2), PROT_R), 0);
+	vm.active = 6; /* vCPUs are loaded on two CPUs */
 	assert_int_equal(m->obj.refs, 6);
 	m->obj.dead = true;
 	while (!mem_unmap_step(m))
 		;
 	assert_int_equal(m->obj.refs, 1);
-	assert_int_equal(flushes, 4);
+	assert_int_equal(flushes, 5);
 	assert_false(flushed_under_lock);
-	assert_int_equal(vm_flushes, 1);
 	end_vm(&vm);
 	for (u64 va = MiB(2); va < MiB(10); va += MiB(2))
 		assert_false(pt_lookup(&space.pt, va, &l));

@@ -68,7 +68,7 @@ static void removed_entries_are_flushed_once(void **state)
 		enter(0, 0);
 		enter(0, 0);
 		before = block[0].asid;
-		vm.npt_epoch++;
+		vm.space.epoch++;
 		enter(0, 0);
 		if (by_asid)
 			assert_true(block[0].asid == before &&
