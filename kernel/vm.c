@@ -9,8 +9,6 @@
 #include "kernel/vlapic.h"
 #include "mm/ucopy.h"
 
-#define NPT_END (1ull << 48)
-
 struct guest_bits guest_bits;
 static u32 vm_ids; /* [a] */
 
@@ -45,7 +43,7 @@ static bool vm_destroy_step(struct object *o)
 {
 	struct vm *vm = vm_of(o);
 
-	if (!pt_destroy_step(&vm->space.pt, NPT_END))
+	if (!aspace_destroy_step(&vm->space))
 		return false;
 	if (vm->apic_page)
 		kmem_pages_free(o->quota, vm->apic_page, 0);

@@ -246,7 +246,8 @@ static struct mapping *first_in(struct aspace *as, u64 va, u64 end)
 	return m && m->va < end ? m : NULL;
 }
 
-int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
+/* Of kernel pages, or of all others. */
+static int unmap_step(struct aspace *as, u64 va, u64 bytes, bool kernel_pages)
 {
 	struct mapping *first, *last;
 
@@ -255,7 +256,8 @@ int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
 	spin_lock(&as->lock);
 	first = first_in(as, va, va + bytes);
 	last = at_or_before(as, va + bytes - 1);
-	if (first && first->mem && first->va >= va && last->va + last->bytes <= va + bytes) {
+	if (first && !first->mem == kernel_pages && first->va >= va &&
+	    last->va + last->bytes <= va + bytes) {
 		remove_step(as, first);
 		return 1;
 	}
@@ -263,16 +265,14 @@ int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
 	return first ? -E_INVAL : 0;
 }
 
+int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes)
+{
+	return unmap_step(as, va, bytes, false);
+}
+
 void aspace_unmap_kernel_page(struct aspace *as, u64 va)
 {
-	struct mapping *m;
-
-	spin_lock(&as->lock);
-	m = first_in(as, va, va + PAGE_SIZE);
-	if (m && !m->mem)
-		remove_step(as, m);
-	else
-		spin_unlock(&as->lock);
+	(void)unmap_step(as, va, PAGE_SIZE, true);
 }
 
 static bool permits(u32 prot, u32 pf_error)

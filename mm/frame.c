@@ -146,8 +146,7 @@ u64 frame_free_bytes(void)
 
 u64 frame_owner_bytes(enum frame_owner o)
 {
-	return o == FRAME_FREE ? frame_free_bytes()
-			       : __atomic_load_n(&owner_bytes[o], __ATOMIC_RELAXED);
+	return __atomic_load_n(&owner_bytes[o], __ATOMIC_RELAXED);
 }
 
 void frame_node_bytes(u32 node, u64 *total, u64 *free_bytes)

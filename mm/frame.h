@@ -44,7 +44,7 @@ enum frame_owner frame_owner_of(hpa_t a);
 
 u64 frame_total(void); /* bytes of RAM that the allocator manages */
 u64 frame_free_bytes(void);
-u64 frame_owner_bytes(enum frame_owner o); /* bytes held by this kind of owner */
+u64 frame_owner_bytes(enum frame_owner o); /* held by this kind of owner, not FREE */
 /* Of a node's RAM: all that the machine has there, and what is free. */
 void frame_node_bytes(u32 node, u64 *total, u64 *free_bytes);
 /* All nodes, *count of them, the nearest to this CPU first. */

@@ -61,7 +61,6 @@ static void build_tables(const struct boot_screen *screen)
 	map_image(_rodata_start, _rodata_end, PT_R);
 	map_image(_data_start, _bss_end, PT_R | PT_W);
 	map_screen(screen);
-	window_init();
 	kmem_map_early();
 }
 

@@ -16,10 +16,6 @@ void kmem_map_early(void);
  */
 u64 kmem_adopt(const struct buddy *frames);
 
-/* ---- window.c ---- */
-/* Makes the tables that the windows of all CPUs share; before the switch of tables. */
-void window_init(void);
-
 /* Fills with zeros; bytes a multiple of 8. */
 static inline void zero_words(void *p, u64 bytes)
 {

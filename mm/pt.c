@@ -14,17 +14,14 @@ static u64 page_bytes(u32 level) { return BIT(shift(level)); }
 static u32 index(u64 va, u32 level) { return va >> shift(level) & (ENTRIES - 1); }
 
 static bool is_present(const struct pt *pt, u64 e) { return e & pt->fmt->present; }
-static bool is_leaf(const struct pt *pt, u64 e, u32 l) { return l == 1 || e & pt->fmt->leaf; }
-static u64 leaf_address(const struct pt *pt, u64 e, u32 level)
-{
-	return ALIGN_DOWN(e & pt->fmt->address, page_bytes(level));
-}
+static bool is_leaf(u64 e, u32 level) { return level == 1 || e & PTE_PS; }
+static u64 leaf_address(u64 e, u32 level) { return ALIGN_DOWN(e & PTE_ADDRESS, page_bytes(level)); }
 
-static u64 *table_of(const struct pt *pt, u64 e) { return hpa_to_kva(hpa(e & pt->fmt->address)); }
+static u64 *table_of(u64 e) { return hpa_to_kva(hpa(e & PTE_ADDRESS)); }
 
 u64 pt_leaf_entry(const struct pt_format *f, u64 a, u32 prot, u32 level)
 {
-	return a | f->encode(prot) | (level > 1 ? f->leaf : 0);
+	return a | f->encode(prot) | (level > 1 ? PTE_PS : 0);
 }
 
 static u64 *table_new(const struct pt *pt)
@@ -73,11 +70,11 @@ u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create)
 			if (!t)
 				return NULL;
 			entry_set(e, kva_to_hpa(t).v | pt->fmt->table);
-		} else if (is_leaf(pt, *e, l)) {
+		} else if (is_leaf(*e, l)) {
 			*level = l;
 			return e;
 		} else {
-			t = table_of(pt, *e);
+			t = table_of(*e);
 		}
 	}
 }
@@ -105,7 +102,7 @@ static s64 map_one(struct pt *pt, u64 va, u64 a, u64 bytes, u32 prot)
 			entry_set(e, pt_leaf_entry(pt->fmt, a, prot, level));
 			return (s64)page_bytes(level);
 		}
-		if (!is_leaf(pt, *e, level))
+		if (!is_leaf(*e, level))
 			continue; /* a table with smaller pages is there already */
 		if ((*e & ~pt->fmt->usage) != pt_leaf_entry(pt->fmt, a - in_page, prot, level))
 			return -E_EXIST;
@@ -148,7 +145,7 @@ bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
 	u32 level = 1;
 	u64 *e = pt_walk(pt, va, &level, false), v = __atomic_load_n(e, __ATOMIC_RELAXED);
 
-	*out = (struct pt_leaf){hpa(leaf_address(pt, v, level)), page_bytes(level), e};
+	*out = (struct pt_leaf){hpa(leaf_address(v, level)), page_bytes(level), e};
 	return is_present(pt, v);
 }
 
@@ -156,7 +153,7 @@ bool pt_lookup(const struct pt *pt, u64 va, struct pt_leaf *out)
 static u64 *first_table(const struct pt *pt, u64 *t, u32 level, u32 from, u32 end)
 {
 	for (u32 i = from; i < end; i++)
-		if (is_present(pt, t[i]) && !is_leaf(pt, t[i], level))
+		if (is_present(pt, t[i]) && !is_leaf(t[i], level))
 			return &t[i];
 	return NULL;
 }
@@ -172,11 +169,11 @@ bool pt_free_tables(struct pt *pt, u64 va, u64 end)
 
 		if (!e)
 			return true;
-		while ((child = first_table(pt, table_of(pt, *e), level - 1, 0, ENTRIES))) {
+		while ((child = first_table(pt, table_of(*e), level - 1, 0, ENTRIES))) {
 			e = child;
 			level--;
 		}
-		child = table_of(pt, *e);
+		child = table_of(*e);
 		*e = 0;
 		table_free(pt, child);
 	}

@@ -19,7 +19,10 @@ enum pt_prot {
 	PT_COMBINE = 64,  /* write-combining: a framebuffer */
 };
 
-/* Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested Paging". */
+/*
+ * Intel SDM 3 "4-Level Paging"; AMD APM 2 "Page Translation", "Nested Paging". EPT has PTE_PS and
+ * the address at the same place.
+ */
 enum pte {
 	PTE_P = 1u << 0,   /* present */
 	PTE_W = 1u << 1,   /* writable */
@@ -39,9 +42,7 @@ enum pte {
 struct pt_format {
 	u8 max_leaf; /* highest level that may hold a page: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
 	u64 present; /* bits that make an entry present (EPT: R|W|X any) */
-	u64 leaf;    /* the page-size bit of levels > 1 */
 	u64 table;   /* bits of an entry that points to a table */
-	u64 address; /* address bits */
 	u64 usage;   /* bits that the CPU sets: accessed, dirty */
 	u64 (*encode)(u32 prot); /* bits of a leaf beside the address */
 };

@@ -14,9 +14,7 @@ static u64 encode(u32 prot)
 const struct pt_format pt_host_format = {
 	.max_leaf = 3,
 	.present = PTE_P,
-	.leaf = PTE_PS,
 	.table = PTE_P | PTE_W | PTE_U,
-	.address = PTE_ADDRESS,
 	.usage = PTE_A | PTE_D,
 	.encode = encode,
 };
@@ -49,9 +47,7 @@ static u64 ept_encode(u32 prot)
 struct pt_format pt_ept_format = {
 	.max_leaf = 1,
 	.present = EPT_R | EPT_W | EPT_X,
-	.leaf = PTE_PS,
 	.table = EPT_R | EPT_W | EPT_X,
-	.address = PTE_ADDRESS,
 	.usage = EPT_A | EPT_D,
 	.encode = ept_encode,
 };

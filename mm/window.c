@@ -5,24 +5,9 @@
 #include "hv/x86.h"
 #include "mm/internal.h"
 
-/*
- * [I] Level 2: an entry per CPU for its table of 4 KiB windows, then one per CPU for its 2 MiB
- * window.
- */
-static u64 *directory;
-
 static u64 leaf(u64 a, u32 level)
 {
 	return pt_leaf_entry(&pt_host_format, a, PT_R | PT_W, level) | pt_host_format.usage;
-}
-
-void window_init(void)
-{
-	u32 level = 2;
-
-	directory = pt_walk(kernel_pt(), WINDOW_BASE, &level, true);
-	if (!directory)
-		panic("mm: no memory for the windows");
 }
 
 int window_cpu_init(struct cpu *c)
@@ -60,9 +45,9 @@ void window_unmap(enum window w)
 
 static void zero_2m(hpa_t a)
 {
-	u32 id = this_cpu()->id;
-	u64 *e = directory + MAX_CPUS + id;
-	u64 va = WINDOW_2M_BASE + id * PAGE_2M;
+	u64 va = WINDOW_2M_BASE + this_cpu()->id * PAGE_2M;
+	u32 level = 2;
+	u64 *e = pt_walk(kernel_pt(), va, &level, false);
 
 	__atomic_store_n(e, leaf(a.v, 2), __ATOMIC_RELEASE);
 	zero_words((void *)va, PAGE_2M);

@@ -44,11 +44,11 @@ void proof_leaf_round_trip(void)
 	u64 e = pt_leaf_entry(pt.fmt, a, prot, level);
 
 	PROVE(is_present(&pt, e));
-	PROVE(is_leaf(&pt, e, level));
-	PROVE(leaf_address(&pt, e, level) == a);
+	PROVE(is_leaf(e, level));
+	PROVE(leaf_address(e, level) == a);
 	/* The CPU's own bits change nothing. */
 	PROVE(!(e & pt.fmt->usage));
-	PROVE(leaf_address(&pt, e | pt.fmt->usage, level) == a);
+	PROVE(leaf_address(e | pt.fmt->usage, level) == a);
 }
 
 /* Two pages that differ in address or rights never have the same entry. */
@@ -75,8 +75,8 @@ void proof_table_entry(void)
 	u32 level = any_level(PT_LEVELS);
 
 	PROVE(is_present(&pt, e));
-	PROVE(is_leaf(&pt, e, level) == (level == 1));
-	PROVE((e & pt.fmt->address) == a);
+	PROVE(is_leaf(e, level) == (level == 1));
+	PROVE((e & PTE_ADDRESS) == a);
 	PROVE(!is_present(&pt, 0));
 }
 
