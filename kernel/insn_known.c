@@ -17,13 +17,11 @@ static const struct {
 	{INSN_MAP_1, 0xe4, 0xe7, INSN_I8, INSN_OTHER}, /* IN, OUT */
 	{INSN_MAP_1, 0xec, 0xef, 0, INSN_OTHER},
 	{INSN_MAP_1, 0xf4, 0xf4, 0, INSN_OTHER},  /* HLT */
-	{INSN_MAP_0F, 0x01, 0x01, M, INSN_LMSW},  /* VMCALL, VMMCALL, XSETBV too */
+	{INSN_MAP_0F, 0x01, 0x01, M, INSN_OTHER}, /* VMCALL, VMMCALL */
 	{INSN_MAP_0F, 0x06, 0x06, 0, INSN_CLTS},
 	{INSN_MAP_0F, 0x08, 0x09, 0, INSN_OTHER}, /* INVD, WBINVD */
 	{INSN_MAP_0F, 0x20, 0x20, M, INSN_CR_READ},
-	{INSN_MAP_0F, 0x21, 0x21, M, INSN_DR_READ},
 	{INSN_MAP_0F, 0x22, 0x22, M, INSN_CR_WRITE},
-	{INSN_MAP_0F, 0x23, 0x23, M, INSN_DR_WRITE},
 	{INSN_MAP_0F, 0x30, 0x33, 0, INSN_OTHER}, /* WRMSR, RDTSC, RDMSR, RDPMC */
 	{INSN_MAP_0F, 0xa2, 0xa2, 0, INSN_OTHER}, /* CPUID */
 };
@@ -37,10 +35,8 @@ bool insn_known(struct insn *in, enum insn_mode mode, u8 next, u8 *form)
 			continue;
 		*form = known[i].form;
 		in->kind = known[i].kind;
-		if (in->kind == INSN_LMSW && (next >> 3 & 7) != 6)
-			in->kind = INSN_OTHER;
 		/* AMD's other name for CR8 */
-		return !(in->kind <= INSN_DR_READ && in->kind && in->prefixes & INSN_P_LOCK);
+		return (in->opcode & 0xfd) != 0x20 || !(in->prefixes & INSN_P_LOCK);
 	}
 	return false;
 }

@@ -25,20 +25,3 @@ extern u64 vcpu_cpus;
 
 /* TSC between kernel entry and the first guest instruction; 0 = none yet. */
 extern u64 first_guest_cycles;
-
-/* ---- Guest-physical memory of a VM (kernel/vm_slot.c) ---- */
-/* Where the nested page table maps the address now; false when it does not. Interrupts off. */
-bool vm_gpa_to_hpa(struct vm *vm, gpa_t a, hpa_t *out);
-
-enum vm_fault {
-	VM_FAULT_MAPPED, /* mapped now, or by another CPU meanwhile: try again */
-	VM_FAULT_NONE,	 /* no slot, or a write to a read-only one */
-	VM_FAULT_NOMEM,
-};
-/* A nested page fault: fills in the page from the slot, the largest that fits. */
-enum vm_fault vm_slot_fault(struct vm *vm, gpa_t a, bool write);
-
-/*
- * Drops every slot, when the VM was revoked: none is added any more, and no vCPU enters the guest.
- */
-void vm_slots_drop(struct vm *vm);

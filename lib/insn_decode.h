@@ -15,10 +15,7 @@ enum insn_kind {
 	INSN_OTHER,    /* only the length and the raw fields mean something */
 	INSN_CR_WRITE, /* MOV CRn, r: n in reg, the general register in rm */
 	INSN_CR_READ,  /* MOV r, CRn */
-	INSN_DR_WRITE, /* MOV DRn, r */
-	INSN_DR_READ,
 	INSN_CLTS,
-	INSN_LMSW,	/* operand: 16 bits of register rm, or of memory when has_mem */
 	INSN_LOAD,	/* reg = memory: op_size bytes, 1 if the opcode is even; so the next two */
 	INSN_STORE,	/* memory = reg */
 	INSN_STORE_IMM, /* memory = imm */

@@ -289,10 +289,8 @@ enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 
 	spin_lock(&as->lock);
 	m = at_or_before(as, va);
-	if (m && m->mem && va - m->va < m->bytes)
-		r = !permits(m->prot, pf_error) ? FAULT_DENIED
-		    : fill(m, va)		? FAULT_NOMEM
-						: FAULT_MAPPED;
+	if (m && m->mem && va - m->va < m->bytes && permits(m->prot, pf_error))
+		r = fill(m, va) ? FAULT_NOMEM : FAULT_MAPPED;
 	spin_unlock(&as->lock);
 	return r;
 }

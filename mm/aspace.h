@@ -81,8 +81,7 @@ int aspace_map(struct aspace *as, struct mem *m, u64 va, u64 offset, u64 bytes, 
 int aspace_unmap_step(struct aspace *as, u64 va, u64 bytes) __must_check;
 enum fault {
 	FAULT_MAPPED, /* now, or by another CPU meanwhile: try again */
-	FAULT_DENIED, /* there is a mapping, without this right */
-	FAULT_NONE,   /* nothing is mapped there */
+	FAULT_NONE,   /* nothing is mapped there, or without this right */
 	FAULT_NOMEM,
 };
 /*

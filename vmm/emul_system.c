@@ -31,7 +31,7 @@ enum emul_result emul_mov_dr(struct emul *e)
 		e->dirty |= STATE_DR;
 		return emul_fault(e, EXC_DB, 0);
 	}
-	if (e->insn.kind == INSN_DR_READ) {
+	if (e->insn.opcode == 0x21) { /* MOV from DR */
 		*gpr = wide ? *reg : (u32)*reg;
 		return EMUL_OK;
 	}

@@ -132,16 +132,11 @@ static inline enum insn_kind reference_kind(const struct reference *r)
 
 	switch (r->in.mnemonic) {
 	case ZYDIS_MNEMONIC_CLTS: return INSN_CLTS;
-	case ZYDIS_MNEMONIC_LMSW: return INSN_LMSW;
 	case ZYDIS_MNEMONIC_MOV:
 		if (reference_is_class(to, ZYDIS_REGCLASS_CONTROL))
 			return INSN_CR_WRITE;
 		if (reference_is_class(from, ZYDIS_REGCLASS_CONTROL))
 			return INSN_CR_READ;
-		if (reference_is_class(to, ZYDIS_REGCLASS_DEBUG))
-			return INSN_DR_WRITE;
-		if (reference_is_class(from, ZYDIS_REGCLASS_DEBUG))
-			return INSN_DR_READ;
 		if (reference_is_class(to, ZYDIS_REGCLASS_SEGMENT) ||
 		    reference_is_class(from, ZYDIS_REGCLASS_SEGMENT))
 			return INSN_OTHER;
@@ -155,12 +150,12 @@ static inline enum insn_kind reference_kind(const struct reference *r)
 	}
 }
 
-/* MOV to and from CR and DR: the numbers of both registers. */
+/* MOV to and from CR: the numbers of both registers. */
 static inline bool reference_same_control(const struct insn *in, const struct reference *r)
 {
-	bool write = in->kind == INSN_CR_WRITE || in->kind == INSN_DR_WRITE;
+	bool write = in->kind == INSN_CR_WRITE;
 
-	if (in->kind == INSN_OTHER || in->kind > INSN_DR_READ)
+	if (in->kind == INSN_OTHER || in->kind > INSN_CR_READ)
 		return true;
 	return ZydisRegisterGetId(r->op[!write].reg.value) == in->reg &&
 	       ZydisRegisterGetId(r->op[write].reg.value) == in->rm;

@@ -1,5 +1,5 @@
 // SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
-// SOURCES: vmm/emul_system.c lib/insn_decode.c
+// SOURCES: vmm/emul_system.c lib/insn_decode.c vmm/insn_forms.c
 /* The system instructions that the kernel leaves to the monitor: MOV DR, LMSW, XSETBV. */
 #include "emul_machine.h"
 

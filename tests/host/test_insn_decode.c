@@ -161,10 +161,8 @@ static void test_kinds(void **state)
 		{{0x0f, 0x22, 0x18}, INSN_MODE_64, 3, INSN_CR_WRITE, 3, 0}, /* mod is ignored */
 		{{0x44, 0x0f, 0x20, 0xc7}, INSN_MODE_64, 4, INSN_CR_READ, 8, 7},
 		{{0x41, 0x0f, 0x22, 0xe1}, INSN_MODE_64, 4, INSN_CR_WRITE, 4, 9},
-		{{0x0f, 0x23, 0xf8}, INSN_MODE_32, 3, INSN_DR_WRITE, 7, 0},
-		{{0x0f, 0x21, 0xf3}, INSN_MODE_16, 3, INSN_DR_READ, 6, 3},
 		{{0x0f, 0x06}, INSN_MODE_32, 2, INSN_CLTS, 0, 0},
-		{{0x0f, 0x01, 0xf0}, INSN_MODE_16, 3, INSN_LMSW, 6, 0},
+		{{0x0f, 0x01, 0xf0}, INSN_MODE_16, 3, INSN_OTHER, 6, 0}, /* LMSW */
 		{{0x66, 0x0f, 0xa2}, INSN_MODE_64, 3, INSN_OTHER, 0, 0}, /* prefixed CPUID */
 		{{0xf4}, INSN_MODE_64, 1, INSN_OTHER, 0, 0},
 		{{0x0f, 0x01, 0xd9}, INSN_MODE_64, 3, INSN_OTHER, 3, 1}, /* VMMCALL */
