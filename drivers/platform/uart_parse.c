@@ -20,7 +20,7 @@ bool uart_parse(const char *spec, struct uart_config *out)
 {
 	bool is_com = !strncmp(spec, "com", 3), is_port = !strncmp(spec, "0x", 2);
 	u64 n, baud = UART_CLOCK;
-	struct uart_config c;
+	struct uart_config c = {0};
 
 	if (!(is_com || is_port) || !fmt_parse_u64(is_com ? spec + 3 : spec, &spec, &n) ||
 	    is_com != (n <= ARRAY_SIZE(com)) || !set_port(&c, n))
