@@ -14,6 +14,7 @@ from machine import Machine, TestError
 BOCHS = os.environ.get("BOCHS", "bochs")
 DEBUGGER_PROMPT = re.compile(rb"<bochs:\d+> ?$")
 LOG_TAIL = 1 << 16      # of Bochs' own log: bytes in which the reason of its end is looked for
+KERNEL_HALF = 1 << 47   # the lowest address that is Caisson's kernel's
 SCREEN_MOVE = re.compile(r"(\x1b[\[(][0-9;?]*[A-Za-z]|\x1b[=>]|[\x0e\x0f\r\n])+")
 
 # Bochs 2.7 with a PC's usual devices. Its screen is text in a pseudo-terminal (display library "term"), so that no
@@ -34,7 +35,7 @@ com1: enabled=1, mode=term, dev="{com1}"
 log: "{log}"
 panic: action=fatal
 error: action=report
-info: action=ignore
+info: action=ignore, cpu0=report, cpu1=report
 debug: action=ignore
 {machine}
 """
@@ -105,16 +106,27 @@ class Bochs(Machine):
             self.screen_fd = os.open(match[1], os.O_RDWR | os.O_NOCTTY)
             tty.setraw(self.screen_fd)
 
-    def said(self):
-        """The last line that Bochs' own log has of a panic, else of an error."""
+    def own_log(self):
+        """The end of what Bochs itself has logged."""
         path = os.path.join(self.folder, "bochs.log")
         if not os.path.exists(path):
-            return self.printed.decode("utf-8", "replace")
+            return ""
         with open(path, "rb") as f:
             f.seek(max(0, os.path.getsize(path) - LOG_TAIL))
-            lines = f.read().decode("utf-8", "replace").splitlines()
+            return f.read().decode("utf-8", "replace")
+
+    def said(self):
+        """The last line that Bochs' own log has of a panic, else of an error, else what it printed."""
+        lines = (self.own_log() or self.printed.decode("utf-8", "replace")).splitlines()
         panics = [line for line in lines if ">>PANIC<<" in line]
         return "\n".join((panics or lines)[-1:])
+
+    def guest_tripled(self):
+        """A triple fault of a guest has ended Bochs, by the registers that it logs then."""
+        log = self.own_log()
+        fault = re.search(r"\[(CPU\d) *\] >>PANIC<< exception\(\): 3rd .*", log)
+        rips = fault and re.findall(rf"\[{fault[1]} *\] \| RIP=([0-9a-f]{{16}})", log)
+        return bool(rips) and int(rips[-1], 16) < KERNEL_HALF
 
     def ending(self):
         how = super().ending()

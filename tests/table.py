@@ -31,7 +31,7 @@ USB = ["-device", "qemu-xhci", "-drive", "if=none,id=stick,format=raw,snapshot=o
        "-device", "usb-storage,drive=stick,bootindex=1"]
 SATA = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "ide-hd,drive=disk,bus=ide.0,bootindex=1"]
 VIRTIO = ["-drive", "if=none,id=disk,format=raw,snapshot=on,file={image}", "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
-BOCHS_CPU, BOCHS_MEMORY = ", count=2, ips=50000000, ignore_bad_msrs=0", "memory: guest=512, host=512"
+BOCHS_CPU, BOCHS_MEMORY = ", count=2, ips=50000000, ignore_bad_msrs=0, reset_on_triple_fault=0", "memory: guest=512, host=512"
 SMALL = ["-smp", "2", "-m", "512M"]
 
 
