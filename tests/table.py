@@ -198,6 +198,7 @@ BOOTS = [
     ("destroy", "svm-qemu", "destroy", 360),
     ("restart-manager", "svm-qemu", "restart_manager", 360),
     ("on-exit-restart", "svm-qemu", "on_exit_restart", 240),
+    ("restart-leaves-terminal", "svm-qemu", "on_exit_restart_leaves_terminal", 240),
     ("live-tables", "svm-qemu", "live_tables", 360),
     ("reboot", "svm-qemu", "reboot", 240),
     ("many-cpus", "svm-qemu-64cpu", "many_cpus", 400),

@@ -88,6 +88,7 @@ void attach_begin(struct manager *m, u32 index, bool from_start)
 	if (vm->info.running)
 		con_printf(m, "Connected to %s; ^] leaves.\n", vm->info.name);
 	vm->seen = vm->info.generation;
+	vm->left = false;
 	vm->shown = from_start ? 0 : LOAD(vm->view->out_tail);
 	waiting(vm);
 	m->attached = (s32)index;
@@ -102,6 +103,7 @@ void attach_begin(struct manager *m, u32 index, bool from_start)
 
 void attach_end(struct manager *m)
 {
+	m->vm[m->attached].left = true;
 	detach(m);
 	con_printf(m, "\n");
 	editor_start(&m->editor);
@@ -126,6 +128,13 @@ void attach_input(struct manager *m, u8 c)
 	STORE(s->in_head, head + 1);
 }
 
+/* Not from somebody who has left it, and not from under what is being typed. */
+static bool takes_terminal(const struct manager *m, const struct vm_client *vm)
+{
+	return m->attached < 0 && !m->editor.len && vm->info.running && vm->info.console_attach &&
+	       !vm->left && vm->seen != vm->info.generation;
+}
+
 void attach_state_changed(struct manager *m, u32 index)
 {
 	struct vm_client *vm = &m->vm[index];
@@ -137,9 +146,10 @@ void attach_state_changed(struct manager *m, u32 index)
 		detach(m);
 		show_end(m, vm);
 		editor_start(&m->editor);
-	} else if (m->attached < 0 && vm->info.running && vm->info.console_attach &&
-		   vm->seen != vm->info.generation) {
+	} else if (takes_terminal(m, vm)) {
 		con_printf(m, "\n");
 		attach_begin(m, index, true);
 	}
+	if (vm->info.running)
+		vm->seen = vm->info.generation;
 }

@@ -383,6 +383,27 @@ def on_exit_restart(scene):
         expect_status(m, "vm again: status 120 (reset)")
 
 
+def on_exit_restart_leaves_terminal(scene):
+    """A VM whose console somebody has left does not take the terminal at each restart; `start` gives it back."""
+    vms = [("again.vm", definition("again", "split-lock", memory="16M", console="attach", on_exit="restart",
+                                   cmdline="rounds=20000"))]
+    with scene.start("", tiny("split-lock"), vms) as m:
+        m.expect(r"Connected to again", 60)
+        m.expect(r"vm again ended: exit port, status 0", 60)
+        m.expect(r"Connected to again", 60)     # nobody left it: it has the terminal again
+        escape(m)
+        begin = len(m.output())
+        for _ in range(3):
+            m.expect(r"vm again started", 60)
+        if "Connected" in m.output()[begin:]:
+            raise TestError("a restart took the terminal")
+        m.send("\r")
+        m.expect(PROMPT, 60)
+        command(m, "destroy again", r"vm again destroyed")
+        m.send("start again\r")
+        m.expect(r"Connected to again", 60)
+
+
 def live_tables(scene):
     """No mapping is writable and executable, no mapped frame of ring 0 belongs to guest memory."""
     with scene.start("", definitions=[linux("linux", console="attach"), linux("other")]) as m:
