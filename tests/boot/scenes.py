@@ -142,7 +142,7 @@ def apicv(scene):
                          [("exits.vm", definition("exits", "exits", memory="16M", console="attach")),
                           ("bystander.vm", definition("bystander", "bystander", memory="32M", autostart="no"))]) as m:
             for path in ("wrmsr", "eoi"):
-                got = int(m.expect(rf"^BENCH {path} (\d+)\s", 120)[1])
+                got = int(m.expect(rf"^BENCH {path} (\d+)\s", 600)[1])
                 if got not in ticks:
                     raise TestError(f"{path}{args}: {got} ticks, expected {ticks}")
             m.expect(r"^vm exits ended: exit port, status 0", 60)
