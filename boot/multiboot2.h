@@ -63,13 +63,6 @@ struct mb2_framebuffer {
 	/* colour information */
 };
 
-static_assert(sizeof(struct mb2_info) == 8, "multiboot2 information");
-static_assert(sizeof(struct mb2_tag) == 8, "multiboot2 tag");
-static_assert(sizeof(struct mb2_module) == 16, "multiboot2 module");
-static_assert(sizeof(struct mb2_framebuffer) == 32, "multiboot2 framebuffer");
-static_assert(sizeof(struct mb2_memory_map) == 16, "multiboot2 memory map");
-static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entry");
-
 /*
  * Reads the information at `start`, 8-byte aligned (at most bytes of it) into *out, whose image
  * fields are set already. Everything is checked; what can't be used sets out->error. Pure.

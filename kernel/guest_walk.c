@@ -191,22 +191,15 @@ static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 	return likely(same_page(v, m, linear)) ? v->walk.va[CODE_WINDOW] : find_page(v, m, linear);
 }
 
-/* Copies up to n bytes of code at the linear address; returns how many could be read. */
+/* Copies n bytes of code of one page; returns how many could be read: all or none. */
 static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf, u32 n)
 {
-	u32 got = 0;
+	const u8 *page = code_page(v, m, hv_mode_64(m) ? linear.v : (u32)linear.v);
 
-	while (got < n) {
-		u64 at = linear.v + got;
-		u32 chunk = (u32)MIN(n - got, PAGE_SIZE - (at & (PAGE_SIZE - 1)));
-		const u8 *page = code_page(v, m, hv_mode_64(m) ? at : (u32)at);
-
-		if (!page)
-			break;
-		memcpy(buf + got, page + (at & (PAGE_SIZE - 1)), chunk);
-		got += chunk;
-	}
-	return got;
+	if (!page)
+		return 0;
+	memcpy(buf, page + (linear.v & (PAGE_SIZE - 1)), n);
+	return n;
 }
 
 bool guest_decode(struct vcpu *v, struct insn *out)

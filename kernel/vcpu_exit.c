@@ -323,11 +323,6 @@ static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 {
-	const struct hv_exit *x = &v->exit;
-
-	log_error("vm %u: exit of kind %u, vendor's code %#lx, info %#lx %#lx", v->vm->id,
-		  x->reason, x->reason == HV_EXIT_UNKNOWN ? x->unknown.raw : 0, x->unknown.info1,
-		  x->unknown.info2);
 	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
 }
 

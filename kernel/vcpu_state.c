@@ -120,39 +120,36 @@ s64 sys_vcpu_set(struct object *obj, const struct sys_args *args)
 
 /* ---- INIT and SIPI: SDM 3, "Processor State After Reset" ---- */
 
-static void real_mode_segments(struct vcpu_state *s)
-{
-	for (u32 i = 0; i < SEGS; i++)
-		s->seg[i] = (struct seg_state){0, SEG_ATTR_P | SEG_ATTR_S | 3, 0xffff, 0};
-	s->seg[SEG_CS] =
-		(struct seg_state){0xf000, SEG_ATTR_P | SEG_ATTR_S | 0xb, 0xffff, 0xffff0000};
-	s->seg[SEG_LDTR].attr = SEG_ATTR_P | 2;
-	s->seg[SEG_TR].attr = SEG_ATTR_P | 0xb;
-	s->gdtr = s->idtr = (struct table_state){0, 0xffff, 0};
-}
+#define DATA_ATTR (SEG_ATTR_P | SEG_ATTR_S | 3)
+
+static const struct vcpu_state reset_state = {
+	.gpr[GPR_RDX] = 0x600,
+	.rip = 0xfff0,
+	.rflags = RFLAGS_FIXED,
+	.seg = {[SEG_ES] = {0, DATA_ATTR, 0xffff, 0},
+		[SEG_CS] = {0xf000, SEG_ATTR_P | SEG_ATTR_S | 0xb, 0xffff, 0xffff0000},
+		[SEG_SS... SEG_GS] = {0, DATA_ATTR, 0xffff, 0},
+		[SEG_LDTR] = {0, SEG_ATTR_P | 2, 0xffff, 0},
+		[SEG_TR] = {0, SEG_ATTR_P | 0xb, 0xffff, 0}},
+	.gdtr.limit = 0xffff,
+	.idtr.limit = 0xffff,
+	.cr0 = CR0_ET | CR0_CD | CR0_NW,
+	.dr6 = 0xffff0ff0,
+	.dr7 = 0x400,
+};
 
 void vcpu_state_init(struct vcpu *v, bool init)
 {
 	struct vcpu_state *s = v->scratch;
-	u32 groups = STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT;
-	u64 cr0 = CR0_CD | CR0_NW;
+	struct hv_mode before;
 	int r;
 
-	hv_ops->get_state(v, s, groups);
+	hv_ops->read_mode(v, &before);
+	*s = reset_state;
+	s->xcr0 = v->xcr0;
 	if (init)
-		cr0 &= s->cr0;
-	memset(s->gpr, 0, sizeof(s->gpr));
-	s->gpr[GPR_RDX] = 0x600;
-	s->rip = 0xfff0;
-	s->rflags = RFLAGS_FIXED;
-	real_mode_segments(s);
-	s->cr0 = CR0_ET | cr0;
-	s->cr2 = s->cr3 = s->cr4 = s->cr8 = s->efer = 0;
-	memset(s->dr, 0, sizeof(s->dr));
-	s->dr6 = 0xffff0ff0;
-	s->dr7 = 0x400;
-	memset(&s->event, 0, sizeof(s->event));
-	r = hv_ops->set_state(v, s, groups);
+		s->cr0 &= before.cr0 | CR0_ET;
+	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT);
 	ASSERT(!r);
 	vlapic_reset(v, init);
 	v->nmi_pending = false;

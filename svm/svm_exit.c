@@ -54,14 +54,6 @@ static void decode_npf(const struct vmcb *b, struct hv_exit *x)
 	}
 }
 
-static void decode_unknown(const struct vmcb *b, struct hv_exit *x)
-{
-	x->reason = HV_EXIT_UNKNOWN;
-	x->unknown.raw = b->exit_code;
-	x->unknown.info1 = b->exit_info1;
-	x->unknown.info2 = b->exit_info2;
-}
-
 /* When the event leaves the guest. Of those with an instruction, nRIP tells where it ends. */
 enum { ASKED = 1, ALWAYS = 2, INSN = 4 };
 
@@ -80,7 +72,7 @@ static const struct {
 	[VMEXIT_EXCP0 + EXC_MC] = {ALWAYS, HV_EXIT_MC, NULL},
 	[VMEXIT_INTR] = {ALWAYS, HV_EXIT_EXTINT, NULL},
 	[VMEXIT_NMI] = {ALWAYS, HV_EXIT_NMI, NULL},
-	[VMEXIT_INIT] = {ALWAYS, HV_EXIT_UNKNOWN, decode_unknown},
+	[VMEXIT_INIT] = {ALWAYS, HV_EXIT_UNKNOWN, NULL},
 	[VMEXIT_VINTR] = {ASKED, HV_EXIT_IRQ_WINDOW, NULL},
 	[VMEXIT_RDPMC] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_CPUID] = {ALWAYS | INSN, HV_EXIT_CPUID, NULL},
@@ -128,7 +120,7 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 		decode_npf(b, x);
 		return;
 	}
-	decode_unknown(b, x);
+	x->reason = HV_EXIT_UNKNOWN;
 	/* TCG writes 32 bits of ones */
 	if (code == VMEXIT_INVALID || code == VMEXIT_BUSY || code == (u32)VMEXIT_INVALID)
 		x->reason = HV_EXIT_FAIL_ENTRY;

@@ -148,14 +148,6 @@ bool vmx_exit_in_delivery(u32 reason)
 	return reason < EXIT_REASONS && (exits[reason].how & DELIVERY);
 }
 
-static void decode_unknown(u32 reason, struct hv_exit *x)
-{
-	x->reason = HV_EXIT_UNKNOWN;
-	x->unknown.raw = reason;
-	x->unknown.info1 = vmcs_read64(VMCS_EXIT_QUALIFICATION);
-	x->unknown.info2 = vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS);
-}
-
 void vmx_exit_decode(struct vmx_vcpu *s, u32 reason)
 {
 	struct hv_exit *x = &s->vcpu.exit;
@@ -163,7 +155,7 @@ void vmx_exit_decode(struct vmx_vcpu *s, u32 reason)
 
 	x->insn_len = x->insn_bytes = 0;
 	if (basic >= EXIT_REASONS || !exits[basic].how) {
-		decode_unknown(reason, x);
+		x->reason = HV_EXIT_UNKNOWN;
 		return;
 	}
 	x->reason = exits[basic].reason;

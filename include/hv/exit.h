@@ -32,7 +32,7 @@ enum hv_exit_reason {
 	HV_EXIT_UNDEFINED,
 	HV_EXIT_WBINVD,	    /* INVD, WBINVD: skip */
 	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: dump, stop the VM */
-	HV_EXIT_UNKNOWN,    /* raw holds the vendor's number, for the dump only */
+	HV_EXIT_UNKNOWN,    /* the dump has the vendor's number */
 	HV_EXITS
 };
 
@@ -58,8 +58,5 @@ struct hv_exit {
 			bool write, fetch;
 			bool table_walk; /* while the guest's own tables were walked */
 		} npf;
-		struct {
-			u64 raw, info1, info2;
-		} unknown;
 	};
 };

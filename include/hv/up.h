@@ -18,7 +18,6 @@ void log_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)
 #define log_notice(...) log_line(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...) log_line(LOG_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)
 
 /*
  * Stops the machine: other CPUs by NMI, then registers and backtrace. For broken invariants only.

@@ -12,6 +12,14 @@
 
 #include "boot/multiboot2.h"
 
+/* As the specification lays them out. */
+static_assert(sizeof(struct mb2_info) == 8, "multiboot2 information");
+static_assert(sizeof(struct mb2_tag) == 8, "multiboot2 tag");
+static_assert(sizeof(struct mb2_module) == 16, "multiboot2 module");
+static_assert(sizeof(struct mb2_framebuffer) == 32, "multiboot2 framebuffer");
+static_assert(sizeof(struct mb2_memory_map) == 16, "multiboot2 memory map");
+static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entry");
+
 static struct bootinfo b;
 static u8 buf[8192] __aligned(8);
 static u32 used;

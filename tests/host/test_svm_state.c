@@ -40,11 +40,10 @@ bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 
-static const struct hv_ops ops = {.get_state = svm_get_state, .set_state = svm_set_state};
+static const struct hv_ops ops = {
+	.get_state = svm_get_state, .set_state = svm_set_state, .read_mode = svm_read_mode};
 const struct hv_ops *hv_ops = &ops;
 u32 cpu_count;
-void preempt_point(void) {}
-void log_line(enum log_level level, const char *fmt, ...) {}
 bool fpu_state_valid(const u8 *area) { return true; }
 void fpu_set(struct vcpu *v, const u8 *area) {}
 void fpu_get(struct vcpu *v, u8 *area) {}
