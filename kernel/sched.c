@@ -372,22 +372,30 @@ int thread_block(u64 deadline)
 	return t->timed_out ? -E_TIMEOUT : 0;
 }
 
+/*
+ * Takes t, which waits, stopped or queued elsewhere, to a CPU. q, its queue, is locked; released.
+ */
+static void send(struct run_queue *q, struct thread *t, u32 cpu)
+{
+	take_off(t, cpu);
+	spin_unlock(&q->lock);
+	make_runnable(t);
+}
+
 static void wake(struct thread *t, bool interrupt)
 {
 	struct run_queue *q = lock_queue_of(t);
-	bool blocked = t->state == THREAD_BLOCKED;
 
+	if (t->state == THREAD_BLOCKED) {
+		t->prompt_ns = PROMPT_NS;
+		send(q, t, is_loaded(t) && may_run_on(t, t->cpu) ? t->cpu : least_loaded(t));
+		return;
+	}
 	if (t->state == THREAD_BLOCKING)
 		t->state = THREAD_RUNNABLE;
-	if (blocked) {
-		take_off(t, is_loaded(t) && may_run_on(t, t->cpu) ? t->cpu : least_loaded(t));
-		t->prompt_ns = PROMPT_NS;
-	}
-	if (!blocked && interrupt && cpus[t->cpu]->current == t)
+	if (interrupt && cpus[t->cpu]->current == t)
 		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
-	if (blocked)
-		make_runnable(t);
 }
 
 void thread_wake(struct thread *t) { wake(t, false); }
@@ -417,34 +425,26 @@ void thread_end(struct thread *t)
 void sched_start(struct thread *t)
 {
 	struct run_queue *q = lock_queue_of(t);
-	bool start = t->state == THREAD_STOPPED;
 
-	if (start) {
-		take_off(t, least_loaded(t));
-		if (!t->saved_rsp) /* it has not slept, so nothing is due to it */
-			t->vruntime = queues[t->cpu].min_vruntime;
-	}
-	spin_unlock(&q->lock);
-	if (start)
-		make_runnable(t);
+	if (t->state == THREAD_STOPPED)
+		send(q, t, least_loaded(t));
+	else
+		spin_unlock(&q->lock);
 }
 
 void sched_set_affinity(struct thread *t, u64 mask)
 {
 	struct run_queue *q = lock_queue_of(t);
-	bool move;
 
 	t->affinity = mask;
-	move = t->queued && !may_run_on(t, t->cpu);
-	if (move) {
+	if (t->queued && !may_run_on(t, t->cpu)) {
 		dequeue(q, t);
-		take_off(t, least_loaded(t));
-	} else if (cpus[t->cpu]->current == t) {
-		ask_resched(t->cpu);
+		send(q, t, least_loaded(t));
+		return;
 	}
+	if (cpus[t->cpu]->current == t)
+		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
-	if (move)
-		make_runnable(t);
 }
 
 /*

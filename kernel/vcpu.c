@@ -439,8 +439,6 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 		return -E_RIGHTS;
 	if (index >= VM_MAX_VCPUS)
 		return -E_INVAL;
-	if (vm->vcpu[index])
-		return -E_EXIST;
 	v = kmem_alloc(vm->obj.quota, hv_ops->vcpu_size);
 	if (!v)
 		return -E_NOMEM;

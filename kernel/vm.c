@@ -80,8 +80,6 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 
 	if (!hv_ops)
 		return -E_NODEV;
-	if (d->vm)
-		return -E_EXIST;
 	vm = kmem_alloc(&d->quota, sizeof(*vm));
 	if (!vm)
 		return -E_NOMEM;
