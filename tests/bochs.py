@@ -35,7 +35,7 @@ com1: enabled=1, mode=term, dev="{com1}"
 log: "{log}"
 panic: action=fatal
 error: action=report
-info: action=ignore, cpu0=report, cpu1=report
+info: action=ignore, {cpus}
 debug: action=ignore
 {machine}
 """
@@ -68,8 +68,9 @@ class Bochs(Machine):
         self.sink = self.source
         self.control, self.control_end = pty.openpty()
         fcntl.ioctl(self.control_end, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
+        cpus = 1 if "count=1" in options[0] else 2  # a line on a CPU that there is not ends it
         rc = BOCHS_RC.format(image=self.image, com1=os.ttyname(self.com1), log="bochs.log",
-                             machine="\n".join(options))
+                             machine="\n".join(options), cpus=", ".join(f"cpu{n}=report" for n in range(cpus)))
         for name, text in (("rc", rc), ("commands", "continue\n")):
             with open(os.path.join(self.folder, name), "w", encoding="utf-8") as f:
                 f.write(text)
