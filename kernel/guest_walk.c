@@ -164,7 +164,9 @@ static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 
 	return true;
 }
 
-static const u8 *find_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
+/* Apart, so that the usual way, where the page is the same, saves no registers. */
+static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struct hv_mode *m,
+						     u64 linear)
 {
 	struct walk_cache *c = &v->walk;
 	enum walk_mode mode = walk_mode(m);
