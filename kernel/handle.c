@@ -91,8 +91,10 @@ int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **ou
 u32 handle_rights(handle_t h)
 {
 	struct handle_slot *s = slot_at(current_domain(), h & 0xffff);
+	u32 have = s ? __atomic_load_n(&s->rights, __ATOMIC_ACQUIRE) : 0;
 
-	return s && s->generation == h >> 16 ? s->rights : 0;
+	/* After the rights: the slot may be another handle's by now. */
+	return s && s->generation == h >> 16 ? have : 0;
 }
 
 /* The object that the slot held, or NULL when the handle is not (any more) that generation. */

@@ -467,9 +467,12 @@ void thread_stop_here(void)
 
 void thread_exit(void)
 {
+	struct run_queue *q = my_queue();
+
 	channel_thread_ended(thread_current());
-	thread_current()->state = THREAD_EXITED; /* only a stopped or blocked one is woken */
-	reschedule();
+	spin_lock(&q->lock); /* who wakes it looks at its state and changes it under the lock */
+	thread_current()->state = THREAD_EXITED;
+	schedule(q);
 	__builtin_unreachable();
 }
 

@@ -63,15 +63,18 @@ void timer_cancel(struct timer *t)
 {
 	struct timer_base *b = &bases[t->cpu];
 
-	spin_lock(&b->lock);
-	if (t->armed)
-		remove(b, t);
-	spin_unlock(&b->lock);
-	/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
-	if (t->cpu != this_cpu()->id)
+	do {
+		spin_lock(&b->lock);
+		if (t->armed)
+			remove(b, t);
+		spin_unlock(&b->lock);
+		/* Another CPU may be inside fn; this CPU can't be, unless fn itself cancels. */
+		if (t->cpu == this_cpu()->id)
+			return;
 		while (__atomic_load_n(&b->running, __ATOMIC_ACQUIRE) == t)
 			/* fn may wait for a lock whose holder waits for a flush here */
 			up_spin_wait();
+	} while (__atomic_load_n(&t->armed, __ATOMIC_ACQUIRE)); /* fn has armed it again */
 }
 
 void up_timer_interrupt(void)

@@ -372,9 +372,9 @@ static void vcpu_revoke(struct object *o)
 {
 	struct vcpu *v = vcpu_of(o), *self = v;
 
+	vcpu_kick(v, KICK_STOP); /* before vcpu_stop_all would not find it any more */
 	__atomic_compare_exchange_n(&v->vm->vcpu[v->index], &self, NULL, false, __ATOMIC_SEQ_CST,
 				    __ATOMIC_SEQ_CST);
-	vcpu_kick(v, KICK_STOP);
 }
 
 static bool vcpu_destroy_step(struct object *o)

@@ -92,7 +92,8 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 		vlapic_set_state(v, s);
 	if (groups & STATE_EVENT) {
 		v->activity = s->event.activity;
-		v->nmi_pending = s->event.nmi_pending;
+		if (s->event.nmi_pending) /* one that came since the monitor looked stays */
+			__atomic_store_n(&v->nmi_pending, true, __ATOMIC_RELAXED);
 	}
 	if (groups & STATE_FPU)
 		fpu_set(v, s->fpu);

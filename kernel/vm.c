@@ -36,7 +36,7 @@ static void vm_revoke(struct object *o)
 	vcpu_stop_all(vm);
 	/* Before the epoch: who finds the VM through an object's list must not find it freed. */
 	while (!aspace_clear_step(&vm->space))
-		;
+		preempt_point(); /* each step waits for other CPUs */
 }
 
 static bool vm_destroy_step(struct object *o)

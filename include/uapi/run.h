@@ -160,9 +160,8 @@ struct vcpu_state {
 		u32 reg[64]; /* register at offset n * 16 of the APIC page */
 	} apic;
 	struct {
-		u32 activity; /* #define FPU_STATE_BYTES 2696
-
-enum vcpu_activity */
+		u32 activity; /* enum vcpu_activity */
+		/* nmi_pending: vcpu_set makes one pending, and takes none back */
 		u8 nmi_pending, nmi_blocked, sti_blocked, reserved;
 		/* event being delivered: bit 31 valid, 11 error code, 8-10 type, 0-7 vector */
 		u32 injecting;
