@@ -109,6 +109,12 @@ void attach_end(struct manager *m)
 	editor_start(&m->editor);
 }
 
+void attach_none(struct manager *m)
+{
+	for (u32 i = 0; i < m->vms; i++)
+		m->vm[i].left = true;
+}
+
 void attach_input(struct manager *m, u8 c)
 {
 	struct vm_shared *s = m->vm[m->attached].view;

@@ -27,6 +27,8 @@ static void take_input(struct manager *m)
 			if (m->attached >= 0) {
 				attach_input(m, buf[i]);
 				to_guest = m->attached >= 0;
+			} else if (buf[i] == KEY_LEAVE) {
+				attach_none(m);
 			} else if (editor_key(&m->editor, buf[i]) == EDITOR_DONE) {
 				shell_run_line(m, m->editor.line);
 				if (m->attached < 0)

@@ -58,6 +58,7 @@ s32 vm_find(struct manager *m, const char *name);
 void attach_begin(struct manager *m, u32 index, bool from_start);
 /* Back to the shell: a new prompt. */
 void attach_end(struct manager *m);
+void attach_none(struct manager *m); /* ^] at the prompt: no VM takes the terminal by itself */
 /* Moves output to the terminal. True: more is waiting than the terminal takes now. */
 bool attach_pump(struct manager *m);
 void attach_input(struct manager *m, u8 c);

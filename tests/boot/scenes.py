@@ -391,7 +391,8 @@ def on_exit_restart_leaves_terminal(scene):
         m.expect(r"Connected to again", 60)
         for _ in range(3):      # nobody left it: it keeps the terminal
             m.expect(r"PASS split-lock", 60)
-        escape(m)
+        escape(m)   # during a life or between two
+        command(m, "list --all", r"again")
         begin = len(m.output())
         for _ in range(3):
             m.expect(r"vm again started", 60)
