@@ -12,6 +12,7 @@
 /* ---- VM definition, as parsed from the key = value file ---- */
 #define VM_NAME_MAX 32
 #define VM_CMDLINE_MAX 1024
+#define VM_VCPUS_MAX 64u
 enum vm_on_exit { ON_EXIT_DESTROY, ON_EXIT_RESTART, ON_EXIT_PRESERVE };
 struct vm_def {
 	char name[VM_NAME_MAX];

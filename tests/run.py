@@ -97,7 +97,7 @@ def run_proof(name):
 def run_pc(name):
     """A tiny guest on QEMU's own PC: the test of the test."""
     guest = f"{BUILD}/guests/{name}.elf"
-    with Machine(pc_options(guest), log_path("pc/" + name), 120) as m:
+    with Machine(pc_options(guest) + ["-smp", str(table.GUEST_VCPUS.get(name, 1))], log_path("pc/" + name), 120) as m:
         status = m.wait_end(110)
         expected = 0 if name in table.RESETTING else table.GUEST_STATUS.get(name, 0) * 2 + 1
         check_guest(name, m.output(), status, expected, "QEMU")
@@ -116,7 +116,8 @@ def kernel_of(machine):
 
 
 def guest_vm(name):
-    return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nkernel = @{name}\ncmdline = caisson\n")
+    return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nvcpus = {table.GUEST_VCPUS.get(name, 1)}\n"
+                          f"kernel = @{name}\ncmdline = caisson\n")
 
 
 def start_guests(label, names, machine, limit):

@@ -23,6 +23,7 @@ GUEST_STATUS = {
 RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 
 GUEST_MEMORY = "16M"
+GUEST_VCPUS = {"ap-start": 4}  # of those that use more than one
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",

@@ -4,8 +4,10 @@
 #include "lib/types.h"
 #include "uapi/abi.h"
 
+/* A stack ends at a multiple of it, where the thread finds its information. */
 #define RT_STACK_SIZE KiB(64)
-#define RT_EXIT_ASSERT 250 /* a domain's exit status after a broken invariant */
+#define RT_THREAD_STACK KiB(16) /* what threads but the main one have of it */
+#define RT_EXIT_ASSERT 250	/* a domain's exit status after a broken invariant */
 
 /*
  * Fresh zeroed memory, mapped readable and writable for good. bytes: of whole pages. NULL: no

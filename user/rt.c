@@ -13,6 +13,7 @@ static struct {
 	u64 va_next; /* [a] 0 = VA_FIRST */
 	void (*sink)(const char *line, void *arg);
 	void *sink_arg;
+	struct rt_mutex sink_lock;
 } rt;
 
 /* ---- Clock ---- */
@@ -111,11 +112,13 @@ s64 rt_thread(void (*fn)(void *), void *arg)
 	u64 room = rt_va_reserve(3 * RT_STACK_SIZE);
 	u64 msg = ALIGN_UP(room, RT_STACK_SIZE), stack = msg + RT_STACK_SIZE;
 	struct rt_thread_info *self = (struct rt_thread_info *)(stack + RT_STACK_SIZE) - 1;
-	s64 mem = room ? mem_create(RT_STACK_SIZE, 0) : -E_NOMEM, thread;
+	u64 stack_bottom = stack + RT_STACK_SIZE - RT_THREAD_STACK;
+	s64 mem = room ? mem_create(RT_THREAD_STACK, 0) : -E_NOMEM, thread;
 
 	if (mem < 0)
 		return mem;
-	thread = mem_map(HANDLE_SELF, (handle_t)mem, stack, 0, RT_STACK_SIZE, PROT_R | PROT_W);
+	thread = mem_map(HANDLE_SELF, (handle_t)mem, stack_bottom, 0, RT_THREAD_STACK,
+			 PROT_R | PROT_W);
 	if (thread < 0)
 		goto close;
 	*self = (struct rt_thread_info){.msg = (struct msg_page *)msg, .fn = fn, .arg = arg};
@@ -137,7 +140,7 @@ s64 rt_thread(void (*fn)(void *), void *arg)
 	handle_close((handle_t)thread);
 	thread = e;
 unmap:
-	mem_unmap(HANDLE_SELF, stack, RT_STACK_SIZE);
+	mem_unmap(HANDLE_SELF, stack_bottom, RT_THREAD_STACK);
 close:
 	handle_close((handle_t)mem);
 	return thread;
@@ -202,7 +205,9 @@ void rt_log(const char *fmt, ...)
 	va_start(ap, fmt);
 	fmt_vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	rt_lock(&rt.sink_lock);
 	rt.sink(line, rt.sink_arg);
+	rt_unlock(&rt.sink_lock);
 }
 
 static const char *const error_text[] = {

@@ -27,7 +27,7 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err);
 void rt_unmap(void *p, u64 bytes);
 
 /*
- * Starts a thread with a stack of 64 KiB and a message page. Returns its handle or a negative
+ * Starts a thread with a stack of 16 KiB and a message page. Returns its handle or a negative
  * error.
  */
 s64 rt_thread(void (*fn)(void *), void *arg);

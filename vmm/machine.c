@@ -59,7 +59,8 @@ void machine_end(struct machine *m, enum vm_reason reason, u32 status)
 	m->reason = reason;
 	m->status = status;
 	__atomic_store_n(&m->ended, 1, __ATOMIC_RELEASE);
-	vcpu_kick(m->vcpu);
+	for (u32 i = 0; i < m->vcpus; i++)
+		vcpu_kick(m->vcpu[i]);
 }
 
 static void plat_end(struct platform *p, enum vm_reason reason, u32 status)

@@ -37,7 +37,7 @@ struct machine {
 	u32 ended;  /* [a] reason and status are valid; vCPU threads leave their loops */
 	enum vm_reason reason;
 	u32 status;
-	handle_t vcpu; /* [I] to kick when the VM ends */
+	handle_t vcpu[VM_VCPUS_MAX]; /* [I] to kick when the VM ends; of the first vcpus */
 
 	struct irq irq;
 	struct pit pit;

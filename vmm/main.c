@@ -15,7 +15,7 @@ struct vm {
 	const struct vmm_start *start;
 	struct vm_shared *shared;
 	struct machine machine;
-	struct vcpu vcpu;
+	struct vcpu *vcpu; /* machine.vcpus of them */
 	struct vm_policy policy;
 	handle_t port; /* what the event thread waits at */
 };
@@ -115,7 +115,7 @@ static int build_tables(const struct ram *ram, u32 vcpus)
 	return err;
 }
 
-/* Puts tables and image into RAM and the vCPU into its first state. */
+/* Puts tables and image into RAM and the boot CPU into its first state; the others wait. */
 static int load(struct vm *vm)
 {
 	const struct vmm_start *st = vm->start;
@@ -136,17 +136,32 @@ static int load(struct vm *vm)
 	if (err)
 		return err;
 	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram,
-			  &vm->vcpu.state, error, sizeof(error));
+			  &vm->vcpu->state, error, sizeof(error));
 	if (err) {
 		rt_log("kernel: @%s: %s", st->def.kernel, error);
 		return err;
 	}
 	unmap_image(&kernel);
 	unmap_image(&initrd);
-	vm->vcpu.state.size = sizeof(vm->vcpu.state);
-	err = (int)vcpu_set(vm->vcpu.handle, &vm->vcpu.state);
+	vm->vcpu->state.size = sizeof(vm->vcpu->state);
+	err = (int)vcpu_set(vm->vcpu->handle, &vm->vcpu->state);
 	if (err)
 		rt_log("first vCPU state: %s", rt_error(err));
+	return err;
+}
+
+static int create_vcpus(struct vm *vm)
+{
+	struct machine *m = &vm->machine;
+	int err = 0;
+
+	vm->vcpu = rt_alloc(m->vcpus * sizeof(vm->vcpu[0]));
+	if (!vm->vcpu) {
+		rt_log("vcpus: %u: %s", m->vcpus, rt_error(-E_NOMEM));
+		return -E_NOMEM;
+	}
+	for (u32 i = 0; i < m->vcpus && !err; i++)
+		err = vcpu_init(&vm->vcpu[i], m, i);
 	return err;
 }
 
@@ -184,7 +199,7 @@ static int create_machine(struct vm *vm)
 		rt_log("devices: %s", rt_error(err));
 		return err;
 	}
-	return vcpu_init(&vm->vcpu, m, 0);
+	return create_vcpus(vm);
 }
 
 /* Timers, console input and the power button. */
@@ -231,6 +246,21 @@ static int start_events(struct vm *vm)
 	return h < 0 ? (int)h : 0;
 }
 
+static void vcpu_thread(void *vcpu) { vcpu_loop(vcpu); }
+
+/* The boot CPU runs on the main thread, each other one on a thread of its own. */
+static int start_vcpus(struct vm *vm)
+{
+	s64 h = 0;
+
+	for (u32 i = 1; i < vm->machine.vcpus && h >= 0; i++) {
+		h = rt_thread(vcpu_thread, &vm->vcpu[i]);
+		if (h < 0)
+			rt_log("vCPU %u: thread: %s", i, rt_error(h));
+	}
+	return h < 0 ? (int)h : 0;
+}
+
 int program_main(void *arg)
 {
 	const struct vmm_start *start = arg;
@@ -246,18 +276,18 @@ int program_main(void *arg)
 		return VM_STATUS_INTERNAL;
 	vm->start = start;
 	vm->shared = shared;
-	if (start->def.vcpus != 1) {
-		rt_log("vcpus: %u: only 1 is supported", start->def.vcpus);
+	if (!start->def.vcpus || start->def.vcpus > VM_VCPUS_MAX) {
+		rt_log("vcpus: %u: expected 1 to %u", start->def.vcpus, VM_VCPUS_MAX);
 		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
 	}
 	if (create_machine(vm))
 		finish(vm, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
 	if (load(vm))
 		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
-	if (start_events(vm))
+	if (start_events(vm) || start_vcpus(vm))
 		finish(vm, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
 	__atomic_store_n(&shared->state, VM_STATE_RUNNING, __ATOMIC_RELEASE);
 	event_signal(start->notify, VM_NOTIFY_STATE);
-	vcpu_loop(&vm->vcpu);
+	vcpu_loop(vm->vcpu);
 	finish(vm, vm->machine.reason, vm->machine.status);
 }

@@ -159,7 +159,7 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 	v->emul.s = &v->state;
 	v->emul.ops = &emul_callbacks;
 	v->emul.xcr0 = m->xcr0;
-	m->vcpu = v->handle;
+	m->vcpu[index] = v->handle;
 	if (v->run->version != UAPI_VERSION) {
 		rt_log("vCPU %u: run page version %u, expected %u", index, v->run->version,
 		       UAPI_VERSION);

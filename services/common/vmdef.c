@@ -83,10 +83,8 @@ static bool key_vcpus(struct parse *p, const char *key, const char *v)
 	const char *end;
 	u64 n;
 
-	if (!fmt_parse_u64(v, &end, &n) || *end || n < 1 || n > 64)
-		return bad_value(p, key, v, "a number of vCPUs such as 1");
-	if (n > 1)
-		return bad_value(p, key, v, "1 (guests with several vCPUs are not supported)");
+	if (!fmt_parse_u64(v, &end, &n) || *end || n < 1 || n > VM_VCPUS_MAX)
+		return bad_value(p, key, v, "a number of vCPUs from 1 to 64");
 	p->def->vcpus = (u32)n;
 	return true;
 }

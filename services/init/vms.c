@@ -7,7 +7,8 @@
 
 /* What a monitor needs beside guest memory: image, heap, run page, vCPU areas. */
 #define MONITOR_BYTES MiB(3)
-#define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
+#define VCPU_BYTES KiB(96) /* for each further vCPU: areas in the kernel, thread, stack */
+#define TABLE_SHARE 256	   /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
 #define REAP_NS 1000000000ull /* how long after the end of a VM a start waits for memory, */
 #define REAP_ROUNDS 100u      /* in as many steps */
@@ -231,7 +232,8 @@ static void vm_release(struct vm *vm)
 /* Memory of a domain that just ended comes back in steps: worth a short wait. */
 static int vm_create_process(struct init *in, struct vm *vm)
 {
-	u64 quota = vm->def.memory + MONITOR_BYTES + vm->def.memory / TABLE_SHARE;
+	u64 quota = vm->def.memory + MONITOR_BYTES + (vm->def.vcpus - 1) * VCPU_BYTES +
+		    vm->def.memory / TABLE_SHARE;
 	struct host_info host = {0};
 	int e = -E_NOMEM;
 

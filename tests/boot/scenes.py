@@ -217,7 +217,7 @@ BAD_DEFINITIONS = [
     ("module.vm", "name = module\nkernel = @absent\n", r"module.vm:2: kernel = @absent: expected the name of a boot module"),
     ("size.vm", "name = size\nkernel = @pass\nmemory = 3M\n", r"size.vm:3: memory = 3M: expected a multiple of 2M"),
     ("huge.vm", "name = huge\nkernel = @pass\nmemory = 64G\n", r"huge.vm:3: memory = 64G: expected"),
-    ("vcpus.vm", "name = vcpus\nkernel = @pass\nvcpus = 2\n", r"vcpus.vm:3: vcpus = 2: expected"),
+    ("vcpus.vm", "name = vcpus\nkernel = @pass\nvcpus = 65\n", r"vcpus.vm:3: vcpus = 65: expected a number of vCPUs from 1 to 64"),
     ("line.vm", "name = line\nkernel = @pass\nautostart\n", r"line.vm:3: autostart: expected key = value"),
     ("bool.vm", "name = bool\nkernel = @pass\nautostart = perhaps\n", r"bool.vm:3: autostart = perhaps: expected yes or no"),
     ("noname.vm", "kernel = @pass\n", r"noname.vm: no name: expected a line name = "),

@@ -59,6 +59,7 @@ typedef void (*handler_fn)(struct frame *);
 void set_handler(u32 vector, handler_fn fn); /* NULL: unexpected again */
 void trap_entry(struct frame *f);
 void trap_init(void);
+void trap_load(void); /* IDTR of this CPU */
 void expect_trap(const char *what, long got, long expected);
 void guest_start(void);
 
@@ -154,14 +155,17 @@ enum lapic_reg {
 enum {
 	MSR_APIC_BASE = 0x1b, MSR_X2APIC = 0x800, APIC_BASE_X2 = 1 << 10,
 	APIC_BASE_ENABLE = 1 << 11, APIC_MASKED = 1 << 16, APIC_PERIODIC = 1 << 17,
-	APIC_SELF = 1 << 18, APIC_ALL_LEVELS = 1 << 14,
+	APIC_SELF = 1 << 18, APIC_ALL_LEVELS = 1 << 14, APIC_ASSERT = 1 << 14,
 };
 /* clang-format on */
 u32 apic_read(u32 reg);
 void apic_write(u32 reg, u32 v);
 void apic_eoi(void);
-void apic_enable(void);	  /* xAPIC on, spurious vector 0xff, every LVT masked */
-bool apic_enter_x2(void); /* false: not offered */
+void apic_ipi(u32 dest, u32 low); /* ICR: dest is an APIC id, or what the mode in low takes */
+void apic_enable(void);		  /* xAPIC on, spurious vector 0xff, every LVT masked */
+bool apic_enter_x2(void);	  /* false: not offered */
+bool apic_in_x2(void);
+void apic_enable_cpu(void); /* the same for this CPU, in the mode that the boot CPU has chosen */
 u32 ioapic_read(u32 reg);
 void ioapic_write(u32 reg, u32 v);
 void pic_init(u8 base, u16 enabled); /* enabled: one bit a line */
@@ -169,3 +173,15 @@ void pit_start(u32 mode, u16 count);
 u32 pm_timer(void);						      /* 3.579545 MHz, 24 bits */
 bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds); /* interrupts must be on */
 void spin(u32 microseconds);
+
+/* ---- Other CPUs: lib/ap.c ---- */
+#define AP_MAX 64
+u32 cpu_count(void); /* by fw_cfg; their APIC ids are 0 to cpu_count() - 1 */
+u32 apic_id(void);   /* of the calling CPU */
+/*
+ * INIT and SIPI: that CPU runs fn(arg) with its local APIC on, interrupts off, the boot CPU's page
+ * tables and IDT and a stack of 2 KiB; afterwards it halts. True once it runs. May be called again
+ * for the same CPU. A loop without exits should be entered with sti (docs/testing.md, Bochs). One
+ * at a time; try_call is for the boot CPU only, and print for one at a time.
+ */
+bool ap_start(u32 id, void (*fn)(void *), void *arg);

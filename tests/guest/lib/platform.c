@@ -22,6 +22,28 @@ void apic_write(u32 reg, u32 v)
 
 void apic_eoi(void) { apic_write(APIC_EOI, 0); }
 
+void apic_ipi(u32 dest, u32 low)
+{
+	if (x2apic) {
+		wrmsr(MSR_X2APIC + (APIC_ICR >> 4), (u64)dest << 32 | low);
+		return;
+	}
+	apic_write(APIC_ICR2, dest << 24);
+	apic_write(APIC_ICR, low);
+}
+
+bool apic_in_x2(void) { return x2apic; }
+
+void apic_enable_cpu(void)
+{
+	bool x2 = x2apic;
+
+	x2apic = false;
+	apic_enable();
+	if (x2)
+		apic_enter_x2();
+}
+
 void apic_enable(void)
 {
 	wrmsr(MSR_APIC_BASE, LAPIC | APIC_BASE_ENABLE | (rdmsr(MSR_APIC_BASE) & 0x100));

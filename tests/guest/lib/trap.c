@@ -41,11 +41,6 @@ void trap_entry(struct frame *f)
 
 void trap_init(void)
 {
-	struct {
-		u16 limit;
-		ulong base;
-	} __attribute__((packed)) reg = {sizeof(idt) - 1, (ulong)idt};
-
 	for (u32 i = 0; i < 256; i++) {
 		ulong a = trap_stubs[i];
 
@@ -55,5 +50,15 @@ void trap_init(void)
 		idt[i].high = (u32)(a >> 32);
 #endif
 	}
+	trap_load();
+}
+
+void trap_load(void)
+{
+	struct {
+		u16 limit;
+		ulong base;
+	} __attribute__((packed)) reg = {sizeof(idt) - 1, (ulong)idt};
+
 	__asm__ volatile("lidt %0" ::"m"(reg));
 }
