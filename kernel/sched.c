@@ -6,6 +6,7 @@
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
 #include "kernel/smp.h"
+#include "kernel/trace.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu.h"
 #include "mm/mm.h"
@@ -258,6 +259,7 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	u64 cr3 = 0, rsp = next->saved_rsp;
 
 	vcpu_sched_out(next);
+	trace_thread(TRACE_SWITCH, next, c->id);
 	if (as != c->aspace) {
 		aspace_activate(as);
 		cr3 = aspace_cr3(as);
@@ -378,6 +380,7 @@ int thread_block(u64 deadline)
 static void send(struct run_queue *q, struct thread *t, u32 cpu)
 {
 	take_off(t, cpu);
+	trace_thread(TRACE_WAKE, t, cpu);
 	spin_unlock(&q->lock);
 	make_runnable(t);
 }

@@ -10,6 +10,7 @@
 #include "kernel/log.h"
 #include "kernel/main.h"
 #include "kernel/syscall.h"
+#include "kernel/trace.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
 #include "mm/frame.h"
@@ -40,6 +41,7 @@ union sys_request {
 	struct acpi_read acpi;
 	struct node_info node;
 	struct host_info host;
+	struct trace_read trace;
 };
 
 static s64 console_write(u64 user, u64 n)
@@ -194,6 +196,8 @@ static s64 cmos_read(u64 user, u64 n)
 	return inb(CMOS_DATA);
 }
 
+static int trace_read_op(union sys_request *r) { return trace_read(&r->trace); }
+
 /* One function: of pointer and number, or of a structure of this size, copied in and out again. */
 /* clang-format off */
 static const struct {
@@ -215,6 +219,8 @@ static const struct {
 	[SYSOP_ACPI_READ] = {R_STAT, NULL, acpi_read, sizeof(struct acpi_read)},
 	[SYSOP_NODEINFO] = {R_STAT, NULL, nodeinfo, sizeof(struct node_info)},
 	[SYSOP_CMOS_READ] = {R_STAT, cmos_read},
+	[SYSOP_TRACE] = {R_STAT, trace_set},
+	[SYSOP_TRACE_READ] = {R_STAT, NULL, trace_read_op, sizeof(struct trace_read)},
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");

@@ -222,6 +222,8 @@ BOOTS = [
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),
+    ("trace", "svm-qemu", "trace", 240),
+    ("trace-vmx", "vmx-bochs", "trace_noapicv", 600),
     ("nmis", "svm-qemu", "nmis", 600),
     ("machine-check", "svm-qemu-1cpu", "machine_check", 240),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),

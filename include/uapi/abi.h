@@ -209,6 +209,8 @@ enum sys_op {
 	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
 	SYSOP_NODEINFO,	    /* (struct node_info *, size) */
 	SYSOP_CMOS_READ,    /* (NULL, register 0..127) -> its value */
+	SYSOP_TRACE,	    /* (NULL, not 0): on, else off; uapi/trace.h */
+	SYSOP_TRACE_READ,   /* (struct trace_read *, size) */
 	SYSOP_OPS
 };
 

@@ -65,7 +65,7 @@ void attach_input(struct manager *m, u8 c);
 /* The VM started or ended. */
 void attach_state_changed(struct manager *m, u32 index);
 
-/* ---- shell.c, cmd_vm.c, cmd_host.c ---- */
+/* ---- shell.c, cmd_vm.c, cmd_host.c, cmd_node.c, cmd_trace.c ---- */
 void shell_run_line(struct manager *m, const char *line);
 void shell_complete(struct editor *e);
 typedef void (*command_fn)(struct manager *m, u32 words, const char *const *word);
@@ -80,6 +80,7 @@ void cmd_nodeinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_dmesg(struct manager *m, u32 words, const char *const *word);
 void cmd_loglevel(struct manager *m, u32 words, const char *const *word);
+void cmd_trace(struct manager *m, u32 words, const char *const *word);
 void cmd_selftest(struct manager *m, u32 words, const char *const *word);
 void cmd_reboot(struct manager *m, u32 words, const char *const *word);
 void cmd_poweroff(struct manager *m, u32 words, const char *const *word);

@@ -1,6 +1,7 @@
 // SOURCES: services/manager/attach.c services/manager/cmd_host.c services/manager/cmd_node.c
-// SOURCES: services/manager/cmd_vm.c services/manager/command.c services/manager/console.c
-// SOURCES: services/manager/editor.c services/manager/shell.c services/manager/vms.c
+// SOURCES: services/manager/cmd_trace.c services/manager/cmd_vm.c services/manager/command.c
+// SOURCES: services/manager/console.c services/manager/editor.c services/manager/shell.c
+// SOURCES: services/manager/vms.c
 // SOURCES: services/common/reason.c services/common/cpulist.c lib/fmt.c lib/str_copy.c
 // MAX_LEN: 6144
 /*
@@ -10,6 +11,7 @@
 #include "tests/fuzz/fake_kernel.h"
 
 #include "services/manager/main.c"
+#include "uapi/trace.h"
 
 #define VMS 2u
 
@@ -54,6 +56,18 @@ static s64 answer_init(void)
 	return 64;
 }
 
+/* A ring of up to 255 records, that may grow while it is read. */
+static s64 answer_trace(struct trace_read *r)
+{
+	if (r->cpu >= 2)
+		return -E_NOENT;
+	FUZZ_CHECK(r->records <= TRACE_CHUNK, "%u records", r->records);
+	memset((void *)r->buf, 'x', r->records * sizeof(struct trace_record));
+	r->pos += fuzz_u8(&kernel.in) & 3;
+	r->head = fuzz_u8(&kernel.in);
+	return 0;
+}
+
 static s64 answer_ctl(u64 op, void *p, u64 n)
 {
 	struct log_read *log = p;
@@ -74,6 +88,7 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 		memset(p, 0, n);
 		fuzz_fill(&kernel.in, p, MIN(n, 64));
 		return 0;
+	case SYSOP_TRACE_READ: return answer_trace(p);
 	default: return fuzz_u8(&kernel.in) & 0x80 ? -E_NODEV : 0;
 	}
 }

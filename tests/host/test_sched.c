@@ -52,6 +52,7 @@ struct cpu *cpus[MAX_CPUS];
 u32 cpu_count;
 struct domain kernel_domain;
 struct aspace kernel_aspace;
+bool trace_on;
 
 /* ---- What the scheduler calls ---- */
 
@@ -75,6 +76,7 @@ bool thread_must_leave(void) { return false; }
 bool thread_must_end(void) { return false; }
 void return_to_user(void) { abort(); }
 void user_enter(u64 rip, u64 rsp, u64 arg) { abort(); }
+void trace_thread_put(enum trace_kind kind, const struct thread *t, u32 n) {}
 void assert_fail(const char *expr, const char *file, int line) { abort(); }
 
 /* ---- The machine ---- */
