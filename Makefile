@@ -45,7 +45,10 @@ help: ## this list
 
 # ---- Ring 0: every .c and .asm of these folders, and the freestanding library files named here ----
 R0_DIRS := mm drivers/platform svm vmx kernel boot
-R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/insn_decode.c
+R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/insn_decode.c lib/guest_rules.c
+ifeq ($(DEBUG),1)
+R0_DIRS += audit
+endif
 R0_SRC  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.c)) $(wildcard $(R0_LIB))
 R0_SRC  := $(filter-out kernel/offsets.c boot/efi_%,$(R0_SRC))
 R0_ASM  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.asm))
@@ -87,7 +90,7 @@ R3_LIB_ASM := $(wildcard user/*.asm)
 PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
-vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c)
+vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c audit/*.c)
 TEST_PROGRAMS := stress wild numa destroy chaos
 stress_SRC  := $(wildcard tests/ring3/stress*.c) tests/ring3/self.c
 wild_SRC    := tests/ring3/wild.c
@@ -133,7 +136,7 @@ HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
 HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,undefined -fno-sanitize-recover=all \
 	       -fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -DHOST_TEST -fno-builtin
 host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
-$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmx/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
+$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmx/*.[ch] audit/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
 

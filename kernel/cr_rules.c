@@ -1,12 +1,10 @@
-/*
- * What CR0, CR4 and EFER may hold, stated once: for writes by the guest, for vcpu_set, and for the
- * audit.
- */
+/* What CR0, CR4 and EFER may hold, for writes by the guest and for vcpu_set. */
 #include "arch/cpu.h"
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/vcpu_run.h"
+#include "lib/guest_rules.h"
 
 struct guest_bits guest_bits_of(const struct cpu_facts *f)
 {
@@ -24,31 +22,6 @@ struct guest_bits guest_bits_of(const struct cpu_facts *f)
 		b.xcr0 |= f->xcr0_supported & (XCR0_SSE | XCR0_AVX);
 	}
 	return b;
-}
-
-const char *first_broken(const struct rule *r, u32 count)
-{
-	for (u32 i = 0; i < count; i++)
-		if (r[i].broken)
-			return r[i].text;
-	return NULL;
-}
-
-const char *cr_broken(u64 cr0, u64 cr4, u64 efer)
-{
-	bool paging = cr0 & CR0_PG, lme = efer & EFER_LME, lma = efer & EFER_LMA;
-	const struct rule rules[] = {
-		{efer & ~guest_bits.efer, "EFER: a reserved bit is set"},
-		{(cr0 & CR0_NW) && !(cr0 & CR0_CD), "CR0: NW without CD"},
-		{cr0 >> 32, "CR0: bits 63:32 are not zero"},
-		{paging && !(cr0 & CR0_PE), "CR0: PG without PE"},
-		{cr4 & ~guest_bits.cr4, "CR4: a reserved bit is set"},
-		{lme && paging && !(cr4 & CR4_PAE), "CR4: PAE is clear in long mode"},
-		{(cr4 & CR4_PCIDE) && !lma, "CR4: PCIDE outside long mode"},
-		{lma != (lme && paging), "EFER: LMA is not LME and CR0.PG"},
-	};
-
-	return FIRST_BROKEN(rules);
 }
 
 u64 efer_with_lma(u64 efer, u64 cr0)
@@ -78,17 +51,6 @@ bool cr_flushes(u32 cr, u64 before, u64 after)
 	return cr == 3 || (before ^ after) & bits;
 }
 
-bool pat_valid(u64 pat)
-{
-	for (u32 i = 0; i < 64; i += 8) {
-		u8 type = (u8)(pat >> i);
-
-		if (type > 7 || type == 2 || type == 3) /* UC WC - - WT WP WB UC- */
-			return false;
-	}
-	return true;
-}
-
 bool cr0_check(const struct hv_mode *m, u64 *value)
 {
 	u64 v = *value;
@@ -97,14 +59,14 @@ bool cr0_check(const struct hv_mode *m, u64 *value)
 	if (((v ^ m->cr0) & CR0_PG) && (m->efer & EFER_LME) && (m->cs_attr & SEG_ATTR_L))
 		return false;
 	*value = (v & CR0_DEFINED) | CR0_ET;
-	return !cr_broken(v, m->cr4, efer_with_lma(m->efer, v));
+	return !cr_broken(&guest_bits, v, m->cr4, efer_with_lma(m->efer, v));
 }
 
 bool cr4_check(const struct hv_mode *m, u64 value)
 {
 	bool pcid_on = value & ~m->cr4 & CR4_PCIDE;
 
-	return !(pcid_on && (m->cr3 & 0xfff)) && !cr_broken(m->cr0, value, m->efer);
+	return !(pcid_on && (m->cr3 & 0xfff)) && !cr_broken(&guest_bits, m->cr0, value, m->efer);
 }
 
 bool efer_check(const struct hv_mode *m, u64 *value)
@@ -112,5 +74,5 @@ bool efer_check(const struct hv_mode *m, u64 *value)
 	if ((m->cr0 & CR0_PG) && ((*value ^ m->efer) & EFER_LME))
 		return false;
 	*value = efer_with_lma(*value, m->cr0);
-	return !cr_broken(m->cr0, m->cr4, *value);
+	return !cr_broken(&guest_bits, m->cr0, m->cr4, *value);
 }

@@ -6,7 +6,8 @@
 #include "arch/cpu.h"
 #include "hv/facts.h"
 #include "hv/up.h"
-#include "hv/vcpu.h"
+#include "hv/vendor.h"
+#include "lib/guest_rules.h"
 #include "lib/string.h"
 
 #define RFLAGS_DEFINED 0x3f7fd5ull
@@ -37,7 +38,8 @@ static bool segments_valid(const struct vcpu_state *st)
 
 static bool control_valid(const struct vcpu_state *st)
 {
-	return !(st->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(st->cr0, st->cr4, st->efer) &&
+	return !(st->cr0 & ~(u64)CR0_DEFINED) &&
+	       !cr_broken(&guest_bits, st->cr0, st->cr4, st->efer) &&
 	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
 }
 

@@ -251,9 +251,11 @@ static bool deliver(struct vcpu *v)
 }
 
 #ifdef CAISSON_DEBUG
+#include "audit/audit.h"
+
 static void audit(struct vcpu *v)
 {
-	const char *bad = hv_ops->audit(v);
+	const char *bad = audit_record(vcpu_record(v));
 
 	if (bad)
 		log_error("vm %u: vCPU %u is about to enter with %s", v->vm->id, v->index, bad);

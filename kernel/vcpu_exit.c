@@ -16,10 +16,9 @@
 
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 {
-	bool error = vector == EXC_GP || vector == EXC_SS || vector == EXC_NP || vector == EXC_TS;
+	u32 error = EXC_WITH_ERROR >> vector & 1 ? HV_EVENT_ERROR : 0;
 
-	hv_ops->inject(
-		v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | (error ? HV_EVENT_ERROR : 0), 0);
+	hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_EXCEPTION | vector | error, 0);
 	return STEP_CONTINUE;
 }
 
@@ -35,15 +34,22 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 	return STEP_CONTINUE;
 }
 
-/* The VM is stopped; its monitor can read the registers. */
-static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why)
+const struct vcpu_record *vcpu_record(struct vcpu *v)
 {
-	log_error("vm %u: vCPU %u stopped: %s", v->vm->id, v->index, why);
-	for (u32 line = 0; hv_ops->dump(v, line); line++) { /* the screen is slow */
-		preempt_point();
-		vcpu_load(v);
-	}
+	struct vcpu_record *r = (struct vcpu_record *)v->scratch;
+
+	r->phys_bits = cpu_facts.phys_bits;
+	r->may = guest_bits;
+	hv_ops->record(v, r);
+	return r;
+}
+
+/* The VM is stopped; its monitor can read the registers, and finds out more. */
+static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why, u64 number)
+{
+	log_error("vm %u: vCPU %u stopped: %s: %#lx", v->vm->id, v->index, why, number);
 	v->broken = true;
+	v->run->record = *vcpu_record(v);
 	v->run->exit = RUN_EXIT_INTERNAL;
 	v->run->internal.code = code;
 	return STEP_USER;
@@ -270,7 +276,7 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 	case FAULT_MAPPED: v->stat[STAT_PAGE_POPULATE]++; return STEP_CONTINUE;
 	case FAULT_NOMEM:
 		return internal(v, RUN_INTERNAL_MEMORY,
-				"no memory for a guest page or a nested table");
+				"no memory for a guest page or a nested table", a);
 	default: v->stat[STAT_MMIO]++; return emulate(v, a, x->npf.write, false, x->npf.fetch);
 	}
 }
@@ -309,21 +315,19 @@ static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 {
 	if (!mce_take(false))
 		return STEP_CONTINUE;
-	return internal(v, RUN_INTERNAL_MC, "machine check while the guest ran");
+	return internal(v, RUN_INTERNAL_MC, "machine check while the guest ran, at rip",
+			v->priv->regs.rip);
 }
 
 static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
 {
-	const char *bad = hv_ops->audit(v);
-
-	log_error("vm %u: entry refused: %s", v->vm->id,
-		  bad ? bad : "the audit finds nothing wrong");
-	return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state");
+	return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state", v->exit.number);
 }
 
 static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 {
-	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know");
+	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know",
+			v->exit.number);
 }
 
 /* ---- The table ---- */

@@ -18,6 +18,9 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v);
 /* An instruction that is too rare for the kernel: to the monitor. STEP_USER. */
 enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length);
 
+/* Its control block now; in v->scratch. */
+const struct vcpu_record *vcpu_record(struct vcpu *v);
+
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
 /*

@@ -10,6 +10,7 @@
 #include "mm/ucopy.h"
 
 #define GROUPS_VENDOR (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
+static_assert(sizeof(struct vcpu_record) <= sizeof(struct vcpu_state), "vcpu->scratch");
 #define HEAD_BYTES offsetof(struct vcpu_state, fpu)
 
 static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }

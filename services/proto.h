@@ -80,7 +80,7 @@ struct vm_shared {
 	u32 pad;
 	u64 in_head;	/* manager */
 	u64 in_tail;	/* vmm */
-	char log[3072]; /* vmm: its last error lines, NUL-terminated, written before state */
+	char log[7168]; /* vmm: its last error lines, NUL-terminated, written before state */
 	u8 in[VM_INPUT_BYTES];
 	u8 out[VM_RING_BYTES];
 };

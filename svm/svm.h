@@ -101,7 +101,6 @@ void svm_inject(struct vcpu *v, u32 event, u32 error);
 bool svm_can_inject(struct vcpu *v, u32 event);
 void svm_want_window(struct vcpu *v, u32 event, bool on);
 void svm_nmi_block(struct svm_vcpu *s, bool blocked);
-bool svm_event_valid(u32 event); /* may it stand in EVENTINJ? */
 void svm_event_prepare(struct svm_vcpu *s);
 /* After the exit, with the registers copied out; true when the offered interrupt was delivered. */
 bool svm_event_complete(struct svm_vcpu *s);
@@ -120,13 +119,8 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m);
 void svm_set_cr(struct vcpu *v, u32 cr, u64 value);
 void svm_skip_insn(struct vcpu *v, u32 length);
 
-/* ---- svm_audit.c ---- */
-/* NULL = VMRUN accepts it; else "field: rule". */
-const char *svm_audit_vmcb(const struct vmcb *b);
-const char *svm_audit(struct vcpu *v);
-
-/* ---- svm_dump.c ---- */
-bool svm_dump(struct vcpu *v, u32 line);
+/* ---- svm_record.c ---- */
+void svm_record(struct vcpu *v, struct vcpu_record *r);
 
 /* ---- svm_enter.asm ---- */
 /*

@@ -54,6 +54,8 @@ static void decode_npf(const struct vmcb *b, struct hv_exit *x)
 	}
 }
 
+static void decode_number(const struct vmcb *b, struct hv_exit *x) { x->number = b->exit_code; }
+
 /* When the event leaves the guest. Of those with an instruction, nRIP tells where it ends. */
 enum { ASKED = 1, ALWAYS = 2, INSN = 4 };
 
@@ -72,7 +74,7 @@ static const struct {
 	[VMEXIT_EXCP0 + EXC_MC] = {ALWAYS, HV_EXIT_MC, NULL},
 	[VMEXIT_INTR] = {ALWAYS, HV_EXIT_EXTINT, NULL},
 	[VMEXIT_NMI] = {ALWAYS, HV_EXIT_NMI, NULL},
-	[VMEXIT_INIT] = {ALWAYS, HV_EXIT_UNKNOWN, NULL},
+	[VMEXIT_INIT] = {ALWAYS, HV_EXIT_UNKNOWN, decode_number},
 	[VMEXIT_VINTR] = {ASKED, HV_EXIT_IRQ_WINDOW, NULL},
 	[VMEXIT_RDPMC] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_CPUID] = {ALWAYS | INSN, HV_EXIT_CPUID, NULL},
@@ -120,6 +122,7 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 		decode_npf(b, x);
 		return;
 	}
+	decode_number(b, x);
 	x->reason = HV_EXIT_UNKNOWN;
 	/* TCG writes 32 bits of ones */
 	if (code == VMEXIT_INVALID || code == VMEXIT_BUSY || code == (u32)VMEXIT_INVALID)

@@ -63,22 +63,6 @@ void svm_want_window(struct vcpu *v, u32 event, bool on)
 	s->irq_window = on;
 }
 
-bool svm_event_valid(u32 event)
-{
-	u32 vector = event & EVENT_VECTOR_MASK;
-	bool error = event & HV_EVENT_ERROR;
-
-	if (!(event & HV_EVENT_VALID) || (event & ~EVENT_DEFINED))
-		return false;
-	switch (event & EVENT_TYPE_MASK) {
-	case HV_EVENT_IRQ:
-	case HV_EVENT_SOFT_INT: return !error;
-	case (HV_EVENT_NMI & EVENT_TYPE_MASK): return vector == EXC_NMI && !error;
-	case HV_EVENT_EXCEPTION: return vector < 32 && vector != EXC_NMI;
-	default: return false;
-	}
-}
-
 /*
  * With QEMU's TCG all interrupts are virtual ones, since it delivers what is in EVENTINJ a second
  * time, whatever IF is, when another of its threads stops this CPU before the next exit

@@ -169,6 +169,5 @@ const struct hv_ops svm_ops = {
 	.want_window = svm_want_window,
 	.skip_insn = svm_skip_insn,
 	.set_tsc = svm_set_tsc,
-	.audit = svm_audit,
-	.dump = svm_dump,
+	.record = svm_record,
 };

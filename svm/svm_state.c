@@ -7,6 +7,7 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/x86.h"
+#include "lib/guest_rules.h"
 
 #define DR7_FIXED 0x400ull
 #define DR7_DEFINED 0xffff23ffull
@@ -144,7 +145,8 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	struct svm_vcpu *s = to_svm(v);
 
 	if (!state_valid(st, groups) || !code_valid(s->vmcb, st, groups) ||
-	    (groups & STATE_EVENT && st->event.injecting && !svm_event_valid(st->event.injecting)))
+	    (groups & STATE_EVENT && st->event.injecting &&
+	     !event_valid(st->event.injecting, true)))
 		return -E_INVAL;
 	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)

@@ -1,5 +1,6 @@
 #include "vmm/vcpu.h"
 
+#include "audit/audit.h"
 #include "lib/fmt.h"
 #include "user/sys.h"
 #include "vmm/dump.h"
@@ -95,6 +96,8 @@ static void exit_shutdown(struct vcpu *v)
 	machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT);
 }
 
+static void say(const char *line) { rt_log("%s", line); }
+
 static void exit_internal(struct vcpu *v)
 {
 	static const char *const why[] = {
@@ -105,6 +108,7 @@ static void exit_internal(struct vcpu *v)
 	};
 	u32 code = v->run->internal.code;
 
+	audit_report(&v->run->record, code == RUN_INTERNAL_ENTRY, say);
 	v->state.size = sizeof(v->state);
 	v->state.groups = DUMP_GROUPS;
 	if (!vcpu_get(v->handle, &v->state))

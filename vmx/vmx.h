@@ -161,7 +161,6 @@ void vmx_offer_irq(struct vcpu *v, u8 vector);
 void vmx_inject(struct vcpu *v, u32 event, u32 error);
 bool vmx_can_inject(struct vcpu *v, u32 event);
 void vmx_want_window(struct vcpu *v, u32 event, bool on);
-bool vmx_event_valid(u32 event);
 void vmx_event_prepare(struct vmx_vcpu *s);
 /* After the exit, before it is decoded; true when the offered interrupt was delivered. */
 bool vmx_event_complete(struct vmx_vcpu *s, u32 reason);
@@ -184,23 +183,8 @@ void vmx_load_pdptes(struct vmx_vcpu *s);
 /* The shared MSRs: the host's into the CPU if the guest's are there. */
 void vmx_msrs_out(struct vmx_vcpu *s);
 
-/* ---- vmx_audit.c ---- */
-/* One value a field of the VMCS, in the order of its table. */
-struct vmx_fields {
-#define VMX_FIELD_MEMBER(bits, name, number) u64 name;
-	VMCS_FIELDS(VMX_FIELD_MEMBER)
-};
-/*
- * Pure, but for cpu_facts and guest_bits. NULL = VM entry accepts it; else "field: rule". Intel SDM
- * 3, "Checks on Guest Control Registers, Debug Registers, and MSRs" to "Checks on Guest
- * Page-Directory-Pointer-Table Entries".
- */
-const char *vmx_audit_fields(const struct vmx_fields *g);
-const char *vmx_audit(struct vcpu *v);
-
-/* ---- vmx_dump.c ---- */
-bool vmx_dump(struct vcpu *v, u32 line);
-const char *vmx_error_text(u32 error); /* of VM_INSTRUCTION_ERROR */
+/* ---- vmx_record.c ---- */
+void vmx_record(struct vcpu *v, struct vcpu_record *r);
 
 /* ---- vmx_enter.asm ---- */
 /*

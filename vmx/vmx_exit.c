@@ -98,6 +98,11 @@ static void decode_violation(struct vmx_vcpu *s, struct hv_exit *x)
 	x->npf.table_walk = (q & EPT_VIOLATION_LINEAR) && !(q & EPT_VIOLATION_FINAL);
 }
 
+static void decode_number(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	x->number = vmcs_read32(VMCS_EXIT_REASON);
+}
+
 /* INSN: the CPU gives the length. DELIVERY: it can come while an event is delivered. */
 enum { KNOWN = 1, INSN = 2, DELIVERY = 4 };
 
@@ -124,7 +129,7 @@ static const struct {
 	[EXIT_IO] = {KNOWN | INSN, HV_EXIT_IO, decode_io},
 	[EXIT_RDMSR] = {KNOWN | INSN, HV_EXIT_MSR_READ, NULL},
 	[EXIT_WRMSR] = {KNOWN | INSN, HV_EXIT_MSR_WRITE, NULL},
-	[EXIT_BAD_GUEST_STATE... EXIT_BAD_MSR_LOAD] = {KNOWN, HV_EXIT_FAIL_ENTRY, NULL},
+	[EXIT_BAD_GUEST_STATE... EXIT_BAD_MSR_LOAD] = {KNOWN, HV_EXIT_FAIL_ENTRY, decode_number},
 	[EXIT_MWAIT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_MONITOR] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_PAUSE] = {KNOWN | INSN, HV_EXIT_PAUSE, NULL},
@@ -156,6 +161,7 @@ void vmx_exit_decode(struct vmx_vcpu *s, u32 reason)
 	x->insn_len = x->insn_bytes = 0;
 	if (basic >= EXIT_REASONS || !exits[basic].how) {
 		x->reason = HV_EXIT_UNKNOWN;
+		x->number = reason;
 		return;
 	}
 	x->reason = exits[basic].reason;

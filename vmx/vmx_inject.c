@@ -7,11 +7,7 @@
 #include "vmx/vmx.h"
 
 #include "arch/msr.h"
-
-/* Exceptions that push an error code, in protected mode. */
-#define WITH_ERROR                                                                                 \
-	(BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |       \
-	 BIT(EXC_AC))
+#include "lib/guest_rules.h"
 
 static u32 type_of(u32 event) { return event & EVENT_TYPE_MASK; }
 
@@ -89,23 +85,6 @@ void vmx_want_window(struct vcpu *v, u32 event, bool on)
 	s->windows = on ? s->windows | window : s->windows & ~window;
 }
 
-/* What began with an instruction (INT n, INT3, INTO) is begun again by running that again. */
-bool vmx_event_valid(u32 event)
-{
-	u32 vector = event & EVENT_VECTOR_MASK;
-	bool error = event & HV_EVENT_ERROR;
-
-	if (!(event & HV_EVENT_VALID) || (event & ~EVENT_DEFINED))
-		return false;
-	switch (type_of(event)) {
-	case HV_EVENT_IRQ: return !error;
-	case (HV_EVENT_NMI & EVENT_TYPE_MASK): return vector == EXC_NMI && !error;
-	case HV_EVENT_EXCEPTION:
-		return vector < 32 && vector != EXC_NMI && (!error || WITH_ERROR >> vector & 1);
-	default: return false;
-	}
-}
-
 /* The CPU wants an error code exactly where the exception has one: never in real mode. */
 static void event_write(struct vmx_vcpu *s)
 {
@@ -113,7 +92,7 @@ static void event_write(struct vmx_vcpu *s)
 
 	if (type_of(event) == HV_EVENT_EXCEPTION) {
 		event &= ~(u32)HV_EVENT_ERROR;
-		if (WITH_ERROR >> (event & EVENT_VECTOR_MASK) & 1 &&
+		if (EXC_WITH_ERROR >> (event & EVENT_VECTOR_MASK) & 1 &&
 		    vmcs_read64(VMCS_GUEST_CR0) & CR0_PE)
 			event |= HV_EVENT_ERROR;
 	}
@@ -170,7 +149,8 @@ static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32
 	}
 	if (is_nmi(event))
 		vmx_block(0, BLOCKED_NMI);
-	if (!vmx_event_valid(event & EVENT_DEFINED))
+	/* What began with an instruction (INT n, INT3, INTO) begins again by running that again. */
+	if (!event_valid(event & EVENT_DEFINED, false))
 		return true;
 	s->event = event & EVENT_DEFINED;
 	s->error = event & HV_EVENT_ERROR ? vmcs_read32(VMCS_IDT_VECTORING_ERROR) : 0;

@@ -347,11 +347,8 @@ static void vmx_enter(struct vcpu *v, bool *irq_taken)
 	registers_in(s);
 	SLOW_OP();
 	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
-		u32 error = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR);
-
-		log_error("vmx: %s failed, error %u: %s", s->launched ? "VMRESUME" : "VMLAUNCH",
-			  error, vmx_error_text(error));
-		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
+		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY,
+					   .number = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR)};
 		*irq_taken = false;
 		return;
 	}
@@ -385,6 +382,5 @@ const struct hv_ops vmx_ops = {
 	.want_window = vmx_want_window,
 	.skip_insn = vmx_skip_insn,
 	.set_tsc = vmx_set_tsc,
-	.audit = vmx_audit,
-	.dump = vmx_dump,
+	.record = vmx_record,
 };

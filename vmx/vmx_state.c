@@ -4,6 +4,7 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/x86.h"
+#include "lib/guest_rules.h"
 #include "lib/string.h"
 
 #define DR7_FIXED 0x400ull
@@ -204,7 +205,8 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	struct vmx_vcpu *s = to_vmx(v);
 
 	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32) ||
-	    (groups & STATE_EVENT && st->event.injecting && !vmx_event_valid(st->event.injecting)))
+	    (groups & STATE_EVENT && st->event.injecting &&
+	     !event_valid(st->event.injecting, false)))
 		return -E_INVAL;
 	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)

@@ -84,6 +84,8 @@ enum exception {
 	EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19, EXC_VE = 20, EXC_CP = 21,
 };
 /* clang-format on */
+/* Those that push an error code, in protected mode: DF, TS, NP, SS, GP, PF, AC. */
+#define EXC_WITH_ERROR 0x27d00ull
 
 enum pf_error { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RSVD = 8, PF_FETCH = 16 };
 

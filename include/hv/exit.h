@@ -31,8 +31,8 @@ enum hv_exit_reason {
 	/* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
 	HV_EXIT_UNDEFINED,
 	HV_EXIT_WBINVD,	    /* INVD, WBINVD: skip */
-	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: dump, stop the VM */
-	HV_EXIT_UNKNOWN,    /* the dump has the vendor's number */
+	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: stops the VM */
+	HV_EXIT_UNKNOWN,
 	HV_EXITS
 };
 
@@ -47,6 +47,7 @@ struct hv_exit {
 	union {
 		/* clang-format off */
 		struct { u8 vector; bool has_error; u32 error; } exception;
+		u64 number; /* FAIL_ENTRY, UNKNOWN: the vendor's, for the log */
 		struct { u16 offset; } apic_write;
 		struct { u8 vector; } eoi;
 		struct { u16 port; u8 size; bool in, string; } io;

@@ -78,21 +78,6 @@ void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is
 void fpu_init_area(struct vcpu *v);	     /* reset state */
 
 /* ---- Control registers (kernel/cr_rules.c), pure ---- */
-/*
- * Of a table of rules about a state the first that it breaks: its text, "field: rule"; else NULL.
- */
-struct rule {
-	bool broken;
-	const char *text;
-};
-const char *first_broken(const struct rule *r, u32 count);
-#define FIRST_BROKEN(rules) first_broken(rules, ARRAY_SIZE(rules))
-/*
- * The rules that a guest's CR0, CR4 and EFER keep together: NULL, or the first that is broken,
- * "field: rule".
- */
-const char *cr_broken(u64 cr0, u64 cr4, u64 efer);
-bool pat_valid(u64 pat);
 u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
 /* What may be held of a value, whatever the caller says. cr as for ops->set_cr. */
 u64 cr_fit(u32 cr, u64 value);

@@ -101,9 +101,9 @@ struct vcpu {
 	bool broken;			/* [v] after RUN_EXIT_INTERNAL */
 	bool unload;			/* [a] another CPU waits for it to be unloaded */
 	struct walk_cache walk;		/* [v] */
-	struct vcpu_state *scratch;	/* [v] room for one state, too large for a stack */
-	u64 run_va;			/* [I] where the monitor sees the run page */
-	u64 stat[STAT_ROWS];		/* [v] */
+	struct vcpu_state *scratch; /* [v] room for a state or a record, too large for a stack */
+	u64 run_va;		    /* [I] where the monitor sees the run page */
+	u64 stat[STAT_ROWS];	    /* [v] */
 };
 
 /*

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "arch/event.h"
 #include "hv/facts.h"
 #include "hv/vcpu.h"
 
@@ -69,7 +70,7 @@ struct hv_ops {
 	 * whatever was offered; the caller has checked can_inject.
 	 */
 	void (*offer_irq)(struct vcpu *v, u8 vector);
-	/* enum hv_event | vector, see below */
+	/* enum hv_event | vector */
 	void (*inject)(struct vcpu *v, u32 event, u32 error);
 	bool (*can_inject)(struct vcpu *v, u32 event);
 	/* exit when such an event can be injected */
@@ -80,36 +81,16 @@ struct hv_ops {
 	void (*set_tsc)(struct vcpu *v, u64 offset); /* guest TSC = host TSC + offset */
 
 	/*
-	 * Checks the guest state against the manual. NULL = good; else the name of the field and
-	 * the rule.
+	 * The control block, but no address of a page of the kernel; and what its rules depend on.
 	 */
-	const char *(*audit)(struct vcpu *v);
-	/* A line of the vendor's own fields to the log, as a notice. False: it was the last one. */
-	bool (*dump)(struct vcpu *v, u32 line);
+	void (*record)(struct vcpu *v, struct vcpu_record *r);
 };
 
 #define CR_EFER 0x100u
 
-/*
- * What guests may set in CR4, EFER, XCR0: what the CPU has and the kernel handles, whatever the
- * monitor's CPUID tells them. [I] before the first VM.
- */
-struct guest_bits {
-	u64 cr4, efer;
-	u64 xcr0; /* 1: no XSAVE */
-};
+/* Whatever the monitor's CPUID tells a guest. [I] before the first VM. */
 extern struct guest_bits guest_bits;
 struct guest_bits guest_bits_of(const struct cpu_facts *f); /* pure */
-
-/* Events: bits 0-7 vector, 8-10 type, 11 error code valid, 31 valid: the layout of both vendors. */
-enum hv_event {
-	HV_EVENT_IRQ = 0u << 8,
-	HV_EVENT_NMI = 2u << 8 | 2,
-	HV_EVENT_EXCEPTION = 3u << 8,
-	HV_EVENT_SOFT_INT = 4u << 8,
-	HV_EVENT_ERROR = 1u << 11,
-	HV_EVENT_VALID = 1u << 31,
-};
 
 extern const struct hv_ops svm_ops, vmx_ops;
 extern const struct hv_ops *hv_ops; /* the chosen back-end; NULL = this machine can't run VMs */

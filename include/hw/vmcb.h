@@ -21,11 +21,6 @@ enum vmcb_int_ctl {
 #define INT_STATE_SHADOW (1ull << 0) /* 068h INTERRUPT_SHADOW */
 #define NESTED_NP_ENABLE (1ull << 0) /* 090h */
 
-/* 0A8h EVENTINJ and 088h EXITINTINFO have the layout of enum hv_event (hv/vendor.h). */
-#define EVENT_VECTOR_MASK 0xffu
-#define EVENT_TYPE_MASK 0x700u
-#define EVENT_DEFINED 0x80000fffu
-
 /* 0C0h: 1 = the field is as the CPU knows it */
 enum vmcb_clean {
 	CLEAN_I = 1u << 0, /* intercepts, TSC offset, pause filter */
@@ -122,7 +117,7 @@ struct vmcb {
 	u32 exit_int_info, exit_int_error;	       /* 088h */
 	u64 nested_ctl;				       /* 090h */
 	u8 reserved_098[0xa8 - 0x98];
-	u32 event_inj, event_inj_error;		       /* 0A8h */
+	u32 event_inj, event_inj_error;		       /* 0A8h: enum hv_event, as 088h */
 	u64 nested_cr3;				       /* 0B0h */
 	u64 virt_ext;				       /* 0B8h */
 	u32 clean;				       /* 0C0h */

@@ -15,8 +15,10 @@ struct vmcs_16 { u32 id; };
 struct vmcs_32 { u32 id; };
 struct vmcs_64 { u32 id; };
 
-/* Width, name, number: the fields in use, in the order of a dump. */
-#define VMCS_FIELDS(F) \
+/*
+ * Width, name, number: the fields in use, but for the host's, in the order of a record.
+ */
+#define VMCS_GUEST_FIELDS(F) \
 	/* exit information */ \
 	F(32, EXIT_REASON, 0x4402)		F(64, EXIT_QUALIFICATION, 0x6400) \
 	F(32, VM_INSTRUCTION_ERROR, 0x4400)	F(32, EXIT_INSTRUCTION_LENGTH, 0x440c) \
@@ -33,13 +35,15 @@ struct vmcs_64 { u32 id; };
 	F(32, EXIT_MSR_STORES, 0x400e)		F(32, EXIT_MSR_LOADS, 0x4010) \
 	F(32, ENTRY_MSR_LOADS, 0x4014)		F(32, ENTRY_INTR_INFO, 0x4016) \
 	F(32, ENTRY_INTR_ERROR, 0x4018)		F(32, ENTRY_INSTRUCTION_LENGTH, 0x401a) \
-	F(16, VPID, 0x0000)			F(64, EPT_POINTER, 0x201a) \
-	F(64, MSR_BITMAP, 0x2004)		F(64, VIRTUAL_APIC_PAGE, 0x2012) \
-	F(64, TSC_OFFSET, 0x2010)		F(64, LINK_POINTER, 0x2800) \
-	F(64, APIC_ACCESS_PAGE, 0x2014)		F(16, GUEST_INTERRUPT_STATUS, 0x0810) \
+	F(16, VPID, 0x0000)			F(64, TSC_OFFSET, 0x2010) \
+	F(64, LINK_POINTER, 0x2800)		F(16, GUEST_INTERRUPT_STATUS, 0x0810) \
 	F(64, EOI_EXIT0, 0x201c)		F(64, EOI_EXIT1, 0x201e) \
 	F(64, EOI_EXIT2, 0x2020)		F(64, EOI_EXIT3, 0x2022) \
-	F(64, POSTED_DESCRIPTOR, 0x2016)	F(16, POSTED_VECTOR, 0x0002) \
+	F(16, POSTED_VECTOR, 0x0002) \
+	/* controls with an address of the kernel's: VMCS_FIRST_PAGE to VMCS_LAST_PAGE */ \
+	F(64, EPT_POINTER, 0x201a)		F(64, MSR_BITMAP, 0x2004) \
+	F(64, VIRTUAL_APIC_PAGE, 0x2012)	F(64, APIC_ACCESS_PAGE, 0x2014) \
+	F(64, POSTED_DESCRIPTOR, 0x2016) \
 	F(32, PREEMPTION_TIMER, 0x482e) \
 	F(32, PLE_GAP, 0x4020)			F(32, PLE_WINDOW, 0x4022) \
 	F(64, CR0_MASK, 0x6000)			F(64, CR4_MASK, 0x6002) \
@@ -73,8 +77,8 @@ struct vmcs_64 { u32 id; };
 	F(16, GUEST_LDTR_SELECTOR, 0x080c)	F(64, GUEST_LDTR_BASE, 0x6812) \
 	F(32, GUEST_LDTR_LIMIT, 0x480c)		F(32, GUEST_LDTR_ATTR, 0x4820) \
 	F(16, GUEST_TR_SELECTOR, 0x080e)	F(64, GUEST_TR_BASE, 0x6814) \
-	F(32, GUEST_TR_LIMIT, 0x480e)		F(32, GUEST_TR_ATTR, 0x4822) \
-	/* host state */ \
+	F(32, GUEST_TR_LIMIT, 0x480e)		F(32, GUEST_TR_ATTR, 0x4822)
+#define VMCS_HOST_FIELDS(F) \
 	F(64, HOST_CR0, 0x6c00)			F(64, HOST_CR3, 0x6c02) \
 	F(64, HOST_CR4, 0x6c04)			F(64, HOST_EFER, 0x2c02) \
 	F(64, HOST_RIP, 0x6c16)			F(64, HOST_RSP, 0x6c14) \
@@ -82,6 +86,8 @@ struct vmcs_64 { u32 id; };
 	F(16, HOST_SS_SELECTOR, 0x0c04)		F(16, HOST_TR_SELECTOR, 0x0c0c) \
 	F(64, HOST_GS_BASE, 0x6c08)		F(64, HOST_TR_BASE, 0x6c0a) \
 	F(64, HOST_GDTR_BASE, 0x6c0c)		F(64, HOST_IDTR_BASE, 0x6c0e)
+
+#define VMCS_FIELDS(F) VMCS_GUEST_FIELDS(F) VMCS_HOST_FIELDS(F)
 
 #define VMCS_CONSTANT(bits, name, number) static const struct vmcs_##bits VMCS_##name = {number};
 VMCS_FIELDS(VMCS_CONSTANT)
@@ -92,6 +98,11 @@ enum vmcs_id { VMCS_FIELDS(VMCS_NUMBER) }; /* for tables */
 #define VMCS_WIDTH(number) ((number) >> 13 & 1 ? 64 : (number) >> 13 & 2 ? 32 : 16)
 #define VMCS_CHECK(bits, name, number) static_assert(VMCS_WIDTH(number) == (bits), #name);
 VMCS_FIELDS(VMCS_CHECK)
+/* The words of a record. */
+#define VMCS_MEMBER(bits, name, number) u64 name;
+struct vmcs_guest_fields { VMCS_GUEST_FIELDS(VMCS_MEMBER) };
+#define VMCS_FIRST_PAGE(g) (&(g)->EPT_POINTER)
+#define VMCS_LAST_PAGE(g) (&(g)->POSTED_DESCRIPTOR)
 /* clang-format on */
 
 /* "Definitions of Pin-Based VM-Execution Controls" */
@@ -162,13 +173,7 @@ enum vmx_blocking { BLOCKED_STI = 1, BLOCKED_MOV_SS = 2, BLOCKED_SMI = 4, BLOCKE
 #define BLOCKED_SHADOW (BLOCKED_STI | BLOCKED_MOV_SS)
 #define PENDING_DEBUG_BS (1ull << 14)
 
-/*
- * Interruption information has the layout of enum hv_event (hv/vendor.h); types beside its:
- * "Format of the VM-Entry Interruption-Information Field".
- */
-#define EVENT_VECTOR_MASK 0xffu
-#define EVENT_TYPE_MASK 0x700u
-#define EVENT_DEFINED 0x80000fffu
+/* Interruption information has the layout of enum hv_event (arch/event.h); types beside its: */
 #define EVENT_ICEBP (5u << 8)
 #define EVENT_SOFT_EXCEPTION (6u << 8)
 #define EVENT_NMI_UNBLOCKED (1u << 12) /* of exits: the IRET had ended the blocking by NMI */

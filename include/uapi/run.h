@@ -22,8 +22,30 @@ enum run_exit {
 	RUN_EXIT_EOI,	   /* end of a level-triggered interrupt */
 	RUN_EXIT_EXTINT,   /* the vCPU can take an ExtINT: which vector? */
 	RUN_EXIT_SHUTDOWN, /* triple fault */
-	RUN_EXIT_INTERNAL, /* the kernel can't go on with this vCPU; the log has a dump */
+	RUN_EXIT_INTERNAL, /* the kernel can't go on with this vCPU; `record` is filled in */
 	RUN_EXITS
+};
+
+/* What guests may set in CR4, EFER, XCR0: what the CPU has and the kernel handles. */
+struct guest_bits {
+	u64 cr4, efer;
+	u64 xcr0; /* 1: no XSAVE */
+};
+
+/*
+ * The CPU's control block, for audit/, which knows its words, and what of the machine the rules
+ * about them depend on. Addresses of the kernel's pages are left out: bits from 12 up to phys_bits.
+ */
+enum record_vendor { RECORD_NONE, RECORD_SVM, RECORD_VMX };
+#define RECORD_WORDS 208
+struct vcpu_record {
+	u32 vendor; /* enum record_vendor */
+	u32 phys_bits;
+	struct guest_bits may;
+	u32 asids; /* SVM: above the highest ASID */
+	u32 reserved;
+	u64 fixed[4]; /* VMX: IA32_VMX_CR0_FIXED0 to IA32_VMX_CR4_FIXED1 */
+	u64 word[RECORD_WORDS];
 };
 
 struct vcpu_run {
@@ -54,6 +76,7 @@ struct vcpu_run {
 			u32 code; /* enum run_internal */
 		} internal;
 	};
+	struct vcpu_record record; /* with RUN_EXIT_INTERNAL */
 };
 
 enum run_internal {

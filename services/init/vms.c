@@ -15,7 +15,7 @@
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
 
 /* What a VM may make init say, however often it is restarted. */
-#define LINES_BURST 40u
+#define LINES_BURST 80u
 #define LINES_PERIOD_NS 5000000000ull
 
 static void __printf(2, 3) vm_log(struct vm *vm, const char *fmt, ...)

@@ -162,8 +162,9 @@ def unknown_exit(scene):
     with scene.start("", tiny("task-switch", "cpuid"), vms) as m:
         m.expect(PROMPT, 120)
         m.send("start task-switch\r")
-        for line in (r"error: vm \d+: vCPU 0 stopped: an exit that this kernel does not know", r"vmx: EXIT_REASON 9 EXIT_QUAL",
-                     r"vmx: HOST_GDTR_BASE \S+ HOST_IDTR_BASE \S+\s", r"init: vm task-switch: +rip +\S+ +rflags ",
+        for line in (r"error: vm \d+: vCPU 0 stopped: an exit that this kernel does not know: 0x9\s",
+                     r"init: vm task-switch: vmx: EXIT_REASON 9 EXIT_QUAL", r"init: vm task-switch: vmx:.* EPT_POINTER 5e ", r"init: vm task-switch: vmx:.* GUEST_TR_ATTR 8b\s",
+                     r"init: vm task-switch: +rip +\S+ +rflags ",
                      r"init: vm task-switch: +tr +0040 ", r"init: vm task-switch ended: status 122 \(internal error\)"):
             m.expect(line, 60)
         m.send("start cpuid\r")

@@ -3,7 +3,8 @@
 // SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
 // SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
 // SOURCES: kernel/insn_known.c
-// SOURCES: svm/svm_inject.c svm/svm_audit.c svm/svm_exit.c svm/svm_dump.c svm/svm_tlb.c
+// SOURCES: svm/svm_inject.c svm/svm_record.c svm/svm_exit.c svm/svm_tlb.c
+// SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 // MAX_LEN: 4096
 /*
  * A vCPU between a hostile monitor and a hostile guest: the real run loop, exits, state groups,
@@ -14,6 +15,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "arch/msr.h"
+#include "audit/audit.h"
 #include "kernel/domain.h"
 #include "kernel/main.h"
 #include "kernel/mce.h"
@@ -23,6 +25,7 @@
 #include "kernel/thread.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
+#include "lib/guest_rules.h"
 #include "mm/ucopy.h"
 #include "mm/window.h"
 #include "svm/svm.h"
@@ -153,7 +156,7 @@ static void scribble(struct vcpu_run *run)
 	u8 *p = (u8 *)run;
 
 	for (u32 n = fuzz_u8(&in) & 7; n; n--)
-		p[fuzz_u8(&in) % sizeof(*run)] = fuzz_u8(&in);
+		p[fuzz_u8(&in) % offsetof(struct vcpu_run, record)] = fuzz_u8(&in);
 }
 
 /* Loads of segment registers and unintercepted MSRs and CR3, as far as a CPU lets them be. */
@@ -250,7 +253,7 @@ static void choose_exit(struct vmcb *b)
 	}
 	b->next_rip = b->rip + fuzz_u8(&in) % 20;
 	b->exit_int_info = fuzz_u8(&in) & 3 ? 0 : HV_EVENT_VALID | (fuzz_u16(&in) & 0xfff);
-	if (!svm_event_valid(b->exit_int_info)) /* the CPU reports what it could deliver */
+	if (!event_valid(b->exit_int_info, true)) /* the CPU reports what it could deliver */
 		b->exit_int_info = 0;
 	if (fuzz_u8(&in) & 1)
 		b->int_ctl &= ~(u32)V_IRQ;
@@ -290,7 +293,7 @@ static void enter(struct vcpu *v, bool *irq_taken)
 
 	svm_tlb_prepare(s, &svm_cpu);
 	svm_event_prepare(s);
-	bad = svm_audit(v);
+	bad = audit_record(vcpu_record(v));
 	FUZZ_CHECK(!bad, "entry with %s", bad);
 	b->rip = r->rip;
 	b->rflags = r->rflags;
@@ -326,8 +329,7 @@ static const struct hv_ops ops = {
 	.want_window = svm_want_window,
 	.skip_insn = svm_skip_insn,
 	.set_tsc = set_tsc,
-	.audit = svm_audit,
-	.dump = svm_dump,
+	.record = svm_record,
 };
 const struct hv_ops *hv_ops = &ops;
 
@@ -427,7 +429,7 @@ static void set_state(struct vcpu *v)
 	}
 	if (call(sys_vcpu_set, v))
 		return;
-	const char *bad = svm_audit(v);
+	const char *bad = audit_record(vcpu_record(v));
 
 	FUZZ_CHECK(!bad, "accepted, but %s", bad);
 }

@@ -1,4 +1,4 @@
-// SOURCES: kernel/cr_rules.c
+// SOURCES: kernel/cr_rules.c lib/guest_rules.c
 /* What a guest may switch on, on made-up machines: what the CPU has and the kernel handles. */
 #include <setjmp.h>
 #include <stdarg.h>

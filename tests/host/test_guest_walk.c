@@ -1,5 +1,5 @@
 // SOURCES: kernel/guest_walk.c kernel/vcpu_cr.c kernel/cr_rules.c lib/insn_decode.c
-// SOURCES: kernel/insn_known.c
+// SOURCES: kernel/insn_known.c lib/guest_rules.c
 // CFLAGS: -Wno-unused-function
 /*
  * Code is found through the guest's page tables in every paging mode, and never through stale ones.

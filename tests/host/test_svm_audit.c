@@ -1,4 +1,4 @@
-// SOURCES: kernel/cr_rules.c svm/svm_audit.c svm/svm_inject.c
+// SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 /* The audit finds every state that VMRUN refuses, and names the field. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,11 +6,32 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "svm/svm.h"
+#include "arch/cpu.h"
+#include "arch/event.h"
+#include "audit/audit.h"
+#include "hw/vmcb.h"
 
-struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40};
-struct guest_bits guest_bits = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
-				.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE};
+/* For a CPU with 16 ASIDs and addresses of 40 bits. */
+static struct vcpu_record record(const struct vmcb *b)
+{
+	struct vcpu_record r = {
+		.vendor = RECORD_SVM,
+		.asids = 16,
+		.phys_bits = 40,
+		.may = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+			.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE},
+	};
+
+	memcpy(r.word, b, sizeof(r.word));
+	return r;
+}
+
+static const char *audit(const struct vmcb *b)
+{
+	struct vcpu_record r = record(b);
+
+	return audit_record(&r);
+}
 
 static struct vmcb good(void)
 {
@@ -74,13 +95,13 @@ static void good_state_passes(void **state)
 {
 	struct vmcb b = good();
 
-	assert_null(svm_audit_vmcb(&b));
+	assert_null(audit(&b));
 	b.cr0 = CR0_CD | CR0_NW | CR0_ET; /* reset */
 	b.efer = EFER_SVME;
 	b.cr4 = 0;
-	assert_null(svm_audit_vmcb(&b));
+	assert_null(audit(&b));
 	b.efer = EFER_SVME | EFER_LME; /* before paging */
-	assert_null(svm_audit_vmcb(&b));
+	assert_null(audit(&b));
 }
 
 static void bad_state_names_its_field(void **state)
@@ -90,7 +111,7 @@ static void bad_state_names_its_field(void **state)
 		const char *got;
 
 		memcpy((u8 *)&b + bad[i].offset, &bad[i].value, bad[i].bytes);
-		got = svm_audit_vmcb(&b);
+		got = audit(&b);
 		if (!got || strncmp(got, bad[i].field, strlen(bad[i].field)) ||
 		    got[strlen(bad[i].field)] != ':')
 			fail_msg("case %u: expected %s, got %s", i, bad[i].field,
@@ -98,11 +119,40 @@ static void bad_state_names_its_field(void **state)
 	}
 }
 
+static char said[64][200];
+static u32 lines;
+
+static void say(const char *line)
+{
+	assert_true(lines < ARRAY_SIZE(said));
+	snprintf(said[lines++], sizeof(said[0]), "%s", line);
+}
+
+static void a_report_has_the_rule_and_the_block(void **state)
+{
+	struct vmcb b = good();
+	struct vcpu_record r;
+
+	b.cr3 = 1ull << 40;
+	b.exit_code = ~0ull;
+	b.rip = 0x1234567;
+	r = record(&b);
+	audit_report(&r, true, say);
+	assert_string_equal(said[0],
+			    "entry refused: CR3: a bit beyond the physical address width is set");
+	assert_non_null(strstr(said[1], "EXITCODE 0xffffffffffffffff EXITINFO1 0 "));
+	for (u32 i = 2; i < lines; i++)
+		if (strstr(said[i], "svm: 560: ") && strstr(said[i], " 0000000001234567"))
+			return;
+	fail_msg("expected rip at 578h in %u lines", lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_state_passes),
 		cmocka_unit_test(bad_state_names_its_field),
+		cmocka_unit_test(a_report_has_the_rule_and_the_block),
 	};
 
 	return cmocka_run_group_tests_name("svm_audit", tests, NULL, NULL);

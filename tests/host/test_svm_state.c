@@ -1,5 +1,6 @@
 // SOURCES: kernel/cr_rules.c kernel/state_rules.c kernel/vcpu_state.c
-// SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_audit.c
+// SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_record.c
+// SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 /*
  * State groups: what is set is got, a bad value changes nothing, and control registers stay safe
  * for the host.
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "arch/msr.h"
+#include "audit/audit.h"
 #include "hv/up.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -78,6 +80,14 @@ static struct vcpu *fresh(void)
 	return &vcpu.vcpu;
 }
 
+static const char *audit(struct vcpu *v)
+{
+	struct vcpu_record r = {.phys_bits = cpu_facts.phys_bits, .may = guest_bits};
+
+	svm_record(v, &r);
+	return audit_record(&r);
+}
+
 /* A 64-bit guest at CPL 0. */
 static struct vcpu_state long_mode(struct vcpu *v)
 {
@@ -127,7 +137,7 @@ static void reset_state_is_that_of_the_manual(void **state)
 	assert_int_equal(st.dr6, 0xffff0ff0);
 	assert_int_equal(st.dr7, 0x400);
 	assert_int_equal(st.msr.pat, 0x0007040600070406);
-	assert_null(svm_audit(v));
+	assert_null(audit(v));
 }
 
 static void what_is_set_is_got(void **state)
@@ -150,7 +160,7 @@ static void what_is_set_is_got(void **state)
 	assert_true(out.dr7 == in.dr7 && out.rip == in.rip);
 	assert_true(vcpu.flush);
 	assert_true(block.efer & EFER_SVME);
-	assert_null(svm_audit(v));
+	assert_null(audit(v));
 }
 
 /* clang-format off */
@@ -216,7 +226,7 @@ static void code_of_64_bits_is_not_of_32(void **state)
 	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
 	st.seg[SEG_CS].attr |= SEG_ATTR_DB;
 	assert_int_equal(svm_set_state(v, &st, STATE_SEG), -E_INVAL);
-	assert_null(svm_audit(v));
+	assert_null(audit(v));
 }
 
 static void long_mode_switches_with_paging(void **state)
@@ -233,7 +243,7 @@ static void long_mode_switches_with_paging(void **state)
 	svm_read_mode(v, &m);
 	assert_int_equal(m.efer, EFER_LME | EFER_LMA | EFER_NXE);
 	assert_true(vcpu.flush);
-	assert_null(svm_audit(v));
+	assert_null(audit(v));
 	vcpu.flush = false;
 	svm_set_cr(v, 0, CR0_PE | CR0_PG | CR0_TS); /* lazy FPU: no flush */
 	assert_false(vcpu.flush);
@@ -289,6 +299,25 @@ static void what_a_guest_left_can_be_set_again(void **state)
 	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
 }
 
+static void a_record_tells_no_address_of_the_kernel(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_record r = {.vendor = RECORD_NONE};
+	const struct vmcb *b = (const struct vmcb *)r.word;
+
+	block.rip = 0x123456;
+	block.iopm_base = 0x7fff001;
+	block.msrpm_base = 0x8fff002;
+	block.nested_cr3 = 1ull << 63 | 0x9fff003;
+	svm_record(v, &r);
+	assert_int_equal(r.vendor, RECORD_SVM);
+	assert_int_equal(b->rip, 0x123456);
+	assert_int_equal(b->iopm_base, 1);
+	assert_int_equal(b->msrpm_base, 2);
+	assert_int_equal(b->nested_cr3, 1ull << 63 | 3); /* no page's: wrong, and to be seen */
+	assert_int_equal(block.nested_cr3, 1ull << 63 | 0x9fff003);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +330,7 @@ int main(void)
 		cmocka_unit_test(long_mode_switches_with_paging),
 		cmocka_unit_test(no_value_of_set_cr_reaches_the_host),
 		cmocka_unit_test(skipping_wraps_as_the_mode_says),
+		cmocka_unit_test(a_record_tells_no_address_of_the_kernel),
 	};
 
 	return cmocka_run_group_tests_name("svm_state", tests, NULL, NULL);

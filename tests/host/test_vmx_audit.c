@@ -1,4 +1,4 @@
-// SOURCES: kernel/cr_rules.c vmx/vmx_audit.c
+// SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 /* The audit finds every state that VM entry refuses, and names the field. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,22 +6,32 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "arch/msr.h"
-#include "vmx/vmx.h"
+#include "arch/cpu.h"
+#include "arch/event.h"
+#include "audit/audit.h"
+#include "hw/vmcs.h"
 
-#define FIXED(msr) .vmx_msr[MSR_VMX_##msr - MSR_VMX_BASIC]
-struct cpu_facts cpu_facts = {
-	.phys_bits = 39,
-	FIXED(CR0_FIXED0) = 0x80000021,
-	FIXED(CR0_FIXED1) = 0xffffffff,
-	FIXED(CR4_FIXED0) = 0x2000,
-	FIXED(CR4_FIXED1) = 0x3727ff,
-};
-struct guest_bits guest_bits = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
-				.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE};
+/* A CPU with addresses of 39 bits. */
+static struct vcpu_record record(const struct vmcs_guest_fields *g)
+{
+	struct vcpu_record r = {
+		.vendor = RECORD_VMX,
+		.phys_bits = 39,
+		.fixed = {0x80000021, 0xffffffff, 0x2000, 0x3727ff},
+		.may = {.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
+			.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE},
+	};
 
-/* What is injected in the cases below: an interrupt, an NMI, or a type that there is not. */
-bool vmx_event_valid(u32 event) { return (event & EVENT_TYPE_MASK) != 1u << 8; }
+	memcpy(r.word, g, sizeof(*g));
+	return r;
+}
+
+static const char *audit(const struct vmcs_guest_fields *g)
+{
+	struct vcpu_record r = record(g);
+
+	return audit_record(&r);
+}
 
 enum { DATA = 0xc093, TSS = 0x8b, UNUSABLE = VMCS_ATTR_UNUSABLE };
 
@@ -31,7 +41,7 @@ enum { DATA = 0xc093, TSS = 0x8b, UNUSABLE = VMCS_ATTR_UNUSABLE };
 	.GUEST_DR7 = 0x400, .PROC2_CONTROLS = PROC2_VPID, .VPID = 1, .GUEST_LDTR_ATTR = UNUSABLE,  \
 	.GUEST_TR_LIMIT = 0x67, .GUEST_RFLAGS = RFLAGS_FIXED
 
-static const struct vmx_fields long_mode = {
+static const struct vmcs_guest_fields long_mode = {
 	NOT_IN_SEGMENTS,
 	.ENTRY_CONTROLS = ENTRY_LONG_MODE,
 	.GUEST_CR0 = CR0_PE | CR0_NE | CR0_PG,
@@ -50,7 +60,7 @@ static const struct vmx_fields long_mode = {
 };
 
 #define REAL(seg) .GUEST_##seg##_LIMIT = 0xffff, .GUEST_##seg##_ATTR = 0x93
-static const struct vmx_fields real_mode = {
+static const struct vmcs_guest_fields real_mode = {
 	NOT_IN_SEGMENTS,
 	.GUEST_CR0 = CR0_NE | CR0_CD | CR0_NW,
 	.GUEST_CR4 = CR4_VMXE,
@@ -68,7 +78,7 @@ static const struct vmx_fields real_mode = {
 };
 
 /* 32-bit PAE paging, ring 3 */
-static const struct vmx_fields user_32 = {
+static const struct vmcs_guest_fields user_32 = {
 	NOT_IN_SEGMENTS,
 	.GUEST_CR0 = CR0_PE | CR0_NE | CR0_PG,
 	.GUEST_CR4 = CR4_PAE | CR4_VMXE,
@@ -86,7 +96,7 @@ static const struct vmx_fields user_32 = {
 #define V86(seg)                                                                                   \
 	.GUEST_##seg##_SELECTOR = 0x1234, .GUEST_##seg##_BASE = 0x12340,                           \
 	.GUEST_##seg##_LIMIT = 0xffff, .GUEST_##seg##_ATTR = 0xf3
-static const struct vmx_fields v86 = {
+static const struct vmcs_guest_fields v86 = {
 	NOT_IN_SEGMENTS | RFLAGS_VM,
 	.GUEST_CR0 = CR0_PE | CR0_NE,
 	.GUEST_CR4 = CR4_VMXE,
@@ -99,7 +109,7 @@ static const struct vmx_fields v86 = {
 	.GUEST_TR_ATTR = TSS,
 };
 
-#define AT(name) offsetof(struct vmx_fields, name)
+#define AT(name) offsetof(struct vmcs_guest_fields, name)
 #define BAD2(base, name, value, also, also_value)                                                  \
 	{                                                                                          \
 		&base, #name, AT(name), value, AT(also), also_value                                \
@@ -107,7 +117,7 @@ static const struct vmx_fields v86 = {
 #define BAD(base, name, value) BAD2(base, name, value, name, value)
 
 static const struct {
-	const struct vmx_fields *base;
+	const struct vmcs_guest_fields *base;
 	const char *field;
 	size_t offset;
 	u64 value;
@@ -202,10 +212,10 @@ static const struct {
 
 static void good_states_pass(void **state)
 {
-	const struct vmx_fields *good[] = {&long_mode, &real_mode, &user_32, &v86};
+	const struct vmcs_guest_fields *good[] = {&long_mode, &real_mode, &user_32, &v86};
 
 	for (u32 i = 0; i < ARRAY_SIZE(good); i++) {
-		const char *got = vmx_audit_fields(good[i]);
+		const char *got = audit(good[i]);
 
 		if (got)
 			fail_msg("state %u: expected no complaint, got %s", i, got);
@@ -230,13 +240,13 @@ static void changes_that_break_nothing_pass(void **state)
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(fine); i++) {
-		struct vmx_fields g = long_mode;
+		struct vmcs_guest_fields g = long_mode;
 		const char *got;
 
 		memcpy((u8 *)&g + fine[i].offset, &fine[i].value, sizeof(u64));
 		if (fine[i].value == 0xc093) /* 32-bit code then */
 			g.GUEST_RIP = 0;
-		got = vmx_audit_fields(&g);
+		got = audit(&g);
 		if (got)
 			fail_msg("case %u: expected no complaint, got %s", i, got);
 	}
@@ -245,12 +255,12 @@ static void changes_that_break_nothing_pass(void **state)
 static void a_bad_state_names_its_field(void **state)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct vmx_fields g = *bad[i].base;
+		struct vmcs_guest_fields g = *bad[i].base;
 		const char *got, *field = bad[i].field;
 
 		memcpy((u8 *)&g + bad[i].offset, &bad[i].value, sizeof(u64));
 		memcpy((u8 *)&g + bad[i].also, &bad[i].also_value, sizeof(u64));
-		got = vmx_audit_fields(&g);
+		got = audit(&g);
 		/* the common rules say CR0, CR4 and EFER; the four PDPTEs are named together */
 		if (got && strncmp(got, "GUEST_", 6) && strncmp(got, field, 4))
 			field += 6;
@@ -261,12 +271,90 @@ static void a_bad_state_names_its_field(void **state)
 	}
 }
 
+/* ---- As text ---- */
+
+static char said[64][200];
+static u32 lines;
+
+static void say(const char *line)
+{
+	assert_true(lines < ARRAY_SIZE(said));
+	snprintf(said[lines++], sizeof(said[0]), "%s", line);
+}
+
+static bool in_report(const char *what)
+{
+	for (u32 i = 0; i < lines; i++)
+		if (strstr(said[i], what))
+			return true;
+	return false;
+}
+
+static void a_report_names_every_field_that_is_not_zero(void **state)
+{
+	static const char *const expected[] = {" GUEST_CR0 80000021", " EPT_POINTER 501e",
+					       " GUEST_GS_BASE ffff888000000000",
+					       " GUEST_TR_ATTR 8b"};
+	struct vcpu_record r = record(&long_mode);
+
+	lines = 0;
+	audit_report(&r, false, say);
+	for (u32 i = 0; i < ARRAY_SIZE(expected); i++)
+		if (!in_report(expected[i]))
+			fail_msg("expected %s in the report, got %u lines without", expected[i],
+				 lines);
+	assert_false(in_report("PDPTE"));
+	assert_false(in_report("refused"));
+
+	memset(r.word, 0xff, sizeof(r.word)); /* as long as it gets */
+	lines = 0;
+	audit_report(&r, false, say);
+	assert_true(in_report(" EXIT_REASON ffffffffffffffff"));
+	assert_true(in_report(" GUEST_TR_ATTR ffffffffffffffff"));
+}
+
+static void a_refusal_names_the_field_or_the_instruction_error(void **state)
+{
+	struct vmcs_guest_fields g = long_mode;
+	struct vcpu_record r;
+
+	g.VM_INSTRUCTION_ERROR = 7;
+	r = record(&g);
+	lines = 0;
+	audit_report(&r, true, say);
+	assert_string_equal(said[0], "entry refused: the audit finds nothing wrong");
+	assert_string_equal(
+		said[1], "vmx: VMLAUNCH or VMRESUME failed, error 7: a control field is invalid");
+
+	g.EXIT_REASON = EXIT_ENTRY_FAILED | EXIT_BAD_GUEST_STATE;
+	g.GUEST_RFLAGS = 0;
+	r = record(&g);
+	lines = 0;
+	audit_report(&r, true, say);
+	assert_string_equal(said[0],
+			    "entry refused: GUEST_RFLAGS: a reserved bit is not as it must be");
+	assert_false(in_report("VMLAUNCH"));
+}
+
+static void a_record_of_nobody_says_nothing(void **state)
+{
+	struct vcpu_record r = {.vendor = 77};
+
+	lines = 0;
+	audit_report(&r, true, say);
+	assert_int_equal(lines, 0);
+	assert_string_equal(audit_record(&r), "record: of neither vendor");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_states_pass),
 		cmocka_unit_test(changes_that_break_nothing_pass),
 		cmocka_unit_test(a_bad_state_names_its_field),
+		cmocka_unit_test(a_report_names_every_field_that_is_not_zero),
+		cmocka_unit_test(a_refusal_names_the_field_or_the_instruction_error),
+		cmocka_unit_test(a_record_of_nobody_says_nothing),
 	};
 
 	return cmocka_run_group_tests_name("vmx_audit", tests, NULL, NULL);

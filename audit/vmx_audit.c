@@ -1,15 +1,27 @@
-/* Why VM entry would refuse the guest state: each rule names its field, as the CPU does not. */
-#include "vmx/vmx.h"
-
+/*
+ * Why VM entry would refuse the guest state: each rule names its field, as the CPU does not; and
+ * the VMCS as text.
+ */
 #include "arch/cpu.h"
-#include "arch/msr.h"
-#include "hv/up.h"
+#include "arch/event.h"
+#include "audit/vendor.h"
+#include "hw/vmcs.h"
+#include "lib/fmt.h"
+#include "lib/guest_rules.h"
+#include "lib/string.h"
 
 #define DEBUGCTL_BTF (1ull << 1)
+enum { CR0_FIXED0, CR0_FIXED1, CR4_FIXED0, CR4_FIXED1 }; /* in vcpu_record.fixed */
 
-static u64 beyond_memory(void) { return ~(BIT(cpu_facts.phys_bits) - 1); }
-static u64 fixed(u32 msr) { return cpu_facts.vmx_msr[msr - MSR_VMX_BASIC]; }
-static bool long_mode(const struct vmx_fields *g) { return g->ENTRY_CONTROLS & ENTRY_LONG_MODE; }
+static u64 beyond_memory(const struct vcpu_record *r) { return ~(BIT(r->phys_bits) - 1); }
+static const struct vmcs_guest_fields *fields_of(const struct vcpu_record *r)
+{
+	return (const struct vmcs_guest_fields *)r->word;
+}
+static bool long_mode(const struct vmcs_guest_fields *g)
+{
+	return g->ENTRY_CONTROLS & ENTRY_LONG_MODE;
+}
 
 /* ---- Segments ---- */
 
@@ -30,12 +42,12 @@ enum attr {
 struct segment {
 	u64 selector, base, limit, attr;
 };
-static_assert(offsetof(struct vmx_fields, GUEST_TR_ATTR) ==
-		      offsetof(struct vmx_fields, GUEST_ES_SELECTOR) +
+static_assert(offsetof(struct vmcs_guest_fields, GUEST_TR_ATTR) ==
+		      offsetof(struct vmcs_guest_fields, GUEST_ES_SELECTOR) +
 			      SEGS * sizeof(struct segment) - sizeof(u64),
 	      "the segments' fields lie as struct segment, in the order of enum seg");
 
-static const struct segment *segment(const struct vmx_fields *g, u32 i)
+static const struct segment *segment(const struct vmcs_guest_fields *g, u32 i)
 {
 	return (const struct segment *)&g->GUEST_ES_SELECTOR + i;
 }
@@ -43,7 +55,7 @@ static const struct segment *segment(const struct vmx_fields *g, u32 i)
 static u32 dpl(const struct segment *s) { return s->attr >> ATTR_DPL_SHIFT & 3; }
 
 /* Which of them the type of a segment may be, one bit each. */
-static u32 types(const struct vmx_fields *g, u32 i)
+static u32 types(const struct vmcs_guest_fields *g, u32 i)
 {
 	switch (i) {
 	case SEG_CS: return BIT(3) | BIT(9) | BIT(11) | BIT(13) | BIT(15);
@@ -54,7 +66,7 @@ static u32 types(const struct vmx_fields *g, u32 i)
 	}
 }
 
-static bool dpl_wrong(const struct vmx_fields *g, u32 i)
+static bool dpl_wrong(const struct vmcs_guest_fields *g, u32 i)
 {
 	const struct segment *cs = segment(g, SEG_CS), *ss = segment(g, SEG_SS);
 	u32 type = cs->attr & ATTR_TYPE;
@@ -86,7 +98,7 @@ static const char *const segment_texts[SEGS][SEG_RULES] = {
 	SEGMENT_TEXTS(FS), SEGMENT_TEXTS(GS), SEGMENT_TEXTS(LDTR), SEGMENT_TEXTS(TR)};
 
 /* With "unrestricted guest": rules about RPL do not hold. */
-static const char *segment_broken(const struct vmx_fields *g, u32 i)
+static const char *segment_broken(const struct vmcs_guest_fields *g, u32 i)
 {
 	const struct segment *s = segment(g, i);
 	bool system = i >= SEG_LDTR, usable = !(s->attr & VMCS_ATTR_UNUSABLE);
@@ -116,21 +128,21 @@ static const char *segment_broken(const struct vmx_fields *g, u32 i)
 
 /* ---- Registers ---- */
 
-static const char *control_broken(const struct vmx_fields *g)
+static const char *control_broken(const struct vcpu_record *r)
 {
+	const struct vmcs_guest_fields *g = fields_of(r);
 	u64 cr0 = g->GUEST_CR0, cr4 = g->GUEST_CR4, unrestricted = CR0_PE | CR0_PG;
-	const char *cr = cr_broken(cr0, cr4 & ~(u64)CR4_VMXE, g->GUEST_EFER);
+	const char *cr = cr_broken(&r->may, cr0, cr4 & ~(u64)CR4_VMXE, g->GUEST_EFER);
 	const struct rule rules[] = {
-		{(fixed(MSR_VMX_CR0_FIXED0) & ~unrestricted & ~cr0) ||
-			 cr0 & ~fixed(MSR_VMX_CR0_FIXED1),
+		{(r->fixed[CR0_FIXED0] & ~unrestricted & ~cr0) || cr0 & ~r->fixed[CR0_FIXED1],
 		 "GUEST_CR0: a bit is not as VT-x fixes it"},
-		{(fixed(MSR_VMX_CR4_FIXED0) & ~cr4) || cr4 & ~fixed(MSR_VMX_CR4_FIXED1),
+		{(r->fixed[CR4_FIXED0] & ~cr4) || cr4 & ~r->fixed[CR4_FIXED1],
 		 "GUEST_CR4: a bit is not as VT-x fixes it"},
 		{cr, cr},
 		{long_mode(g) && !(cr0 & CR0_PG), "GUEST_CR0: PG is clear in a 64-bit guest"},
 		{long_mode(g) != !!(g->GUEST_EFER & EFER_LMA),
 		 "GUEST_EFER: LMA is not the entry control \"IA-32e mode guest\""},
-		{g->GUEST_CR3 & beyond_memory(),
+		{g->GUEST_CR3 & beyond_memory(r),
 		 "GUEST_CR3: a bit beyond the physical address width is set"},
 		{g->GUEST_DR7 >> 32, "GUEST_DR7: bits 63:32 are not zero"},
 		{g->GUEST_DEBUGCTL & ~0xdfc3ull, "GUEST_DEBUGCTL: a reserved bit is set"},
@@ -148,7 +160,7 @@ static const char *control_broken(const struct vmx_fields *g)
 
 /* ---- What is neither: instruction pointer, blocking, pending events ---- */
 
-static const char *flow_broken(const struct vmx_fields *g)
+static const char *flow_broken(const struct vmcs_guest_fields *g)
 {
 	u64 flags = g->GUEST_RFLAGS, blocked = g->GUEST_BLOCKING, debug = g->GUEST_PENDING_DEBUG;
 	bool event = g->ENTRY_INTR_INFO & HV_EVENT_VALID, active = !g->GUEST_ACTIVITY;
@@ -184,7 +196,7 @@ static const char *flow_broken(const struct vmx_fields *g)
 		{(blocked & BLOCKED_SHADOW || g->GUEST_ACTIVITY == 1) &&
 			 !!(debug & PENDING_DEBUG_BS) != step,
 		 "GUEST_PENDING_DEBUG: BS is not TF without BTF"},
-		{event && !vmx_event_valid((u32)g->ENTRY_INTR_INFO),
+		{event && !event_valid((u32)g->ENTRY_INTR_INFO, false),
 		 "ENTRY_INTR_INFO: a type or vector that can't be injected"},
 	};
 
@@ -193,14 +205,15 @@ static const char *flow_broken(const struct vmx_fields *g)
 
 /* ---- Tables that the VMCS points to ---- */
 
-static const char *tables_broken(const struct vmx_fields *g)
+static const char *tables_broken(const struct vcpu_record *r)
 {
+	const struct vmcs_guest_fields *g = fields_of(r);
 	u64 pdpte[] = {g->GUEST_PDPTE0, g->GUEST_PDPTE1, g->GUEST_PDPTE2, g->GUEST_PDPTE3};
 	bool pae = g->GUEST_CR0 & CR0_PG && g->GUEST_CR4 & CR4_PAE && !long_mode(g), bad = false;
-	u64 ept = EPTP_WRITE_BACK | EPTP_4_LEVELS, page = beyond_memory() | 0xfff;
+	u64 ept = EPTP_WRITE_BACK | EPTP_4_LEVELS, page = beyond_memory(r) | 0xfff;
 
 	for (u32 i = 0; i < ARRAY_SIZE(pdpte); i++)
-		bad |= pae && pdpte[i] & 1 && pdpte[i] & (beyond_memory() | 0x1e6);
+		bad |= pae && pdpte[i] & 1 && pdpte[i] & (beyond_memory(r) | 0x1e6);
 
 	const struct rule rules[] = {
 		{bad, "GUEST_PDPTE0-3: a reserved bit is set in one"},
@@ -217,28 +230,69 @@ static const char *tables_broken(const struct vmx_fields *g)
 	return FIRST_BROKEN(rules);
 }
 
-const char *vmx_audit_fields(const struct vmx_fields *g)
+const char *vmx_audit(const struct vcpu_record *r)
 {
-	const char *bad = control_broken(g);
+	const char *bad = control_broken(r);
 
 	for (u32 i = 0; !bad && i < SEGS; i++)
-		bad = segment_broken(g, i);
+		bad = segment_broken(fields_of(r), i);
 	if (!bad)
-		bad = flow_broken(g);
-	return bad ? bad : tables_broken(g);
+		bad = flow_broken(fields_of(r));
+	return bad ? bad : tables_broken(r);
 }
 
-/* What is written at entry is of the last one, or not there yet. */
-const char *vmx_audit(struct vcpu *v)
-{
-#define VMX_FIELD_NUMBER(bits, name, number) number,
-	static const u32 numbers[] = {VMCS_FIELDS(VMX_FIELD_NUMBER)};
-	struct vmx_fields g = {0};
+/* ---- As text ---- */
 
-	for (u32 i = 0; i < ARRAY_SIZE(numbers); i++)
-		vmx_read(numbers[i], &((u64 *)&g)[i]);
-	g.GUEST_RIP = v->priv->regs.rip;
-	g.GUEST_RFLAGS = v->priv->regs.rflags;
-	g.VPID = MAX(g.VPID, 1ull);
-	return vmx_audit_fields(&g);
+#define LINE_BYTES 120 /* longer than any field's name and value */
+
+static const char *const names[] = {
+#define NAME(bits, name, number) #name,
+	VMCS_GUEST_FIELDS(NAME)};
+static_assert(ARRAY_SIZE(names) <= RECORD_WORDS, "each has its word");
+
+/* Intel SDM 3, "VM-Instruction Error Numbers": those that an entry can end with. */
+static const char *error_text(u64 error)
+{
+	switch (error) {
+	case 4: return "VMLAUNCH with a VMCS that is not clear";
+	case 5: return "VMRESUME with a VMCS that is not launched";
+	case 7: return "a control field is invalid";
+	case 8: return "a host-state field is invalid";
+	case 26: return "events are blocked by MOV SS";
+	default: return "see the SDM's VM-instruction error numbers";
+	}
+}
+
+static void say_refusal(const struct vcpu_record *r, void (*say)(const char *line))
+{
+	const struct vmcs_guest_fields *g = fields_of(r);
+	char text[LINE_BYTES];
+
+	audit_say(vmx_audit(r), say);
+	if (g->EXIT_REASON & EXIT_ENTRY_FAILED)
+		return; /* the guest's state was refused, not the instruction */
+	fmt_snprintf(text, sizeof(text), "vmx: VMLAUNCH or VMRESUME failed, error %lu: %s",
+		     g->VM_INSTRUCTION_ERROR, error_text(g->VM_INSTRUCTION_ERROR));
+	say(text);
+}
+
+void vmx_report(const struct vcpu_record *r, bool refused, void (*say)(const char *line))
+{
+	char line[LINE_BYTES] = "vmx:", field[LINE_BYTES];
+	u32 used = 4, n;
+
+	if (refused)
+		say_refusal(r, say);
+	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!r->word[i])
+			continue;
+		n = (u32)fmt_snprintf(field, sizeof(field), " %s %lx", names[i], r->word[i]);
+		if (used + n >= sizeof(line)) {
+			say(line);
+			used = 4;
+		}
+		memcpy(line + used, field, n + 1);
+		used += n;
+	}
+	say(line);
 }
