@@ -34,6 +34,13 @@ static bool tsc_write(struct vcpu *v, u64 value)
 {
 	v->tsc_offset += value - tsc_read(v);
 	hv_ops->set_tsc(v, v->tsc_offset);
+	vlapic_timer_write_deadline(v, v->lapic.tsc_deadline);
+	return true;
+}
+
+static bool tsc_deadline_write(struct vcpu *v, u64 value)
+{
+	vlapic_timer_write_deadline(v, value);
 	return true;
 }
 
@@ -54,6 +61,7 @@ static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 #define HELD(number, member) {number, .state = offsetof(struct vcpu_state, msr.member)}
 /* clang-format on */
 static const struct msr_row rows[] = {
+	{MSR_TSC_DEADLINE, offsetof(struct vcpu, lapic.tsc_deadline), .write = tsc_deadline_write},
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
 	{MSR_APIC_BASE, offsetof(struct vcpu, apic_base), .write = vlapic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .ignore = true},

@@ -213,7 +213,7 @@ static enum vcpu_step exit_apic_write(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_eoi(struct vcpu *v, u32 length)
 {
-	v->lapic.eoi_exit = 0x100u | v->exit.eoi.vector;
+	vlapic_eoi_broadcast(v, (u8)v->exit.eoi.vector);
 	return after_apic(v);
 }
 

@@ -86,6 +86,7 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 	if (groups & STATE_MSR) {
 		v->tsc_offset = s->msr.tsc - rdtsc();
 		hv_ops->set_tsc(v, v->tsc_offset);
+		vlapic_timer_write_deadline(v, v->lapic.tsc_deadline);
 		v->misc_enable = s->msr.misc_enable;
 		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
 	}

@@ -31,10 +31,10 @@ static const u8 x2apic_access[REGS] = {
 /* Writable bits; others are reserved: #GP in x2APIC mode, dropped in xAPIC mode. */
 /* clang-format off */
 static const u32 write_mask[REGS] = {
-	[REG(APIC_TPR)] = 0xff,            [REG(APIC_LVT_TIMER)] = 0x300ff,
+	[REG(APIC_TPR)] = 0xff,            [REG(APIC_LVT_TIMER)] = 0x700ff,
 	[REG(APIC_LDR)] = 0xff000000,      [REG(APIC_LVT_THERMAL)] = 0x107ff,
 	[REG(APIC_DFR)] = 0xf0000000,      [REG(APIC_LVT_PMC)] = 0x107ff,
-	[REG(APIC_SVR)] = 0x3ff,           [REG(APIC_LVT_LINT0)] = 0x1a7ff,
+	[REG(APIC_SVR)] = 0x13ff,          [REG(APIC_LVT_LINT0)] = 0x1a7ff,
 	[REG(APIC_ICR)] = 0xccfff,         [REG(APIC_LVT_LINT1)] = 0x1a7ff,
 	[REG(APIC_ICR_HIGH)] = 0xff000000, [REG(APIC_LVT_ERROR)] = 0x100ff,
 	[REG(APIC_TIMER_INIT)] = ~0u,      [REG(APIC_TIMER_DIVIDE)] = 0xb,
@@ -97,9 +97,9 @@ u8 vlapic_pending(struct vcpu *v)
 	return irr && (l->by_cpu || irr >> 4 > vlapic_highest(l, APIC_ISR) >> 4) ? irr : 0;
 }
 
-static u32 ppr(struct vcpu *v)
+u32 vlapic_ppr(const struct vcpu *v)
 {
-	u32 isr = vlapic_highest(&v->lapic, APIC_ISR), tpr = *vlapic_reg(v, APIC_TPR);
+	u32 isr = vlapic_highest(&v->lapic, APIC_ISR), tpr = v->lapic.page[APIC_TPR / 4];
 
 	return tpr >> 4 >= isr >> 4 ? tpr : isr & 0xf0;
 }
@@ -108,7 +108,7 @@ bool vlapic_deliverable(struct vcpu *v)
 {
 	u8 irr = requested(v);
 
-	return irr && irr >> 4 > ppr(v) >> 4;
+	return irr && irr >> 4 > vlapic_ppr(v) >> 4;
 }
 
 void vlapic_taken(struct vcpu *v, u8 vector)
@@ -128,6 +128,12 @@ bool vlapic_extint_pending(const struct vcpu *v)
 	       (!(lint0 & APIC_LVT_MASKED) && (lint0 >> 8 & 7) == APIC_DM_EXTINT);
 }
 
+void vlapic_eoi_broadcast(struct vcpu *v, u8 vector)
+{
+	if (!(*vlapic_reg(v, APIC_SVR) & APIC_SVR_NO_BROADCAST))
+		v->lapic.eoi_exit = 0x100u | vector;
+}
+
 static void eoi(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
@@ -138,7 +144,7 @@ static void eoi(struct vcpu *v)
 	vlapic_set_bit(l, APIC_ISR, vector, false);
 	l->update = true;
 	if (*vlapic_word(l, APIC_TMR, vector) >> vector % 32 & 1)
-		l->eoi_exit = 0x100u | vector;
+		vlapic_eoi_broadcast(v, vector);
 }
 
 /* ---- Errors and local vectors ---- */
@@ -160,10 +166,9 @@ void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt)
 
 void vlapic_error(struct vcpu *v, u32 bits)
 {
-	if (v->lapic.esr_pending & bits)
-		return;
-	v->lapic.esr_pending |= bits;
-	vlapic_lvt_deliver(v, APIC_LVT_ERROR);
+	/* A write of ESR arms the error interrupt again. */
+	if (!__atomic_fetch_or(&v->lapic.esr_pending, bits, __ATOMIC_RELAXED))
+		vlapic_lvt_deliver(v, APIC_LVT_ERROR);
 }
 
 /* ---- Registers ---- */
@@ -173,7 +178,7 @@ static bool is_lvt(u32 offset) { return offset >= APIC_LVT_TIMER && offset <= AP
 static u32 reg_read(struct vcpu *v, u32 offset)
 {
 	switch (offset) {
-	case APIC_PPR: return ppr(v);
+	case APIC_PPR: return vlapic_ppr(v);
 	case APIC_TIMER_CURRENT: return vlapic_timer_current(v);
 	default: return *vlapic_reg(v, offset);
 	}
@@ -191,6 +196,8 @@ static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 		value |= APIC_LVT_MASKED;
 	__atomic_store_n(vlapic_reg(v, lvt), value, __ATOMIC_RELAXED);
 	v->lapic.update = true;
+	if (lvt == APIC_LVT_TIMER)
+		vlapic_timer_mode(v, value & APIC_LVT_TIMER_DEADLINE);
 	if (lvt != APIC_LVT_LINT0 && lvt != APIC_LVT_LINT1 && !(value & APIC_LVT_MASKED) &&
 	    (value & 0xff) < 16 && (value >> 8 & 7) == APIC_DM_FIXED)
 		vlapic_error(v, ESR_RECEIVE_ILLEGAL);
@@ -204,15 +211,12 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 	switch (REG(offset)) {
 	case REG(APIC_LVT_TIMER)... REG(APIC_LVT_ERROR): lvt_write(v, offset, value); return;
 	case REG(APIC_EOI): eoi(v); return;
-	case REG(APIC_ICR): vlapic_icr_write(v, value, *vlapic_reg(v, APIC_ICR_HIGH)); return;
-	case REG(APIC_SELF_IPI): vlapic_icr_write(v, value | VLAPIC_SELF << 18, 0); return;
+	case REG(APIC_SELF_IPI): vlapic_ipi(v, value | VLAPIC_SELF << 18, 0); return;
 	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
 	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;
 	case REG(APIC_DFR): value |= DFR_FIXED; break;
-	case REG(APIC_ESR):
-		value = l->esr_pending;
-		l->esr_pending = 0;
-		break;
+	case REG(APIC_ICR): vlapic_ipi(v, value, *vlapic_reg(v, APIC_ICR_HIGH)); break;
+	case REG(APIC_ESR): value = take(&l->esr_pending); break;
 	case REG(APIC_SVR):
 		l->update = true;
 		if (!(value & APIC_SVR_ENABLE))
@@ -251,17 +255,15 @@ static u32 read_only(u32 reg)
 
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 {
-	u32 low, reg = msr - MSR_X2APIC_BASE;
+	u32 reg = msr - MSR_X2APIC_BASE;
 
 	if (unlikely(!x2apic_allowed(v, reg, W)))
 		return false;
 	if ((reg == REG(APIC_ICR) ? (u32)value : value) & ~(u64)(write_mask[reg] | read_only(reg)))
 		return false;
-	low = (u32)value & write_mask[reg];
 	if (reg == REG(APIC_ICR))
-		vlapic_icr_write(v, low, (u32)(value >> 32));
-	else
-		reg_write(v, reg << 4, low);
+		*vlapic_reg(v, APIC_ICR_HIGH) = (u32)(value >> 32);
+	reg_write(v, reg << 4, (u32)value & write_mask[reg]);
 	return true;
 }
 
@@ -353,6 +355,7 @@ void vlapic_reset(struct vcpu *v, bool init)
 	if (!init)
 		v->apic_base =
 			APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
+	vlapic_timer_mode(v, false);
 	vlapic_timer_stop(v);
 	vlapic_sync(v); /* what was posted is forgotten */
 	memset(l->page, 0, REGS << 4);
@@ -379,6 +382,7 @@ void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
 	s->apic.base = v->apic_base;
 	for (u32 reg = 0; reg < REGS; reg++)
 		s->apic.reg[reg] = reg_read(v, reg << 4);
+	s->apic.tsc_deadline = v->lapic.tsc_deadline;
 }
 
 /* Vectors below 16 can never be pending. */
@@ -403,7 +407,9 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;
 	identify(v);
 	v->lapic.eoi_exit = 0;
+	vlapic_timer_mode(v, *vlapic_reg(v, APIC_LVT_TIMER) & APIC_LVT_TIMER_DEADLINE);
 	vlapic_timer_write_divide(v, *vlapic_reg(v, APIC_TIMER_DIVIDE));
-	vlapic_timer_write_init(v, *vlapic_reg(v, APIC_TIMER_INIT));
+	vlapic_timer_write_init(v, reg[REG(APIC_TIMER_INIT)]);
+	vlapic_timer_write_deadline(v, s->apic.tsc_deadline);
 	v->lapic.update = true;
 }

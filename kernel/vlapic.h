@@ -7,8 +7,8 @@
 
 #include "hv/vcpu.h"
 
-/* Version: 6 LVT entries, integrated APIC; no suppression of EOI broadcasts. */
-#define VLAPIC_VERSION 0x50014u
+/* Version: 6 LVT entries, integrated APIC, suppression of EOI broadcasts. */
+#define VLAPIC_VERSION 0x1050014u
 /* A periodic timer that is faster would only keep the host busy. */
 #define VLAPIC_TIMER_FLOOR_NS 200000ull
 
@@ -41,6 +41,11 @@ void vlapic_written(struct vcpu *v, u32 offset);
 /* IA32_APIC_BASE: false = #GP. own. */
 bool vlapic_base_write(struct vcpu *v, u64 value);
 
+/*
+ * A level-triggered interrupt has ended: lapic.eoi_exit, unless the guest tells the I/O APIC. own.
+ */
+void vlapic_eoi_broadcast(struct vcpu *v, u8 vector);
+
 /* Moves posted interrupts to IRR. own. */
 void vlapic_sync(struct vcpu *v);
 /*
@@ -52,6 +57,8 @@ u8 vlapic_pending(struct vcpu *v);
 bool vlapic_deliverable(struct vcpu *v);
 /* The CPU has taken the vector: IRR -> ISR. own. */
 void vlapic_taken(struct vcpu *v, u8 vector);
+/* The processor priority. For another's vCPU as its registers were seen last. */
+u32 vlapic_ppr(const struct vcpu *v);
 /* An ExtINT is posted and the APIC lets it through. */
 bool vlapic_extint_pending(const struct vcpu *v);
 
@@ -74,15 +81,14 @@ struct vlapic_msg {
 		VLAPIC_OTHERS
 	} shorthand;
 };
-/* Number of vCPUs that accepted it. */
-u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m);
-/* MSI address and data, as devices and I/O APICs write them. Number of vCPUs that accepted it. */
-u32 vlapic_msi(struct vm *vm, u64 address, u32 data);
-/* Carries out what ICR says. own. */
-void vlapic_icr_write(struct vcpu *v, u32 low, u32 high);
+void vlapic_send(struct vm *vm, const struct vlapic_msg *m);
+/* MSI address and data, as devices and I/O APICs write them. Any CPU. */
+void vlapic_msi(struct vm *vm, u64 address, u32 data);
+/* Sends what these halves of ICR say. own. */
+void vlapic_ipi(struct vcpu *v, u32 low, u32 high);
 /* An LVT entry fires: fixed vectors are posted, LINT modes as the entry says. Any CPU. */
 void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt);
-/* Sets bits of the error status and delivers the error interrupt. own. */
+/* Sets bits of the error status; the first ones deliver the error interrupt. Any CPU. */
 void vlapic_error(struct vcpu *v, u32 bits);
 
 /* Timer. own. */
@@ -90,6 +96,10 @@ void vlapic_timer_stop(struct vcpu *v);
 void vlapic_timer_write_init(struct vcpu *v, u32 count);
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
 u32 vlapic_timer_current(const struct vcpu *v);
+/* LVT timer says whether it counts or waits for IA32_TSC_DEADLINE; a change disarms it. */
+void vlapic_timer_mode(struct vcpu *v, bool deadline);
+/* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. */
+void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
 
 /* State group APIC. set takes what valid has accepted. own. */
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);

@@ -37,64 +37,88 @@ static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
 	l->update = true;
 }
 
-static bool signal(struct vcpu *v, u32 *flag, u32 value, enum vcpu_kick_bits kick)
+static void signal(struct vcpu *v, u32 *flag, u32 value, enum vcpu_kick_bits kick)
 {
 	__atomic_store_n(flag, value, __ATOMIC_RELEASE);
 	vcpu_kick(v, kick);
-	return true;
 }
 
-static bool accept(struct vcpu *v, const struct vlapic_msg *m)
+/* An APIC that is switched off gets nothing: the PIC's line goes past it. */
+static void accept(struct vcpu *v, const struct vlapic_msg *m)
 {
+	struct vlapic *l = &v->lapic;
+
+	if (unlikely(!vlapic_enabled(v) && m->mode != APIC_DM_EXTINT))
+		return;
 	switch (m->mode) {
 	case APIC_DM_FIXED:
 	case APIC_DM_LOWEST:
-		if (!vlapic_software_enabled(v) || m->vector < 16)
-			return false;
-		accept_fixed(v, m);
-		return true;
-	case APIC_DM_NMI:
-		if (!vlapic_enabled(v))
-			return false;
-		vlapic_nmi(v);
-		return true;
-	case APIC_DM_INIT: return signal(v, &v->lapic.init, 1, KICK_RESET);
-	case APIC_DM_STARTUP:
-		return signal(v, &v->lapic.sipi_vector, 0x100u | m->vector, KICK_RESET);
-	case APIC_DM_EXTINT: return signal(v, &v->lapic.extint, 1, KICK_IRQ);
-	default: return false; /* SMI: there is no SMM */
+		if (unlikely(m->vector < 16))
+			vlapic_error(v, ESR_RECEIVE_ILLEGAL);
+		else if (vlapic_software_enabled(v))
+			accept_fixed(v, m);
+		break;
+	case APIC_DM_NMI: vlapic_nmi(v); break;
+	case APIC_DM_INIT: /* what came before it found no CPU that waits */
+		__atomic_store_n(&l->sipi_vector, 0, __ATOMIC_RELAXED);
+		signal(v, &l->init, 1, KICK_RESET);
+		break;
+	case APIC_DM_STARTUP: /* the first one starts it */
+		if (!__atomic_load_n(&l->sipi_vector, __ATOMIC_RELAXED))
+			signal(v, &l->sipi_vector, 0x100u | m->vector, KICK_RESET);
+		break;
+	case APIC_DM_EXTINT:
+		if (!m->source) /* no CPU sends one */
+			signal(v, &l->extint, 1, KICK_IRQ);
+		break;
+	default: break; /* SMI: there is no SMM */
 	}
 }
 
-u32 vlapic_send(struct vm *vm, const struct vlapic_msg *m)
+/* The one with the least urgent work; of several alike each in turn. */
+static struct vcpu *lowest(struct vm *vm, const struct vlapic_msg *m)
 {
-	struct vcpu *v, *lowest = NULL;
-	u32 accepted = 0;
+	struct vcpu *v, *found = NULL;
+	u32 next = __atomic_load_n(&vm->lowest_next, __ATOMIC_RELAXED);
 
-	/* INIT level de-assert only matters to CPUs of the last century. */
-	if (m->mode == APIC_DM_INIT && m->level && !m->assert)
-		return 0;
-	if (m->shorthand == VLAPIC_SELF)
-		return accept(m->source, m);
-	if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
-		v = m->dest < VM_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE)
-					   : NULL;
-		return v && accept(v, m);
-	}
 	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
-		v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
-		if (!v || !match(v, m))
-			continue;
-		if (m->mode != APIC_DM_LOWEST)
-			accepted += accept(v, m);
-		else if (vlapic_software_enabled(v) &&
-			 (!lowest || *vlapic_reg(v, APIC_TPR) < *vlapic_reg(lowest, APIC_TPR)))
-			lowest = v;
+		v = __atomic_load_n(&vm->vcpu[(next + i) % VM_MAX_VCPUS], __ATOMIC_ACQUIRE);
+		if (v && match(v, m) && vlapic_software_enabled(v) &&
+		    (!found || vlapic_ppr(v) >> 4 < vlapic_ppr(found) >> 4))
+			found = v;
 	}
-	return accepted + (lowest && accept(lowest, m));
+	if (found)
+		__atomic_store_n(&vm->lowest_next, found->index + 1, __ATOMIC_RELAXED);
+	return found;
 }
 
-u32 vlapic_msi(struct vm *vm, u64 address, u32 data)
+void vlapic_send(struct vm *vm, const struct vlapic_msg *m)
+{
+	struct vcpu *v = NULL;
+
+	/* A level's end is no message; INIT's only mattered to CPUs of the last century. */
+	if (m->level && !m->assert)
+		return;
+	if (m->shorthand == VLAPIC_SELF) {
+		v = m->source;
+	} else if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
+		if (m->dest < VM_MAX_VCPUS)
+			v = __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE);
+	} else if (m->mode == APIC_DM_LOWEST) {
+		v = lowest(vm, m);
+	} else {
+		for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
+			v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
+			if (v && match(v, m))
+				accept(v, m);
+		}
+		return;
+	}
+	if (v)
+		accept(v, m);
+}
+
+void vlapic_msi(struct vm *vm, u64 address, u32 data)
 {
 	struct vlapic_msg m = {
 		.dest = (u32)(address >> 12) & 0xff,
@@ -102,19 +126,21 @@ u32 vlapic_msi(struct vm *vm, u64 address, u32 data)
 		.vector = (u8)data,
 		.mode = data >> 8 & 7,
 		.level = data & MSI_DATA_LEVEL,
-		.assert = true,
+		.assert = data & APIC_ICR_ASSERT,
 	};
 
 	m.broadcast = m.dest == 0xff;
+	if (m.mode == APIC_DM_FIXED && m.logical && address & MSI_ADDR_REDIRECT)
+		m.mode = APIC_DM_LOWEST;
 	/* An ExtINT pin is wired to the boot CPU, whatever the destination says. */
 	if (m.mode == APIC_DM_EXTINT) {
 		m.broadcast = m.logical = false;
 		m.dest = 0;
 	}
-	return vlapic_send(vm, &m);
+	vlapic_send(vm, &m);
 }
 
-void vlapic_icr_write(struct vcpu *v, u32 low, u32 high)
+void vlapic_ipi(struct vcpu *v, u32 low, u32 high)
 {
 	struct vlapic_msg m = {
 		.vector = (u8)low,
@@ -127,8 +153,6 @@ void vlapic_icr_write(struct vcpu *v, u32 low, u32 high)
 	};
 	bool x2 = vlapic_x2apic(v);
 
-	*vlapic_reg(v, APIC_ICR) = low & ~APIC_ICR_BUSY;
-	*vlapic_reg(v, APIC_ICR_HIGH) = high;
 	m.dest = x2 ? high : high >> 24;
 	m.broadcast = m.dest == (x2 ? ~0u : 0xffu);
 	if ((m.mode == APIC_DM_FIXED || m.mode == APIC_DM_LOWEST) && m.vector < 16) {

@@ -29,11 +29,29 @@ static void next_period(struct vlapic *l, u64 now)
 	l->timer_deadline += (missed + 1) * period;
 }
 
+/* The deadline has come, or the kernel's timer looks again when it should have. */
+static void deadline_arm(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+	u64 ns = l->tsc_deadline ? clock_until_tsc(l->tsc_deadline, v->tsc_offset) : 0;
+
+	if (ns) {
+		timer_arm(&l->timer, clock_ns() + ns);
+	} else if (l->tsc_deadline) {
+		l->tsc_deadline = 0;
+		vlapic_lvt_deliver(v, APIC_LVT_TIMER);
+	}
+}
+
 static void expired(struct timer *timer)
 {
 	struct vcpu *v = container_of(timer, struct vcpu, lapic.timer);
 	struct vlapic *l = &v->lapic;
 
+	if (l->deadline_mode) {
+		deadline_arm(v);
+		return;
+	}
 	if (!period_ns(l))
 		return;
 	vlapic_lvt_deliver(v, APIC_LVT_TIMER);
@@ -54,9 +72,33 @@ static void start(struct vcpu *v, u64 ns)
 	timer_arm(&l->timer, l->timer_deadline);
 }
 
+void vlapic_timer_mode(struct vcpu *v, bool deadline)
+{
+	struct vlapic *l = &v->lapic;
+
+	if (deadline == l->deadline_mode)
+		return;
+	vlapic_timer_stop(v);
+	l->deadline_mode = deadline;
+	l->tsc_deadline = *vlapic_reg(v, APIC_TIMER_INIT) = 0;
+}
+
+void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc)
+{
+	if (!v->lapic.deadline_mode)
+		return;
+	vlapic_timer_stop(v);
+	v->lapic.timer.fn = expired;
+	v->lapic.tsc_deadline = tsc;
+	deadline_arm(v);
+}
+
 void vlapic_timer_write_init(struct vcpu *v, u32 count)
 {
-	vlapic_timer_stop(v);
+	if (v->lapic.deadline_mode)
+		count = 0;
+	else
+		vlapic_timer_stop(v);
 	*vlapic_reg(v, APIC_TIMER_INIT) = count;
 	if (count)
 		start(v, period_ns(&v->lapic));

@@ -147,8 +147,9 @@ GUESTS_LEFT_OUT = {
     "vmx-bochs-debug": {"nmi": NMI_BLOCKED, "task-switch": TASK_SWITCH},
 }
 GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
-               "vmx-bochs-noapicv": ("apic-timer", "extint-once", "hlt-wakeup", "ioapic-level", "mmio-widths", "msr-denied",
-                                     "pit-pic", "self-ipi")}
+               "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
+                                     "ioapic-level", "mmio-widths", "msr-denied",
+                                     "pit-pic", "self-ipi", "tsc-deadline")}
 GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
 
 

@@ -16,7 +16,8 @@ enum {
 	L1_ECX = BITS_1(0) | BITS_1(1) | BITS_1(9) | BITS_1(13) | BITS_1(17) | BITS_1(19) |
 		 BITS_1(20) | BITS_1(22) | BITS_1(23) | BITS_1(25) | BITS_1(30),
 	/* SSE3 PCLMUL SSSE3 CX16 PCID SSE4.1 SSE4.2 MOVBE POPCNT AES RDRAND */
-	L1_ECX_OWN = BITS_1(21) | (int)BITS_1(31), /* x2APIC, hypervisor */
+	/* x2APIC, TSC deadline, hypervisor */
+	L1_ECX_OWN = BITS_1(21) | BITS_1(24) | (int)BITS_1(31),
 	L1_ECX_PCID = BITS_1(17),
 	L1_ECX_XSAVE = BITS_1(26),
 	L1_ECX_AVX = BITS_1(12) | BITS_1(28) | BITS_1(29), /* FMA AVX F16C */

@@ -11,6 +11,7 @@ enum { IOAPICID = 0x00, IOAPICVER = 0x01, IOAPICARB = 0x02, IOREDTBL = 0x10 };
 /* Redirection entry */
 #define RTE_VECTOR 0xffull
 #define RTE_DELIVERY (7ull << 8)
+#define RTE_LOWEST (1ull << 8)
 #define RTE_LOGICAL BIT(11)
 #define RTE_STATUS BIT(12)     /* read-only */
 #define RTE_POLARITY BIT(13)   /* lines are levels here: stored, without effect */
@@ -22,6 +23,9 @@ enum { IOAPICID = 0x00, IOAPICVER = 0x01, IOAPICARB = 0x02, IOREDTBL = 0x10 };
 	(RTE_VECTOR | RTE_DELIVERY | RTE_LOGICAL | RTE_POLARITY | RTE_LEVEL | RTE_MASKED |         \
 	 0xffull << RTE_DEST_SHIFT)
 
+/* Other modes than fixed and lowest priority are edges whatever bit 15 says: they have no end. */
+static bool is_level(u64 e) { return e & RTE_LEVEL && (e & RTE_DELIVERY) <= RTE_LOWEST; }
+
 static void send(struct ioapic *a, u32 pin)
 {
 	u64 e = a->entry[pin];
@@ -30,7 +34,7 @@ static void send(struct ioapic *a, u32 pin)
 
 	if (e & RTE_LOGICAL)
 		address |= MSI_ADDR_LOGICAL;
-	if (e & RTE_LEVEL) {
+	if (is_level(e)) {
 		data |= MSI_DATA_LEVEL | APIC_ICR_ASSERT;
 		a->entry[pin] |= RTE_REMOTE_IRR;
 	}
@@ -42,7 +46,7 @@ static void send_level(struct ioapic *a, u32 pin)
 {
 	u64 e = a->entry[pin];
 
-	if (e & RTE_LEVEL && !(e & (RTE_MASKED | RTE_REMOTE_IRR)) && a->level & BIT(pin))
+	if (is_level(e) && !(e & (RTE_MASKED | RTE_REMOTE_IRR)) && a->level & BIT(pin))
 		send(a, pin);
 }
 
@@ -52,12 +56,10 @@ void ioapic_set(struct ioapic *a, u32 pin, bool up)
 
 	a->level = up ? a->level | bit : a->level & ~bit;
 	/* An edge on a masked pin is lost (82093AA, "Interrupt Mask"). */
-	if (!(a->entry[pin] & (RTE_LEVEL | RTE_MASKED))) {
-		if (up && !was)
-			send(a, pin);
-	} else {
+	if (is_level(a->entry[pin]))
 		send_level(a, pin);
-	}
+	else if (up && !was && !(a->entry[pin] & RTE_MASKED))
+		send(a, pin);
 }
 
 void ioapic_eoi(struct ioapic *a, u8 vector)
@@ -95,7 +97,7 @@ static void window_write(struct ioapic *a, u32 value)
 		return;
 	*e = (*e & ~writable) | ((u64)value << shift & writable);
 	/* Switching to edge and back is how systems clear a remote IRR that got stuck. */
-	if (!(*e & RTE_LEVEL))
+	if (!is_level(*e))
 		*e &= ~RTE_REMOTE_IRR;
 	send_level(a, n / 2);
 }

@@ -27,6 +27,10 @@ void panic(const char *fmt, ...) __noreturn __printf(1, 2);
 /* Nanoseconds since boot, the one clock. */
 u64 clock_ns(void);
 u64 clock_to_tsc(u64 ns); /* clock value -> this CPU's TSC */
+/*
+ * ns until this CPU's TSC + offset is at least value, or so many that it is asked again; 0: it is
+ */
+u64 clock_until_tsc(u64 value, u64 offset);
 
 /* ---- mm: flushes ---- */
 /*

@@ -37,6 +37,7 @@ struct vm {
 	 */
 	void *apic_page;
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
+	u32 lowest_next;		 /* [a] the vCPU that lowest priority looks at first */
 	u64 msr_logged[4];		 /* [a] hashed: unknown MSRs already logged */
 	struct vm_policy policy;	 /* the monitor's, at any time: checked where it is used */
 };

@@ -179,8 +179,9 @@ struct vcpu_state {
 		u64 pat, tsc, tsc_aux, misc_enable, mtrr_def_type;
 	} msr;
 	struct {
-		u64 base;    /* IA32_APIC_BASE */
-		u32 reg[64]; /* register at offset n * 16 of the APIC page */
+		u64 base;	  /* IA32_APIC_BASE */
+		u32 reg[64];	  /* register at offset n * 16 of the APIC page */
+		u64 tsc_deadline; /* IA32_TSC_DEADLINE */
 	} apic;
 	struct {
 		u32 activity; /* enum vcpu_activity */

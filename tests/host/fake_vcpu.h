@@ -22,6 +22,10 @@ static u32 fake_kicks, fake_log_lines;
 static struct vcpu *fake_kicked;
 
 u64 clock_ns(void) { return fake_now; }
+u64 clock_until_tsc(u64 value, u64 offset) /* the TSC counts the nanoseconds */
+{
+	return value > fake_now + offset ? value - (fake_now + offset) : 0;
+}
 void log_line(enum log_level level, const char *fmt, ...) { fake_log_lines++; }
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 void *kmem_alloc(struct quota *q, size_t n) { return calloc(1, n); }

@@ -101,6 +101,19 @@ static void a_level_asks_again_after_each_end(void **state)
 	assert_int_equal(get(&s.a, 0x22), LEVEL | 0x59);
 }
 
+static void an_nmi_is_an_edge_whatever_the_entry_says(void **state)
+{
+	struct set s;
+
+	start(&s);
+	entry(&s.a, 9, 0, LEVEL | 0x400);
+	ioapic_set(&s.a, 9, true);
+	ioapic_set(&s.a, 9, true);
+	assert_int_equal(s.f.msis, 1);
+	assert_int_equal(s.f.msi[0].data, 0x400);
+	assert_int_equal(get(&s.a, 0x22), LEVEL | 0x400);
+}
+
 static void unmasking_a_high_level_sends(void **state)
 {
 	struct set s;
@@ -162,6 +175,7 @@ int main(void)
 		cmocka_unit_test(registers_after_reset),
 		cmocka_unit_test(an_edge_is_one_message),
 		cmocka_unit_test(a_level_asks_again_after_each_end),
+		cmocka_unit_test(an_nmi_is_an_edge_whatever_the_entry_says),
 		cmocka_unit_test(unmasking_a_high_level_sends),
 		cmocka_unit_test(lines_reach_both_controllers),
 		cmocka_unit_test(state_moves),

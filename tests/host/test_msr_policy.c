@@ -108,7 +108,7 @@ static void constant_reads(void **state)
 static void the_rest_is_denied_and_logged_once(void **state)
 {
 	static const u32 denied[] = {0x3a,	 0x48,	     0x49,	 0x10a,
-				     0x1d9,	 0x200,	     0x250,	 0x6e0,
+				     0x1d9,	 0x200,	     0x250,	 0x6e1,
 				     0xda0,	 0x4b564d00, 0x4b564d01, 0xc0010114,
 				     0xc0010117, 0xc0010140, 0x12345678, 0xffffffff};
 	u64 value;

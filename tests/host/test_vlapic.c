@@ -1,59 +1,6 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
-/* The local APIC: registers, priorities, routing, timer. Intel SDM 3, chapter "APIC". */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include "fake_vcpu.h"
-
-static struct vm vm;
-static struct vcpu vcpu[20];
-
-static void x2apic_on(struct vcpu *v)
-{
-	assert_true(vlapic_base_write(v, v->apic_base | APIC_BASE_X2APIC));
-}
-
-/* n vCPUs after reset, software-enabled. */
-static int setup_n(u32 n, bool x2)
-{
-	memset(&vm, 0, sizeof(vm));
-	memset(vcpu, 0, sizeof(vcpu));
-	fake_now = 1000;
-	fake_armed = NULL;
-	fake_kicks = 0;
-	for (u32 i = 0; i < n; i++) {
-		struct vcpu *v = &vcpu[i];
-
-		v->vm = &vm;
-		v->index = i;
-		v->lapic.page = fake_apic_page(i);
-		vm.vcpu[i] = v;
-		vlapic_reset(v, false);
-		vlapic_mmio_write(v, APIC_SVR, 0x1ff);
-		if (x2)
-			x2apic_on(v);
-	}
-	return 0;
-}
-
-static int setup(void **state) { return setup_n(1, false); }
-static int setup_x2(void **state) { return setup_n(20, true); }
-static int setup_xapic(void **state) { return setup_n(4, false); }
-
-static int teardown(void **state)
-{
-	for (u32 i = 0; i < ARRAY_SIZE(vcpu); i++)
-		vlapic_timer_stop(&vcpu[i]);
-	return 0;
-}
-
-static bool irr_has(struct vcpu *v, u8 n)
-{
-	vlapic_sync(v);
-	return *vlapic_word(&v->lapic, APIC_IRR, n) >> n % 32 & 1;
-}
+/* The local APIC: registers, priorities, timer. Intel SDM 3, chapter "APIC". */
+#include "fake_vlapic.h"
 
 static void what_arrives_kicks_its_vcpu(void **state)
 {
@@ -105,7 +52,7 @@ static void x2apic_rejects_what_the_manual_reserves(void **state)
 		{APIC_LDR, 0, false},	       {APIC_DFR, 0, false},
 		{APIC_ESR, 0, true},	       {APIC_ESR, 1, false},
 		{APIC_ICR_HIGH, 0, false},     {APIC_TIMER_DIVIDE, 0xb, true},
-		{APIC_TIMER_DIVIDE, 4, false}, {APIC_LVT_TIMER, 1u << 18 /* TSC deadline */, false},
+		{APIC_TIMER_DIVIDE, 4, false}, {APIC_LVT_TIMER, 1u << 19, false},
 		{APIC_LVT_CMCI, 0, false},     {APIC_TIMER_CURRENT, 0, false},
 		{APIC_SELF_IPI, 0x40, true},   {0x400, 0, false},
 	};
@@ -170,7 +117,8 @@ static void software_disable_masks_the_lvt(void **state)
 	assert_int_equal(vlapic_mmio_read(v, APIC_LVT_TIMER), APIC_LVT_MASKED | 0x40);
 	vlapic_mmio_write(v, APIC_LVT_TIMER, 0x41);
 	assert_int_equal(vlapic_mmio_read(v, APIC_LVT_TIMER), APIC_LVT_MASKED | 0x41);
-	assert_int_equal(vlapic_msi(&vm, MSI_ADDR_BASE, 0x50), 0);
+	vlapic_msi(&vm, MSI_ADDR_BASE, 0x50);
+	assert_false(irr_has(v, 0x50));
 }
 
 /* ---- Priorities ---- */
@@ -211,6 +159,25 @@ static void tpr_blocks_delivery_not_the_offer(void **state)
 	assert_int_equal(vlapic_mmio_read(v, APIC_TPR), 0x30);
 }
 
+static void a_directed_eoi_is_the_guests_to_tell(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	assert_true(vlapic_mmio_read(v, APIC_VERSION) & 1u << 24);
+	vlapic_mmio_write(v, APIC_SVR, 0x1ff | APIC_SVR_NO_BROADCAST);
+	vlapic_post(v, 0x61, true);
+	vlapic_sync(v);
+	take(v, 0x61);
+	vlapic_mmio_write(v, APIC_EOI, 0);
+	assert_int_equal(v->lapic.eoi_exit, 0);
+	assert_int_equal(vlapic_mmio_read(v, APIC_ISR + 0x30), 0);
+	vlapic_eoi_broadcast(v, 0x61); /* the CPU saw the EOI */
+	assert_int_equal(v->lapic.eoi_exit, 0);
+	vlapic_mmio_write(v, APIC_SVR, 0x1ff);
+	vlapic_eoi_broadcast(v, 0x61);
+	assert_int_equal(v->lapic.eoi_exit, 0x161);
+}
+
 static void level_eoi_is_told_edge_is_not(void **state)
 {
 	struct vcpu *v = &vcpu[0];
@@ -228,109 +195,6 @@ static void level_eoi_is_told_edge_is_not(void **state)
 	assert_int_equal(v->lapic.eoi_exit, 0);
 	vlapic_mmio_write(v, APIC_EOI, 0); /* nothing in service */
 	assert_int_equal(v->lapic.eoi_exit, 0);
-}
-
-/* ---- Routing ---- */
-
-static void ipi(struct vcpu *v, u32 low, u32 dest)
-{
-	assert_true(vlapic_msr_write(v, 0x830, (u64)dest << 32 | low));
-}
-
-static u64 who_has(u8 vector)
-{
-	u64 mask = 0;
-
-	for (u32 i = 0; i < 20 && vm.vcpu[i]; i++)
-		if (irr_has(&vcpu[i], vector))
-			mask |= BIT(i);
-	return mask;
-}
-
-static void x2apic_destinations(void **state)
-{
-	ipi(&vcpu[0], 0x31, 3);
-	assert_int_equal(who_has(0x31), BIT(3));
-	ipi(&vcpu[0], 0x32, 0xffffffff);
-	assert_int_equal(who_has(0x32), BIT(20) - 1);
-	ipi(&vcpu[0], 0x33, 0xff); /* not a broadcast in x2APIC mode */
-	assert_int_equal(who_has(0x33), 0);
-	ipi(&vcpu[0], APIC_ICR_LOGICAL | 0x34, 1 << 16 | 0x6); /* cluster 1: 17 and 18 */
-	assert_int_equal(who_has(0x34), BIT(17) | BIT(18));
-	ipi(&vcpu[5], VLAPIC_OTHERS << 18 | 0x35, 0);
-	assert_int_equal(who_has(0x35), (BIT(20) - 1) & ~BIT(5));
-	ipi(&vcpu[5], VLAPIC_ALL << 18 | 0x36, 0);
-	assert_int_equal(who_has(0x36), BIT(20) - 1);
-}
-
-static void self_ipi_needs_no_kick(void **state)
-{
-	fake_kicks = 0;
-	assert_true(vlapic_msr_write(&vcpu[2], 0x83f, 0x77));
-	ipi(&vcpu[2], VLAPIC_SELF << 18 | 0x78, 0);
-	ipi(&vcpu[2], 0x79, 2);
-	assert_int_equal(fake_kicks, 0);
-	assert_int_equal(who_has(0x77) & who_has(0x78) & who_has(0x79), BIT(2));
-	assert_int_equal(vlapic_pending(&vcpu[2]), 0x79);
-}
-
-static void illegal_vector_is_not_sent(void **state)
-{
-	u64 esr;
-
-	ipi(&vcpu[0], 0x0f, 1);
-	assert_int_equal(who_has(0x0f), 0);
-	assert_true(vlapic_msr_write(&vcpu[0], 0x828, 0));
-	assert_true(vlapic_msr_read(&vcpu[0], 0x828, &esr));
-	assert_int_equal(esr, ESR_SEND_ILLEGAL);
-}
-
-static void xapic_logical_flat_and_cluster(void **state)
-{
-	for (u32 i = 0; i < 4; i++)
-		vlapic_mmio_write(&vcpu[i], APIC_LDR, 1u << (24 + i));
-	vlapic_msi(&vm, MSI_ADDR_BASE | 0x0au << 12 | MSI_ADDR_LOGICAL, 0x41);
-	assert_int_equal(who_has(0x41), BIT(1) | BIT(3));
-	for (u32 i = 0; i < 4; i++) {
-		vlapic_mmio_write(&vcpu[i], APIC_DFR, 0);
-		vlapic_mmio_write(&vcpu[i], APIC_LDR, (i / 2) << 28 | 1u << (24 + i % 2));
-	}
-	vlapic_msi(&vm, MSI_ADDR_BASE | 0x13u << 12 | MSI_ADDR_LOGICAL, 0x42);
-	assert_int_equal(who_has(0x42), BIT(2) | BIT(3));
-	vlapic_msi(&vm, MSI_ADDR_BASE | 0xffu << 12, 0x43);
-	assert_int_equal(who_has(0x43), 15);
-	vlapic_mmio_write(&vcpu[1], APIC_ICR_HIGH, 2u << 24);
-	vlapic_mmio_write(&vcpu[1], APIC_ICR, 0x44);
-	assert_int_equal(who_has(0x44), BIT(2));
-}
-
-static void lowest_priority_takes_the_least_busy(void **state)
-{
-	for (u32 i = 0; i < 4; i++) {
-		vlapic_mmio_write(&vcpu[i], APIC_LDR, 1u << (24 + i));
-		vlapic_mmio_write(&vcpu[i], APIC_TPR, i == 2 ? 0x10 : 0x20);
-	}
-	vlapic_msi(&vm, MSI_ADDR_BASE | 0x0fu << 12 | MSI_ADDR_LOGICAL, APIC_DM_LOWEST << 8 | 0x91);
-	assert_int_equal(who_has(0x91), BIT(2));
-}
-
-static void nmi_init_sipi_extint(void **state)
-{
-	vlapic_mmio_write(&vcpu[0], APIC_ICR_HIGH, 1u << 24);
-	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_INIT << 8 | APIC_ICR_LEVEL | APIC_ICR_ASSERT);
-	assert_int_equal(vcpu[1].lapic.init, 1);
-	vcpu[1].lapic.init = 0;
-	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_INIT << 8 | APIC_ICR_LEVEL);
-	assert_int_equal(vcpu[1].lapic.init, 0);
-	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_STARTUP << 8 | 0x9a);
-	assert_int_equal(vcpu[1].lapic.sipi_vector, 0x19a);
-	assert_true(vcpu[1].kick & KICK_RESET);
-	vlapic_msi(&vm, MSI_ADDR_BASE | 3u << 12, APIC_DM_NMI << 8);
-	assert_true(vcpu[3].nmi_pending);
-	vlapic_msi(&vm, MSI_ADDR_BASE, APIC_DM_EXTINT << 8);
-	assert_true(vlapic_extint_pending(&vcpu[0]));
-	vlapic_mmio_write(&vcpu[0], APIC_LVT_LINT0, APIC_LVT_MASKED | APIC_DM_EXTINT << 8);
-	assert_false(vlapic_extint_pending(&vcpu[0]));
 }
 
 /* ---- Timer ---- */
@@ -401,6 +265,95 @@ static void masked_timer_runs_in_silence(void **state)
 	vlapic_mmio_write(v, APIC_TIMER_INIT, 100);
 	assert_int_equal(fake_pass(1000, 0), 1);
 	assert_false(irr_has(v, 0x40));
+}
+
+/* ---- TSC deadline: the TSC counts the fake's nanoseconds, and the guest's starts at -500 ---- */
+
+static struct vcpu *deadline_vcpu(void)
+{
+	struct vcpu *v = &vcpu[0];
+
+	v->tsc_offset = (u64)-500;
+	vlapic_mmio_write(v, APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE | 0x40);
+	return v;
+}
+
+static void a_deadline_fires_once_when_the_guests_tsc_gets_there(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	assert_int_equal(fake_pass(2999, 0), 0);
+	assert_int_equal(v->lapic.tsc_deadline, fake_now - 500 + 1);
+	assert_int_equal(fake_pass(1, 0), 1);
+	assert_true(irr_has(v, 0x40));
+	assert_int_equal(v->lapic.tsc_deadline, 0);
+	assert_int_equal(fake_pass(1000000, 0), 0);
+}
+
+static void a_deadline_in_the_past_fires_at_once_and_none_never(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, 0);
+	assert_null(fake_armed);
+	assert_false(irr_has(v, 0x40));
+	vlapic_timer_write_deadline(v, 1);
+	assert_null(fake_armed);
+	assert_true(irr_has(v, 0x40));
+	vlapic_timer_write_deadline(v, ~0ull);
+	assert_non_null(fake_armed);
+	vlapic_timer_write_deadline(v, 0);
+	assert_null(fake_armed);
+}
+
+/* The kernel's timer may be early: for a deadline that is far off, or when the TSC was written. */
+static void a_deadline_is_looked_at_again_when_the_timer_was_early(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	v->tsc_offset -= 2000;
+	fake_pass(3000, 0);
+	assert_false(irr_has(v, 0x40));
+	assert_non_null(fake_armed);
+	fake_pass(2000, 0);
+	assert_true(irr_has(v, 0x40));
+}
+
+static void a_change_of_mode_disarms_the_timer(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, ~0ull);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000);
+	assert_int_equal(vlapic_mmio_read(v, APIC_TIMER_INIT), 0);
+	assert_int_equal(vlapic_mmio_read(v, APIC_TIMER_CURRENT), 0);
+	assert_non_null(fake_armed);
+	vlapic_mmio_write(v, APIC_LVT_TIMER, 0x40);
+	assert_null(fake_armed);
+	assert_int_equal(v->lapic.tsc_deadline, 0);
+	vlapic_timer_write_deadline(v, 1); /* not its mode: ignored */
+	assert_int_equal(v->lapic.tsc_deadline, 0);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000);
+	vlapic_mmio_write(v, APIC_LVT_TIMER, APIC_LVT_TIMER_DEADLINE | 0x40);
+	assert_null(fake_armed);
+	assert_int_equal(vlapic_mmio_read(v, APIC_TIMER_INIT), 0);
+}
+
+static void a_deadline_moves_with_the_state(void **state)
+{
+	static struct vcpu_state s;
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	vlapic_get_state(v, &s);
+	vlapic_reset(v, false);
+	assert_null(fake_armed);
+	vlapic_set_state(v, &s);
+	assert_int_equal(fake_armed->deadline, fake_now + 3000);
+	fake_pass(3000, 0);
+	assert_true(irr_has(v, 0x40));
 }
 
 /* ---- State ---- */
@@ -548,14 +501,17 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(tpr_blocks_delivery_not_the_offer, setup, teardown),
 		cmocka_unit_test_setup_teardown(level_eoi_is_told_edge_is_not, setup, teardown),
-		cmocka_unit_test_setup_teardown(x2apic_destinations, setup_x2, teardown),
-		cmocka_unit_test_setup_teardown(self_ipi_needs_no_kick, setup_x2, teardown),
-		cmocka_unit_test_setup_teardown(illegal_vector_is_not_sent, setup_x2, teardown),
-		cmocka_unit_test_setup_teardown(xapic_logical_flat_and_cluster, setup_xapic,
+		cmocka_unit_test_setup_teardown(a_directed_eoi_is_the_guests_to_tell, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(lowest_priority_takes_the_least_busy, setup_xapic,
+		cmocka_unit_test_setup_teardown(
+			a_deadline_fires_once_when_the_guests_tsc_gets_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_deadline_in_the_past_fires_at_once_and_none_never,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_deadline_is_looked_at_again_when_the_timer_was_early, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_change_of_mode_disarms_the_timer, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(nmi_init_sipi_extint, setup_xapic, teardown),
+		cmocka_unit_test_setup_teardown(a_deadline_moves_with_the_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_shot_counts_down_and_fires_once, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(divider_table, setup, teardown),
