@@ -172,7 +172,14 @@ static s64 debug_exit(u64 user, u64 n)
 	return -E_NODEV;
 }
 
-static s64 check_tables(u64 user, u64 n) { return mm_check_tables(); }
+static s64 check_tables(u64 user, u64 n)
+{
+	u32 violations = 0;
+
+	for (u64 va = DIRECT_BASE; va; va = mm_check_step(va, &violations))
+		preempt_point();
+	return violations;
+}
 
 static int acpi_read(union sys_request *r)
 {

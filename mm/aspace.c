@@ -202,34 +202,30 @@ static bool shrink(struct mapping *m)
 }
 
 /*
- * A step of the removal of a mapping, from its front. With the last one the mapping goes, then,
- * with no lock held and after a flush, its reference. as->lock is held, and released.
+ * A step of the removal of a mapping, from its front. With the last one, and a flush, the mapping
+ * goes. The lock is held until then: whoever finds nothing there can rely on it. as->lock is held,
+ * and released.
  */
 static void remove_step(struct aspace *as, struct mapping *m)
 {
 	struct mem *mem = m->mem;
+	bool gone = shrink(m);
 	u64 active;
 
-	if (!shrink(m)) {
-		spin_unlock(&as->lock);
-		return;
+	if (gone) {
+		__atomic_add_fetch(&as->epoch, 1, __ATOMIC_SEQ_CST);
+		active = aspace_active(as);
+		if (mem)
+			unmap_stamp_note(&mem->unmapped, active);
+		if (active)
+			up_tlb_flush(as, active);
+		erase(m);
+		if (mem) /* now `as` may go as soon as its lock is free */
+			mem_detach(m);
+		kmem_free(as->quota, m, sizeof(*m));
 	}
-	erase(m);
-	__atomic_add_fetch(&as->epoch, 1, __ATOMIC_SEQ_CST);
-	active = aspace_active(as);
-	if (mem) {
-		unmap_stamp_note(&mem->unmapped, active);
-		mem_detach(m);
-	}
-	kmem_free(as->quota, m, sizeof(*m));
 	spin_unlock(&as->lock);
-	/*
-	 * From here on `as` is there only if it was active: then it outlives this stay in the
-	 * kernel.
-	 */
-	if (active)
-		up_tlb_flush(as, active);
-	if (mem)
+	if (gone && mem)
 		object_put(&mem->obj);
 }
 

@@ -56,19 +56,15 @@ static void check_leaf(u64 va, const struct pt_leaf *l, u32 *violations)
 	}
 }
 
-u32 mm_check_tables(void)
+u64 mm_check_step(u64 va, u32 *violations)
 {
-	struct pt live = {.fmt = &pt_host_format};
+	struct pt live = {.fmt = &pt_host_format,
+			  .root = hpa_to_kva(hpa(read_cr3() & PTE_ADDRESS))};
 	struct pt_leaf l;
-	u32 violations = 0;
+	bool present = pt_lookup(&live, va, &l);
 
-	live.root = hpa_to_kva(hpa(read_cr3() & PTE_ADDRESS));
-	for (u64 va = DIRECT_BASE; va; va += l.bytes) { /* up to the end, where it wraps */
-		bool present = pt_lookup(&live, va, &l);
-
-		va = ALIGN_DOWN(va, l.bytes);
-		if (present)
-			check_leaf(va, &l, &violations);
-	}
-	return violations;
+	va = ALIGN_DOWN(va, l.bytes);
+	if (present)
+		check_leaf(va, &l, violations);
+	return va + l.bytes;
 }

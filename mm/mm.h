@@ -20,9 +20,9 @@ void mm_init(const struct bootinfo *b, u64 mem_limit);
 extern hpa_t mm_trampoline;
 
 /*
- * Walks the kernel half of the tables that this CPU has loaded and logs as errors: mappings that
- * are writable and executable or open to ring 3, and frames of programs and guests, private frames
- * outside the private slot, and free frames that are mapped (the windows of CPUs excepted). Returns
- * their number.
+ * A step of a walk of the kernel half of the tables that this CPU has loaded: one page, from va on.
+ * Logs as errors and counts: mappings that are writable and executable or open to ring 3, and
+ * frames of programs and guests, private frames outside the private slot, and free frames that are
+ * mapped (the windows of CPUs excepted). Returns where the next one begins; 0: that was the last.
  */
-u32 mm_check_tables(void);
+u64 mm_check_step(u64 va, u32 *violations);

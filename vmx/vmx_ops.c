@@ -159,13 +159,15 @@ static void write_fields(const struct field_value *f, u32 n)
 		vmx_write(f[i].field, f[i].value);
 }
 
-/* Every field that can be written, also those without a name here: width, type, index. */
+/* VMCLEAR leaves them as they were. */
 static void zero_fields(void)
 {
-	for (u32 width = 0; width < 4; width++)
-		for (u32 type = 0; type < 4; type++)
-			for (u32 i = 0; type != 1 && i < 0x40; i += 2) /* 1: read-only */
-				vmx_write(width << 13 | type << 10 | i, 0);
+#define NUMBER_ONLY(bits, name, number) number,
+	static const u32 fields[] = {VMCS_FIELDS(NUMBER_ONLY)};
+
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
+		if (!VMCS_READ_ONLY(fields[i]))
+			vmx_write(fields[i], 0);
 }
 
 /* What stays as it is for the life of the VMCS. */

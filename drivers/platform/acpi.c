@@ -8,7 +8,9 @@
 #include "mm/kmap.h"
 #include "mm/pt.h"
 
-#define TABLE_MAX MiB(16)
+/* Mapping a table takes pages, of which there are few this early. */
+#define TABLES_BYTES MiB(16)
+#define ROOT_ENTRIES 256u
 
 struct acpi_facts acpi_facts;
 
@@ -28,6 +30,7 @@ void *acpi_map(hpa_t a, u64 bytes, u32 prot)
  */
 static void add_table(struct acpi_facts *f, hpa_t a)
 {
+	static u64 room = TABLES_BYTES;
 	const char *bad = "not firmware memory";
 	const struct acpi_table *h, *whole = NULL;
 
@@ -36,9 +39,12 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 			return;
 	h = acpi_map(a, sizeof(*h), PT_R);
 	if (h) {
-		bad = h->length < sizeof(*h) || h->length > TABLE_MAX ? "wrong length" : NULL;
+		bad = h->length < sizeof(*h) || h->length > room
+			      ? "wrong length, or too long beside the others"
+			      : NULL;
 		whole = bad ? NULL : acpi_map(a, h->length, PT_R);
 	}
+	room -= whole ? h->length : 0;
 	if (whole && !acpi_checksum_ok((const u8 *)whole, h->length))
 		bad = "bad checksum";
 	if (f->tables >= ARRAY_SIZE(f->table))
@@ -55,14 +61,21 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 /* Lists every table that the XSDT (entries of 8 bytes) or RSDT (4) names. */
 static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 {
-	const struct acpi_table *t;
+	const u8 *entry;
+	u32 entries;
 
 	add_table(f, root);
-	t = f->table[0].data;
-	for (u32 at = sizeof(*t); f->tables && t->length - at >= entry_bytes; at += entry_bytes) {
+	if (!f->tables)
+		return;
+	entry = (const u8 *)f->table[0].data + sizeof(struct acpi_table);
+	entries = (f->table[0].data->length - (u32)sizeof(struct acpi_table)) / entry_bytes;
+	if (entries > ROOT_ENTRIES)
+		log_warn("acpi: %.4s names %u tables; those past the first %u are skipped",
+			 f->table[0].data->signature, entries, ROOT_ENTRIES);
+	for (u32 i = 0; i < MIN(entries, ROOT_ENTRIES); i++, entry += entry_bytes) {
 		u64 a = 0;
 
-		memcpy(&a, (const u8 *)t + at, entry_bytes);
+		memcpy(&a, entry, entry_bytes);
 		add_table(f, hpa(a));
 	}
 }

@@ -85,7 +85,12 @@ struct vmcs_64 { u32 id; };
 	F(64, HOST_PAT, 0x2c00)			F(16, HOST_CS_SELECTOR, 0x0c02) \
 	F(16, HOST_SS_SELECTOR, 0x0c04)		F(16, HOST_TR_SELECTOR, 0x0c0c) \
 	F(64, HOST_GS_BASE, 0x6c08)		F(64, HOST_TR_BASE, 0x6c0a) \
-	F(64, HOST_GDTR_BASE, 0x6c0c)		F(64, HOST_IDTR_BASE, 0x6c0e)
+	F(64, HOST_GDTR_BASE, 0x6c0c)		F(64, HOST_IDTR_BASE, 0x6c0e) \
+	/* host state that is 0 */ \
+	F(16, HOST_ES_SELECTOR, 0x0c00)		F(16, HOST_DS_SELECTOR, 0x0c06) \
+	F(16, HOST_FS_SELECTOR, 0x0c08)		F(16, HOST_GS_SELECTOR, 0x0c0a) \
+	F(64, HOST_FS_BASE, 0x6c06)		F(32, HOST_SYSENTER_CS, 0x4c00) \
+	F(64, HOST_SYSENTER_ESP, 0x6c10)	F(64, HOST_SYSENTER_EIP, 0x6c12)
 
 #define VMCS_FIELDS(F) VMCS_GUEST_FIELDS(F) VMCS_HOST_FIELDS(F)
 
@@ -94,7 +99,8 @@ VMCS_FIELDS(VMCS_CONSTANT)
 #define VMCS_NUMBER(bits, name, number) VMCS_ID_##name = number,
 enum vmcs_id { VMCS_FIELDS(VMCS_NUMBER) }; /* for tables */
 
-/* Bits 14:13 of a number are the width: 0 16, 1 64, 2 32, 3 natural. */
+/* Bits 14:13 of a number are the width: 0 16, 1 64, 2 32, 3 natural; 11:10 the kind. */
+#define VMCS_READ_ONLY(number) (((number) >> 10 & 3) == 1)
 #define VMCS_WIDTH(number) ((number) >> 13 & 1 ? 64 : (number) >> 13 & 2 ? 32 : 16)
 #define VMCS_CHECK(bits, name, number) static_assert(VMCS_WIDTH(number) == (bits), #name);
 VMCS_FIELDS(VMCS_CHECK)

@@ -498,7 +498,7 @@ static void a_revoked_object_is_mapped_nowhere(void **state)
 		;
 	assert_int_equal(m->obj.refs, 1);
 	assert_int_equal(flushes, 5);
-	assert_false(flushed_under_lock);
+	assert_true(flushed_under_lock); /* or another unmap returned before it */
 	end_vm(&vm);
 	for (u64 va = MiB(2); va < MiB(10); va += MiB(2))
 		assert_false(pt_lookup(&space.pt, va, &l));
