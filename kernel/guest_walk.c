@@ -12,7 +12,7 @@
 #define ENTRY_AD 0x60ull /* accessed and dirty change without changing the translation */
 #define ADDRESS 0x000ffffffffff000ull
 #define CODE_WINDOW WALK_LEVELS
-static_assert(WINDOW_GUEST_WALK + CODE_WINDOW < WINDOWS, "a window for each level and the code");
+static_assert(WINDOW_GUEST_WALK + CODE_WINDOW < WINDOW_PV, "a window for each level and the code");
 
 /* One paging mode. SDM 3, "Paging"; levels count from the root. */
 struct walk_format {

@@ -4,6 +4,7 @@
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
+#include "kernel/pv.h"
 #include "kernel/vlapic.h"
 
 /* AMD BKDG/PPR; guests read these without asking CPUID first */
@@ -35,6 +36,8 @@ static bool tsc_write(struct vcpu *v, u64 value)
 	v->tsc_offset += value - tsc_read(v);
 	hv_ops->set_tsc(v, v->tsc_offset);
 	vlapic_timer_write_deadline(v, v->lapic.tsc_deadline);
+	if (v->pv.msr[PV_SYSTEM_TIME])
+		pv_clock_changed(v, 0);
 	return true;
 }
 
@@ -123,6 +126,8 @@ bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_msr_read(v, msr, value);
+	if (msr - MSR_KVM_BASE < PV_MSRS)
+		return pv_msr_read(v, msr - MSR_KVM_BASE, value);
 	r = find(msr);
 	if (r && (r->field || r->state || r->read)) {
 		*value = r->field ? *field(v, r) : r->state ? *held(v, r) : r->read(v);
@@ -141,6 +146,8 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value)
 
 	if (likely(msr - MSR_X2APIC_BASE < 0x100))
 		return vlapic_msr_write(v, msr, value);
+	if (msr - MSR_KVM_BASE < PV_MSRS)
+		return pv_msr_write(v, msr - MSR_KVM_BASE, value);
 	r = find(msr);
 	if (r && r->write)
 		return r->write(v, value);

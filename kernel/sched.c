@@ -186,13 +186,15 @@ static void make_runnable(struct thread *t)
 	u32 cpu = t->cpu;
 	struct run_queue *q = &queues[cpu];
 	struct thread *current;
+	u64 now = clock_ns();
 	bool ask;
 
 	spin_lock(&q->lock);
 	current = cpus[cpu]->current; /* switched under the lock */
 	if (current != cpus[cpu]->idle)
-		charge(q, current, clock_ns());
+		charge(q, current, now);
 	t->state = THREAD_RUNNABLE;
+	t->run_start = now;
 	t->vruntime = MAX(t->vruntime, q->min_vruntime);
 	/* it has had so much more than others */
 	if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)
@@ -200,7 +202,7 @@ static void make_runnable(struct thread *t)
 	enqueue(q, t);
 	ask = current == cpus[cpu]->idle || turn(t) < turn(current);
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
-		timer_arm(&q->slice, clock_ns() + slice_of(q, current));
+		timer_arm(&q->slice, now + slice_of(q, current));
 	spin_unlock(&q->lock);
 	if (ask || cpu != this_cpu()->id)
 		ask_resched(cpu);
@@ -289,6 +291,7 @@ static void schedule(struct run_queue *q)
 			take_off(prev, least_loaded(prev));
 	}
 	next = choose(q);
+	next->waited_ns += now - MIN(now, next->run_start);
 	next->run_start = now;
 	if (q->queued && next != c->idle)
 		timer_arm(&q->slice, now + slice_of(q, next));

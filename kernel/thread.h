@@ -40,7 +40,8 @@ struct thread {
 	u64 affinity;		 /* [r] mask of CPUs */
 	u64 vruntime;		 /* [r] weighted ns */
 	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
-	u64 run_start;		 /* [r] clock when it was put on the CPU or last charged */
+	u64 run_start;		 /* [r] clock when it was put on the CPU, last charged or woken */
+	u64 waited_ns;		 /* [r] runnable, but not running; the vCPU that it runs takes it */
 	struct rb_node run_node; /* [r] */
 	bool queued;		 /* [r] */
 	bool stop;		 /* [a] thread_set STOP: stop at the next return to user */

@@ -7,6 +7,7 @@
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/main.h"
+#include "kernel/pv.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 #include "kernel/syscall.h"
@@ -26,6 +27,7 @@ void vcpu_drop(struct cpu *c)
 	if (!v)
 		return;
 	guest_walk_unload(v);
+	pv_unload(v);
 	hv_ops->vcpu_unload(v);
 	c->vcpu = NULL;
 	__atomic_fetch_and(&v->vm->space.active, ~BIT(c->id), __ATOMIC_SEQ_CST);
@@ -73,6 +75,8 @@ void vcpu_load(struct vcpu *v)
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
 	hv_ops->set_tsc(v, v->tsc_offset);
+	if (v->pv.msr[PV_STEAL_TIME])
+		vcpu_kick(v, KICK_PV);
 }
 
 /*
@@ -160,6 +164,10 @@ static bool wakes(struct vcpu *v)
 		return false;
 	if (__atomic_load_n(&v->nmi_pending, __ATOMIC_RELAXED))
 		return true;
+	if (__atomic_load_n(&v->pv.unhalted, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&v->pv.unhalted, false, __ATOMIC_RELAXED);
+		return true;
+	}
 	if (!(v->priv->regs.rflags & RFLAGS_IF))
 		return false;
 	return vlapic_deliverable(v) || v->ext_vector >= 0 || vlapic_extint_pending(v);
@@ -193,6 +201,10 @@ static int attend(struct vcpu *v)
 	if (kick & KICK_RESET) {
 		vcpu_load(v);
 		take_reset(v);
+	}
+	if (kick & KICK_PV) {
+		vcpu_load(v);
+		pv_running(v);
 	}
 	if (thread_must_leave() || kick & (KICK_USER | KICK_STOP))
 		return interrupted(v);
@@ -241,11 +253,15 @@ static bool deliver(struct vcpu *v)
 		vlapic_sync(v);
 	if (l->update) {
 		l->update = false;
+		if (unlikely(v->pv.eoi_offered))
+			pv_eoi_withdraw(v);
 		vector = vlapic_pending(v);
 		if (vector != l->offered || l->by_cpu) {
 			l->offered = vector;
 			hv_ops->offer_irq(v, vector);
 		}
+		if (unlikely(v->pv.msr[PV_EOI]))
+			pv_eoi_offer(v, vector);
 	}
 	return unlikely(v->nmi_pending || v->ext_vector >= 0 || l->extint) && deliver_special(v);
 }
@@ -278,6 +294,8 @@ static void enter(struct vcpu *v)
 		v->lapic.offered = 0;
 		v->stat[STAT_IRQ_INJECTED]++;
 	}
+	if (unlikely(v->pv.eoi_offered))
+		pv_eoi_taken(v);
 }
 
 static int run(struct vcpu *v)

@@ -3,12 +3,12 @@
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/mce.h"
+#include "kernel/pv.h"
 #include "kernel/thread.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
-#define KVM_ENOSYS (-1000)
 #define CPUID_1_ECX_OSXSAVE (1u << 27)
 #define FXSAVE_AND_HEADER 576u /* bytes of an XSAVE area without AVX */
 
@@ -134,10 +134,9 @@ static enum vcpu_step exit_pause(struct vcpu *v, u32 length)
 	return exit_extint(v, 0);
 }
 
-/* The KVM hypercalls belong to features that CPUID does not offer. */
 static enum vcpu_step exit_hypercall(struct vcpu *v, u32 length)
 {
-	v->priv->regs.gpr[GPR_RAX] = (u64)(s64)KVM_ENOSYS;
+	pv_hypercall(v);
 	return vcpu_skip(v, length);
 }
 
@@ -153,6 +152,8 @@ static enum vcpu_step after_apic(struct vcpu *v)
 	if (likely(!eoi))
 		return STEP_CONTINUE;
 	v->lapic.eoi_exit = 0;
+	if (eoi == PV_CLOCK_EXIT)
+		return STEP_USER;
 	v->run->exit = RUN_EXIT_EOI;
 	v->run->eoi.vector = eoi & 0xff;
 	return STEP_USER;

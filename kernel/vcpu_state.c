@@ -3,6 +3,7 @@
 #include "arch/msr.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
+#include "kernel/pv.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -26,9 +27,13 @@ static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
 		s->msr.tsc = rdtsc() + v->tsc_offset;
 		s->msr.misc_enable = v->misc_enable;
 		s->msr.mtrr_def_type = v->mtrr_def_type;
+		memcpy(s->msr.pv, v->pv.msr, sizeof(s->msr.pv));
 	}
-	if (groups & STATE_APIC)
+	if (groups & STATE_APIC) {
+		pv_eoi_withdraw(v); /* no state has the flag: it is offered again */
+		v->lapic.update = true;
 		vlapic_get_state(v, s);
+	}
 	if (groups & STATE_EVENT) {
 		s->event.activity = v->activity;
 		s->event.nmi_pending = v->nmi_pending;
@@ -66,6 +71,8 @@ s64 sys_vcpu_get(struct object *obj, const struct sys_args *args)
 /* What the back-end does not check. */
 static bool valid(const struct vcpu_state *s)
 {
+	if ((s->groups & STATE_MSR) && !pv_valid(s->msr.pv))
+		return false;
 	if ((s->groups & STATE_EVENT) && s->event.activity > VCPU_WAIT_SIPI)
 		return false;
 	if ((s->groups & STATE_FPU) && !fpu_state_valid(s->fpu))
@@ -89,6 +96,7 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 		vlapic_timer_write_deadline(v, v->lapic.tsc_deadline);
 		v->misc_enable = s->msr.misc_enable;
 		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
+		pv_set(v, s->msr.pv);
 	}
 	if (groups & STATE_APIC)
 		vlapic_set_state(v, s);
@@ -155,7 +163,8 @@ void vcpu_state_init(struct vcpu *v, bool init)
 	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT);
 	ASSERT(!r);
 	vlapic_reset(v, init);
-	v->nmi_pending = false;
+	pv_reset(v);
+	v->nmi_pending = v->pv.unhalted = false;
 	v->ext_vector = -1;
 	v->activity = v->apic_base & APIC_BASE_BSP ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
 }

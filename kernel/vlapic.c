@@ -134,7 +134,7 @@ void vlapic_eoi_broadcast(struct vcpu *v, u8 vector)
 		v->lapic.eoi_exit = 0x100u | vector;
 }
 
-static void eoi(struct vcpu *v)
+void vlapic_eoi(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
 	u8 vector = vlapic_highest(l, APIC_ISR);
@@ -210,7 +210,7 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 
 	switch (REG(offset)) {
 	case REG(APIC_LVT_TIMER)... REG(APIC_LVT_ERROR): lvt_write(v, offset, value); return;
-	case REG(APIC_EOI): eoi(v); return;
+	case REG(APIC_EOI): vlapic_eoi(v); return;
 	case REG(APIC_SELF_IPI): vlapic_ipi(v, value | VLAPIC_SELF << 18, 0); return;
 	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
 	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;

@@ -59,6 +59,8 @@ bool vlapic_deliverable(struct vcpu *v);
 void vlapic_taken(struct vcpu *v, u8 vector);
 /* The processor priority. For another's vCPU as its registers were seen last. */
 u32 vlapic_ppr(const struct vcpu *v);
+/* The highest in service has ended. own. A level-triggered one is left in lapic.eoi_exit. */
+void vlapic_eoi(struct vcpu *v);
 /* An ExtINT is posted and the APIC lets it through. */
 bool vlapic_extint_pending(const struct vcpu *v);
 

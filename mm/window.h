@@ -11,9 +11,10 @@ struct cpu;
 
 enum window {
 	WINDOW_A,
-	WINDOW_ZERO,	   /* of window_zero */
-	WINDOW_GUEST_WALK, /* from here on: held while a vCPU is loaded */
-	WINDOWS = 8
+	WINDOW_ZERO,			   /* of window_zero */
+	WINDOW_GUEST_WALK,		   /* from here on: held while a vCPU is loaded */
+	WINDOW_PV = WINDOW_GUEST_WALK + 5, /* two */
+	WINDOWS = WINDOW_PV + 2
 };
 
 /*

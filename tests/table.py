@@ -128,11 +128,11 @@ def on_bochs(machine):
 
 # Where the tiny guests run as VMs: kind of test, its machine, how many to a boot, time limit in seconds.
 GUEST_RUNS = [
-    ("vmx-bochs", "vmx-bochs", 64, 600),
-    ("vmx-bochs-1cpu", "vmx-bochs-1cpu", 64, 240),
-    ("vmx-bochs-debug", "vmx-bochs-debug", 64, 900),
-    ("vmx-bochs-noapicv", "vmx-bochs", 64, 240),
-    ("svm-bochs", "svm-bochs", 64, 600),
+    ("vmx-bochs", "vmx-bochs", 30, 600),
+    ("vmx-bochs-1cpu", "vmx-bochs-1cpu", 30, 240),
+    ("vmx-bochs-debug", "vmx-bochs-debug", 30, 900),
+    ("vmx-bochs-noapicv", "vmx-bochs", 30, 240),
+    ("svm-bochs", "svm-bochs", 30, 600),
     ("guest", "svm-qemu-3cpu", 8, 240),
 ]
 # All of them, but for what the emulator does wrong (docs/testing.md, "Bochs") or Caisson does not do.
@@ -149,7 +149,7 @@ GUESTS_LEFT_OUT = {
 GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
                "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
                                      "ioapic-level", "mmio-widths", "msr-denied",
-                                     "pit-pic", "self-ipi", "tsc-deadline")}
+                                     "pit-pic", "pv-eoi", "self-ipi", "tsc-deadline")}
 GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
 
 

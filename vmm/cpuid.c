@@ -2,12 +2,15 @@
 
 #include "arch/cpu.h"
 #include "lib/assert.h"
+#include "vmm/pvclock.h"
 
 #define BITS_1(a) (1u << (a))
 #define FXSAVE_AND_HEADER 576u
+#define APIC_TIMER_KHZ 1000000u
 
 #define HV_BASE 0x40000000u
-#define HV_MAX 0x40000001u
+#define HV_FEATURES 0x40000001u
+#define HV_TIMING 0x40000010u /* as VMware has it */
 #define EXT_BASE 0x80000000u
 #define EXT_MAX 0x80000008u
 
@@ -39,6 +42,14 @@ enum {
 	E1_EDX = 0x0183f3ff | BITS_1(11) | BITS_1(20) | BITS_1(22) | BITS_1(26) | BITS_1(27) |
 		 BITS_1(29) | BITS_1(30) | (int)BITS_1(31),
 	E7_EDX_INVARIANT = BITS_1(8),
+	/* Linux, Documentation/virt/kvm/x86/cpuid.rst; without what waits for a page (async PF) */
+	KVM_NOP_IO_DELAY = BITS_1(1),
+	KVM_STEAL_TIME = BITS_1(5),
+	KVM_PV_EOI = BITS_1(6),
+	KVM_PV_UNHALT = BITS_1(7),
+	KVM_PV_SEND_IPI = BITS_1(11),
+	KVM_PV_SCHED_YIELD = BITS_1(13),
+	KVM_CLOCK = BITS_1(3) | BITS_1(24),	    /* by the new MSRs; stable */
 	E8_EBX = BITS_1(0) | BITS_1(2) | BITS_1(9), /* CLZERO XSAVEERPTR WBNOINVD */
 };
 
@@ -155,7 +166,25 @@ static void add_xsave(struct build *b, u32 xcr0, cpuid_fn host)
 	add(b, 0xd, 3, (struct cpuid){0});
 }
 
-u64 cpuid_build(struct vm_policy *p, cpuid_fn host)
+/* Who looks for KVM finds what this hypervisor has of its paravirtual ABI. */
+static void add_kvm(struct build *b, const struct kinfo *clock)
+{
+	bool usable = pvclock_usable(clock);
+	u32 features = KVM_NOP_IO_DELAY | KVM_STEAL_TIME | KVM_PV_EOI | KVM_PV_UNHALT |
+		       KVM_PV_SEND_IPI | KVM_PV_SCHED_YIELD | (usable ? KVM_CLOCK : 0);
+	struct cpuid timing = {.ebx = APIC_TIMER_KHZ};
+
+	/* KVMKVMKVM */
+	add(b, HV_BASE, 0,
+	    (struct cpuid){usable ? HV_TIMING : HV_FEATURES, 0x4b4d564b, 0x564b4d56, 0x4d});
+	add(b, HV_FEATURES, 0, (struct cpuid){.eax = features});
+	if (!usable)
+		return;
+	timing.eax = (u32)((1000000ull << 32) / clock->tsc_mult);
+	add(b, HV_TIMING, 0, timing);
+}
+
+u64 cpuid_build(struct vm_policy *p, cpuid_fn host, const struct kinfo *clock)
 {
 	struct build b = {.p = p};
 	struct cpuid zero = host(0, 0), ext = host(EXT_BASE, 0), one = host(1, 0);
@@ -172,9 +201,7 @@ u64 cpuid_build(struct vm_policy *p, cpuid_fn host)
 	zero.eax = xsave ? 0xd : 0xb;
 	ext.eax = MIN(ext.eax, EXT_MAX);
 	add(&b, 0, 0, zero);
-	/* KVMKVMKVM */
-	add(&b, HV_BASE, 0, (struct cpuid){HV_MAX, 0x4b4d564b, 0x564b4d56, 0x4d});
-	add(&b, HV_MAX, 0, (struct cpuid){0});
+	add_kvm(&b, clock);
 	add(&b, EXT_BASE, 0, ext);
 	add(&b, 6, 0, (struct cpuid){.eax = L6_EAX_ARAT});
 	add_topology(&b);

@@ -9,5 +9,8 @@
 
 typedef struct cpuid (*cpuid_fn)(u32 leaf, u32 subleaf);
 
-/* Returns the XCR0 that goes with it. Pure: everything comes from host(). *p is zeroed. */
-u64 cpuid_build(struct vm_policy *p, cpuid_fn host);
+/*
+ * Returns the XCR0 that goes with it. Pure: everything comes from host() and clock, the host's. *p
+ * is zeroed.
+ */
+u64 cpuid_build(struct vm_policy *p, cpuid_fn host, const struct kinfo *clock);

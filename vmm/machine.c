@@ -115,7 +115,9 @@ int machine_init(struct machine *m, u64 unix_s)
 	m->plat.ops = &ops;
 	m->start_ns = rt_clock_ns();
 	m->armed = VTIMER_OFF;
-	create_devices(m, unix_s);
+	m->clock =
+		(struct pvclock){&m->ram, rt_kinfo(), __builtin_ia32_rdtsc(), m->start_ns, unix_s};
+	create_devices(m, unix_s + m->start_ns / 1000000000);
 	for (u32 i = 0; i < ARRAY_SIZE(ports) && !err; i++)
 		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev,
 				   ports[i].offset);

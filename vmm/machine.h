@@ -10,6 +10,7 @@
 #include "vmm/irq.h"
 #include "vmm/pci.h"
 #include "vmm/pit.h"
+#include "vmm/pvclock.h"
 #include "vmm/ram.h"
 #include "vmm/reset_port.h"
 #include "vmm/rtc.h"
@@ -25,6 +26,7 @@ struct machine {
 	handle_t timer_event; /* [I] its kernel timer wakes the event thread */
 	u64 start_ns;	      /* [I] host clock at the VM clock's 0 */
 	struct ram ram;	      /* [I] */
+	struct pvclock clock; /* [I] */
 	u64 xcr0;	      /* [I] what CPUID offers */
 	u16 vcpus;	      /* [I] */
 	struct bus ports, mmio;
@@ -52,8 +54,8 @@ struct machine {
 };
 
 /*
- * Builds the devices; unix_s: wall time now. m is zeroed but for vm, timer_event, ram,
- * vcpus and console.
+ * Builds the devices; unix_s: wall time when the host's clock was 0. m is zeroed but for vm,
+ * timer_event, ram, vcpus and console.
  * 0 or a negative error.
  */
 int machine_init(struct machine *m, u64 unix_s);

@@ -177,7 +177,7 @@ static int create_machine(struct vm *vm)
 		return (int)h;
 	}
 	m->vm = (handle_t)h;
-	m->xcr0 = cpuid_build(&vm->policy, cpuid);
+	m->xcr0 = cpuid_build(&vm->policy, cpuid, rt_kinfo());
 	err = (int)vm_policy(m->vm, &vm->policy);
 	if (err) {
 		rt_log("CPUID: %s", rt_error(err));
@@ -194,7 +194,7 @@ static int create_machine(struct vm *vm)
 	m->timer_event = (handle_t)h;
 	m->vcpus = (u16)vm->start->def.vcpus;
 	console_init(&m->console, vm->shared, vm->start->notify);
-	err = machine_init(m, vm->start->boot_unix_s + rt_clock_ns() / 1000000000);
+	err = machine_init(m, vm->start->boot_unix_s);
 	if (err) {
 		rt_log("devices: %s", rt_error(err));
 		return err;

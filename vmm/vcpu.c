@@ -97,6 +97,7 @@ static void exit_shutdown(struct vcpu *v)
 }
 
 static void say(const char *line) { rt_log("%s", line); }
+static void exit_clock(struct vcpu *v) { pvclock_write(&v->m->clock, v->run); }
 
 static void exit_internal(struct vcpu *v)
 {
@@ -127,6 +128,7 @@ static void (*const exits[])(struct vcpu *) = {
 	[RUN_EXIT_EXTINT] = exit_extint,
 	[RUN_EXIT_SHUTDOWN] = exit_shutdown,
 	[RUN_EXIT_INTERNAL] = exit_internal,
+	[RUN_EXIT_CLOCK] = exit_clock,
 };
 static_assert(ARRAY_SIZE(exits) == RUN_EXITS, "an exit has no handler");
 

@@ -35,7 +35,8 @@ enum msr {
 	MSR_VMX_TRUE_EXIT_CTLS = 0x48f,
 	MSR_VMX_TRUE_ENTRY_CTLS = 0x490,
 	MSR_TSC_DEADLINE = 0x6e0,
-	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
+	MSR_X2APIC_BASE = 0x800,   /* 0x800 + APIC page offset / 16 */
+	MSR_KVM_BASE = 0x4b564d00, /* enum pv_msr: Linux, Documentation/virt/kvm/x86/msr.rst */
 	MSR_EFER = 0xc0000080,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR = 0xc0000082,

@@ -74,6 +74,7 @@ enum vcpu_kick_bits {
 	KICK_POSTED = 4, /* the same; a CPU that takes them in the guest need not leave it */
 	KICK_STOP = 8,	 /* the VM or the domain is going away */
 	KICK_RESET = 16, /* INIT or SIPI arrived */
+	KICK_PV = 32,	 /* it runs again: steal time */
 };
 
 struct vcpu {
@@ -98,10 +99,20 @@ struct vcpu {
 	u64 apic_base;	      /* [v] */
 	u64 tsc_offset;	      /* [v] guest TSC = host TSC + this */
 	u64 misc_enable, mtrr_def_type; /* [v] MSRs that are state only */
-	s32 ext_vector;			/* [v] the PIC's vector, not yet injected; -1 = none */
-	bool broken;			/* [v] after RUN_EXIT_INTERNAL */
-	bool unload;			/* [a] another CPU waits for it to be unloaded */
-	struct walk_cache walk;		/* [v] */
+	/*
+	 * [v] kernel/pv.c; at: where this CPU shows the pages of steal time and EOI, in that epoch
+	 */
+	struct {
+		u64 msr[PV_MSRS];
+		void *at[2];
+		u64 epoch[2];
+		bool eoi_offered; /* the guest may end its interrupt by clearing the flag */
+		bool unhalted;	  /* [a] KVM_HC_KICK_CPU: its HLT, or the next one, ends */
+	} pv;
+	s32 ext_vector;		    /* [v] the PIC's vector, not yet injected; -1 = none */
+	bool broken;		    /* [v] after RUN_EXIT_INTERNAL */
+	bool unload;		    /* [a] another CPU waits for it to be unloaded */
+	struct walk_cache walk;	    /* [v] */
 	struct vcpu_state *scratch; /* [v] room for a state or a record, too large for a stack */
 	u64 run_va;		    /* [I] where the monitor sees the run page */
 	u64 stat[STAT_ROWS];	    /* [v] */

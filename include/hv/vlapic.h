@@ -44,7 +44,11 @@ struct vlapic {
 	bool posting; /* [I] and takes what is posted while the guest runs, on VLAPIC_NOTIFY */
 	u8 offered;   /* [v] vector offered to the CPU by offer_irq; 0 = none */
 	bool update;  /* [v] IRR, ISR or the enable bits changed: choose again what to offer */
-	u32 eoi_exit; /* [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor */
+	/*
+	 * [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor; PV_CLOCK_EXIT:
+	 * the run page is filled already
+	 */
+	u32 eoi_exit;
 	struct timer timer;
 };
 

@@ -23,6 +23,7 @@ enum run_exit {
 	RUN_EXIT_EXTINT,   /* the vCPU can take an ExtINT: which vector? */
 	RUN_EXIT_SHUTDOWN, /* triple fault */
 	RUN_EXIT_INTERNAL, /* the kernel can't go on with this vCPU; `record` is filled in */
+	RUN_EXIT_CLOCK,	   /* the guest's clock is to be written into its memory */
 	RUN_EXITS
 };
 
@@ -75,6 +76,11 @@ struct vcpu_run {
 		struct {
 			u32 code; /* enum run_internal */
 		} internal;
+		struct {
+			u64 wall_clock;	 /* MSR that was written just now; 0: it was not */
+			u64 system_time; /* MSR: address, bit 0 = on */
+			u64 tsc_offset;	 /* guest TSC = host TSC + this */
+		} clock;
 	};
 	struct vcpu_record record; /* with RUN_EXIT_INTERNAL */
 };
@@ -116,6 +122,9 @@ struct vm_policy {
 };
 
 /* ---- vCPU state, in groups ---- */
+/* MSRs of the KVM paravirtual ABI, from MSR_KVM_BASE on */
+enum pv_msr { PV_WALL_CLOCK, PV_SYSTEM_TIME, PV_ASYNC_PF, PV_STEAL_TIME, PV_EOI, PV_MSRS };
+
 enum state_group {
 	STATE_GPR = 1 << 0, /* gpr[], rip, rflags */
 	STATE_SEG = 1 << 1, /* segments, GDTR, IDTR */
@@ -177,6 +186,7 @@ struct vcpu_state {
 		u64 star, lstar, cstar, sfmask, kernel_gs_base;
 		u64 sysenter_cs, sysenter_esp, sysenter_eip;
 		u64 pat, tsc, tsc_aux, misc_enable, mtrr_def_type;
+		u64 pv[PV_MSRS];
 	} msr;
 	struct {
 		u64 base;	  /* IA32_APIC_BASE */

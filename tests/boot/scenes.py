@@ -89,6 +89,8 @@ def linux_shell(scene):
         m.expect(r"^Linux \d", 60)
         m.send("dmesg | grep -i 'hypervisor detected'\r")
         m.expect(r"Hypervisor detected: KVM", 60)
+        m.send("cat /sys/devices/system/clocksource/clocksource0/current_clocksource\r")
+        m.expect(r"^kvm-clock", 60)
         m.send("dmesg | grep -i x2apic | head -n 3; echo end-of-$((1 + 1))\r")
         m.expect(r"x2apic", 60)
         m.expect(r"end-of-2", 60)

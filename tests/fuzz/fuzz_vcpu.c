@@ -1,5 +1,5 @@
 // SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
-// SOURCES: kernel/state_rules.c
+// SOURCES: kernel/state_rules.c kernel/pv.c
 // SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
 // SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
 // SOURCES: kernel/insn_known.c
@@ -276,9 +276,13 @@ static void world_switch(struct svm_vcpu *s)
 		scribble(s->vcpu.run);
 	if (what & 32)
 		b->rflags = fuzz_u32(&in) | 2;
-	if (what & 64) /* the usual MSRs and leaves have small numbers and these */
-		r->gpr[GPR_RCX] =
-			fuzz_u8(&in) & 1 ? 0xc0000080 + (fuzz_u8(&in) & 7) : 0x800u + fuzz_u8(&in);
+	if (what & 64) { /* the usual MSRs and leaves have small numbers and these */
+		u8 range = fuzz_u8(&in), n = fuzz_u8(&in);
+
+		r->gpr[GPR_RCX] = range & 1   ? 0xc0000080u + (n & 7)
+				  : range & 2 ? MSR_KVM_BASE + (n & 7u)
+					      : 0x800u + n;
+	}
 	choose_exit(b);
 	b->rax = r->gpr[GPR_RAX];
 	b->rsp = r->gpr[GPR_RSP];

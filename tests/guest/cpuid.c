@@ -40,7 +40,7 @@ static const struct {
 	{7, 0, 'c', 1u << 7, "CET shadow stacks"},
 	{7, 0, 'd', 1u << 20, "CET indirect branch tracking"},
 	{0xd, 1, 'a', 1u << 3, "XSAVES"},
-	{0x40000001, 0, 'a', ~0u, "KVM paravirtual features"},
+	{0x40000001, 0, 'a', 1u << 4 | 1u << 10 | 1u << 14, "async page faults"},
 };
 
 static void test_hypervisor(void)

@@ -34,27 +34,9 @@ static const struct {
 	{ud2, "UD2", true},
 };
 
-/*
- * The CPU's own hypercall is an instruction that exists; no call does. KVM_ENOSYS as Linux knows
- * it.
- */
-static long hypercall(void)
-{
-	bool intel = cpuid(0, 0).ecx == 0x6c65746e; /* GenuineI-ntel */
-	long result = 1;
-
-	if (intel)
-		__asm__ volatile("vmcall" : "+a"(result)::"memory");
-	else
-		__asm__ volatile("vmmcall" : "+a"(result)::"memory");
-	return result;
-}
-
 void test_main(void)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
 		if (under_caisson || cases[i].always)
 			expect_trap(cases[i].name, try_call(cases[i].fn, (void *)0x100000), EXC_UD);
-	if (under_caisson)
-		expect_eq("hypercall: RAX", (u64)hypercall(), (u64)-1000);
 }

@@ -2,7 +2,7 @@
  * Ring 3 of the guest: what exits there works, what is privileged faults, and the emulator minds
  * the U/S bit.
  */
-#include "guest.h"
+#include "kvm.h"
 
 TEST_NAME("user-mode");
 
@@ -63,6 +63,8 @@ USER(user_store, "movl %eax, (%rdi)");
 USER(user_move, "movsl");
 USER(user_add, "addl (%rsi), %eax");
 USER(user_ins, "insb");
+USER(user_vmcall, "vmcall");
+USER(user_vmmcall, "vmmcall");
 
 struct call {
 	const char *name, *code;
@@ -159,6 +161,15 @@ static void init(void)
 	set_handler(EXC_PF, leave);
 }
 
+/* Ring 3 makes none: -EPERM. */
+static void test_hypercall(void)
+{
+	const struct call c = {.code = on_amd() ? user_vmmcall : user_vmcall};
+
+	expect_trap("hypercall", try_call(enter, (void *)&c), EXC_UD);
+	expect_eq("hypercall: RAX", last.ax, (ulong)-1l);
+}
+
 void test_main(void)
 {
 	u32 leaf0 = cpuid(0, 0).eax;
@@ -178,6 +189,8 @@ void test_main(void)
 		if (c->code == user_cpuid)
 			expect_eq("CPUID: EAX", last.ax, leaf0);
 	}
+	if (under_caisson)
+		test_hypercall();
 	expect_eq("OUT with IOPL 3 wrote", inb(SCRATCH), 0);
 	expect_eq("the supervisor page", *(volatile u32 *)KERNEL_PAGE, 0);
 }

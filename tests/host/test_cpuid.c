@@ -42,6 +42,7 @@ static struct cpuid host(u32 leaf, u32 subleaf)
 }
 
 static struct vm_policy policy;
+static struct kinfo clock;
 
 /* The row that the kernel takes; NULL = zeros. */
 static const struct cpuid_row *row(u32 leaf, u32 subleaf)
@@ -64,24 +65,40 @@ static struct cpuid ask(u32 leaf, u32 subleaf)
 static void build(void)
 {
 	memset(&policy, 0, sizeof(policy));
-	cpuid_build(&policy, host);
+	cpuid_build(&policy, host, &clock);
 }
 
 static int setup(void **state)
 {
 	memset(&without, 0, sizeof(without));
+	clock = (struct kinfo){.flags = KINFO_TSC, .tsc_mult = 1ull << 31};
 	build();
 	return 0;
 }
 
-static void names_kvm_without_features(void **state)
+#define CLOCK_BITS (1u << 3 | 1u << 24)
+
+static void names_kvm_and_what_there_is_of_it(void **state)
 {
 	struct cpuid r = ask(0x40000000, 0);
 
-	assert_int_equal(r.eax, 0x40000001);
+	assert_int_equal(r.eax, 0x40000010);
 	assert_memory_equal(&r.ebx, "KVMKVMKVM\0\0\0", 12);
 	r = ask(0x40000001, 0);
-	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	assert_int_equal(r.eax,
+			 1u << 1 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 11 | 1u << 13 | CLOCK_BITS);
+	assert_int_equal(r.ebx | r.ecx | r.edx, 0);
+	assert_int_equal(ask(0x40000010, 0).eax, 2000000); /* kHz */
+	assert_int_equal(ask(0x40000010, 0).ebx, 1000000);
+}
+
+static void no_paravirtual_clock_where_the_tsc_is_none(void **state)
+{
+	clock.flags = 0;
+	build();
+	assert_int_equal(ask(0x40000000, 0).eax, 0x40000001);
+	assert_int_equal(ask(0x40000001, 0).eax & CLOCK_BITS, 0);
+	assert_int_equal(ask(0x40000010, 0).eax, 0);
 }
 
 static void masks_what_needs_handling(void **state)
@@ -219,7 +236,8 @@ static void a_bare_machine_works(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(names_kvm_without_features, setup),
+		cmocka_unit_test_setup(names_kvm_and_what_there_is_of_it, setup),
+		cmocka_unit_test_setup(no_paravirtual_clock_where_the_tsc_is_none, setup),
 		cmocka_unit_test_setup(masks_what_needs_handling, setup),
 		cmocka_unit_test_setup(the_kernel_fills_in_what_is_the_vcpus, setup),
 		cmocka_unit_test_setup(the_table_is_one, setup),

@@ -7,6 +7,7 @@
 
 #include "fake_cpu.h"
 #include "fake_vcpu.h"
+#include "kernel/pv.h"
 #include "kernel/vcpu_run.h"
 
 static u64 efer, tsc_offset;
@@ -37,6 +38,23 @@ static int set_state(struct vcpu *v, const struct vcpu_state *s, u32 groups)
 	kept.msr = s->msr;
 	return 0;
 }
+
+/* The paravirtual MSRs have their own test. */
+static u32 pv_number, pv_clock_changes;
+
+bool pv_msr_read(struct vcpu *v, u32 i, u64 *value)
+{
+	*value = 0x9000 + i;
+	return true;
+}
+
+bool pv_msr_write(struct vcpu *v, u32 i, u64 value)
+{
+	pv_number = i;
+	return value;
+}
+
+void pv_clock_changed(struct vcpu *v, u64 wall) { pv_clock_changes++; }
 
 static const struct hv_ops fake_ops = {
 	.set_tsc = set_tsc,
@@ -109,7 +127,7 @@ static void the_rest_is_denied_and_logged_once(void **state)
 {
 	static const u32 denied[] = {0x3a,	 0x48,	     0x49,	 0x10a,
 				     0x1d9,	 0x200,	     0x250,	 0x6e1,
-				     0xda0,	 0x4b564d00, 0x4b564d01, 0xc0010114,
+				     0xda0,	 0x4b564d05, 0x4b564cff, 0xc0010114,
 				     0xc0010117, 0xc0010140, 0x12345678, 0xffffffff};
 	u64 value;
 
@@ -174,6 +192,21 @@ static void tsc_write_moves_the_offset(void **state)
 	assert_true(msr_policy_read(&vcpu, MSR_TSC, &value));
 	assert_in_range(value, 1000, 1000 + 10000000);
 	assert_int_equal(tsc_offset, vcpu.tsc_offset);
+	assert_int_equal(pv_clock_changes, 0);
+	vcpu.pv.msr[PV_SYSTEM_TIME] = 0x1001;
+	assert_true(msr_policy_write(&vcpu, MSR_TSC, 1000));
+	assert_int_equal(pv_clock_changes, 1);
+}
+
+static void paravirtual_range_is_passed_on(void **state)
+{
+	u64 value;
+
+	assert_true(msr_policy_read(&vcpu, MSR_KVM_BASE + PV_EOI, &value));
+	assert_int_equal(value, 0x9000 + PV_EOI);
+	assert_true(msr_policy_write(&vcpu, MSR_KVM_BASE + PV_STEAL_TIME, 1));
+	assert_int_equal(pv_number, PV_STEAL_TIME);
+	assert_false(msr_policy_write(&vcpu, MSR_KVM_BASE + PV_STEAL_TIME, 0));
 }
 
 static void x2apic_range_goes_to_the_local_apic(void **state)
@@ -200,6 +233,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(mtrr_default_type_is_checked_state, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(tsc_write_moves_the_offset, setup, teardown),
+		cmocka_unit_test_setup_teardown(paravirtual_range_is_passed_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(x2apic_range_goes_to_the_local_apic, setup,
 						teardown),
 	};

@@ -15,6 +15,7 @@
 #include "arch/msr.h"
 #include "audit/audit.h"
 #include "hv/up.h"
+#include "kernel/pv.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 #include "mm/ucopy.h"
@@ -39,6 +40,11 @@ struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
 				.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
+void vlapic_timer_write_deadline(struct vcpu *v, u64 deadline) {}
+bool pv_valid(const u64 msr[PV_MSRS]) { return true; }
+void pv_set(struct vcpu *v, const u64 msr[PV_MSRS]) {}
+void pv_reset(struct vcpu *v) {}
+void pv_eoi_withdraw(struct vcpu *v) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 

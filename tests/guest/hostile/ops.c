@@ -1,5 +1,6 @@
 /* The operations: what each puts into registers, its code, and how often it comes. */
 #include "hostile.h"
+#include "kvm.h"
 
 #define SLOT 16u
 #define END 0x0f, 0x0b /* UD2 */
@@ -76,11 +77,19 @@ static void set_pci(void)
 
 static void set_rdmsr(void) { ctx.cx = any_msr(false); }
 
+/* Where the hypervisor is to write: not into the guest itself. */
+static u64 any_shared(u64 value)
+{
+	return rarely(4) && value >> 21 ? value : (SCRATCH + below(0x200000)) & ~0x3eull;
+}
+
 static void set_wrmsr(void)
 {
 	u64 value = any_value();
 
 	ctx.cx = any_msr(true);
+	if (ctx.cx - KVM_WALL_CLOCK < 6)
+		value = any_shared(value);
 	if (ctx.cx == 0x830) /* ICR */
 		value = (u64)below(3) << 32 | any_icr();
 	watchdog_hit = ctx.cx == 0x1b;
@@ -93,6 +102,15 @@ static void set_wrmsr(void)
 		value |= EFER_NXE;
 	ctx.ax = (u32)value;
 	ctx.dx = value >> 32;
+}
+
+static void set_hypercall(void)
+{
+	ctx.ax = rarely(4) ? any_value() : below(16);
+	ctx.bx = any_value();
+	ctx.cx = rarely(2) ? any_value() : below(3);
+	ctx.dx = rarely(2) ? any_value() : below(3);
+	ctx.si = rarely(4) ? any_value() : any_icr() & ~0xc0000u;
 }
 
 static void set_cr0(void) { ctx.ax = (read_cr0() ^ 1ull << below(rarely(8) ? 64 : 31)) | FLAG_NE; }
@@ -305,15 +323,15 @@ static const struct op {
 	{APIC, 3, M_ALL, T_REPAIR, set_ioapic, {0x89, 0x07, END}},
 	{APIC, 1, M_ALL, 0, set_ioapic, {0x8b, 0x07, END}},
 	/* hypercalls and what is not offered */
-	{CALL, 4, M_ALL, 0, set_any, {0x0f, 0x01, 0xd9, END}}, /* VMMCALL */
-	{CALL, 4, M_ALL, 0, set_any, {0x0f, 0x01, 0xc1, END}}, /* VMCALL */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xd8, END}}, /* VMRUN */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xda, END}}, /* VMLOAD */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdb, END}}, /* VMSAVE */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdc, END}}, /* STGI */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdd, END}}, /* CLGI */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xde, END}}, /* SKINIT */
-	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdf, END}}, /* INVLPGA */
+	{CALL, 4, M_ALL, 0, set_hypercall, {0x0f, 0x01, 0xd9, END}}, /* VMMCALL */
+	{CALL, 4, M_ALL, 0, set_hypercall, {0x0f, 0x01, 0xc1, END}}, /* VMCALL */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xd8, END}},	     /* VMRUN */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xda, END}},	     /* VMLOAD */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdb, END}},	     /* VMSAVE */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdc, END}},	     /* STGI */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdd, END}},	     /* CLGI */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xde, END}},	     /* SKINIT */
+	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0x01, 0xdf, END}},	     /* INVLPGA */
 	/* MONITOR, MWAIT */
 	{CALL, 1, M_ALL, T_RAM, set_mwait, {0x0f, 0x01, 0xc8, 0x0f, 0x01, 0xc9, END}},
 	{CALL, 1, M_ALL, 0, set_any, {0x0f, 0xaa, END}},   /* RSM */
