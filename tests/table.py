@@ -23,7 +23,7 @@ GUEST_STATUS = {
 RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 
 GUEST_MEMORY = "16M"
-GUEST_VCPUS = {"ap-start": 4}  # of those that use more than one
+GUEST_VCPUS = {"ap-start": 4, "code-changes": 2}  # of those that use more than one
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -173,6 +173,8 @@ BOOTS = [
     ("linux-256M", "svm-qemu-256M", "linux_smoke_small", 360),
     ("linux-8G", "svm-qemu-8G", "linux_smoke", 360),
     ("three-linux", "svm-qemu-3cpu", "three_linux", 600),
+    ("linux-smp", "svm-qemu-3cpu", "linux_smp", 600),
+    ("linux-16", "svm-qemu-3cpu", "linux_16", 400),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),

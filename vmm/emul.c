@@ -482,7 +482,14 @@ static enum emul_result execute(struct emul *e)
 		fn = map_1[in->opcode];
 	else if (in->map == INSN_MAP_0F)
 		fn = map_0f[in->opcode];
-	return fn ? fn(e) : emul_unsupported(e, "no emulation of this opcode");
+	if (!fn)
+		return emul_unsupported(e, "no emulation of this opcode");
+	if (!in->has_mem || !(has_lock(e) || fn == do_xchg))
+		return fn(e);
+	e->ops->bus_lock(e, true);
+	enum emul_result r = fn(e);
+	e->ops->bus_lock(e, false);
+	return r;
 }
 
 /* Appends the code bytes from rip + e->byte_count up to the page's end, at most to 15 in all. */

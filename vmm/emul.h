@@ -34,6 +34,11 @@ struct emul_ops {
 	void (*mmio_write)(struct emul *e, u64 gpa, u32 size, u64 value);
 	u32 (*io_in)(struct emul *e, u16 port, u32 size); /* size 1, 2, 4 */
 	void (*io_out)(struct emul *e, u16 port, u32 size, u32 value);
+	/*
+	 * Around an instruction that locks: on a device it reads and writes in two steps, between
+	 * which no other vCPU's locked one may come. RAM needs no such help.
+	 */
+	void (*bus_lock)(struct emul *e, bool on);
 };
 
 enum emul_result {

@@ -30,6 +30,7 @@ struct machine {
 	u64 xcr0;	      /* [I] what CPUID offers */
 	u16 vcpus;	      /* [I] */
 	struct bus ports, mmio;
+	struct rt_mutex bus_lock; /* above every device's: one locked instruction at a time */
 
 	struct timers timers;
 	struct rt_mutex arm_lock; /* below every device's, above the timer list's */

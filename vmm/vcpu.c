@@ -2,8 +2,11 @@
 
 #include "audit/audit.h"
 #include "lib/fmt.h"
+#include "lib/string.h"
 #include "user/sys.h"
 #include "vmm/dump.h"
+
+#define REFUSALS_MAX 64u
 
 static struct vcpu *of(struct emul *e) { return container_of(e, struct vcpu, emul); }
 
@@ -27,6 +30,13 @@ static void emul_io_out(struct emul *e, u16 port, u32 size, u32 v)
 {
 	bus_write(&of(e)->m->ports, port, size, v);
 }
+static void emul_bus_lock(struct emul *e, bool on)
+{
+	if (on)
+		rt_lock(&of(e)->m->bus_lock);
+	else
+		rt_unlock(&of(e)->m->bus_lock);
+}
 
 static const struct emul_ops emul_callbacks = {
 	.ram = emul_ram,
@@ -34,6 +44,7 @@ static const struct emul_ops emul_callbacks = {
 	.mmio_write = emul_mmio_write,
 	.io_in = emul_io_in,
 	.io_out = emul_io_out,
+	.bus_lock = emul_bus_lock,
 };
 
 static void fail(struct vcpu *v) { machine_end(v->m, VM_REASON_INTERNAL, VM_STATUS_INTERNAL); }
@@ -60,6 +71,36 @@ static void report_unsupported(struct vcpu *v)
 	       e->why ? e->why : "no reason given");
 }
 
+/*
+ * Another vCPU may have changed the code or its mapping since the exit. So the guest runs it again:
+ * only what comes back unchanged, with the same registers, again and again can't be emulated.
+ */
+static bool refused_for_good(struct vcpu *v)
+{
+	const struct emul *e = &v->emul;
+	struct refused now = {.rip = v->state.rip};
+
+	memcpy(now.gpr, v->state.gpr, sizeof(now.gpr));
+	memcpy(now.bytes, e->bytes, MIN(e->byte_count, INSN_MAX));
+	if (memcmp(&v->refused, &now, sizeof(now)))
+		v->refusals = 0;
+	v->refused = now;
+	return ++v->refusals == REFUSALS_MAX;
+}
+
+/* False: it can't be done; the log says why. */
+static bool emulate(struct vcpu *v)
+{
+	if (emul_step(&v->emul) != EMUL_UNSUPPORTED) {
+		v->refusals = 0;
+		return true;
+	}
+	if (!refused_for_good(v))
+		return true;
+	report_unsupported(v);
+	return false;
+}
+
 static void exit_emulate(struct vcpu *v)
 {
 	struct vcpu_state *s = &v->state;
@@ -74,8 +115,7 @@ static void exit_emulate(struct vcpu *v)
 		fail(v);
 		return;
 	}
-	if (!err && emul_step(&v->emul) == EMUL_UNSUPPORTED) {
-		report_unsupported(v);
+	if (!err && !emulate(v)) {
 		fail(v);
 		return;
 	}

@@ -10,6 +10,12 @@ struct vcpu {
 	struct vcpu_run *run; /* [I] shared with the kernel */
 	struct emul emul;
 	struct vcpu_state state;
+	/* What could not be emulated: how often in a row, and what was found then. */
+	u32 refusals;
+	struct refused {
+		u64 rip, gpr[GPRS];
+		u8 bytes[INSN_MAX + 1];
+	} refused;
 };
 
 /* Creates vCPU `index` of m->vm. Logs the error and returns it. */

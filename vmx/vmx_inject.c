@@ -45,6 +45,8 @@ static void apic_hand_over(struct vmx_vcpu *s, u8 requested)
 	vmcs_write32(VMCS_PROC2_CONTROLS, s->proc2 = proc2);
 	vmcs_write64(VMCS_MSR_BITMAP, vmx_msr_bitmap(proc2 & PROC2_X2APIC).v);
 	s->flush = s->moved = true; /* translations know the page */
+	if (!(proc2 & PROC2_APIC_ACCESSES))
+		s->vcpu.vm->apic_page_left = true;
 }
 
 void vmx_offer_irq(struct vcpu *v, u8 vector)

@@ -99,16 +99,19 @@ static int vmx_cpu_enable(struct cpu *c)
 /* VMCS, struct vmx_private. */
 #define PRIVATE_PAGES 2
 
-/* Without memory for the page or its tables the guest's accesses to its APIC are decoded. */
-static void map_apic_page(struct vm *vm)
+/* For the first vCPU; the others find it. */
+static int map_apic_page(struct vm *vm)
 {
+	int r = 0;
+
 	spin_lock(&vm->space.lock);
 	if (!vm->apic_page)
 		vm->apic_page = kmem_pages_alloc(vm->obj.quota, 0);
-	if (vm->apic_page)
-		(void)!pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page),
-			      PAGE_SIZE, PROT_R | PROT_W);
+	r = vm->apic_page ? pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page),
+				   PAGE_SIZE, PROT_R | PROT_W)
+			  : -E_NOMEM;
 	spin_unlock(&vm->space.lock);
+	return r;
 }
 
 static int vmx_vcpu_init(struct vcpu *v)
@@ -130,10 +133,8 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->last_cpu = -1;
 	v->lapic.by_cpu = vmx_caps.apicv;
 	v->lapic.posting = vmx_caps.posted;
-	if (vmx_caps.apicv)
-		map_apic_page(v->vm);
 	fpu_init_area(v);
-	return 0;
+	return vmx_caps.apicv ? map_apic_page(v->vm) : 0;
 }
 
 static void vmx_vcpu_fini(struct vcpu *v)
@@ -255,6 +256,9 @@ static void vmx_vcpu_load(struct vcpu *v)
 		s->vpid_generation = 0;
 		s->moved = true;
 	}
+	/* Translations that another vCPU made here, with its APIC off, don't know the page. */
+	if (v->vm->apic_page_left && s->proc2 & PROC2_APIC_ACCESSES)
+		s->moved = true;
 	fpu_load(v);
 }
 

@@ -36,6 +36,7 @@ struct vm {
 	 * APIC's address, for ones to the APIC. What reaches it in other ways stays in the VM.
 	 */
 	void *apic_page;
+	bool apic_page_left;		 /* [a] a vCPU has, or had, its APIC elsewhere or off */
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
 	u32 lowest_next;		 /* [a] the vCPU that lowest priority looks at first */
 	u64 msr_logged[4];		 /* [a] hashed: unknown MSRs already logged */

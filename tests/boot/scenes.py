@@ -196,6 +196,30 @@ def three_linux(scene):
         expect_status(m, *(f"vm linux{i}: status 0" for i in range(3)))
 
 
+def linux_smp(scene):
+    """8 CPUs on the host's 2: all work, leave and come back; the machine restarts with 8, and is switched off with 8."""
+    vm = definition("linux", cmdline="console=ttyS0 caisson.cpus=8", vcpus=8, memory="512M", console="attach",
+                    on_exit="restart:1")
+    with scene.start(CI_ARGS, definitions=[("linux.vm", vm)]) as m:
+        to_shell(m)
+        m.send("sh /test/smp && reboot -f\r")
+        m.expect(r"^PASS smp", 300)
+        m.expect(r"init: vm linux ended: status 120 \(reset\)", 60)
+        to_shell(m)
+        m.send("nproc; poweroff -f\r")
+        m.expect(r"^8\s", 60)
+        m.expect(r"init: vm linux ended: status 0 \(power-off\)", 60)
+        m.expect_exit(120)  # the first end that was none, of all
+
+
+def linux_16(scene):
+    with scene.start(CI_ARGS, definitions=[linux("linux", console="attach", memory="512M", vcpus=16)]) as m:
+        to_shell(m)
+        m.send("nproc; poweroff -f\r")
+        m.expect(r"^16\s", 60)
+        m.expect_exit(0)
+
+
 def extint_once(scene):
     """Interrupts of one VM's PIC, while the other makes QEMU stop all its CPUs thousands of times a second."""
     vms = [("extint.vm", definition("extint", "extint-once", memory="16M", cmdline="ticks=5000")),

@@ -85,7 +85,10 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 	FUZZ_CHECK(size == 4 || !(value >> size * 8), "%#x in %u bytes", value, size);
 }
 
-static const struct emul_ops ops = {op_ram, op_mmio_read, op_mmio_write, op_io_in, op_io_out};
+static void op_bus_lock(struct emul *e, bool on) {}
+
+static const struct emul_ops ops = {op_ram,   op_mmio_read, op_mmio_write,
+				    op_io_in, op_io_out,    op_bus_lock};
 
 /* ---- The machine ---- */
 

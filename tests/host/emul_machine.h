@@ -69,7 +69,11 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 	logged('o', port, size, value);
 }
 
-static const struct emul_ops ops = {op_ram, op_mmio_read, op_mmio_write, op_io_in, op_io_out};
+/* Inside it the log has the accesses of a locked instruction. */
+static void op_bus_lock(struct emul *e, bool on) { logged(on ? 'L' : 'U', 0, 0, 0); }
+
+static const struct emul_ops ops = {op_ram,   op_mmio_read, op_mmio_write,
+				    op_io_in, op_io_out,    op_bus_lock};
 
 static u64 rng_state = 88172645463325252ull;
 

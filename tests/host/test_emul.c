@@ -54,10 +54,22 @@ static void test_read_modify_write_reads_once_and_writes_once(void **state)
 	m.s.gpr[GPR_RDI] = MMIO_GPA;
 	m.next_read = 0xf0;
 	assert_int_equal(STEP(0xf0, 0x83, 0x0f, 0x05), EMUL_OK); /* lock or dword [rdi], 5 */
+	assert_int_equal(m.logged, 4);
+	assert_int_equal(m.log[0].kind, 'L');
+	assert_int_equal(m.log[1].kind, 'r');
+	assert_int_equal(m.log[2].kind, 'w');
+	assert_int_equal(m.log[2].value, 0xf5);
+	assert_int_equal(m.log[3].kind, 'U');
+	m.s.rip = CODE;
+	m.logged = 0;
+	assert_int_equal(STEP(0x87, 0x0f), EMUL_OK); /* xchg [rdi], ecx: without the prefix */
+	assert_int_equal(m.logged, 4);
+	assert_int_equal(m.log[0].kind, 'L');
+	assert_int_equal(m.log[3].kind, 'U');
+	m.s.rip = CODE;
+	m.logged = 0;
+	assert_int_equal(STEP(0x83, 0x0f, 0x05), EMUL_OK);
 	assert_int_equal(m.logged, 2);
-	assert_int_equal(m.log[0].kind, 'r');
-	assert_int_equal(m.log[1].kind, 'w');
-	assert_int_equal(m.log[1].value, 0xf5);
 }
 
 static void test_a_cache_line_of_a_device_is_flushed_without_an_access(void **state)

@@ -1,5 +1,5 @@
-; Where an application processor starts after SIPI: from real mode to what guest_start has, on a stack
-; of its own. ap.c copies ap_code to AP_CODE, below 1 MiB.
+; Where an application processor starts after SIPI: from real mode to what guest_start has, on a
+; stack of its own. ap.c copies ap_code to AP_CODE, below 1 MiB.
 bits 16
 global ap_code, ap_code_end, ap_stack_top
 extern gdt, page_pml4, ap_main

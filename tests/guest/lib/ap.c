@@ -53,7 +53,7 @@ static bool wait_started(u32 microseconds)
 
 bool ap_start(u32 id, void (*fn)(void *), void *arg)
 {
-	copy((void *)AP_CODE, ap_code, (ulong)(ap_code_end - ap_code));
+	copy((void *)AP_CODE, ap_code, (ulong)ap_code_end - (ulong)ap_code);
 	ap_stack_top = (ulong)stacks[id % AP_MAX] + AP_STACK;
 	ap.fn = fn;
 	ap.arg = arg;
