@@ -230,10 +230,19 @@ static const char *tables_broken(const struct vcpu_record *r)
 	return FIRST_BROKEN(rules);
 }
 
+/* Where the CPU can't do without protection and the guest does, no entry is made. */
+static bool emulated(const struct vmcs_guest_fields *g)
+{
+	return g->GUEST_CR0 & ~g->CR0_SHADOW & CR0_PE;
+}
+
 const char *vmx_audit(const struct vcpu_record *r)
 {
-	const char *bad = control_broken(r);
+	const char *bad;
 
+	if (emulated(fields_of(r)))
+		return NULL;
+	bad = control_broken(r);
 	for (u32 i = 0; !bad && i < SEGS; i++)
 		bad = segment_broken(fields_of(r), i);
 	if (!bad)

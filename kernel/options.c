@@ -26,6 +26,7 @@ static const struct option {
 	{"tsc", FIELD(tsc), false, 1, 0, {[TSC_RELIABLE] = "reliable", [TSC_OFF] = "off"}},
 	{"noreboot", FIELD(noreboot), false, 1, 0, {[1] = ""}},
 	{"noapicv", FIELD(noapicv), false, 1, 0, {[1] = ""}},
+	{"nounrestricted", FIELD(nounrestricted), false, 1, 0, {[1] = ""}},
 	{"reboot", FIELD(reboot), false, 1, 0,
 	 {[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple"}},
 	{"exitport", FIELD(exit_port), true, 1, 0xfffc, {NULL}},

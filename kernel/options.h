@@ -6,15 +6,16 @@
 
 struct boot_options {
 	struct uart_config uart;
-	bool serial, vga; /* where the log goes */
-	u64 loglevel;	  /* enum log_level */
-	u64 maxcpus;	  /* 0 = all */
-	u64 mem;	  /* bytes; 0 = all */
-	u64 tsc;	  /* enum tsc_option */
-	u64 noreboot;	  /* 1: halt after a panic; else a reset, or out through exit_port */
-	u64 noapicv;	  /* 1: without the CPU's virtualization of local APICs */
-	u64 reboot;	  /* enum reset_method, tried first */
-	u64 exit_port;	  /* 0 = none */
+	bool serial, vga;   /* where the log goes */
+	u64 loglevel;	    /* enum log_level */
+	u64 maxcpus;	    /* 0 = all */
+	u64 mem;	    /* bytes; 0 = all */
+	u64 tsc;	    /* enum tsc_option */
+	u64 noreboot;	    /* 1: halt after a panic; else a reset, or out through exit_port */
+	u64 noapicv;	    /* 1: without the CPU's virtualization of local APICs */
+	u64 nounrestricted; /* 1: without the CPU's "unrestricted guest" */
+	u64 reboot;	    /* enum reset_method, tried first */
+	u64 exit_port;	    /* 0 = none */
 };
 
 /*

@@ -327,14 +327,32 @@ static int run(struct vcpu *v)
 	return 0;
 }
 
-/* The monitor's answer to the last exit; each field is read once. */
-static void take_reply(struct vcpu *v)
+static enum vcpu_step carry_out(struct vcpu *v)
 {
+	static const u8 reasons[RUN_DOES] = {
+		[RUN_DO_CPUID] = HV_EXIT_CPUID,
+		[RUN_DO_MSR_READ] = HV_EXIT_MSR_READ,
+		[RUN_DO_MSR_WRITE] = HV_EXIT_MSR_WRITE,
+		[RUN_DO_CR] = HV_EXIT_CR,
+	};
+	u8 what = __atomic_load_n(&v->run->emulate.carry_out, __ATOMIC_RELAXED);
+
+	if (!what || what >= RUN_DOES)
+		return STEP_CONTINUE;
+	v->exit = (struct hv_exit){.reason = reasons[what]};
+	return vcpu_exit_handle(v);
+}
+
+/* The monitor's answer to the last exit; each field is read once. */
+static enum vcpu_step take_reply(struct vcpu *v)
+{
+	u32 exit = v->pending_reply;
 	u64 *rax = &v->priv->regs.gpr[GPR_RAX];
 	u32 data;
 	s32 vector;
 
-	if (v->pending_reply == RUN_EXIT_IO) {
+	v->pending_reply = RUN_EXIT_NONE;
+	if (exit == RUN_EXIT_IO) {
 		data = __atomic_load_n(&v->run->io.data, __ATOMIC_RELAXED);
 		if (v->reply_size == 4)
 			*rax = data;
@@ -342,12 +360,14 @@ static void take_reply(struct vcpu *v)
 			*rax = (*rax & ~0xffffull) | (u16)data;
 		else
 			*rax = (*rax & ~0xffull) | (u8)data;
-	} else if (v->pending_reply == RUN_EXIT_EXTINT) {
+	} else if (exit == RUN_EXIT_EXTINT) {
 		vector = __atomic_load_n(&v->run->extint.vector, __ATOMIC_RELAXED);
 		if (vector >= 0 && vector <= 255)
 			v->ext_vector = vector;
+	} else {
+		return carry_out(v);
 	}
-	v->pending_reply = RUN_EXIT_NONE;
+	return STEP_CONTINUE;
 }
 
 s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
@@ -364,10 +384,10 @@ s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
 	} else {
 		thread_current()->vcpu = v;
 		__atomic_store_n(&v->runner, thread_current(), __ATOMIC_RELEASE);
-		if (v->pending_reply)
-			take_reply(v);
-		if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) ||
-			     thread_must_leave()))
+		if (v->pending_reply && take_reply(v) == STEP_USER)
+			r = 0;
+		else if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) ||
+				  thread_must_leave()))
 			r = interrupted(v);
 		else
 			r = run(v);

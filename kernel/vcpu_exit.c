@@ -229,12 +229,28 @@ static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, 
 	run->emulate.write = write;
 	run->emulate.io = io;
 	run->emulate.fetch = fetch;
+	run->emulate.walk = v->exit.reason == HV_EXIT_NPF && v->exit.npf.table_walk;
+	run->emulate.mode = v->exit.reason == HV_EXIT_UNENTERABLE;
 	return STEP_USER;
 }
 
 enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length)
 {
 	return emulate(v, 0, false, false, false);
+}
+
+static enum vcpu_step exit_unenterable(struct vcpu *v, u32 length)
+{
+	v->pending_reply = RUN_EXIT_EMULATE;
+	v->run->emulate.carry_out = RUN_DO_NOTHING;
+	return vcpu_exit_emulate(v, 0);
+}
+
+static enum vcpu_step exit_task_switch(struct vcpu *v, u32 length)
+{
+	v->run->exit = RUN_EXIT_TASK_SWITCH;
+	v->run->task = v->exit.task;
+	return STEP_USER;
 }
 
 static enum vcpu_step exit_io(struct vcpu *v, u32 length)
@@ -360,6 +376,8 @@ static const struct {
 	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
 	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
 	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},
+	[HV_EXIT_TASK_SWITCH] = {exit_task_switch, STAT_OTHER},
+	[HV_EXIT_UNENTERABLE] = {exit_unenterable, STAT_OTHER},
 	[HV_EXIT_FAIL_ENTRY] = {exit_fail_entry, STAT_OTHER},
 	[HV_EXIT_UNKNOWN] = {exit_unknown, STAT_OTHER},
 };

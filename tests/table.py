@@ -118,6 +118,7 @@ MACHINES = {
     "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-1cpu": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1"), BOCHS_MEMORY],
     "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
+    "vmx-bochs-restricted": ["cpu: model=corei5_lynnfield_750" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
 }
 
@@ -132,21 +133,24 @@ GUEST_RUNS = [
     ("vmx-bochs-1cpu", "vmx-bochs-1cpu", 30, 240),
     ("vmx-bochs-debug", "vmx-bochs-debug", 30, 900),
     ("vmx-bochs-noapicv", "vmx-bochs", 30, 240),
+    ("vmx-bochs-restricted", "vmx-bochs-restricted", 30, 400),
     ("svm-bochs", "svm-bochs", 30, 600),
     ("guest", "svm-qemu-3cpu", 8, 240),
 ]
 # All of them, but for what the emulator does wrong (docs/testing.md, "Bochs") or Caisson does not do.
 NMI_BLOCKED = "a guest that leaves a CPU in its NMI handler gets no NMI there again: it runs with one CPU"
-TASK_SWITCH = "VT-x leaves such switches to the hypervisor, and this one stops the VM: boot/unknown-exit"
 GUESTS_LEFT_OUT = {
     "svm-bochs": {
         "debug-regs": "an intercepted #DB sets no DR6, and a trap by TF that meets an exit is taken by the host",
         "triple-fault": "there is no exit for a guest's triple fault: the emulator stops",
     },
-    "vmx-bochs": {"nmi": NMI_BLOCKED, "task-switch": TASK_SWITCH},
-    "vmx-bochs-debug": {"nmi": NMI_BLOCKED, "task-switch": TASK_SWITCH},
+    "vmx-bochs": {"nmi": NMI_BLOCKED},
+    "vmx-bochs-debug": {"nmi": NMI_BLOCKED},
 }
 GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
+               "vmx-bochs-restricted": ("ap-start", "apic-timer", "cr-writes", "extint-once", "hlt-wakeup", "ioapic-level",
+                                        "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-mode",
+                                        "string-io", "task-switch", "triple-fault", "user-mode"),
                "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
                                      "ioapic-level", "mmio-widths", "msr-denied",
                                      "pit-pic", "pv-eoi", "self-ipi", "tsc-deadline")}
@@ -254,7 +258,8 @@ BOOTS = [
     ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 1500),
     ("linux-vmx-noapicv", "vmx-bochs", "linux_bochs_noapicv", 1500),
     ("apicv", "vmx-bochs-1cpu", "apicv", 900),
-    ("unknown-exit", "vmx-bochs-1cpu", "unknown_exit", 600),
+    ("refused-entry", "vmx-bochs-1cpu", "refused_entry", 600),
+    ("linux-vmx-restricted", "vmx-bochs-restricted", "linux_bochs", 1500),
     ("linux-vmx-debug", "vmx-bochs-debug", "linux_bochs", 1500),
     ("linux-svm-bochs", "svm-bochs", "linux_bochs", 1500),
     ("destroy-vmx", "vmx-bochs", "destroy_bochs", 900),

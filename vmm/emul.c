@@ -3,12 +3,6 @@
 #include "vmm/emul_priv.h"
 #include "vmm/insn_forms.h"
 
-/*
- * One handler per family of opcodes. A handler checks and translates everything before its first
- * effect; it returns EMUL_OK with registers, flags and e->next_rip as after the instruction.
- */
-typedef enum emul_result (*emul_fn)(struct emul *e);
-
 enum emul_result emul_fault(struct emul *e, u8 vector, u32 error)
 {
 	e->vector = vector;
@@ -24,8 +18,8 @@ enum emul_result emul_unsupported(struct emul *e, const char *why)
 	return EMUL_UNSUPPORTED;
 }
 
-/* Bytes that the instruction's operands have: even opcodes are byte-sized. */
-static u32 operand_bytes(const struct emul *e) { return e->insn.opcode & 1 ? e->insn.op_size : 1; }
+u32 emul_operand_bytes(const struct emul *e) { return e->insn.opcode & 1 ? e->insn.op_size : 1; }
+static u32 operand_bytes(const struct emul *e) { return emul_operand_bytes(e); }
 
 static u8 sub_opcode(const struct emul *e) { return e->insn.modrm >> 3 & 7; }
 
@@ -172,23 +166,24 @@ static enum emul_result do_mov_from_seg(struct emul *e)
 	return r ? r : emul_operand_write(e, &o, 0, e->s->seg[sub_opcode(e)].selector, false);
 }
 
-/* Without descriptors only: real mode and virtual 8086 mode. */
 static enum emul_result do_mov_to_seg(struct emul *e)
 {
 	u8 seg = sub_opcode(e);
 	struct emul_operand o;
+	struct seg_state g;
 	enum emul_result r;
 
 	if (seg > SEG_GS || seg == SEG_CS)
 		return emul_fault(e, EXC_UD, 0);
-	if (emul_protected(e))
-		return emul_unsupported(e, "segment load in protected mode");
+	if (e->mode == INSN_MODE_64)
+		return emul_unsupported(e, "segment load in 64-bit mode");
 	r = emul_operand_rm(e, 2, 0, &o);
+	if (!r)
+		r = emul_data_segment(e, seg, (u16)emul_operand_read(e, &o), EXC_GP, &g);
 	if (r)
 		return r;
-	e->s->seg[seg].selector = (u16)emul_operand_read(e, &o);
-	e->s->seg[seg].base = (u64)e->s->seg[seg].selector << 4;
-	e->dirty |= STATE_SEG;
+	emul_set_segment(e, seg, &g);
+	e->shadow = seg == SEG_SS;
 	return EMUL_OK;
 }
 
@@ -251,14 +246,14 @@ static u32 push_bytes(const struct emul *e)
 	return e->mode == INSN_MODE_64 && e->insn.op_size != 2 ? 8 : e->insn.op_size;
 }
 
-static u32 stack_width(const struct emul *e)
+u32 emul_stack_width(const struct emul *e)
 {
 	return e->mode == INSN_MODE_64 ? 8 : e->s->seg[SEG_SS].attr & SEG_ATTR_DB ? 4 : 2;
 }
 
 static enum emul_result do_push(struct emul *e)
 {
-	u32 bytes = push_bytes(e), width = stack_width(e);
+	u32 bytes = push_bytes(e), width = emul_stack_width(e);
 	u64 sp = (e->s->gpr[GPR_RSP] - bytes) & emul_mask(width);
 	struct emul_operand o;
 	struct emul_span stack;
@@ -276,7 +271,7 @@ static enum emul_result do_push(struct emul *e)
 /* The operand's address is computed with the stack pointer already raised. */
 static enum emul_result do_pop(struct emul *e)
 {
-	u32 bytes = push_bytes(e), width = stack_width(e);
+	u32 bytes = push_bytes(e), width = emul_stack_width(e);
 	u64 before = e->s->gpr[GPR_RSP];
 	struct emul_operand o;
 	struct emul_span stack;
@@ -476,8 +471,10 @@ static const emul_fn map_0f[256] = {
 static enum emul_result execute(struct emul *e)
 {
 	const struct insn *in = &e->insn;
-	emul_fn fn = NULL;
+	emul_fn fn = e->any ? emul_any(e) : NULL;
 
+	if (fn)
+		return fn(e);
 	if (in->map == INSN_MAP_1)
 		fn = map_1[in->opcode];
 	else if (in->map == INSN_MAP_0F)
@@ -537,7 +534,7 @@ static enum emul_result fetch_and_decode(struct emul *e)
 	return EMUL_OK;
 }
 
-static void queue_exception(struct emul *e, u8 vector, bool has_error, u32 error)
+void emul_queue(struct emul *e, u8 vector, bool has_error, u32 error)
 {
 	e->s->event.injecting = 1u << 31 | (has_error ? 1u << 11 : 0) | 3u << 8 | vector;
 	e->s->event.injecting_error = error;
@@ -552,14 +549,14 @@ static void retire(struct emul *e)
 	s->rip = e->next_rip;
 	s->rflags &= ~(u64)RFLAGS_RF;
 	e->dirty |= STATE_GPR;
-	if (s->event.sti_blocked) {
-		s->event.sti_blocked = 0;
+	if (s->event.sti_blocked != e->shadow) {
+		s->event.sti_blocked = e->shadow;
 		e->dirty |= STATE_EVENT;
 	}
-	if (s->rflags & RFLAGS_TF) {
+	if (e->trap && !e->shadow) {
 		s->dr6 |= DR6_BS;
 		e->dirty |= STATE_DR;
-		queue_exception(e, EXC_DB, false, 0);
+		emul_queue(e, EXC_DB, false, 0);
 	}
 }
 
@@ -578,15 +575,22 @@ static void set_mode(struct emul *e)
 		e->cpl = s->rflags & RFLAGS_VM ? 3 : s->seg[SEG_SS].attr >> 5 & 3;
 }
 
-enum emul_result emul_step(struct emul *e)
+void emul_begin(struct emul *e)
 {
 	e->dirty = 0;
 	e->byte_count = 0;
 	e->why = NULL;
 	e->tlb[0].page = e->tlb[1].page = 0;
+	e->trap = e->s->rflags & RFLAGS_TF;
+	e->shadow = false;
+	set_mode(e);
+}
+
+enum emul_result emul_step(struct emul *e)
+{
+	emul_begin(e);
 	if (e->s->event.injecting >> 31)
 		return emul_unsupported(e, "MMIO during the delivery of an event");
-	set_mode(e);
 
 	enum emul_result r = fetch_and_decode(e);
 
@@ -600,7 +604,7 @@ enum emul_result emul_step(struct emul *e)
 		retire(e);
 	} else if (r == EMUL_FAULT) {
 		e->dirty |= STATE_GPR;
-		queue_exception(e, e->vector, e->has_error, e->error);
+		emul_queue(e, e->vector, e->has_error, e->error);
 		if (e->vector == EXC_PF) {
 			e->s->cr2 = e->cr2;
 			e->dirty |= STATE_CR;

@@ -1,8 +1,9 @@
 /*
  * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could
  * not (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and
- * OUT, and the system instructions of emul_system.c. It knows no device and no RAM layout: the
- * operations below do.
+ * OUT, and the system instructions of emul_system.c. For a CPU that can't run real mode it runs it
+ * (emul_run): all integer and system instructions, and events. Task switches: emul_task_switch. It
+ * knows no device and no RAM layout: the operations below do.
  */
 #pragma once
 
@@ -42,8 +43,10 @@ struct emul_ops {
 };
 
 enum emul_result {
-	EMUL_OK,    /* done, or a part of a REP or a lost race: enter the guest, it comes back */
-	EMUL_FAULT, /* the guest gets an exception, already put into s->event (and s->cr2) */
+	EMUL_OK,       /* done, or a part of a REP or a lost race: enter the guest, it comes back */
+	EMUL_FAULT,    /* the guest gets an exception, already put into s->event (and s->cr2) */
+	EMUL_KERNEL,   /* emul_run: e->carry_out is for the kernel; rip is at the instruction */
+	EMUL_SHUTDOWN, /* emul_run: triple fault */
 	EMUL_UNSUPPORTED, /* bytes, byte_count and why are for the log; the state is unchanged */
 };
 
@@ -62,7 +65,8 @@ struct emul_tlb {
 struct emul {
 	struct vcpu_state *s;
 	const struct emul_ops *ops;
-	u64 xcr0; /* what the guest may enable */
+	u64 xcr0;	/* what the guest may enable */
+	u64 tsc_offset; /* emul_run: the guest's TSC is ours plus this */
 
 	/* results */
 	u32 dirty; /* enum state_group */
@@ -73,11 +77,15 @@ struct emul {
 	u8 bytes[INSN_MAX]; /* what was at rip */
 	u8 byte_count;
 	const char *why; /* EMUL_UNSUPPORTED */
+	u8 carry_out;	 /* EMUL_KERNEL: enum run_carry_out */
 
 	/* private, valid during a step */
 	struct insn insn;
 	u8 mode; /* enum insn_mode */
 	u8 cpl;
+	bool any;    /* emul_run: the CPU runs nothing here, so all is emulated */
+	bool trap;   /* a single step is due behind the instruction */
+	bool shadow; /* behind STI, MOV SS and POP SS */
 	u64 next_rip;
 	struct emul_tlb tlb[2]; /* for reads, for writes */
 };
@@ -91,6 +99,16 @@ struct emul {
 #define EMUL_STRING_MAX 4096u
 
 enum emul_result emul_step(struct emul *e);
+
+/*
+ * Code in a mode that the CPU can't run: at most `steps` instructions and events, fewer when the
+ * kernel must be asked: for interrupts that can come now, after HLT, and whether the CPU can go on
+ * (protected mode). EMUL_OK, EMUL_KERNEL, EMUL_SHUTDOWN or EMUL_UNSUPPORTED.
+ */
+enum emul_result emul_run(struct emul *e, u32 steps);
+
+/* A switch to a 32-bit task, as the run page describes it. Results as of a step. */
+enum emul_result emul_task_switch(struct emul *e, const struct run_task *t);
 
 /* Walks the guest's page tables without side effects and permission checks. False: unmapped. */
 bool emul_gva_to_gpa(struct emul *e, u64 gva, u64 *gpa_out);

@@ -1,4 +1,5 @@
 /* Registers, segments and memory operands. */
+#include "arch/apic.h"
 #include "vmm/emul_priv.h"
 
 u64 emul_full_read(const struct emul *e, u8 reg, u32 bytes)
@@ -60,6 +61,8 @@ static enum emul_result translate_page(struct emul *e, u64 linear, u32 access, u
 
 		if (r)
 			return r;
+		if (e->any && ALIGN_DOWN(at, PAGE_SIZE) == APIC_DEFAULT_BASE)
+			return emul_unsupported(e, "the local APIC's page in emulated code");
 		*gpa = at;
 		u8 *base = e->ops->ram(e, ALIGN_DOWN(at, PAGE_SIZE), PAGE_SIZE);
 

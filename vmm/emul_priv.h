@@ -7,6 +7,12 @@
 /* Another vCPU won a race and nothing was changed: emul_step gives EMUL_OK, rip stays. */
 #define EMUL_RETRY ((enum emul_result)(EMUL_UNSUPPORTED + 1))
 
+/*
+ * One handler per family of opcodes. A handler checks and translates everything before its first
+ * effect; it returns EMUL_OK with registers, flags and e->next_rip as after the instruction.
+ */
+typedef enum emul_result (*emul_fn)(struct emul *e);
+
 enum emul_access {
 	EMUL_WRITE = 1,
 	EMUL_FETCH = 2,
@@ -41,6 +47,41 @@ static inline bool emul_protected(const struct emul *e)
 /* emul.c: both return the result to hand up. */
 enum emul_result emul_fault(struct emul *e, u8 vector, u32 error);
 enum emul_result emul_unsupported(struct emul *e, const char *why);
+/* Begins a step: mode and CPL, nothing translated, nothing changed. */
+void emul_begin(struct emul *e);
+/* Puts an exception into s->event. */
+void emul_queue(struct emul *e, u8 vector, bool has_error, u32 error);
+u32 emul_operand_bytes(const struct emul *e); /* even opcodes are byte-sized: 1 */
+u32 emul_stack_width(const struct emul *e);   /* of the stack pointer, in bytes */
+
+/* emul_any.c: the handler of what only emul_run emulates; NULL: as in other modes. */
+emul_fn emul_any(const struct emul *e);
+/* emul_integer.c: the same, of instructions that touch registers and memory only. */
+emul_fn emul_integer(const struct emul *e);
+/* emul_flow.c: of transfers of control, the stack and flags. */
+emul_fn emul_flow(const struct emul *e);
+
+/* emul_flow.c */
+/* Up to 8 values, the first one pushed first: all or nothing. */
+enum emul_result emul_push(struct emul *e, const u64 *values, u32 n, u32 bytes);
+/* rsp moves at once: put it back with a fault. */
+enum emul_result emul_pop(struct emul *e, u64 *values, u32 n, u32 bytes);
+/* Delivers s->event through the real-mode table. Results as of emul_run. */
+enum emul_result emul_deliver(struct emul *e);
+
+/*
+ * emul_segment.c. *g is what the register would hold; vector: of faults by the descriptor, EXC_GP
+ * or EXC_TS.
+ */
+enum emul_result emul_descriptor(struct emul *e, u16 selector, u8 vector, u64 *raw);
+enum emul_result emul_descriptor_write(struct emul *e, u16 selector, u64 raw);
+#define TSS_BUSY BIT(41)
+void emul_unpack(u16 selector, u64 raw, struct seg_state *g);
+enum emul_result emul_data_segment(struct emul *e, u8 seg, u16 selector, u8 vector,
+				   struct seg_state *g);
+enum emul_result emul_code_segment(struct emul *e, u16 selector, u8 vector, struct seg_state *g);
+enum emul_result emul_ldt(struct emul *e, u16 selector, u8 vector, struct seg_state *g);
+void emul_set_segment(struct emul *e, u8 seg, const struct seg_state *g);
 
 /* emul_walk.c: access is a set of enum emul_access. */
 enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa);

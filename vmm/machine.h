@@ -41,6 +41,7 @@ struct machine {
 	enum vm_reason reason;
 	u32 status;
 	handle_t vcpu[VM_VCPUS_MAX]; /* [I] to kick when the VM ends; of the first vcpus */
+	u32 has_flat_table;	     /* [a] flat.h */
 
 	struct irq irq;
 	struct pit pit;

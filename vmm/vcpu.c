@@ -5,6 +5,7 @@
 #include "lib/string.h"
 #include "user/sys.h"
 #include "vmm/dump.h"
+#include "vmm/flat.h"
 
 #define REFUSALS_MAX 64u
 
@@ -101,14 +102,79 @@ static bool emulate(struct vcpu *v)
 	return false;
 }
 
+static s64 read_state(struct vcpu *v, u32 groups)
+{
+	v->state.size = sizeof(v->state);
+	v->state.groups = groups;
+	return vcpu_get(v->handle, &v->state);
+}
+
+/* What the emulator has changed goes back; err: an earlier error. */
+static void write_state(struct vcpu *v, s64 err)
+{
+	v->state.groups = v->emul.dirty;
+	if (!err && v->state.groups)
+		err = vcpu_set(v->handle, &v->state);
+	if (!err)
+		return;
+	rt_log("vCPU state: %s", rt_error(err));
+	fail(v);
+}
+
+/*
+ * The CPU can't run the guest's mode. So many instructions at a time: between them the kernel looks
+ * for interrupts, and whether the vCPU shall stop.
+ */
+static void run_mode(struct vcpu *v)
+{
+	enum { STEPS = 256 };
+	s64 err = read_state(v, EMUL_GROUPS | STATE_MSR);
+	enum emul_result r = EMUL_OK;
+
+	if (!err) {
+		v->emul.tsc_offset = v->state.msr.tsc - __builtin_ia32_rdtsc();
+		r = emul_run(&v->emul, STEPS);
+	}
+	if (r == EMUL_UNSUPPORTED) {
+		report_unsupported(v);
+		fail(v);
+	} else if (r == EMUL_SHUTDOWN) {
+		machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT);
+	} else {
+		write_state(v, err);
+		v->run->emulate.carry_out = r == EMUL_KERNEL ? v->emul.carry_out : 0;
+	}
+}
+
+static void exit_task_switch(struct vcpu *v)
+{
+	struct run_task t = v->run->task;
+	s64 err = read_state(v, EMUL_GROUPS);
+
+	if (!err && emul_task_switch(&v->emul, &t) == EMUL_UNSUPPORTED) {
+		rt_log("cannot switch to task %#x at rip %#llx: %s", t.selector,
+		       (unsigned long long)v->state.rip, v->emul.why);
+		fail(v);
+		return;
+	}
+	write_state(v, err);
+}
+
 static void exit_emulate(struct vcpu *v)
 {
 	struct vcpu_state *s = &v->state;
 	s64 err;
 
-	s->size = sizeof(*s);
-	s->groups = EMUL_GROUPS;
-	err = vcpu_get(v->handle, s);
+	if (v->run->emulate.mode) {
+		run_mode(v);
+		return;
+	}
+	err = read_state(v, EMUL_GROUPS);
+	if (!err && flat_table_wanted(v->run, s->cr0)) {
+		err = flat_table_provide(v->m);
+		if (!err)
+			return;
+	}
 	if (!err && v->run->emulate.fetch) {
 		rt_log("the guest executes at rip %#llx, address %#llx, where it has no memory",
 		       (unsigned long long)s->rip, (unsigned long long)v->run->emulate.gpa);
@@ -119,13 +185,7 @@ static void exit_emulate(struct vcpu *v)
 		fail(v);
 		return;
 	}
-	s->groups = v->emul.dirty;
-	if (!err && s->groups)
-		err = vcpu_set(v->handle, s);
-	if (!err)
-		return;
-	rt_log("vCPU state: %s", rt_error(err));
-	fail(v);
+	write_state(v, err);
 }
 
 static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
@@ -150,9 +210,7 @@ static void exit_internal(struct vcpu *v)
 	u32 code = v->run->internal.code;
 
 	audit_report(&v->run->record, code == RUN_INTERNAL_ENTRY, say);
-	v->state.size = sizeof(v->state);
-	v->state.groups = DUMP_GROUPS;
-	if (!vcpu_get(v->handle, &v->state))
+	if (!read_state(v, DUMP_GROUPS))
 		dump_state(&v->state);
 	rt_log("the vCPU cannot go on: %s",
 	       code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
@@ -164,6 +222,7 @@ static void (*const exits[])(struct vcpu *) = {
 	[RUN_EXIT_INTR] = exit_intr,
 	[RUN_EXIT_IO] = exit_io,
 	[RUN_EXIT_EMULATE] = exit_emulate,
+	[RUN_EXIT_TASK_SWITCH] = exit_task_switch,
 	[RUN_EXIT_EOI] = exit_eoi,
 	[RUN_EXIT_EXTINT] = exit_extint,
 	[RUN_EXIT_SHUTDOWN] = exit_shutdown,

@@ -33,7 +33,10 @@ struct vmx_cpu {
  * Bits that the guest changes without an exit. CR4.MCE is none: with it clear a machine check would
  * stop the machine, not leave the guest.
  */
-#define VMX_CR4_GUEST_OWNED (guest_bits.cr4 & ~(u64)CR4_MCE)
+#define VMX_CR4_GUEST_OWNED                                                                        \
+	(guest_bits.cr4 & ~(u64)(CR4_MCE | (vmx_caps.unrestricted ? 0 : VMX_CR4_PAGING)))
+/* Those that mean something else, or fault, in the tables that stand in for no paging. */
+#define VMX_CR4_PAGING (CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP)
 #define VMX_CR0_GUEST_OWNED ((u64)(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM))
 
 /* In the owner's private slot, behind the VMCS. */
@@ -57,6 +60,10 @@ struct vmx_vcpu {
 	bool msrs_in;	     /* [v] the CPU holds the guest's shared MSRs */
 	bool breakpoints;    /* [v] the guest's DR7 enables one */
 	bool pdptes;	     /* [v] to be read from guest memory before the next entry */
+	bool real;	     /* [v] real mode, which this CPU can't enter */
+	bool flat;	     /* [v] no paging, and VM_FLAT_TABLE stands in for it */
+	u64 flat_cr3;	     /* [v] the guest's CR3 then */
+	u64 efer;	     /* [v] the guest's */
 	u8 offered;	     /* [v] vector of the local APIC to be delivered; 0 = none */
 	bool offer_in;	     /* [v] and it was given to the last entry */
 	u32 windows;	  /* [v] exits that common code wants: PROC_IRQ_WINDOW, PROC_NMI_WINDOW */
@@ -83,13 +90,14 @@ static inline struct vmx_private *vmx_private(struct vmx_vcpu *s)
 /* What was negotiated from the capability MSRs. [I] before the first VM */
 struct vmx_caps {
 	u32 pin, proc, proc2, exit, entry; /* what the controls of a vCPU start with */
-	bool apicv;    /* APIC accesses, registers, x2APIC mode, interrupt delivery: all or none */
-	bool posted;   /* posted interrupts, which come with apicv only */
-	bool vpid;     /* in proc2, and all tags can be thrown away by INVVPID */
-	bool ept_ad;   /* accessed and dirty flags */
-	u8 timer_rate; /* TSC bit that the preemption timer counts */
-	u8 ept_leaf;   /* highest level that may hold a page: 1..3 */
-	u8 invept;     /* enum vmx_invalidate: the narrowest INVEPT there is */
+	bool apicv;  /* APIC accesses, registers, x2APIC mode, interrupt delivery: all or none */
+	bool posted; /* posted interrupts, which come with apicv only */
+	bool vpid;   /* in proc2, and all tags can be thrown away by INVVPID */
+	bool ept_ad; /* accessed and dirty flags */
+	bool unrestricted; /* guests without paging and protection; else see vmx_state.c */
+	u8 timer_rate;	   /* TSC bit that the preemption timer counts */
+	u8 ept_leaf;	   /* highest level that may hold a page: 1..3 */
+	u8 invept;	   /* enum vmx_invalidate: the narrowest INVEPT there is */
 };
 extern struct vmx_caps vmx_caps;
 
@@ -164,6 +172,8 @@ void vmx_want_window(struct vcpu *v, u32 event, bool on);
 void vmx_event_prepare(struct vmx_vcpu *s);
 /* After the exit, before it is decoded; true when the offered interrupt was delivered. */
 bool vmx_event_complete(struct vmx_vcpu *s, u32 reason);
+/* Instead of both: what was offered becomes the event that the monitor delivers, if it can be. */
+bool vmx_event_take(struct vmx_vcpu *s);
 
 /* ---- vmx_tlb.c ---- */
 /* Before an entry on CPU c: the VPID and the flushes that are due. */

@@ -34,7 +34,6 @@ static const struct control {
 	{PIN, ON, PIN_VIRTUAL_NMIS, "virtual NMIs", 0},
 	{PROC, ON, PROC_SECONDARY, "secondary controls", 0},
 	{PROC2, ON, PROC2_EPT, "EPT", 0},
-	{PROC2, ON, PROC2_UNRESTRICTED, "unrestricted guest", 0},
 	{EPT, MAY_BE_1, EPT_CAN_4_LEVELS, "EPT of 4 levels", 0},
 	{EPT, MAY_BE_1, EPT_CAN_WRITE_BACK, "EPT in write-back memory", 0},
 	{EPT, MAY_BE_1, EPT_CAN_INVEPT, "INVEPT", 0},
@@ -65,6 +64,7 @@ static const struct control {
 	{ENTRY, MAY_BE_0, ENTRY_LONG_MODE, "32-bit guests", 0},
 	{PROC2, IF_RDTSCP, PROC2_RDTSCP, "RDTSCP", 0},
 	{PROC2, IF_INVPCID, PROC2_INVPCID, "INVPCID", 0},
+	{PROC2, OPTION, PROC2_UNRESTRICTED, "unrestricted-guest", "real mode is emulated"},
 	{PIN, OPTION, PIN_PREEMPTION_TIMER, "preemption-timer", "host interrupts alone end a run"},
 	{PROC2, OPTION, PROC2_APICV, "apicv", "the local APIC's registers and interrupts cost exits"},
 	{PIN, OPTION, PIN_POSTED_INTERRUPTS, "posted-interrupts", "an interrupt makes a guest exit"},
@@ -96,7 +96,10 @@ static u64 settings(const struct cpu_facts *f, u32 word)
 		return s;
 	}
 	s = vmx_msr(f, MSR_VMX_PROCBASED_CTLS2);
-	if (f->noapicv)
+	if (f->nounrestricted)
+		s &= ~((u64)PROC2_UNRESTRICTED << 32);
+	/* The emulator of real mode takes its interrupts from the kernel. */
+	if (f->noapicv || !(s >> 32 & PROC2_UNRESTRICTED))
 		s &= ~((u64)PROC2_APICV << 32);
 	/* Tags are of use only with a way to throw all of them away. */
 	if (!(cap & VPID_CAN_INVVPID) || !(cap & VPID_CAN_INVVPID_ALL))
@@ -162,6 +165,7 @@ const char *vmx_negotiate(const struct cpu_facts *f, struct vmx_caps *caps)
 		.apicv = !(~on[PROC2] & PROC2_APICV),
 		.posted = on[PIN] & PIN_POSTED_INTERRUPTS,
 		.vpid = on[PROC2] & PROC2_VPID,
+		.unrestricted = on[PROC2] & PROC2_UNRESTRICTED,
 		.ept_ad = on[EPT] & EPT_CAN_ACCESSED_DIRTY,
 		.ept_leaf = !(on[EPT] & EPT_CAN_2M) ? 1
 			    : on[EPT] & EPT_CAN_1G  ? 3

@@ -103,6 +103,28 @@ static void decode_number(struct vmx_vcpu *s, struct hv_exit *x)
 	x->number = vmcs_read32(VMCS_EXIT_REASON);
 }
 
+/* 0 CALL, 1 IRET, 2 JMP, 3 a gate of the IDT: by an event, or by an instruction too. */
+static void decode_task(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
+
+	x->task = (struct run_task){
+		.selector = (u16)q,
+		.source = q >> 30 & 3,
+		.insn_len = x->insn_len,
+		.event = vmcs_read32(VMCS_IDT_VECTORING_INFO) & EVENT_DEFINED,
+		.error = vmcs_read32(VMCS_IDT_VECTORING_ERROR),
+	};
+}
+
+/* What the CPU can't enter only because it lacks "unrestricted guest" is emulated. */
+static void decode_bad_state(struct vmx_vcpu *s, struct hv_exit *x)
+{
+	decode_number(s, x);
+	if (!vmx_caps.unrestricted)
+		x->reason = HV_EXIT_UNENTERABLE;
+}
+
 /* INSN: the CPU gives the length. DELIVERY: it can come while an event is delivered. */
 enum { KNOWN = 1, INSN = 2, DELIVERY = 4 };
 
@@ -116,6 +138,7 @@ static const struct {
 	[EXIT_TRIPLE_FAULT] = {KNOWN, HV_EXIT_SHUTDOWN, NULL},
 	[EXIT_IRQ_WINDOW] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
 	[EXIT_NMI_WINDOW] = {KNOWN, HV_EXIT_NMI_WINDOW, NULL},
+	[EXIT_TASK_SWITCH] = {KNOWN | INSN, HV_EXIT_TASK_SWITCH, decode_task},
 	[EXIT_CPUID] = {KNOWN | INSN, HV_EXIT_CPUID, NULL},
 	[EXIT_GETSEC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_HLT] = {KNOWN | INSN, HV_EXIT_HLT, NULL},
@@ -129,7 +152,8 @@ static const struct {
 	[EXIT_IO] = {KNOWN | INSN, HV_EXIT_IO, decode_io},
 	[EXIT_RDMSR] = {KNOWN | INSN, HV_EXIT_MSR_READ, NULL},
 	[EXIT_WRMSR] = {KNOWN | INSN, HV_EXIT_MSR_WRITE, NULL},
-	[EXIT_BAD_GUEST_STATE... EXIT_BAD_MSR_LOAD] = {KNOWN, HV_EXIT_FAIL_ENTRY, decode_number},
+	[EXIT_BAD_GUEST_STATE] = {KNOWN, HV_EXIT_FAIL_ENTRY, decode_bad_state},
+	[EXIT_BAD_MSR_LOAD] = {KNOWN, HV_EXIT_FAIL_ENTRY, decode_number},
 	[EXIT_MWAIT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_MONITOR] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_PAUSE] = {KNOWN | INSN, HV_EXIT_PAUSE, NULL},

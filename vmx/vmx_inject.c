@@ -112,12 +112,26 @@ static void shadow_step(struct vmx_vcpu *s)
 			     vmcs_read64(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
+static bool tpr_allows(const struct vmx_vcpu *s)
+{
+	return s->offered >> 4 > vlapic_cr8(&s->vcpu.lapic);
+}
+
+bool vmx_event_take(struct vmx_vcpu *s)
+{
+	if (!s->offered || !tpr_allows(s) || !vmx_can_inject(&s->vcpu, HV_EVENT_IRQ))
+		return false;
+	s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
+	s->offered = 0;
+	return true;
+}
+
 void vmx_event_prepare(struct vmx_vcpu *s)
 {
 	u32 windows = s->windows, threshold = 0;
 
 	s->offer_in = false;
-	if (s->offered && s->offered >> 4 <= vlapic_cr8(&s->vcpu.lapic)) {
+	if (s->offered && !tpr_allows(s)) {
 		threshold = s->offered >> 4;
 	} else if (s->offered && vmx_can_inject(&s->vcpu, HV_EVENT_IRQ)) {
 		s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;

@@ -344,6 +344,11 @@ static void vmx_enter(struct vcpu *v, bool *irq_taken)
 	struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
 	u32 reason;
 
+	if (unlikely(s->real)) {
+		*irq_taken = vmx_event_take(s);
+		v->exit.reason = HV_EXIT_UNENTERABLE;
+		return;
+	}
 	if (!s->msrs_in)
 		msrs_in(s, c);
 	if (unlikely(s->pdptes))

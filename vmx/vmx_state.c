@@ -22,7 +22,6 @@ static const struct {
 /* clang-format off */
 #define FIELD(group, name, field) {group, offsetof(struct vcpu_state, name), VMCS_ID_##field}
 	/* clang-format on */
-	FIELD(STATE_CR, cr3, GUEST_CR3),
 	FIELD(STATE_DR, dr7, GUEST_DR7),
 	FIELD(STATE_SEG, gdtr.base, GUEST_GDTR_BASE),
 	FIELD(STATE_SEG, idtr.base, GUEST_IDTR_BASE),
@@ -71,23 +70,65 @@ static u64 cr4_get(void)
 	       (vmcs_read64(VMCS_GUEST_CR4) & VMX_CR4_GUEST_OWNED);
 }
 
-/* VT-x wants NE; CD and NW of a guest would not reach the CPU. */
-static void cr0_put(u64 value)
+static u64 cr3_get(const struct vmx_vcpu *s)
 {
-	vmcs_write64(VMCS_CR0_SHADOW, value);
-	vmcs_write64(VMCS_GUEST_CR0, (value & ~(u64)(CR0_CD | CR0_NW)) | CR0_NE);
+	return s->flat ? s->flat_cr3 : vmcs_read64(VMCS_GUEST_CR3);
 }
 
-static void cr4_put(u64 value)
+static void cr3_put(struct vmx_vcpu *s, u64 value)
+{
+	if (s->flat)
+		s->flat_cr3 = value;
+	else
+		vmcs_write64(VMCS_GUEST_CR3, value);
+}
+
+static void cr4_put(const struct vmx_vcpu *s, u64 value)
 {
 	vmcs_write64(VMCS_CR4_SHADOW, value);
+	if (s->flat)
+		value = (value & ~(u64)VMX_CR4_PAGING) | CR4_PSE;
 	vmcs_write64(VMCS_GUEST_CR4, value | CR4_VMXE | CR4_MCE);
 }
 
-static void efer_put(u64 value)
+/*
+ * Without "unrestricted guest" the CPU always pages: through a table that the monitor provides
+ * while the guest does not. Then the guest's CR3 is not the CPU's.
+ */
+static void set_flat(struct vmx_vcpu *s, bool flat)
+{
+	u64 cr3 = cr3_get(s), cr4 = cr4_get();
+
+	if (flat == s->flat)
+		return;
+	s->flat = flat;
+	s->windows ^= PROC_CR3_LOAD_EXIT | PROC_CR3_STORE_EXIT;
+	if (flat)
+		vmcs_write64(VMCS_GUEST_CR3, VM_FLAT_TABLE);
+	cr3_put(s, cr3);
+	cr4_put(s, cr4);
+}
+
+/* VT-x wants NE; CD and NW of a guest would not reach the CPU. */
+static void cr0_put(struct vmx_vcpu *s, u64 value)
+{
+	vmcs_write64(VMCS_CR0_SHADOW, value);
+	if (!vmx_caps.unrestricted) {
+		s->real = !(value & CR0_PE);
+		set_flat(s, !(value & CR0_PG));
+		value |= CR0_PE | CR0_PG;
+	}
+	vmcs_write64(VMCS_GUEST_CR0, (value & ~(u64)(CR0_CD | CR0_NW)) | CR0_NE);
+}
+
+/* LME without LMA would need CR0.PG clear. */
+static void efer_put(struct vmx_vcpu *s, u64 value)
 {
 	u32 entry = vmx_caps.entry | (value & EFER_LMA ? ENTRY_LONG_MODE : 0);
 
+	s->efer = value;
+	if (!vmx_caps.unrestricted && !(value & EFER_LMA))
+		value &= ~(u64)EFER_LME;
 	vmcs_write64(VMCS_GUEST_EFER, value);
 	vmcs_write32(VMCS_ENTRY_CONTROLS, entry);
 }
@@ -128,8 +169,9 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 		get_segments(st);
 	if (groups & STATE_CR) {
 		st->cr0 = cr0_get();
+		st->cr3 = cr3_get(s);
 		st->cr4 = cr4_get();
-		st->efer = vmcs_read64(VMCS_GUEST_EFER);
+		st->efer = s->efer;
 	}
 	if (groups & STATE_MSR) {
 		vmx_msrs_out(s);
@@ -175,9 +217,10 @@ static void set_segments(const struct vcpu_state *st)
 
 static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
 {
-	cr0_put(st->cr0 | CR0_ET);
-	cr4_put(st->cr4);
-	efer_put(st->efer);
+	cr0_put(s, st->cr0 | CR0_ET);
+	cr3_put(s, st->cr3);
+	cr4_put(s, st->cr4);
+	efer_put(s, st->efer);
 	s->flush = s->pdptes = true;
 }
 
@@ -231,11 +274,13 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 
 void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
 {
+	const struct vmx_vcpu *s = to_vmx(v);
+
 	*m = (struct hv_mode){
 		.cr0 = cr0_get(),
-		.cr3 = vmcs_read64(VMCS_GUEST_CR3),
+		.cr3 = cr3_get(s),
 		.cr4 = cr4_get(),
-		.efer = vmcs_read64(VMCS_GUEST_EFER),
+		.efer = s->efer,
 		.cs_base = vmcs_read64(VMCS_GUEST_CS_BASE),
 		.cs_attr = attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)),
 		.cpl = vmcs_read32(VMCS_GUEST_SS_ATTR) >> 5 & 3,
@@ -246,29 +291,29 @@ void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
 void vmx_set_cr(struct vcpu *v, u32 cr, u64 value)
 {
 	struct vmx_vcpu *s = to_vmx(v);
-	u64 cr0 = cr0_get(), old = vmcs_read64(VMCS_GUEST_EFER), efer = old;
+	u64 cr0 = cr0_get(), old = s->efer, efer = old;
 
 	value = cr_fit(cr, value);
 	s->pdptes = true;
 	switch (cr) {
 	case 0:
 		s->flush |= cr_flushes(cr, cr0, value);
-		cr0_put(cr0 = value);
+		cr0_put(s, cr0 = value);
 		break;
 	case 3:
 		s->flush = true;
-		vmcs_write64(VMCS_GUEST_CR3, value);
+		cr3_put(s, value);
 		break;
 	case 4:
 		s->flush |= cr_flushes(cr, cr4_get(), value);
-		cr4_put(value);
+		cr4_put(s, value);
 		break;
 	default: efer = value;
 	}
 	efer = efer_with_lma(efer, cr0);
 	if (efer == old)
 		return;
-	efer_put(efer);
+	efer_put(s, efer);
 	s->flush |= cr_flushes(CR_EFER, old, efer);
 }
 
@@ -279,7 +324,7 @@ void vmx_skip_insn(struct vcpu *v, u32 length)
 	r->rip += length;
 	/* beyond 4 GiB it can only be 64-bit code */
 	if (unlikely(r->rip >> 32) &&
-	    !(vmcs_read64(VMCS_GUEST_EFER) & EFER_LMA &&
+	    !(to_vmx(v)->efer & EFER_LMA &&
 	      attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)) & SEG_ATTR_L))
 		r->rip &= 0xffffffff;
 	r->rflags &= ~(u64)RFLAGS_RF;

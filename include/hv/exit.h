@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "lib/types.h"
+#include "uapi/run.h"
 
 enum hv_exit_reason {
 	HV_EXIT_EXTINT, /* a host interrupt is pending; it is taken when interrupts are enabled */
@@ -30,8 +30,10 @@ enum hv_exit_reason {
 	HV_EXIT_SHUTDOWN, /* triple fault */
 	/* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
 	HV_EXIT_UNDEFINED,
-	HV_EXIT_WBINVD,	    /* INVD, WBINVD: skip */
-	HV_EXIT_FAIL_ENTRY, /* the CPU refused the state: stops the VM */
+	HV_EXIT_WBINVD,	     /* INVD, WBINVD: skip */
+	HV_EXIT_TASK_SWITCH, /* by hardware, not begun */
+	HV_EXIT_UNENTERABLE, /* the CPU can't run the guest in its mode: no entry was made */
+	HV_EXIT_FAIL_ENTRY,  /* the CPU refused the state: stops the VM */
 	HV_EXIT_UNKNOWN,
 	HV_EXITS
 };
@@ -53,6 +55,7 @@ struct hv_exit {
 		struct { u16 port; u8 size; bool in, string; } io;
 		/* op: enum hv_cr_op; UNKNOWN: decode it */
 		struct { u8 cr; u8 op; u8 gpr; } cr;
+		struct run_task task;
 		/* clang-format on */
 		struct {
 			gpa_t gpa;

@@ -23,7 +23,8 @@ struct cpu_facts {
 
 	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, capability MSRs from 0x480 on (absent ones are 0) */
 	bool vmx, vmx_locked_off;
-	bool noapicv; /* the boot option: APIC virtualization stays off */
+	bool noapicv;	     /* the boot option: APIC virtualization stays off */
+	bool nounrestricted; /* the same: real mode is emulated */
 	u64 vmx_msr[VMX_MSRS];
 
 	/* AMD-V: leaf 0x8000000A, VM_CR */

@@ -19,11 +19,12 @@ enum run_exit {
 	 * XSETBV
 	 */
 	RUN_EXIT_EMULATE,
-	RUN_EXIT_EOI,	   /* end of a level-triggered interrupt */
-	RUN_EXIT_EXTINT,   /* the vCPU can take an ExtINT: which vector? */
-	RUN_EXIT_SHUTDOWN, /* triple fault */
-	RUN_EXIT_INTERNAL, /* the kernel can't go on with this vCPU; `record` is filled in */
-	RUN_EXIT_CLOCK,	   /* the guest's clock is to be written into its memory */
+	RUN_EXIT_TASK_SWITCH, /* by hardware; the monitor carries it out */
+	RUN_EXIT_EOI,	      /* end of a level-triggered interrupt */
+	RUN_EXIT_EXTINT,      /* the vCPU can take an ExtINT: which vector? */
+	RUN_EXIT_SHUTDOWN,    /* triple fault */
+	RUN_EXIT_INTERNAL,    /* the kernel can't go on with this vCPU; `record` is filled in */
+	RUN_EXIT_CLOCK,	      /* the guest's clock is to be written into its memory */
 	RUN_EXITS
 };
 
@@ -49,6 +50,16 @@ struct vcpu_record {
 	u64 word[RECORD_WORDS];
 };
 
+enum run_task_source { TASK_BY_CALL, TASK_BY_IRET, TASK_BY_JMP, TASK_BY_GATE };
+
+struct run_task {
+	u16 selector; /* of the new task's TSS */
+	u8 source;    /* enum run_task_source */
+	u8 insn_len;  /* of what caused it, unless an event from outside did */
+	u32 event;    /* what a gate serves, as `injecting` */
+	u32 error;
+};
+
 struct vcpu_run {
 	u32 version;   /* UAPI_VERSION */
 	u32 exit;      /* enum run_exit */
@@ -66,7 +77,16 @@ struct vcpu_run {
 			u8 write; /* access type of the fault */
 			u8 io;	  /* 1 = string I/O on port `gpa` */
 			u8 fetch; /* instruction fetch: from where no memory is */
+			u8 walk;  /* 1 = of the guest's page tables */
+			/*
+			 * 1 = the CPU can't run the guest in its mode (real mode, mostly): the
+			 * monitor delivers the event that is being delivered, else carries out what
+			 * is at rip, whatever it is. `carry_out` may leave that one to the kernel.
+			 */
+			u8 mode;
+			u8 carry_out; /* reply: enum run_carry_out */
 		} emulate;
+		struct run_task task;
 		struct {
 			u32 vector;
 		} eoi;
@@ -84,6 +104,22 @@ struct vcpu_run {
 	};
 	struct vcpu_record record; /* with RUN_EXIT_INTERNAL */
 };
+
+/* Instructions whose rules the kernel knows; with mode 1 nothing at rip was fetched yet. */
+enum run_carry_out {
+	RUN_DO_NOTHING,
+	RUN_DO_CPUID,
+	RUN_DO_MSR_READ,
+	RUN_DO_MSR_WRITE,
+	RUN_DO_CR,
+	RUN_DOES
+};
+
+/*
+ * Guest-physical page where the monitor keeps a page directory of 4 MiB pages, one to one: what the
+ * CPU uses for a guest without paging where it can't do without.
+ */
+#define VM_FLAT_TABLE 0xfeffc000u
 
 enum run_internal {
 	RUN_INTERNAL_ENTRY = 1, /* the CPU refused the guest state */

@@ -52,6 +52,7 @@ static const struct {
 	{"mem", NULL, "a size of at least 64M, such as 2G"},
 	{"tsc", NULL, "reliable or off"},
 	{"noapicv", NULL, "no value"},
+	{"nounrestricted", NULL, "no value"},
 	{"noreboot", NULL, "no value"},
 	{"reboot", NULL, "acpi, pci, kbd or triple"},
 };

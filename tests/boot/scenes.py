@@ -158,19 +158,19 @@ def apicv(scene):
             m.expect_power_off()
 
 
-def unknown_exit(scene):
-    """VT-x leaves task switches to the hypervisor: the VM is stopped with a full dump, and nothing else is."""
-    vms = [(f"{name}.vm", definition(name, name, memory="16M", autostart="no")) for name in ("task-switch", "cpuid")]
-    with scene.start("", tiny("task-switch", "cpuid"), vms) as m:
+def refused_entry(scene):
+    """A state that the CPU refuses, from a monitor: the field and the rule, a full dump, and nothing else suffers."""
+    vms = [("state.vm", definition("state", "pass", cmdline="state", memory="16M", autostart="no"))]
+    scene.parts["programs"] = wild_programs(scene)
+    with scene.start("", [("pass", f"{BUILD}/guests/cpuid.elf")], vms) as m:
         m.expect(PROMPT, 120)
-        m.send("start task-switch\r")
-        for line in (r"error: vm \d+: vCPU 0 stopped: an exit that this kernel does not know: 0x9\s",
-                     r"init: vm task-switch: vmx: EXIT_REASON 9 EXIT_QUAL", r"init: vm task-switch: vmx:.* EPT_POINTER 5e ", r"init: vm task-switch: vmx:.* GUEST_TR_ATTR 8b\s",
-                     r"init: vm task-switch: +rip +\S+ +rflags ",
-                     r"init: vm task-switch: +tr +0040 ", r"init: vm task-switch ended: status 122 \(internal error\)"):
+        m.send("start state\r")
+        for line in (r"error: vm \d+: vCPU 0 stopped: the CPU refused the guest state: 0x80000021",
+                     r"init: vm state: entry refused: GUEST_CS_ATTR: a type that it can't have", r"init: vm state: vmx: EXIT_REASON 80000021",
+                     r"init: vm state: vmx:.* EPT_POINTER 5e ", r"init: vm state: it does not run again",
+                     r"init: vm state ended: status 124 \(monitor died\)"):
             m.expect(line, 60)
-        m.send("start cpuid\r")
-        m.expect(r"init: vm cpuid ended: status 0 \(exit port\)", 60)
+        command(m, "selftest", r"0 violations: PASS", 120)
         m.send("poweroff\r")
         m.expect_power_off()
 

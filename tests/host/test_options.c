@@ -32,7 +32,7 @@ static void empty_line_gives_the_defaults(void **state)
 	assert_int_equal(o.maxcpus, 0);
 	assert_int_equal(o.mem, 0);
 	assert_int_equal(o.exit_port, 0);
-	assert_false(o.noreboot || o.noapicv);
+	assert_false(o.noreboot || o.noapicv || o.nounrestricted);
 	assert_int_equal(o.reboot, RESET_ACPI);
 	assert_string_equal(left, "");
 }
@@ -40,11 +40,11 @@ static void empty_line_gives_the_defaults(void **state)
 static void every_option_is_read(void **state)
 {
 	struct boot_options o = parse(
-		"  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot noapicv "
+		"  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot noapicv nounrestricted "
 		"reboot=kbd "
 		"exitport=0xf4 autostart=off exit=last-vm ");
 
-	assert_string_equal(left, "          exitport=0xf4 autostart=off exit=last-vm ");
+	assert_string_equal(left, "           exitport=0xf4 autostart=off exit=last-vm ");
 	assert_int_equal(o.uart.port, 0x2f8);
 	assert_int_equal(o.uart.divisor, 12);
 	assert_false(o.vga);
@@ -52,7 +52,7 @@ static void every_option_is_read(void **state)
 	assert_int_equal(o.maxcpus, 3);
 	assert_int_equal(o.mem, GiB(1));
 	assert_int_equal(o.tsc, TSC_OFF);
-	assert_true(o.noreboot && o.noapicv);
+	assert_true(o.noreboot && o.noapicv && o.nounrestricted);
 	assert_int_equal(o.reboot, RESET_KBD);
 	assert_int_equal(o.exit_port, 0xf4);
 }

@@ -44,6 +44,7 @@ enum { DATA = 0xc093, TSS = 0x8b, UNUSABLE = VMCS_ATTR_UNUSABLE };
 static const struct vmcs_guest_fields long_mode = {
 	NOT_IN_SEGMENTS,
 	.ENTRY_CONTROLS = ENTRY_LONG_MODE,
+	.CR0_SHADOW = CR0_PE,
 	.GUEST_CR0 = CR0_PE | CR0_NE | CR0_PG,
 	.GUEST_CR4 = CR4_PAE | CR4_VMXE,
 	.GUEST_EFER = EFER_LME | EFER_LMA,
@@ -80,6 +81,7 @@ static const struct vmcs_guest_fields real_mode = {
 /* 32-bit PAE paging, ring 3 */
 static const struct vmcs_guest_fields user_32 = {
 	NOT_IN_SEGMENTS,
+	.CR0_SHADOW = CR0_PE,
 	.GUEST_CR0 = CR0_PE | CR0_NE | CR0_PG,
 	.GUEST_CR4 = CR4_PAE | CR4_VMXE,
 	FLAT(CS, 0xc0fb),
@@ -98,6 +100,7 @@ static const struct vmcs_guest_fields user_32 = {
 	.GUEST_##seg##_LIMIT = 0xffff, .GUEST_##seg##_ATTR = 0xf3
 static const struct vmcs_guest_fields v86 = {
 	NOT_IN_SEGMENTS | RFLAGS_VM,
+	.CR0_SHADOW = CR0_PE,
 	.GUEST_CR0 = CR0_PE | CR0_NE,
 	.GUEST_CR4 = CR4_VMXE,
 	V86(CS),
@@ -209,6 +212,18 @@ static const struct {
 	BAD(long_mode, VIRTUAL_APIC_PAGE, 1ull << 39),
 	BAD(long_mode, LINK_POINTER, 0),
 };
+
+/* What a CPU without "unrestricted guest" is never given. */
+static void an_emulated_state_is_not_judged(void **state)
+{
+	struct vmcs_guest_fields g = real_mode;
+
+	g.GUEST_CR0 |= CR0_PE | CR0_PG;
+	g.GUEST_CS_ATTR = 0;
+	assert_null(audit(&g));
+	g.CR0_SHADOW = CR0_PE;
+	assert_non_null(audit(&g));
+}
 
 static void good_states_pass(void **state)
 {
@@ -350,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_states_pass),
+		cmocka_unit_test(an_emulated_state_is_not_judged),
 		cmocka_unit_test(changes_that_break_nothing_pass),
 		cmocka_unit_test(a_bad_state_names_its_field),
 		cmocka_unit_test(a_report_names_every_field_that_is_not_zero),

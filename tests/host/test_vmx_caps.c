@@ -75,7 +75,7 @@ static void what_is_missing_is_named_in_one_line(void **state)
 	assert_ptr_equal(strstr(why_of(&core2), "the CPU's VT-x lacks virtual NMIs, EPT, "),
 			 why_of(&core2));
 	assert_true(strlen(why_of(&core2)) <= 95);
-	assert_string_equal(why_of(&nehalem), "the CPU's VT-x lacks unrestricted guest");
+	assert_string_equal(why_of(&nehalem), "usable");
 	assert_string_equal(why_of(&skylake), "usable");
 	assert_string_equal(why_of(&icelake), "usable");
 }
@@ -121,6 +121,8 @@ static void apic_virtualization_is_used_as_a_whole(void **state)
 		{"no x2APIC mode", pin, proc2 & ~MAY(PROC2_X2APIC), 0, false, false, false},
 		{"no delivery", pin, proc2 & ~MAY(PROC2_IRQ_DELIVERY), 0, false, false, false},
 		{"noapicv", pin, proc2, 0, true, false, false},
+		{"real mode is emulated", pin, proc2 & ~MAY(PROC2_UNRESTRICTED), 0, false, false,
+		 false},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -169,7 +171,6 @@ static void each_required_control_is_missed(void **state)
 		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR3_LOAD_EXIT, "CR3 without exits"},
 		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR8_STORE_EXIT, "CR8 without exits"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_EPT), 0, "EPT"},
-		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_UNRESTRICTED), 0, "unrestricted guest"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_RDTSCP), 0, "RDTSCP"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_INVPCID), 0, "INVPCID"},
 		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_HOST_64), 0, "64-bit host"},
@@ -235,13 +236,13 @@ static void options_fall_back_with_a_line_each(void **state)
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_ACCESSED_DIRTY, 0, "ept-ad"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_INVEPT_SINGLE, 0, "invept-single"},
 	};
-	char buf[128], expect[96];
+	char buf[160], expect[96];
 
 	cpu_facts = icelake;
 	vmx_features(buf, sizeof(buf));
 	assert_string_equal(
 		buf,
-		"ept preemption-timer apicv posted-interrupts vpid ept-2m ept-1g ept-ad invept-single pause-loop "
+		"ept unrestricted-guest preemption-timer apicv posted-interrupts vpid ept-2m ept-1g ept-ad invept-single pause-loop "
 		"wbinvd-exiting");
 	vmx_fallbacks();
 	assert_string_equal(logged, "");
@@ -256,6 +257,14 @@ static void options_fall_back_with_a_line_each(void **state)
 		assert_ptr_equal(strstr(logged, expect), logged);
 		assert_ptr_equal(strchr(logged, '\n'), logged + strlen(logged) - 1);
 	}
+	cpu_facts = icelake;
+	cpu_facts.nounrestricted = true;
+	logged[0] = 0;
+	vmx_fallbacks();
+	assert_string_equal(
+		logged, "vmx: without unrestricted-guest: real mode is emulated\n"
+			"vmx: without apicv: the local APIC's registers and interrupts cost exits\n"
+			"vmx: without posted-interrupts: an interrupt makes a guest exit\n");
 	vmx_features(buf, 8);
 	assert_string_equal(buf, "ept pre");
 }
@@ -281,6 +290,12 @@ static void without_an_option_its_control_stays_off(void **state)
 	f = changed(&no_2m);
 	assert_null(vmx_negotiate(&f, &c));
 	assert_int_equal(c.ept_leaf, 1);
+	assert_true(c.unrestricted);
+	f.nounrestricted = true;
+	assert_null(vmx_negotiate(&f, &c));
+	assert_false(c.unrestricted || c.apicv || c.proc2 & PROC2_UNRESTRICTED);
+	assert_null(vmx_negotiate(&nehalem, &c));
+	assert_false(c.unrestricted);
 	f = skylake;
 	f.rdtscp = false;
 	f.vmx_msr[MSR_VMX_PROCBASED_CTLS2 - MSR_VMX_BASIC] &= ~MAY(PROC2_RDTSCP | PROC2_INVPCID);

@@ -126,8 +126,10 @@ MUTANTS = [
     # ---- VT-x ----
     Mutant("ept-uncached", "mm/pt_formats.c", ": EPT_TYPE_WB | EPT_IGNORE_PAT);", ": EPT_TYPE_UC | EPT_IGNORE_PAT);",
            "host/pt", "guest memory is not cached"),
-    Mutant("unrestricted-not-required", "vmx/vmx_caps.c", "{PROC2, ON, PROC2_UNRESTRICTED,", "{PROC2, OPTION, PROC2_UNRESTRICTED,",
-           "host/vmx_caps", "a CPU that can't run real mode is taken for a usable one"),
+    Mutant("apicv-in-emulated-mode", "vmx/vmx_caps.c", "if (f->noapicv || !(s >> 32 & PROC2_UNRESTRICTED))", "if (f->noapicv)",
+           "host/vmx_caps", "in emulated real mode no interrupt comes"),
+    Mutant("flat-cr3-lost", "vmx/vmx_state.c", "	s->windows ^= PROC_CR3_LOAD_EXIT | PROC_CR3_STORE_EXIT;", "	s->windows ^= 0;",
+           "vmx-bochs-restricted/paging-32", "a guest without paging loses its memory when it writes CR3"),
     Mutant("vpid-without-invvpid", "vmx/vmx_caps.c", "if (!(cap & VPID_CAN_INVVPID) ||", "if (",
            "host/vmx_caps", "tags are used that can't be flushed"),
     Mutant("audit-without-if", "audit/vmx_audit.c", "{irq && !(flags & RFLAGS_IF),", "{irq && !flags,",

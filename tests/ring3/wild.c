@@ -1,12 +1,15 @@
 /*
  * A monitor gone wrong, in the place of vmm: its VM's command line says how. "fault" writes to
  * address 0, "exit" ends without a word, "loop" never gives up the CPU, "flood" starts programs
- * that fault, for the log.
+ * that fault, for the log, "state" runs a vCPU whose code segment is none.
  */
+#include "arch/cpu.h"
+#include "audit/audit.h"
 #include "lib/string.h"
 #include "services/proto.h"
 #include "user/rt.h"
 #include "user/sys.h"
+#include "vmm/console.h"
 
 #define FLOOD 400
 #define CHILD_QUOTA KiB(256)
@@ -28,6 +31,33 @@ static void flood(void)
 	}
 }
 
+static struct vm_shared *shared;
+
+static void say(const char *line) { console_log(shared, line); }
+
+/* The kernel takes what can't harm it; the CPU refuses it. */
+static void run_state(const struct vmm_start *start)
+{
+	struct vcpu_run *run;
+	static struct vcpu_state s = {.size = sizeof(s), .groups = STATE_SEG | STATE_CR};
+	u64 va = rt_va_reserve(PAGE_SIZE);
+	handle_t v = (handle_t)vcpu_create((handle_t)vm_create(), 0, va);
+
+	if (vcpu_get(v, &s))
+		return;
+	s.cr0 |= CR0_PE;
+	s.seg[SEG_CS].attr = SEG_ATTR_P | SEG_ATTR_S | 1;
+	run = (struct vcpu_run *)va;
+	shared = rt_map(start->shared_mem, ALIGN_UP(start->shared_bytes, PAGE_SIZE),
+			PROT_R | PROT_W, NULL);
+	if (!shared || vcpu_set(v, &s) || vcpu_run(v) || run->exit != RUN_EXIT_INTERNAL)
+		return;
+	audit_report(&run->record, true, say);
+	event_signal(start->notify, VM_NOTIFY_OUTPUT);
+	if (vcpu_run(v) == -E_STATE)
+		say("it does not run again");
+}
+
 int program_main(void *arg)
 {
 	const struct vmm_start *start = arg;
@@ -38,5 +68,7 @@ int program_main(void *arg)
 		;
 	if (!strcmp(start->def.cmdline, "flood"))
 		flood();
+	if (!strcmp(start->def.cmdline, "state"))
+		run_state(start);
 	return 5;
 }
