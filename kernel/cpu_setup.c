@@ -30,11 +30,6 @@ struct idt_gate {
 };
 static_assert(sizeof(struct idt_gate) == 16, "IDT gate");
 
-struct table_register {
-	u16 limit;
-	u64 base;
-} __packed;
-
 enum { IST_NMI = 1, IST_DF, IST_MC, IST_DB, IST_STACKS = 4 };
 /* as after reset, but PWT alone means write-combining: PT_COMBINE */
 #define PAT_VALUE 0x0007040600070106ull

@@ -22,7 +22,6 @@ static_assert(sizeof(struct fpu_area) == 576, "XSAVE legacy region and header");
 
 #define FCW_INIT 0x37f
 #define MXCSR_INIT 0x1f80u
-#define MXCSR_MASK_DEFAULT 0xffbfu /* when FXSAVE stores 0 */
 
 bool fpu_xcr0_valid(u64 x)
 {
@@ -113,7 +112,7 @@ void fpu_set(struct vcpu *v, const u8 *area)
 	 * XRSTOR faults on reserved MXCSR bits and on a header that is not of the standard format.
 	 */
 	memcpy(v->priv->fpu, area, FPU_STATE_BYTES);
-	a->mxcsr &= cpu_facts.mxcsr_mask ? cpu_facts.mxcsr_mask : MXCSR_MASK_DEFAULT;
+	a->mxcsr &= cpu_facts.mxcsr_mask;
 	a->xcomp_bv = 0;
 	memset(a->reserved_528, 0, sizeof(a->reserved_528));
 	if (this_cpu()->vcpu == v)

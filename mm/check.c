@@ -3,6 +3,15 @@
 #include "hv/x86.h"
 #include "mm/mm.h"
 
+/* clang-format off */
+static const char *const owner_name[8] = {
+	[FRAME_FREE] = "a free frame", [FRAME_RESERVED] = "a reserved frame, in the private slot",
+	[FRAME_KERNEL] = "a frame of the heap, elsewhere too",
+	[FRAME_PRIVATE] = "a private frame outside of its slot",
+	[FRAME_USER] = "a program's frame", [FRAME_GUEST] = "a guest's frame",
+};
+/* clang-format on */
+
 #define REPORTS 16 /* lines logged; the rest is only counted */
 
 static bool within(u64 va, u64 base, u64 size) { return va - base < size; }
@@ -10,28 +19,19 @@ static bool within(u64 va, u64 base, u64 size) { return va - base < size; }
 static void report(u32 *violations, u64 va, const struct pt_leaf *l, const char *what)
 {
 	if ((*violations)++ < REPORTS)
-		log_error("mm: check: %#llx -> %#llx (%llu KiB): %s", (unsigned long long)va,
-			  (unsigned long long)l->start.v, (unsigned long long)l->bytes / 1024,
+		log_error("mm: check: %#lx -> %#lx (%lu KiB): %s", va, l->start.v, l->bytes / 1024,
 			  what);
 }
 
-/* NULL: a frame of this owner may be mapped at va. */
-static const char *wrong_owner(u64 va, enum frame_owner owner)
+/* May ring 0 have a frame of this owner at va? */
+static bool owner_fits(u64 va, enum frame_owner owner)
 {
 	bool private = within(va, KPRIV_BASE, KPRIV_SIZE);
 
-	switch (owner) {
-	case FRAME_FREE: return "a free frame is mapped";
-	case FRAME_USER: return "a program's frame is mapped";
-	case FRAME_GUEST: return "a guest's frame is mapped";
-	case FRAME_PRIVATE:
-		return private ? NULL : "a private frame is mapped outside the private slot";
-	case FRAME_KERNEL:
-		return within(va, DIRECT_BASE, DIRECT_SIZE) ? NULL : "a heap frame is mapped twice";
-	case FRAME_RESERVED:
-		return private ? "a reserved frame is mapped in the private slot" : NULL;
-	}
-	return "a frame of an unknown owner is mapped";
+	return owner == FRAME_KERNEL	 ? within(va, DIRECT_BASE, DIRECT_SIZE)
+	       : owner == FRAME_PRIVATE	 ? private
+	       : owner == FRAME_RESERVED ? !private
+					 : false;
 }
 
 static void check_leaf(u64 va, const struct pt_leaf *l, u32 *violations)
@@ -47,10 +47,10 @@ static void check_leaf(u64 va, const struct pt_leaf *l, u32 *violations)
 	if (within(va, FRAMES_BASE, MMIO_BASE - FRAMES_BASE) || va >= WINDOW_BASE)
 		return;
 	for (u64 at = 0; at < l->bytes; at += PAGE_SIZE) {
-		const char *what = wrong_owner(va + at, frame_owner_of(hpa_add(l->start, at)));
+		enum frame_owner owner = frame_owner_of(hpa_add(l->start, at));
 
-		if (what) {
-			report(violations, va + at, l, what);
+		if (!owner_fits(va + at, owner)) {
+			report(violations, va + at, l, owner_name[owner]);
 			return;
 		}
 	}

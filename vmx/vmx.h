@@ -2,8 +2,8 @@
 #pragma once
 
 #include "arch/cpu.h"
-#include "hv/slow.h"
 #include "hv/vendor.h"
+#include "hv/x86.h"
 #include "hw/vmcs.h"
 #include "mm/aspace.h"
 
@@ -16,11 +16,6 @@ enum vmx_shared_msr {
 /* clang-format on */
 
 /* Per CPU, by its id; owned by that CPU. */
-struct table_register {
-	u16 limit;
-	u64 base;
-} __packed;
-
 struct vmx_cpu {
 	u64 vpid_generation; /* vCPUs with an older one take a new VPID */
 	u32 next_vpid;	     /* > VPID_MAX: the next one starts a generation */
@@ -138,7 +133,6 @@ static inline void vmx_write(u32 field, u64 value)
 	__asm__ volatile("vmwrite %1, %0" : : "r"((u64)field), "r"(value) : "cc");
 }
 
-static inline u16 vmcs_read16(struct vmcs_16 f) { return (u16)vmx_read_known(f.id); }
 static inline u32 vmcs_read32(struct vmcs_32 f) { return (u32)vmx_read_known(f.id); }
 static inline u64 vmcs_read64(struct vmcs_64 f) { return vmx_read_known(f.id); }
 static inline void vmcs_write16(struct vmcs_16 f, u16 value) { vmx_write(f.id, value); }

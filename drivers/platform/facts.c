@@ -53,25 +53,9 @@ static void read_features(struct cpu_facts *f)
 	f->page_1g = bit(e1.edx, 26);
 	f->rdtscp = bit(e1.edx, 27);
 	f->tsc_invariant = bit(e7.edx, 8);
+	/* whoever has VT-x or AMD-V has DAZ, and some an exception mask for misaligned SSE */
+	f->mxcsr_mask = 0xffff | (u32)bit(e1.ecx, 7) << 17;
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
-}
-
-/*
- * FXSAVE shows which MXCSR bits exist; 0 stands for the oldest set. SDM 1, "Checking MXCSR_MASK".
- */
-static u32 read_mxcsr_mask(void)
-{
-	static u8 area[512] __aligned(16);
-	u64 cr0 = read_cr0(), cr4 = read_cr4();
-	u32 mask;
-
-	write_cr0(cr0 & ~(u64)(CR0_TS | CR0_EM));
-	write_cr4(cr4 | CR4_OSFXSR);
-	__asm__ volatile("fxsave64 %0" : "=m"(area));
-	write_cr4(cr4);
-	write_cr0(cr0);
-	memcpy(&mask, area + 28, sizeof(mask));
-	return mask ? mask : 0xffbf;
 }
 
 static void read_xsave(struct cpu_facts *f)
@@ -116,7 +100,6 @@ void facts_read(struct cpu_facts *f)
 	memset(f, 0, sizeof(*f));
 	read_names(f);
 	read_features(f);
-	f->mxcsr_mask = read_mxcsr_mask();
 	read_xsave(f);
 	read_vmx(f);
 	read_svm(f);

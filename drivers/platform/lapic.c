@@ -212,9 +212,7 @@ void lapic_nmi_others(void)
 
 static void wait_ns(u64 ns)
 {
-	u64 start = rdtsc(), ticks = clock_tsc_hz() / 1000 * ns / 1000000;
-
-	while (rdtsc() - start < ticks)
+	for (u64 end = clock_ns() + ns; clock_ns() < end;)
 		cpu_relax();
 }
 

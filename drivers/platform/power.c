@@ -89,10 +89,7 @@ static void reset_kbd(void)
 
 static void reset_triple(void)
 {
-	struct {
-		u16 limit;
-		u64 base;
-	} __packed no_idt = {0, 0};
+	static const struct table_register no_idt;
 
 	__asm__ volatile("lidt %0; int3" : : "m"(no_idt));
 }

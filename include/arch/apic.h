@@ -36,12 +36,10 @@ enum apic_reg {
 
 #define APIC_SVR_ENABLE 0x100u
 #define APIC_SVR_NO_BROADCAST 0x1000u /* of EOIs: they are directed */
-#define APIC_SVR_NO_BROADCAST 0x1000u /* of EOIs: they are directed */
 #define APIC_LVT_STATUS (1u << 12)
 #define APIC_LVT_REMOTE_IRR (1u << 14)
 #define APIC_LVT_MASKED 0x10000u
 #define APIC_LVT_TIMER_PERIODIC 0x20000u
-#define APIC_LVT_TIMER_DEADLINE 0x40000u
 #define APIC_LVT_TIMER_DEADLINE 0x40000u
 
 /* ICR, LVT and MSI data bits 8-10 */
@@ -61,6 +59,5 @@ enum apic_delivery {
 #define APIC_DEFAULT_BASE 0xfee00000ull
 #define MSI_ADDR_BASE 0xfee00000ull
 #define MSI_ADDR_LOGICAL (1u << 2)
-#define MSI_ADDR_REDIRECT (1u << 3)
 #define MSI_ADDR_REDIRECT (1u << 3)
 #define MSI_DATA_LEVEL (1u << 15)

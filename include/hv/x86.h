@@ -4,6 +4,12 @@
 #include "arch/cpuid.h"
 #include "hv/slow.h"
 
+/* What LGDT, LIDT, SGDT and SIDT move. */
+struct table_register {
+	u16 limit;
+	u64 base;
+} __packed;
+
 static inline u64 rdmsr(u32 msr)
 {
 	u32 lo, hi;

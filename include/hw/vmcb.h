@@ -89,8 +89,6 @@ enum ioio_info {
 #define CR_INFO_MOV (1ull << 63)
 #define CR_INFO_GPR 0xfull
 
-#define VMCB_CONTROL_BYTES 0xe0 /* that are in use */
-
 struct vmcb_seg {
 	u16 selector;
 	u16 attrib; /* as in uapi/run.h */

@@ -181,7 +181,6 @@ enum vmx_blocking { BLOCKED_STI = 1, BLOCKED_MOV_SS = 2, BLOCKED_SMI = 4, BLOCKE
 
 /* Interruption information has the layout of enum hv_event (arch/event.h); types beside its: */
 #define EVENT_ICEBP (5u << 8)
-#define EVENT_SOFT_EXCEPTION (6u << 8)
 #define EVENT_NMI_UNBLOCKED (1u << 12) /* of exits: the IRET had ended the blocking by NMI */
 
 /* Segment attributes: as in uapi/run.h, but bits 8 and up stand at 12, and */
@@ -193,7 +192,6 @@ enum vmx_exit_reason {
 	EXIT_EXCEPTION = 0, /* or NMI */
 	EXIT_EXTINT = 1,
 	EXIT_TRIPLE_FAULT = 2,
-	EXIT_INIT = 3,
 	EXIT_IRQ_WINDOW = 7,
 	EXIT_NMI_WINDOW = 8,
 	EXIT_TASK_SWITCH = 9,
@@ -221,14 +219,12 @@ enum vmx_exit_reason {
 	EXIT_APIC_ACCESS = 44,
 	EXIT_VIRTUALIZED_EOI = 45,
 	EXIT_EPT_VIOLATION = 48,
-	EXIT_EPT_MISCONFIG = 49,
 	EXIT_INVEPT = 50,
 	EXIT_PREEMPTION_TIMER = 52,
 	EXIT_INVVPID = 53,
 	EXIT_WBINVD = 54,
 	EXIT_XSETBV = 55,
 	EXIT_APIC_WRITE = 56,
-	EXIT_INVPCID = 58,
 	EXIT_VMFUNC = 59,
 	EXIT_REASONS = 70,
 };

@@ -92,7 +92,7 @@ MUTANTS = [
            "host/msr_policy", "an MSR that nobody decided about reads as 0"),
     Mutant("cpuid-unmasked", "vmm/cpuid.c", "r.ebx & mask->ebx, r.ecx & mask->ecx", "r.ebx & mask->ebx, r.ecx",
            "host/cpuid", "a guest sees features that are not handled"),
-    Mutant("mxcsr-unmasked", "kernel/fpu.c", "a->mxcsr &= cpu_facts.mxcsr_mask ? cpu_facts.mxcsr_mask : MXCSR_MASK_DEFAULT;",
+    Mutant("mxcsr-unmasked", "kernel/fpu.c", "a->mxcsr &= cpu_facts.mxcsr_mask;",
            "a->mxcsr &= ~0u;", "host/fpu", "XRSTOR faults in the kernel"),
 
     # ---- AMD-V ----
