@@ -180,5 +180,6 @@ void vcpu_state_sipi(struct vcpu *v, u8 vector)
 	s->rip = 0;
 	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG);
 	ASSERT(!r);
+	v->nmi_pending = false; /* who waits for SIPI hears nothing else */
 	v->activity = VCPU_RUNNABLE;
 }

@@ -73,7 +73,8 @@ static u32 virq_on_tcg(struct svm_vcpu *s, u32 *vector)
 	if (s->offered) {
 		*vector = s->offered;
 		s->virq = SVM_VIRQ_OFFER;
-		return V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
+		/* it delivers at V_TPR too, not only above */
+		return V_IRQ | (u32)((s->offered >> 4) - 1) << V_INTR_PRIO_SHIFT;
 	}
 	if (likely(!s->injected) || (s->injected & EVENT_TYPE_MASK) != HV_EVENT_IRQ)
 		return 0;

@@ -23,7 +23,9 @@ GUEST_STATUS = {
 RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 
 GUEST_MEMORY = "16M"
-GUEST_VCPUS = {"ap-start": 4, "code-changes": 2}  # of those that use more than one
+# Of those that use more than one.
+GUEST_VCPUS = {"ap-start": 4, "code-changes": 2, "init-sipi": 4, "ipi-64": 64, "ipi-destinations": 4, "ipi-lowest": 4,
+               "ipi-nmi": 4, "irq-held": 2}
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -152,8 +154,9 @@ GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
                                         "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-mode",
                                         "string-io", "task-switch", "triple-fault", "user-mode"),
                "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
-                                     "ioapic-level", "mmio-widths", "msr-denied",
-                                     "pit-pic", "pv-eoi", "self-ipi", "tsc-deadline")}
+                                     "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest", "ipi-nmi",
+                                     "irq-held", "mmio-widths", "msr-denied", "pit-pic",
+                                     "pv-eoi", "self-ipi", "tsc-deadline")}
 GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
 
 

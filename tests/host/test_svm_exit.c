@@ -212,7 +212,7 @@ static void offered_interrupt_is_taken_when_v_irq_clears(void **state)
 	svm_offer_irq(&s->vcpu, 0x31);
 	assert_false(run(s, VMEXIT_HLT, false, 0));
 	assert_int_equal(block.int_vector, 0x31);
-	assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0xf, 3);
+	assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0xf, 2); /* TCG: above V_TPR */
 	assert_int_equal(s->offered, 0x31);
 	assert_true(run(s, VMEXIT_HLT, true, 0));
 	assert_int_equal(s->offered, 0);

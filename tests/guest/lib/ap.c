@@ -9,6 +9,7 @@ enum { IPI_INIT = 5 << 8, IPI_STARTUP = 6 << 8, FW_CFG_CPUS = 5 };
 extern const u8 ap_code[], ap_code_end[];
 extern volatile u64 ap_stack_top;
 void ap_main(void);
+void (*ap_first)(void);
 
 static u8 stacks[AP_MAX][AP_STACK] __attribute__((aligned(16)));
 static struct {
@@ -30,12 +31,21 @@ u32 apic_id(void)
 	return apic_in_x2() ? id : id >> 24;
 }
 
+u32 cpu_number(void)
+{
+	ulong at = (ulong)__builtin_frame_address(0) - (ulong)stacks;
+
+	return at < sizeof(stacks) ? (u32)(at / AP_STACK) : 0;
+}
+
 void ap_main(void)
 {
 	void (*fn)(void *) = ap.fn;
 	void *arg = ap.arg;
 
 	trap_load();
+	if (ap_first)
+		ap_first();
 	apic_enable_cpu();
 	ap.started = 1;
 	fn(arg);

@@ -176,6 +176,8 @@ void spin(u32 microseconds);
 
 /* ---- Other CPUs: lib/ap.c ---- */
 #define AP_MAX 64
+#define ALL_CPUS(n) (~0ull >> (64 - (n)))
+#define CPU_BIT(n) (1ull << (n))
 u32 cpu_count(void); /* by fw_cfg; their APIC ids are 0 to cpu_count() - 1 */
 u32 apic_id(void);   /* of the calling CPU */
 /*
@@ -185,3 +187,29 @@ u32 apic_id(void);   /* of the calling CPU */
  * at a time; try_call is for the boot CPU only, and print for one at a time.
  */
 bool ap_start(u32 id, void (*fn)(void *), void *arg);
+extern void (*ap_first)(void); /* if not NULL, what it does before its local APIC is touched */
+u32 cpu_number(void);	       /* of the calling CPU, by its stack: costs no access to a device */
+
+/* ---- All CPUs at the boot CPU's command: lib/crew.c ---- */
+/*
+ * Starts cpu_count() - 1 CPUs, which sleep with interrupts on, and enables the boot CPU's local
+ * APIC. False: one does not start, and it has failed.
+ */
+bool crew_start(void);
+/* CPU n runs fn(arg) with interrupts off; returns when it has. n may be the boot CPU. */
+void crew_do(u32 n, void (*fn)(void *), void *arg);
+void crew_give(u32 n, void (*fn)(void *), void *arg); /* the two halves of it: for another CPU */
+void crew_wait(u32 n);
+void crew_all(void (*fn)(void *), void *arg); /* the same on each, one after the other */
+bool crew_enter_x2(void);		      /* all CPUs; false: not offered */
+/* The handler of vectors whose arrivals are counted; it ends them with EOI, but for NMI. */
+void crew_count(struct frame *f);
+/*
+ * Waits until each CPU of the mask has had the vector, and a moment for others; each of them must
+ * have had it once, nobody else at all. Forgets what was counted.
+ */
+void crew_expect(const char *what, u32 vector, u64 mask);
+/*
+ * Waits until somebody has had it, and a moment for others: who it was. Forgets what was counted.
+ */
+u64 crew_got(u32 vector);

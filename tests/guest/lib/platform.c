@@ -34,24 +34,29 @@ void apic_ipi(u32 dest, u32 low)
 
 bool apic_in_x2(void) { return x2apic; }
 
-void apic_enable_cpu(void)
+static void enable_registers(void)
 {
-	bool x2 = x2apic;
-
-	x2apic = false;
-	apic_enable();
-	if (x2)
-		apic_enter_x2();
-}
-
-void apic_enable(void)
-{
-	wrmsr(MSR_APIC_BASE, LAPIC | APIC_BASE_ENABLE | (rdmsr(MSR_APIC_BASE) & 0x100));
 	apic_write(APIC_SVR, 0x1ff);
 	apic_write(APIC_LVT_TIMER, APIC_MASKED);
 	apic_write(APIC_LVT0, APIC_MASKED);
 	apic_write(APIC_LVT1, APIC_MASKED);
 	apic_write(APIC_TPR, 0);
+}
+
+void apic_enable(void)
+{
+	wrmsr(MSR_APIC_BASE, LAPIC | APIC_BASE_ENABLE | (rdmsr(MSR_APIC_BASE) & 0x100));
+	enable_registers();
+}
+
+void apic_enable_cpu(void)
+{
+	if (!x2apic) {
+		apic_enable();
+		return;
+	}
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_X2 | APIC_BASE_ENABLE);
+	enable_registers();
 }
 
 bool apic_enter_x2(void)
