@@ -78,6 +78,7 @@ static void test_waiting(void)
 	apic_ipi(1, VECTOR); /* stays in IRR: TPR is above it */
 	spin(1000);
 	apic_ipi(1, INIT | APIC_ASSERT);
+	spin(10000); /* it has heard it */
 	apic_ipi(1, VECTOR);
 	if (under_caisson) /* on QEMU it is pending when the CPU starts */
 		apic_ipi(1, NMI);
