@@ -236,6 +236,7 @@ BOOTS = [
     ("trace-vmx", "vmx-bochs", "trace_noapicv", 600),
     ("nmis", "svm-qemu", "nmis", 600),
     ("machine-check", "svm-qemu-1cpu", "machine_check", 240),
+    ("machine-check-guest", "svm-qemu-1cpu", "machine_check_guest", 240),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),
     ("panic", "svm-qemu", "panic", 120),
     ("init-ends", "svm-qemu", "init_ends", 120),

@@ -4,6 +4,7 @@ import random
 import re
 import time
 
+import gdb
 from boot.scenes import LINUX, PROMPT, command, definition, escape, expect_status, free_memory, linux, tiny, wild_programs
 from machine import BUILD, TestError
 
@@ -228,3 +229,64 @@ def machine_check(scene):
             expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb000000000000000")
             return
     raise TestError("5 machine checks met the kernel, none the program that never stops")
+
+
+VMRUN = b"\x0f\x01\xd8"
+VMCB_EXIT_CODE, EXIT_MACHINE_CHECK, EXIT_NOBODY_KNOWS = 0x70, 0x52, 0x3fe
+
+
+def forge_exit(scene, m, code, check=None):
+    """
+    The next exit of the guest `checked` gets this code, as if the CPU had made it so. check: before, a command for
+    QEMU's monitor while the guest runs, that lets a machine check come to it.
+    """
+    guest = f"{BUILD}/guests/checked.elf.full"
+    switch = gdb.symbol(scene.kernel, "svm_switch")
+    behind_vmrun = switch + gdb.code(scene.kernel, switch, 256).index(VMRUN) + len(VMRUN)
+    with gdb.Gdb(m) as debugger:
+        for _ in range(20):     # other guests have code at the same address
+            debugger.run_to(gdb.symbol(guest, "checked_turn"))
+            if debugger.register(gdb.R14) == int.from_bytes(b"checked", "little"):
+                break
+            debugger.run_to(behind_vmrun)
+        else:
+            raise TestError("the guest did not run")
+        if check:
+            m.monitor(check)
+            debugger.run_to(gdb.symbol(guest, "checked_handler"))
+        debugger.run_to(behind_vmrun)
+        debugger.write_physical(debugger.register(gdb.RAX) + VMCB_EXIT_CODE, code, 8)
+
+
+def machine_check_guest(scene):
+    """
+    A processor's machine check under a guest is an exit, which TCG does not make: there the check comes to the guest,
+    with the banks set, and the next exit is made to one of it. It ends that guest, and nothing else; so does an exit
+    that the kernel does not know.
+    """
+    vms = [(f"{name}.vm", definition(name, kernel, memory="16M", cmdline="caisson", autostart=autostart))
+           for name, kernel, autostart in (("checked", "checked", "no"), ("unknown", "checked", "no"),
+                                           ("bystander", "bystander", "yes"))]
+    check = f"mce 0 1 {UNCORRECTED:#x} {IN_PROGRESS} 0 0"
+    with scene.start("", tiny("checked", "bystander"), vms) as m:
+        m.expect(PROMPT, 60)
+        command(m, "start checked", r"vm checked started")
+        forge_exit(scene, m, EXIT_MACHINE_CHECK, check)
+        for line in (r"error: mce: bank 1, status 0xb000000000000000, address 0: what ran is ended",
+                     r"error: vm \d+: vCPU 0 stopped: machine check while the guest ran",
+                     r"init: vm checked: the vCPU cannot go on: a machine check while the guest ran",
+                     r"init: vm checked ended: status 122 \(internal error\)"):
+            m.expect(line, 30)
+        bystander_line(m)
+        command(m, "start unknown", r"vm unknown started")
+        forge_exit(scene, m, EXIT_NOBODY_KNOWS)
+        for line in (r"error: vm \d+: vCPU 0 stopped: an exit that this kernel does not know: 0x3fe",
+                     r"init: vm unknown: svm: ", r"init: vm unknown: +rip +\S+ +rflags ",
+                     r"init: vm unknown: the vCPU cannot go on: the kernel doesn't know this exit",
+                     r"init: vm unknown ended: status 122 \(internal error\)"):
+            m.expect(line, 30)
+        bystander_line(m)
+        command(m, "list --all", r"checked +crashed[\s\S]*unknown +crashed|unknown +crashed[\s\S]*checked +crashed")
+        command(m, "selftest", r"0 violations: PASS")
+        m.send("poweroff\r")
+        m.wait_end(60)

@@ -54,6 +54,8 @@ MUTANTS = [
            "host/trace", "records that were overwritten come back as older ones"),
     Mutant("no-lapic-eoi", "kernel/trap.c", "	lapic_eoi();", "	(void)lapic_eoi;",
            "boot/no-vm", "the first interrupt is the last one"),
+    Mutant("machine-check-ignored", "kernel/vcpu_exit.c", "	if (!mce_take(false))", "	if (!mce_take(false) + 1)",
+           "boot/machine-check-guest", "a guest goes on with what a machine check destroyed"),
     Mutant("lost-wake", "kernel/event.c", "	thread_wake_all(&e->waiters);\n	spin_unlock(&e->lock);\n	object_notify",
            "\n	spin_unlock(&e->lock);\n	object_notify",
            "boot/numa-placement", "who waits for an event sleeps on"),
