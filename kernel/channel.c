@@ -1,5 +1,6 @@
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
+#include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "lib/string.h"
 #include "mm/kmem.h"
@@ -60,6 +61,7 @@ static void answer(struct thread *server, s64 result)
 
 	spin_lock(&c->lock);
 	client = server->peer;
+	sched_served(client);
 	server->peer = NULL;
 	server->channel = NULL;
 	if (client) {

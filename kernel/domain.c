@@ -14,8 +14,12 @@ struct kinfo *kernel_kinfo;
 
 static u32 next_id = 1;
 
-static void fields_init(struct domain *d, const char *name)
+static void fields_init(struct domain *d, const struct domain *parent, const char *name)
 {
+	bool of_init = parent && !parent->obj.quota;
+
+	d->own_group = (struct sched_group){.cpus = ~0ull, .weight = WEIGHT_DEFAULT};
+	d->group = parent && !of_init ? parent->group : &d->own_group;
 	str_copy(d->name, name, sizeof(d->name));
 	list_init(&d->threads);
 	list_init(&d->children);
@@ -26,7 +30,7 @@ static void fields_init(struct domain *d, const char *name)
 
 void domain_init(void)
 {
-	fields_init(&kernel_domain, "kernel");
+	fields_init(&kernel_domain, NULL, "kernel");
 	kernel_kinfo = kmem_pages_alloc(NULL, 0);
 	ASSERT(kernel_kinfo);
 }
@@ -58,7 +62,7 @@ int domain_create(struct domain *parent, u64 quota_bytes, const char *name, stru
 		return -E_NOMEM;
 	}
 	d->quota.limit = quota_bytes;
-	fields_init(d, name);
+	fields_init(d, parent, name);
 	object_init(&d->obj, OBJ_DOMAIN, q);
 	r = aspace_init(&d->aspace, &d->quota);
 	if (!r)

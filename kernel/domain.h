@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernel/object.h"
+#include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "mm/aspace.h"
 
@@ -38,6 +39,8 @@ struct domain {
 	u32 status;	     /* [d] exit status */
 	struct vm *vm;	     /* [d] its VM, for the statistics; one VM a domain */
 	u64 cpu_ns;	     /* [a] run time of its threads */
+	struct sched_group own_group; /* of init's domains; */
+	struct sched_group *group;    /* [I] the others are in their creator's */
 };
 
 #define DOMAIN_THREADS 256u /* so that ending them all is bounded */

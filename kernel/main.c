@@ -80,7 +80,6 @@ static void start_kernel(void)
 	sysctl_init();
 	boot_idle.domain = &kernel_domain;
 	boot_idle.state = THREAD_RUNNABLE;
-	boot_idle.weight = WEIGHT_DEFAULT;
 	boot_idle.kstack_top = (u64)boot_stack_top;
 	sched_init_cpu(this_cpu(), &boot_idle);
 	cpu_set_kstack(boot_idle.kstack_top);
@@ -105,9 +104,15 @@ static void start_virtualization(void)
 	guest_bits = guest_bits_of(&cpu_facts);
 }
 
+static u32 cpu_distance(u32 a, u32 b)
+{
+	return acpi_facts.numa.distance[cpus[a]->node][cpus[b]->node];
+}
+
 static void start_cpus(void)
 {
 	smp_start(boot_options.maxcpus ? (u32)boot_options.maxcpus : MAX_CPUS);
+	sched_order_cpus(cpu_distance);
 	slow_start();
 	kernel_kinfo->cpus = cpu_count;
 	clock_tell(kernel_kinfo);

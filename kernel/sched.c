@@ -13,15 +13,21 @@
 
 #define PROMPT_NS (SCHED_SLICE_NS / 8)
 #define PROMPT_MIN_NS (SCHED_SLICE_NS / 64)
+#define BALANCE_NS (4 * SCHED_SLICE_NS)
+#define MOVE_LOOKS 32u /* threads that one search looks at: the time under a lock is bounded */
 
-/* [r] under lock */
+/* [r] under lock. Members are the thread that runs on the CPU and those in the tree. */
 struct run_queue {
 	spinlock_t lock;
-	struct rb_tree tree; /* [r] struct thread.run_node by turn() */
+	struct rb_tree tree; /* [r] struct thread.run_node by turn_earlier() */
 	u32 queued;	     /* [r] */
+	u64 load;	     /* [r] of the members */
 	u64 min_vruntime;    /* [r] */
+	u64 balance_at;	     /* the CPU's own */
+	u32 looks;	     /* the CPU's own: at other queues */
 	struct timer slice;  /* the CPU's own */
 	struct thread *prev; /* the CPU's own: switched away from, until the switch is finished */
+	u8 near[MAX_CPUS];   /* [I] all CPUs: itself, then the nearest first */
 };
 
 static struct run_queue queues[MAX_CPUS];
@@ -29,16 +35,23 @@ static struct run_queue queues[MAX_CPUS];
 /* first: next never ran, next_rsp is the top of its stack. next_cr3 0: the same. */
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first);
 
-/* Who slept comes first, in order of waking up; the others by what they have run. */
-static u64 turn(const struct thread *t) { return t->prompt_ns ? 0 : t->vruntime; }
+/* Virtual times run over: only differences count. */
+static bool earlier(u64 a, u64 b) { return (s64)(a - b) < 0; }
 
+/* Who slept comes first, in order of waking up; the others by what they have run. */
 static bool turn_earlier(const struct rb_node *a, const struct rb_node *b)
 {
-	return turn(container_of(a, struct thread, run_node)) <
-	       turn(container_of(b, struct thread, run_node));
+	const struct thread *x = container_of(a, struct thread, run_node),
+			    *y = container_of(b, struct thread, run_node);
+
+	if (x->prompt_ns || y->prompt_ns)
+		return !y->prompt_ns;
+	return earlier(x->vruntime, y->vruntime);
 }
 
 static struct run_queue *my_queue(void) { return &queues[this_cpu()->id]; }
+
+static struct sched_group *group_of(const struct thread *t) { return t->domain->group; }
 
 static void enqueue(struct run_queue *q, struct thread *t)
 {
@@ -54,21 +67,64 @@ static void dequeue(struct run_queue *q, struct thread *t)
 	q->queued--;
 }
 
-/* ---- Accounting ---- */
+/* ---- Members ---- */
 
-/*
- * Up to now, the thread that runs on the queue's CPU. While nobody is queued, it has had least.
- */
-static void charge(struct run_queue *q, struct thread *t, u64 now)
+static void join(struct run_queue *q, struct thread *t)
 {
-	u64 ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
+	t->counted = t->weight;
+	t->load = sched_group_load(group_of(t), t->counted, t->counted);
+	q->load += t->load;
+}
 
-	t->vruntime += ran * WEIGHT_DEFAULT / t->weight;
-	t->prompt_ns -= MIN(t->prompt_ns, ran);
+static void leave(struct run_queue *q, struct thread *t)
+{
+	(void)sched_group_load(group_of(t), t->counted, -(s64)t->counted);
+	q->load -= t->load;
+}
+
+static u64 weighed(const struct thread *t, u64 ns)
+{
+	return sched_group_virtual(group_of(t), t->counted, ns);
+}
+
+/* Up to now, which it returns, the thread that runs there, if any. A server's client pays. */
+static u64 charge(struct run_queue *q)
+{
+	struct cpu *c = cpus[q - queues];
+	struct thread *t = c->current, *client; /* switched under the lock */
+	struct domain *payer;
+	u64 now = clock_ns(), ran;
+
+	if (t == c->idle)
+		return now;
+	ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
+	client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
+	payer = client ? client->domain : t->domain;
 	t->run_start = now;
-	if (!q->queued)
-		q->min_vruntime = MAX(q->min_vruntime, t->vruntime);
-	__atomic_fetch_add(&t->domain->cpu_ns, ran, __ATOMIC_RELAXED);
+	t->vruntime += weighed(t, ran);
+	t->prompt_ns -= MIN(t->prompt_ns, ran);
+	/* while nobody is queued, it has had least */
+	if (!q->queued && earlier(q->min_vruntime, t->vruntime))
+		q->min_vruntime = t->vruntime;
+	t->served_ns += client ? ran : 0;
+	sched_group_charge(payer->group, ran);
+	__atomic_fetch_add(&payer->cpu_ns, ran, __ATOMIC_RELAXED);
+	return now;
+}
+
+void sched_served(struct thread *client)
+{
+	struct thread *t = thread_current();
+	struct run_queue *q = my_queue();
+
+	spin_lock(&q->lock);
+	charge(q);
+	if (client) {
+		t->vruntime -= weighed(t, t->served_ns);
+		client->owed_ns = t->served_ns;
+	}
+	t->served_ns = 0;
+	spin_unlock(&q->lock);
 }
 
 /* How long t runs while others wait: those that slept have their turns within a slice together. */
@@ -79,87 +135,47 @@ static u64 slice_of(const struct run_queue *q, const struct thread *t)
 
 static void slice_over(struct timer *timer) { this_cpu()->resched = 1; }
 
-/* ---- Choice ---- */
-
-static bool may_run_on(const struct thread *t, u32 cpu) { return t->affinity >> cpu & 1; }
-
-static bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
-
-/*
- * What it has run more than others in the old queue is what it has run more in the new one. Old
- * queue locked.
- */
-static void set_cpu(struct thread *t, u32 cpu)
+/* t runs from now on. */
+static void arm_slice(struct run_queue *q, const struct thread *t, u64 now)
 {
-	u64 lead = t->vruntime - MIN(t->vruntime, queues[t->cpu].min_vruntime);
+	u64 run = MIN(sched_group_left(group_of(t)), q->queued ? slice_of(q, t) : ~0ull);
 
-	if (cpu != t->cpu)
-		t->vruntime = queues[cpu].min_vruntime + lead;
-	t->cpu = cpu;
-}
-
-static struct thread *steal_from(struct run_queue *victim, u32 cpu)
-{
-	for (struct rb_node *n = rb_first(&victim->tree); n; n = rb_next(n)) {
-		struct thread *t = container_of(n, struct thread, run_node);
-
-		if (may_run_on(t, cpu) && !is_loaded(t)) {
-			dequeue(victim, t);
-			set_cpu(t, cpu);
-			return t;
-		}
-	}
-	return NULL;
-}
-
-/* Own lock held; others are only tried, so no order between queues is needed. */
-static struct thread *steal(void)
-{
-	u32 me = this_cpu()->id;
-
-	for (u32 i = 1; i < cpu_count; i++) {
-		struct run_queue *victim = &queues[(me + i) % cpu_count];
-		struct thread *t;
-
-		if (!victim->queued || !spin_trylock(&victim->lock))
-			continue;
-		t = steal_from(victim, me);
-		spin_unlock(&victim->lock);
-		if (t)
-			return t;
-	}
-	return NULL;
-}
-
-static struct thread *choose(struct run_queue *q)
-{
-	struct rb_node *n = rb_first(&q->tree);
-	struct thread *t;
-
-	if (!n) {
-		t = steal();
-		return t ? t : this_cpu()->idle;
-	}
-	t = container_of(n, struct thread, run_node);
-	dequeue(q, t);
-	q->min_vruntime = MAX(q->min_vruntime, turn(t));
-	return t;
+	if (run != ~0ull)
+		timer_arm(&q->slice, now + run);
 }
 
 /* ---- Placing ---- */
 
-static u32 load_of(u32 cpu) { return queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle); }
+static u64 allowed(const struct thread *t)
+{
+	u64 cpus_of_group = group_of(t)->cpus, both = t->affinity & cpus_of_group;
 
-/* Its own CPU, unless it may not run there or another has less to do. */
+	return both ? both : cpus_of_group;
+}
+
+static bool may_run_on(const struct thread *t, u32 cpu) { return allowed(t) >> cpu & 1; }
+
+static bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
+
+static u32 count_of(u32 cpu)
+{
+	return queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
+}
+
+/* Its own CPU, unless it may not run there or another, then the nearest, has less to do. */
 static u32 least_loaded(const struct thread *t)
 {
-	u32 best = t->cpu, least = may_run_on(t, best) ? load_of(best) : ~0u;
+	u64 mask = allowed(t);
+	u32 best = t->cpu, least = mask >> best & 1 ? count_of(best) : ~0u;
 
-	for (u32 cpu = 0; least && cpu < cpu_count; cpu++)
-		if (may_run_on(t, cpu) && load_of(cpu) < least) {
+	for (u32 i = 0; least && i < cpu_count; i++) {
+		u32 cpu = queues[t->cpu].near[i];
+
+		if ((mask >> cpu & 1) && count_of(cpu) < least) {
 			best = cpu;
-			least = load_of(cpu);
+			least = count_of(cpu);
 		}
+	}
 	return best;
 }
 
@@ -171,41 +187,153 @@ static void ask_resched(u32 cpu)
 }
 
 /*
- * On its way to another queue: nobody else moves it before make_runnable. The lock of t->cpu's
- * queue is held.
+ * On its way to another queue, no member of one: nobody else moves it before it is placed. Until
+ * then vruntime is what it has had more than others. The lock of the old queue is held.
  */
 static void take_off(struct thread *t, u32 cpu)
 {
+	s64 lead = (s64)(t->vruntime - queues[t->cpu].min_vruntime);
+
+	/* what it missed in a sleep is made up for within bounds: see place() */
+	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
 	t->state = THREAD_WAKING;
-	set_cpu(t, cpu);
+	t->cpu = cpu;
 }
 
-/* Puts a thread that was taken off into its CPU's queue. No queue's lock is held. */
-static void make_runnable(struct thread *t)
+/* A thread that was taken off comes into q, its queue, which is locked and charged; released. */
+static void place(struct run_queue *q, struct thread *t, u64 now)
 {
 	u32 cpu = t->cpu;
-	struct run_queue *q = &queues[cpu];
-	struct thread *current;
-	u64 now = clock_ns();
-	bool ask;
+	struct thread *current = cpus[cpu]->current;
+	bool ask = current == cpus[cpu]->idle;
+	s64 slice, lead;
 
-	spin_lock(&q->lock);
-	current = cpus[cpu]->current; /* switched under the lock */
-	if (current != cpus[cpu]->idle)
-		charge(q, current, now);
 	t->state = THREAD_RUNNABLE;
 	t->run_start = now;
-	t->vruntime = MAX(t->vruntime, q->min_vruntime);
-	/* it has had so much more than others */
-	if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)
+	join(q, t);
+	slice = (s64)weighed(t, SCHED_SLICE_NS);
+	lead = MIN(MAX((s64)t->vruntime, -slice), 2 * slice) + (s64)weighed(t, t->owed_ns);
+	t->owed_ns = 0;
+	if (lead > slice) /* it has had so much more than others */
 		t->prompt_ns = 0;
+	t->vruntime = q->min_vruntime + (u64)lead;
 	enqueue(q, t);
-	ask = current == cpus[cpu]->idle || turn(t) < turn(current);
+	ask = ask || turn_earlier(&t->run_node, &current->run_node);
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
-		timer_arm(&q->slice, now + slice_of(q, current));
+		arm_slice(q, current, now);
 	spin_unlock(&q->lock);
 	if (ask || cpu != this_cpu()->id)
 		ask_resched(cpu);
+}
+
+/* The same; no queue's lock is held. */
+static void make_runnable(struct thread *t)
+{
+	struct run_queue *q = &queues[t->cpu];
+
+	spin_lock(&q->lock);
+	place(q, t, charge(q));
+}
+
+/* Takes t, no member, to a CPU. q, where it was, is locked; released. */
+static void send(struct run_queue *q, struct thread *t, u32 cpu)
+{
+	u64 now = charge(q);
+
+	take_off(t, cpu);
+	trace_thread(TRACE_WAKE, t, cpu);
+	if (q == &queues[cpu]) {
+		place(q, t, now);
+		return;
+	}
+	spin_unlock(&q->lock);
+	make_runnable(t);
+}
+
+/* ---- Moving between CPUs ---- */
+
+/*
+ * Takes out of q the thread that may go to cpu and makes two loads that differ by gap most alike.
+ */
+static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap)
+{
+	struct rb_node *n = rb_first(&q->tree);
+	struct thread *best = NULL;
+	s64 least = (s64)gap;
+
+	for (u32 i = 0; n && i < MOVE_LOOKS; i++, n = rb_next(n)) {
+		struct thread *t = container_of(n, struct thread, run_node);
+		s64 rest = (s64)gap - 2 * (s64)t->load;
+
+		rest = rest < 0 ? -rest : rest;
+		if (rest <= least && may_run_on(t, cpu) && !is_loaded(t)) {
+			best = t;
+			least = rest - 1; /* the first of equal ones */
+		}
+	}
+	if (best) {
+		dequeue(q, best);
+		leave(q, best);
+	}
+	return best;
+}
+
+/* Own lock held; others are only tried, so no order between queues is needed. */
+static struct thread *steal(struct run_queue *q)
+{
+	for (u32 i = 1; i < cpu_count; i++) {
+		struct run_queue *victim = &queues[q->near[i]];
+		struct thread *t;
+
+		if (!victim->queued || !spin_trylock(&victim->lock))
+			continue;
+		t = pull(victim, this_cpu()->id, victim->load);
+		if (t) {
+			take_off(t, this_cpu()->id);
+			t->state = THREAD_RUNNABLE;
+			t->vruntime += q->min_vruntime;
+			join(q, t);
+		}
+		spin_unlock(&victim->lock);
+		if (t)
+			return t;
+	}
+	return NULL;
+}
+
+/*
+ * Gives a thread to another CPU if the loads are no more unlike then: what can't be divided evenly
+ * goes round.
+ */
+static void balance(struct run_queue *q, u64 now)
+{
+	u32 cpu = q->near[1 + q->looks++ % (cpu_count - 1)];
+	u64 other = __atomic_load_n(&queues[cpu].load, __ATOMIC_RELAXED);
+	struct thread *t;
+
+	q->balance_at = now + BALANCE_NS;
+	spin_lock(&q->lock);
+	t = q->load > other ? pull(q, cpu, q->load - other) : NULL;
+	if (t)
+		send(q, t, cpu);
+	else
+		spin_unlock(&q->lock);
+}
+
+static struct thread *choose(struct run_queue *q)
+{
+	struct rb_node *n = rb_first(&q->tree);
+	struct thread *t;
+
+	if (!n) {
+		t = steal(q);
+		return t ? t : this_cpu()->idle;
+	}
+	t = container_of(n, struct thread, run_node);
+	dequeue(q, t);
+	if (!t->prompt_ns && earlier(q->min_vruntime, t->vruntime))
+		q->min_vruntime = t->vruntime;
+	return t;
 }
 
 /* ---- Switch ---- */
@@ -279,22 +407,24 @@ static void schedule(struct run_queue *q)
 {
 	struct cpu *c = this_cpu();
 	struct thread *prev = c->current, *next;
-	u64 now = clock_ns();
+	u64 now = charge(q);
 
 	c->resched = 0;
 	if (prev != c->idle) {
-		charge(q, prev, now);
-		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id))
+		leave(q, prev);
+		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id)) {
+			join(q, prev); /* what it weighs may have changed */
 			enqueue(q, prev);
-		else if (prev->state == THREAD_RUNNABLE)
+		} else if (prev->state == THREAD_RUNNABLE) {
 			/* goes there when it is off its stack */
 			take_off(prev, least_loaded(prev));
+		}
 	}
 	next = choose(q);
 	next->waited_ns += now - MIN(now, next->run_start);
 	next->run_start = now;
-	if (q->queued && next != c->idle)
-		timer_arm(&q->slice, now + slice_of(q, next));
+	if (next != c->idle)
+		arm_slice(q, next, now);
 	if (next == prev)
 		spin_unlock(&q->lock);
 	else
@@ -304,9 +434,17 @@ static void schedule(struct run_queue *q)
 static void reschedule(void)
 {
 	struct run_queue *q = my_queue();
+	u64 now = clock_ns(), until;
 
+	if (q->queued && now >= q->balance_at && cpu_count > 1)
+		balance(q, now);
 	spin_lock(&q->lock);
 	schedule(q);
+	while ((until = sched_group_capped(current_domain()->group, clock_ns())) &&
+	       !thread_must_leave()) {
+		thread_block_prepare();
+		thread_block(until);
+	}
 }
 
 void preempt_point(void)
@@ -377,17 +515,6 @@ int thread_block(u64 deadline)
 	return t->timed_out ? -E_TIMEOUT : 0;
 }
 
-/*
- * Takes t, which waits, stopped or queued elsewhere, to a CPU. q, its queue, is locked; released.
- */
-static void send(struct run_queue *q, struct thread *t, u32 cpu)
-{
-	take_off(t, cpu);
-	trace_thread(TRACE_WAKE, t, cpu);
-	spin_unlock(&q->lock);
-	make_runnable(t);
-}
-
 static void wake(struct thread *t, bool interrupt)
 {
 	struct run_queue *q = lock_queue_of(t);
@@ -445,12 +572,19 @@ void sched_set_affinity(struct thread *t, u64 mask)
 	t->affinity = mask;
 	if (t->queued && !may_run_on(t, t->cpu)) {
 		dequeue(q, t);
+		leave(q, t);
 		send(q, t, least_loaded(t));
 		return;
 	}
 	if (cpus[t->cpu]->current == t)
 		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
+}
+
+void sched_all_look(void)
+{
+	for (u32 cpu = 0; cpu < cpu_count; cpu++)
+		ask_resched(cpu);
 }
 
 /*
@@ -483,6 +617,20 @@ void thread_exit(void)
 }
 
 /* ---- Idle ---- */
+
+void sched_order_cpus(u32 (*distance)(u32 a, u32 b))
+{
+	for (u32 me = 0; me < cpu_count; me++)
+		for (u32 i = 0; i < cpu_count; i++) {
+			/* those of the same distance from `me` on, so that not all look at one */
+			u32 at = i, cpu = (me + i) % cpu_count;
+			u8 *near = queues[me].near;
+
+			for (; at > 1 && distance(me, near[at - 1]) > distance(me, cpu); at--)
+				near[at] = near[at - 1];
+			near[at] = (u8)cpu;
+		}
+}
 
 void sched_init_cpu(struct cpu *c, struct thread *idle)
 {

@@ -4,6 +4,7 @@
 #include "kernel/domain.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
+#include "kernel/vcpu.h"
 #include "mm/kmem.h"
 #include "mm/ucopy.h"
 
@@ -148,20 +149,42 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
 }
 
-static int set_affinity(struct thread *t, u64 mask)
+/* group: of all threads of t's group, else of t, within what the group may use. */
+static int set_cpus(struct thread *t, u64 mask, bool group)
 {
-	mask &= ~0ull >> (MAX_CPUS - cpu_count);
-	if (!mask)
+	struct sched_group *g = t->domain->group;
+
+	mask &= ~0ull >> (MAX_CPUS - cpu_count) & (group ? ~0ull : g->cpus);
+	/* a group without a CPU that enters guests could not run its vCPUs */
+	if (!mask || (group && vcpu_cpus && !(mask & vcpu_cpus)))
 		return -E_INVAL;
-	sched_set_affinity(t, mask);
+	if (!group) {
+		sched_set_affinity(t, mask);
+		return 0;
+	}
+	__atomic_store_n(&g->cpus, mask, __ATOMIC_RELAXED);
+	sched_all_look();
+	return 0;
+}
+
+/* It counts from the next slice on. */
+static int set_weight(u32 *weight, u64 value)
+{
+	if (value < 1 || value > WEIGHT_MAX)
+		return -E_INVAL;
+	__atomic_store_n(weight, (u32)value, __ATOMIC_RELAXED);
 	return 0;
 }
 
 s64 sys_thread_set(struct object *obj, const struct sys_args *args)
 {
 	struct thread *t = container_of(obj, struct thread, obj);
+	struct sched_group *g = t->domain->group;
 	u64 value = args->a[2];
 
+	/* nobody makes himself heavier, nor lifts his own cap */
+	if (args->a[1] >= THREAD_GROUP_WEIGHT && g == current_domain()->group)
+		return -E_RIGHTS;
 	switch (args->a[1]) {
 	case THREAD_START:
 		__atomic_store_n(&t->stop, false, __ATOMIC_SEQ_CST);
@@ -171,13 +194,11 @@ s64 sys_thread_set(struct object *obj, const struct sys_args *args)
 		__atomic_store_n(&t->stop, true, __ATOMIC_SEQ_CST);
 		thread_interrupt(t);
 		return 0;
-	case THREAD_WEIGHT:
-		/* nobody makes himself heavier than others */
-		if (value < 1 || value > WEIGHT_DEFAULT)
-			return -E_INVAL;
-		t->weight = (u32)value;
-		return 0;
-	case THREAD_AFFINITY: return set_affinity(t, value);
+	case THREAD_WEIGHT: return set_weight(&t->weight, value);
+	case THREAD_AFFINITY: return set_cpus(t, value, false);
+	case THREAD_GROUP_WEIGHT: return set_weight(&g->weight, value);
+	case THREAD_GROUP_CPUS: return set_cpus(t, value, true);
+	case THREAD_GROUP_CAP: return sched_group_set_cap(g, value, clock_ns());
 	default: return -E_INVAL;
 	}
 }

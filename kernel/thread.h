@@ -36,9 +36,13 @@ struct thread {
 	u32 id;			 /* [I] */
 	u32 state;		 /* [a] enum thread_state */
 	u32 cpu; /* [r] where it runs, ran last, or will run; changed under the old queue's lock */
-	u32 weight;		 /* [r] 1..10000 */
+	u32 weight;		 /* [a] among the threads of its group: 1..WEIGHT_MAX */
+	u32 counted;		 /* [r] of it, in its group */
+	u32 load;		 /* [r] what it weighs on its CPU */
 	u64 affinity;		 /* [r] mask of CPUs */
-	u64 vruntime;		 /* [r] weighted ns */
+	u64 vruntime;		 /* [r] run time by weight */
+	u64 served_ns;		 /* [r] what it has run for the call that it serves, */
+	u64 owed_ns;		 /* [a] others for calls of its own, until it runs again */
 	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
 	u64 run_start;		 /* [r] clock when it was put on the CPU, last charged or woken */
 	u64 waited_ns;		 /* [r] runnable, but not running; the vCPU that it runs takes it */

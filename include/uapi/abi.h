@@ -142,8 +142,15 @@ struct thread_args {
 enum thread_op {
 	THREAD_START,
 	THREAD_STOP,
-	THREAD_WEIGHT,	 /* 1..100, default 100 */
-	THREAD_AFFINITY, /* mask of CPUs 0..63; at least one must be up */
+	THREAD_WEIGHT,	 /* 1..10000 among the threads of its group, default 100 */
+	THREAD_AFFINITY, /* mask of CPUs 0..63; at least one must be up and the group's */
+	/*
+	 * Of the thread's group, by a thread of another one: a domain that init made, with all that
+	 * it makes.
+	 */
+	THREAD_GROUP_WEIGHT, /* 1..10000 among the groups, default 100 */
+	THREAD_GROUP_CPUS,   /* mask of CPUs; one that enters guests, if there is any */
+	THREAD_GROUP_CAP,    /* run time << 32 | period in which it may be had, us; 0 = any */
 };
 
 #define MSG_WORDS 64

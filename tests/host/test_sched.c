@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c
 /*
  * The scheduler in simulated time: threads that compute and sleep at random, and on each CPU one
  * that sleeps most of the time and must have its turn within a slice whatever the others do.
@@ -25,6 +25,7 @@
 #define LONG_RUNS 50u	      /* one in so many */
 #define TOGETHER_NS 100000000ull
 #define SEEDS 50u
+#define BEGIN_NS 500000000ull /* all have started */
 #define PLAY_NS 3000000000ull
 
 /* What one of the crowd does. Times are at most, in us; sleep 0: it never sleeps. */
@@ -50,7 +51,7 @@ static u64 latest_ns, beats, random_state;
 
 struct cpu *cpus[MAX_CPUS];
 u32 cpu_count;
-struct domain kernel_domain;
+struct domain kernel_domain = {.group = &kernel_domain.own_group};
 struct aspace kernel_aspace;
 bool trace_on;
 
@@ -213,6 +214,7 @@ static void set_up(u64 seed)
 	memset(idle, 0, sizeof(idle));
 	memset(cpu, 0, sizeof(cpu));
 	memset(queues, 0, sizeof(queues));
+	kernel_domain.own_group = (struct sched_group){.cpus = ~0ull, .weight = WEIGHT_DEFAULT};
 	cpu_count = CPUS;
 	for (u32 i = 0; i < CPUS; i++) {
 		cpus[i] = &cpu[i];
@@ -286,14 +288,20 @@ static void who_sleeps_gets_no_more_than_his_share(void **state)
 			actor[CPUS + i].same_weight = true;
 			add(&actor[CPUS + i], 1);
 		}
+		while (now_ns < BEGIN_NS)
+			advance();
+		for (u32 i = 0; i < ARRAY_SIZE(actor); i++)
+			actor[i].total = 0;
 		while (now_ns < PLAY_NS)
 			advance();
 		for (u32 i = 0; i < ARRAY_SIZE(rival); i++) {
-			u64 got = actor[CPUS + i].total * ARRAY_SIZE(rival) / (PLAY_NS / 100);
+			u64 got = actor[CPUS + i].total * 1000 * ARRAY_SIZE(rival) /
+				  (PLAY_NS - BEGIN_NS - actor[0].total);
 
-			if (got < 90 || got > 110)
-				fail_msg("seed %lu, rival %u: got %lu%% of its share, expected all",
-					 seed, i, got);
+			if (got < 980 || got > 1020)
+				fail_msg(
+					"seed %lu, rival %u: got %lu/1000 of its share, expected all",
+					seed, i, got);
 		}
 	}
 }

@@ -59,7 +59,7 @@ MUTANTS = [
     Mutant("lost-wake", "kernel/event.c", "	thread_wake_all(&e->waiters);\n	spin_unlock(&e->lock);\n	object_notify",
            "\n	spin_unlock(&e->lock);\n	object_notify",
            "boot/numa-placement", "who waits for an event sleeps on"),
-    Mutant("sleepers-never-pay", "kernel/sched.c", "if (t->vruntime > q->min_vruntime + SCHED_SLICE_NS)", "if (!t->weight)",
+    Mutant("sleepers-never-pay", "kernel/sched.c", "if (lead > slice)", "if (!t->weight)",
            "host/sched", "who sleeps often takes the CPU from who never does"),
     Mutant("sleepers-run-on", "kernel/sched.c", "t->prompt_ns -= MIN(t->prompt_ns, ran);", "t->prompt_ns -= 0 * ran;",
            "host/sched", "who slept once is never interrupted"),

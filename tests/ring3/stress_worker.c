@@ -130,7 +130,7 @@ static void call_threads(u64 *s)
 		keep(s, CALL(SYS_THREAD_CREATE, domain_or_self(s), &a));
 		break;
 	case 1: CALL(SYS_THREAD_SET, pick(s), THREAD_AFFINITY, 1 + rnd(s, 3)); break;
-	case 2: CALL(SYS_THREAD_SET, pick(s), THREAD_WEIGHT, rnd(s, 200)); break;
+	case 2: CALL(SYS_THREAD_SET, pick(s), THREAD_WEIGHT + rnd(s, 5), rnd(s, 200)); break;
 	case 3: CALL(SYS_THREAD_SET, pick(s), rnd(s, 2) ? THREAD_START : THREAD_STOP); break;
 	}
 }

@@ -1,0 +1,67 @@
+#include "kernel/sched_group.h"
+
+#include "uapi/abi.h"
+
+#define CAP_MIN_US 1000u
+#define CAP_PERIOD_MAX_US 1000000u
+#define NS_MAX 1000000000ull /* with this the products stay within 64 bits */
+#define ACTIVE_MAX (1u << 22)
+#define CAPPED_RUN_NS 50000u /* a thread that wakes up with nothing left gets to where it waits */
+
+u32 sched_group_load(struct sched_group *g, u32 weight, s64 change)
+{
+	u64 active = __atomic_add_fetch(&g->active, (u64)change, __ATOMIC_RELAXED);
+
+	return (u32)MAX((u64)g->weight * LOAD_UNIT * weight / MAX(active, 1), 1);
+}
+
+u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns)
+{
+	u64 active = __atomic_load_n(&g->active, __ATOMIC_RELAXED);
+
+	return MIN(ns, NS_MAX) * 16 * WEIGHT_DEFAULT * MIN(active, ACTIVE_MAX) /
+	       ((u64)g->weight * weight);
+}
+
+void sched_group_charge(struct sched_group *g, u64 ran_ns)
+{
+	if (unlikely(g->period_ns))
+		__atomic_fetch_sub(&g->left_ns, (s64)ran_ns, __ATOMIC_RELAXED);
+}
+
+u64 sched_group_left(const struct sched_group *g)
+{
+	return likely(!g->period_ns) ? ~0ull : (u64)MAX(g->left_ns, (s64)CAPPED_RUN_NS);
+}
+
+u64 sched_group_capped(struct sched_group *g, u64 now)
+{
+	u64 period = g->period_ns, end = __atomic_load_n(&g->period_end, __ATOMIC_RELAXED), next;
+	s64 left;
+
+	if (likely(!period))
+		return 0;
+	next = end + ((now - end) / period + 1) * period;
+	if (now >= end && __atomic_compare_exchange_n(&g->period_end, &end, next, false,
+						      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		/* what was left over is lost, what was taken too much is owed */
+		left = __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED);
+		left = MIN((s64)((next - end) / period * g->quota_ns), (s64)g->quota_ns - left);
+		__atomic_fetch_add(&g->left_ns, left, __ATOMIC_RELAXED);
+		end = next;
+	}
+	return __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED) > 0 ? 0 : end;
+}
+
+int sched_group_set_cap(struct sched_group *g, u64 cap, u64 now)
+{
+	u64 quota = cap >> 32, period = (u32)cap;
+
+	if (cap && (quota < CAP_MIN_US || period < CAP_MIN_US || period > CAP_PERIOD_MAX_US))
+		return -E_INVAL;
+	g->quota_ns = quota * 1000;
+	__atomic_store_n(&g->left_ns, (s64)g->quota_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->period_end, now + period * 1000, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->period_ns, period * 1000, __ATOMIC_RELEASE);
+	return 0;
+}

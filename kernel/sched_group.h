@@ -1,0 +1,37 @@
+/*
+ * What the threads of a domain have together, with those of the domains that it makes: a weight
+ * against other groups, the CPUs that they may use, a cap. A VM is a group: its vCPUs, however
+ * many, weigh as much as another VM's one. The kernel's threads and init are a group each.
+ */
+#pragma once
+
+#include "lib/types.h"
+
+#define WEIGHT_DEFAULT 100u
+#define WEIGHT_MAX 10000u
+#define LOAD_UNIT 64u /* load of weight 1: it is divided among the threads of a group */
+
+/* [a] all */
+struct sched_group {
+	u64 cpus;		 /* mask; set by another group, ~0 at first */
+	u64 active;		 /* sum of the weights of its threads that run or wait for a CPU */
+	u32 weight;		 /* 1..WEIGHT_MAX */
+	u64 period_ns, quota_ns; /* run time in a period, on all CPUs together; 0: no cap */
+	s64 left_ns;		 /* of this period's; below 0: owed by the next */
+	u64 period_end;
+};
+
+/* The active ones change by so much: what one of that weight weighs on its CPU now. */
+u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
+/* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */
+u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns);
+void sched_group_charge(struct sched_group *g, u64 ran_ns);
+/* How long one of its threads may run on, ~0: as long as it likes. */
+u64 sched_group_left(const struct sched_group *g);
+/* It has used up its quota: until when its threads wait. 0: they may run. */
+u64 sched_group_capped(struct sched_group *g, u64 now);
+/*
+ * cap: quota << 32 | period in us, or 0: none. At least 1 ms each, the period at most 1 s.
+ * -E_INVAL
+ */
+int sched_group_set_cap(struct sched_group *g, u64 cap, u64 now) __must_check;
