@@ -33,7 +33,7 @@ static void __printf(1, 2) say(const char *fmt, ...)
 /* The name of the function that holds addr, and how far into it; NULL when unknown. */
 static const char *symbol_find(u64 addr, u64 *offset)
 {
-	u32 lo = 0, hi = &symbol_count ? symbol_count : 0;
+	u32 lo = 0, hi = symbol_count;
 
 	if (!hi || addr < KERNEL_BASE)
 		return NULL;

@@ -1,4 +1,7 @@
-/* Text symbols for backtraces; the table is made by tools/symtab.py from the first link. */
+/*
+ * Text symbols for backtraces; the table is made by tools/symtab.py from the first link, in which it
+ * is empty.
+ */
 #pragma once
 
 #include "lib/types.h"
@@ -8,5 +11,5 @@ struct symbol {
 	const char *name;
 };
 
-extern const struct symbol symbol_table[] __attribute__((weak));
-extern const u32 symbol_count __attribute__((weak));
+extern const struct symbol symbol_table[];
+extern const u32 symbol_count;
