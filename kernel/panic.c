@@ -30,23 +30,25 @@ static void __printf(1, 2) say(const char *fmt, ...)
 	log_panic_line(line);
 }
 
-/* The name of the function that holds addr, and how far into it; NULL when unknown. */
-static const char *symbol_find(u64 addr, u64 *offset)
+/* `what`, then rip and the function that holds it, as far as that is known. */
+static void say_place(const char *what, u64 rip)
 {
 	u32 lo = 0, hi = symbol_count;
+	u64 at = rip - KERNEL_BASE;
 
-	if (!hi || addr < KERNEL_BASE)
-		return NULL;
+	if (!hi || rip < KERNEL_BASE) {
+		say("%s%#018lx %s", what, rip, hi ? "(ring 3)" : "?");
+		return;
+	}
 	while (hi - lo > 1) {
 		u32 mid = (lo + hi) / 2;
 
-		if (symbol_table[mid].offset <= addr - KERNEL_BASE)
+		if (symbol_table[mid].offset <= at)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	*offset = addr - KERNEL_BASE - symbol_table[lo].offset;
-	return symbol_table[lo].name;
+	say("%s%#018lx %s+%#lx", what, rip, symbol_table[lo].name, at - symbol_table[lo].offset);
 }
 
 static void backtrace(u64 rip, u64 rbp)
@@ -54,10 +56,7 @@ static void backtrace(u64 rip, u64 rbp)
 	u64 low = rbp;
 
 	for (u32 i = 0; i < BACKTRACE_FRAMES && rip >= KERNEL_BASE; i++) {
-		u64 offset = 0;
-		const char *name = symbol_find(rip, &offset);
-
-		say("  %#018lx %s+%#lx", rip, name ? name : "?", offset);
+		say_place("  ", rip);
 		/* Frames lie on one stack, upwards; anything else is not a frame. */
 		if (rbp < low || rbp - low > KiB(16) || !IS_ALIGNED(rbp, 8) || rbp < DIRECT_BASE)
 			break;
@@ -148,17 +147,14 @@ void panic_trap(const struct trap_frame *f, const char *what)
 
 void panic_nmi(const struct trap_frame *f)
 {
-	u64 offset = 0;
-	const char *name;
-
+	char what[32];
 	u32 who = __atomic_load_n(&panicking, __ATOMIC_ACQUIRE);
 
 	/* Nothing that we drive uses NMIs: without a panic of another CPU it is ignored. */
 	if (!who || who == this_cpu()->id + 1)
 		return;
-	name = symbol_find(f->rip, &offset);
-	say("panic: cpu%u stopped at %#lx %s+%#lx", this_cpu()->id, f->rip,
-	    name ? name : "(ring 3)", offset);
+	fmt_snprintf(what, sizeof(what), "panic: cpu%u stopped at ", this_cpu()->id);
+	say_place(what, f->rip);
 	__atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
 	for (;;)
 		__asm__ volatile("cli; hlt");

@@ -82,17 +82,13 @@ static void mask_8259s(void)
  */
 static bool counts_instructions(void)
 {
-	u64 last = rdtsc(), last_step = 0;
+	u64 at[STEADY_ROUNDS];
 	u32 changes = 0;
 
-	/* no branch but the loop's: every round is as long */
-	for (u32 i = 0; i < STEADY_ROUNDS; i++) {
-		u64 now = rdtsc(), step = now - last;
-
-		changes += step != last_step;
-		last_step = step;
-		last = now;
-	}
+	for (u32 i = 0; i < STEADY_ROUNDS; i++) /* every round is as long */
+		at[i] = rdtsc();
+	for (u32 i = 2; i < STEADY_ROUNDS; i++)
+		changes += at[i] - at[i - 1] != at[i - 1] - at[i - 2];
 	return changes <= STEADY_CHANGES;
 }
 

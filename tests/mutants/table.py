@@ -167,6 +167,10 @@ MUTANTS = [
     # ---- Boot information and firmware ----
     Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left ||", "|| tag->size > left + 64 ||",
            "host/mb2", "a tag reaches behind the information"),
+    Mutant("acpi-tables-unbounded", "drivers/platform/acpi.c", "h->length > room", "h->length > TABLES_BYTES",
+           "host/acpi_tables", "an absurd list of tables uses up the pages of the start"),
+    Mutant("record-with-addresses", "svm/svm_record.c", "	b->nested_cr3 &= ~page;", "	b->nested_cr3 &= ~0ull;",
+           "host/svm_state", "a monitor learns where the kernel's pages are"),
     Mutant("acpi-checksum", "drivers/platform/acpi_parse.c", "	return sum == 0;", "	return sum == 0 || bytes;",
            "host/acpi_parse", "a broken table is believed"),
     Mutant("mem-option-unbounded", "kernel/options.c", "|| n < opt->min ||", "|| !n ||",
