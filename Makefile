@@ -52,7 +52,7 @@ ifeq ($(DEBUG),1)
 R0_DIRS += audit
 endif
 R0_SRC  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.c)) $(wildcard $(R0_LIB))
-R0_SRC  := $(filter-out kernel/offsets.c boot/efi_%,$(R0_SRC))
+R0_SRC  := $(filter-out kernel/offsets.c boot/efi_% $(if $(filter 1,$(BENCH_BUILD)),,kernel/slow.c),$(R0_SRC))
 R0_ASM  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.asm))
 R0_OBJ  := $(R0_SRC:%.c=$(B)/ring0/%.o) $(R0_ASM:%.asm=$(B)/ring0/%.asm.o)
 

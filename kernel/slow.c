@@ -1,5 +1,3 @@
-#include "hv/slow.h"
+#include "hv/slow_count.h"
 
-#ifdef CAISSON_COUNT_SLOW
 bool slow_counting;
-#endif

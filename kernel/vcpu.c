@@ -267,17 +267,9 @@ static bool deliver(struct vcpu *v)
 }
 
 #ifdef CAISSON_DEBUG
-#include "audit/audit.h"
-
-static void audit(struct vcpu *v)
-{
-	const char *bad = audit_record(vcpu_record(v));
-
-	if (bad)
-		log_error("vm %u: vCPU %u is about to enter with %s", v->vm->id, v->index, bad);
-}
+#include "kernel/vcpu_audit.h"
 #else
-static void audit(struct vcpu *v) {}
+#define vcpu_audit(v) ((void)0)
 #endif
 
 static void enter(struct vcpu *v)
@@ -286,7 +278,7 @@ static void enter(struct vcpu *v)
 
 	DEBUG_ASSERT(this_cpu()->vcpu == v && v->cpu == (s32)this_cpu()->id);
 	DEBUG_ASSERT(vcpu_cpus >> this_cpu()->id & 1);
-	audit(v);
+	vcpu_audit(v);
 	hv_ops->enter(v, &taken);
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
 	if (taken) {

@@ -4,17 +4,10 @@
  */
 #pragma once
 
-#include "lib/types.h"
-
 #ifdef CAISSON_COUNT_SLOW
-#include "hv/cpu.h"
-
-extern bool slow_counting; /* false until slow_start */
-/* Called once every CPU has its GS base: before that, this_cpu() can't be used. */
-static inline void slow_start(void) { slow_counting = true; }
-#define SLOW_OPS(n) ((void)(slow_counting && (this_cpu()->slow_ops += (n))))
+#include "hv/slow_count.h"
 #else
-static inline void slow_start(void) {}
+#define slow_start() ((void)0)
 #define SLOW_OPS(n) ((void)0)
 #endif
 
