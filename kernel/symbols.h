@@ -1,5 +1,5 @@
 /*
- * Text symbols for backtraces; the table is made by tools/symtab.py from the first link, in which it
+ * Text symbols for backtraces; the table is made by tools/symtab.py from the first link, where it
  * is empty.
  */
 #pragma once

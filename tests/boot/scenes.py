@@ -533,4 +533,4 @@ def panic(scene):
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         m.expect_exit(127, 60)
         expect_status(m, 'panic: init: the module "init" is refused: not a ring-3 image', "panic: cpu0, thread",
-                      "start_init+0x", "upper+0x", "panic: cpu1 stopped at")
+                      "_main+0x", "upper+0x", "panic: cpu1 stopped at")
