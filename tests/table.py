@@ -151,7 +151,7 @@ GUESTS_LEFT_OUT = {
 }
 GUESTS_ONLY = {"vmx-bochs-1cpu": ("nmi",),
                "vmx-bochs-restricted": ("ap-start", "apic-timer", "cr-writes", "extint-once", "hlt-wakeup", "ioapic-level",
-                                        "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-mode",
+                                        "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-insns", "real-mode",
                                         "string-io", "task-switch", "triple-fault", "user-mode"),
                "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
                                      "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest", "ipi-nmi",

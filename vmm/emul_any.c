@@ -175,5 +175,5 @@ enum emul_result emul_run(struct emul *e, u32 steps)
 	}
 	e->any = false;
 	e->dirty = dirty;
-	return r == EMUL_FAULT ? EMUL_OK : r;
+	return r == EMUL_FAULT || r == EMUL_RETRY ? EMUL_OK : r;
 }

@@ -224,5 +224,5 @@ enum emul_result emul_task_switch(struct emul *e, const struct run_task *t)
 		}
 		return EMUL_FAULT;
 	}
-	return r;
+	return r == EMUL_RETRY ? emul_unsupported(e, "page tables that never stand still") : r;
 }

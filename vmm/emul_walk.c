@@ -159,20 +159,30 @@ static enum emul_result walk_tables(struct emul *e, struct walk *w, u64 *gpa)
 	}
 }
 
-enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa)
+static enum emul_result walk_once(struct emul *e, u64 linear, u32 access, u64 *gpa)
 {
 	struct walk w = {.access = access, .linear = linear, .rw = true, .us = true};
 	const struct vcpu_state *s = e->s;
 
-	if (!(s->cr0 & CR0_PG)) {
-		*gpa = linear;
-		return EMUL_OK;
-	}
 	w.user = e->cpl == 3 && !(access & EMUL_SYSTEM);
 	w.p = &pagings[s->efer & EFER_LMA ? (s->cr4 & CR4_LA57 ? PAGING_5 : PAGING_4)
 		       : s->cr4 & CR4_PAE ? PAGING_PAE
 					  : PAGING_32];
 	return walk_tables(e, &w, gpa);
+}
+
+/* Other vCPUs write to the tables too, but nobody wins that race for ever. */
+enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa)
+{
+	enum { TRIES = 64 };
+	enum emul_result r = EMUL_RETRY;
+
+	*gpa = linear;
+	if (!(e->s->cr0 & CR0_PG))
+		return EMUL_OK;
+	for (u32 i = 0; i < TRIES && r == EMUL_RETRY; i++)
+		r = walk_once(e, linear, access, gpa);
+	return r;
 }
 
 bool emul_gva_to_gpa(struct emul *e, u64 gva, u64 *gpa_out)

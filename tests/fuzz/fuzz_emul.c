@@ -5,8 +5,9 @@
 // MAX_LEN: 256
 /*
  * One step of the emulator on a machine that the input describes: mode, registers, segments, page
- * tables, code and what devices answer. It writes only memory that it asked for, says truly what it
- * changed, and comes to an end.
+ * tables, code and what devices answer; or a few steps and events of a mode that the CPU can't run,
+ * or a task switch. It writes only memory that it asked for, says truly what it changed, and comes
+ * to an end.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -23,6 +24,7 @@
  * levels.
  */
 #define CALLS_MAX 60000u
+#define STEPS_MAX 3
 
 static struct machine {
 	struct emul e;
@@ -34,7 +36,7 @@ static struct machine {
 	u32 widest;
 } m;
 
-static void count(void) { FUZZ_CHECK(++m.calls <= CALLS_MAX, "a step without end"); }
+static void count(void) { FUZZ_CHECK(++m.calls <= CALLS_MAX * STEPS_MAX, "a step without end"); }
 
 static void *op_ram(struct emul *e, u64 gpa, u64 bytes)
 {
@@ -242,8 +244,11 @@ static void check_state(enum emul_result r)
 	CHECK_GROUP(STATE_DR, dr, msr);
 	CHECK_GROUP(STATE_EVENT, event, fpu);
 	FUZZ_CHECK(!(m.e.dirty & ~(u32)EMUL_GROUPS), "dirty %#x", m.e.dirty);
+	/* what vcpu_set would refuse */
 	for (u32 i = 0; i < SEGS; i++)
 		FUZZ_CHECK(!(m.s.seg[i].attr & ~0xfffu), "attributes %#x", m.s.seg[i].attr);
+	FUZZ_CHECK(m.s.gdtr.limit <= 0xffff && m.s.idtr.limit <= 0xffff, "table limit");
+	FUZZ_CHECK(m.s.event.activity <= VCPU_HALTED, "activity %u", m.s.event.activity);
 	if (r == EMUL_FAULT) {
 		FUZZ_CHECK(m.s.rip == m.before.rip, "rip moved with a fault");
 		FUZZ_CHECK(m.s.event.injecting >> 31 && m.e.vector < 32, "no event with a fault");
@@ -282,6 +287,53 @@ static void check_reference(void)
 		   "%s touched a port", ZydisMnemonicGetString(r.in.mnemonic));
 }
 
+/* Code, interrupts and exceptions of a mode that the CPU can't run. */
+static void run_mode(void)
+{
+	enum emul_result r;
+
+	m.s.gdtr = (struct table_state){.base = 0x5000, .limit = fuzz_u16(&m.in)};
+	m.s.idtr = (struct table_state){.base = fuzz_u16(&m.in), .limit = fuzz_u16(&m.in)};
+	for (u64 at = 0x5000; at < 0x5080; at += 8)
+		put(at, fuzz_u64(&m.in));
+	if (fuzz_u8(&m.in) & 1)
+		m.s.event.injecting = 1u << 31 | (fuzz_u16(&m.in) & 0xfff);
+	m.before = m.s;
+	memcpy(m.was, m.ram, RAM_BYTES);
+	r = emul_run(&m.e, STEPS_MAX);
+	FUZZ_CHECK(r == EMUL_OK || r == EMUL_KERNEL || r == EMUL_SHUTDOWN || r == EMUL_UNSUPPORTED,
+		   "result %d", r);
+	FUZZ_CHECK(r != EMUL_KERNEL || (m.e.carry_out && m.e.carry_out < RUN_DOES), "carry_out %u",
+		   m.e.carry_out);
+	check_memory();
+	check_state(r == EMUL_UNSUPPORTED ? r : EMUL_OK);
+}
+
+static void switch_task(void)
+{
+	struct run_task t = {fuzz_u16(&m.in) & 0x7f, fuzz_u8(&m.in) & 3, fuzz_u8(&m.in) & 15,
+			     fuzz_u32(&m.in), fuzz_u32(&m.in)};
+	enum emul_result r;
+
+	m.s.gdtr = (struct table_state){.base = 0x5000, .limit = 0x7f};
+	m.s.seg[SEG_TR].selector = 0x20;
+	m.s.seg[SEG_LDTR] =
+		(struct seg_state){.attr = SEG_ATTR_P | 2, .limit = 0x3f, .base = 0x5080};
+	for (u64 at = 0x5000; at < 0x50c0; at += 8)
+		put(at, fuzz_u64(&m.in));
+	for (u64 at = 0x4800; at < 0x4870; at += 8)
+		put(at, fuzz_u64(&m.in));
+	put(0x5040, 0x0000890048000067ull); /* an available TSS at 0x4800 */
+	m.before = m.s;
+	memcpy(m.was, m.ram, RAM_BYTES);
+	r = emul_task_switch(&m.e, &t);
+	FUZZ_CHECK(r == EMUL_OK || r == EMUL_FAULT || r == EMUL_UNSUPPORTED, "result %d", r);
+	check_memory();
+	if (r == EMUL_FAULT)
+		FUZZ_CHECK(m.s.event.injecting >> 31, "no event with a fault");
+	check_state(r == EMUL_UNSUPPORTED ? r : EMUL_OK);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
 	if (!m.ram) {
@@ -291,6 +343,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 		m.asked = malloc(RAM_BYTES);
 	}
 	build(data, n);
+	switch (fuzz_u8(&m.in) & 3) {
+	case 2: run_mode(); return 0;
+	case 3: switch_task(); return 0;
+	}
 
 	enum emul_result r = emul_step(&m.e);
 

@@ -111,7 +111,7 @@ static void reset_machine(void)
  * 4-level tables at 0x10000: linear = physical for RAM (4 KiB pages) and one MMIO page, user and
  * writable.
  */
-static void enter_64(void)
+static inline void enter_64(void)
 {
 	reset_machine();
 	put64(0x10000, 0x11007);
@@ -139,7 +139,7 @@ static inline void enter_flat(bool protected, bool wide)
 						.limit = wide ? 0xffffffff : 0xffff};
 }
 
-static enum emul_result step(const void *bytes, u32 n)
+static inline enum emul_result step(const void *bytes, u32 n)
 {
 	memcpy(m.ram + CODE, bytes, n);
 	return emul_step(&m.e);
