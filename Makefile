@@ -60,6 +60,9 @@ $(B)/ring0/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(R0_CFLAGS) $(LTO) -c $< -o $@
 
+# gcc puts a call of memcpy into a few moves by itself, where it does not take the loop from here instead.
+$(B)/ring0/lib/string.o: LTO :=
+
 # Structure offsets for assembly: kernel/offsets.c compiled to assembly text, its markers turned into %defines.
 $(B)/ring0/offsets.inc: kernel/offsets.c
 	@mkdir -p $(@D)

@@ -147,6 +147,16 @@ bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n)
 	return true;
 }
 
+static inline bool tables_same(const struct walk_cache *c)
+{
+	u64 changed = 0;
+
+#pragma GCC unroll 4
+	for (u32 i = 0; i < WALK_LEVELS; i++)
+		changed |= __atomic_load_n(c->at[i], __ATOMIC_RELAXED) ^ c->entry[i];
+	return !(changed & ~ENTRY_AD);
+}
+
 /*
  * The page that was found last is good as long as all that the walk depended on is the same, its
  * table entries included. What else is in the windows then still belongs to it.
@@ -158,10 +168,7 @@ static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 
 	if (c->page != (linear | (PAGE_SIZE - 1)) || c->cr3 != m->cr3 || c->mode != walk_mode(m) ||
 	    c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE))
 		return false;
-	for (u32 i = 0; i < c->levels; i++)
-		if ((__atomic_load_n(c->at[i], __ATOMIC_RELAXED) ^ c->entry[i]) & ~ENTRY_AD)
-			return false;
-	return true;
+	return tables_same(c);
 }
 
 /* Apart, so that the usual way, where the page is the same, saves no registers. */
@@ -175,6 +182,8 @@ static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struc
 
 	c->page = 0;
 	c->levels = 0;
+	for (u32 i = 0; i < WALK_LEVELS; i++)
+		c->at[i] = &c->entry[i];
 	c->cr3 = m->cr3;
 	c->mode = mode;
 	c->epoch = __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE);
@@ -204,63 +213,75 @@ static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf,
 	return n;
 }
 
-bool guest_decode(struct vcpu *v, struct insn *out)
+/* What was decoded at rip before, of 64-bit code with that CR3, if page and bytes are the same. */
+static inline const struct insn *seen_insn(const struct vcpu *v, u64 cr3)
+{
+	const struct walk_cache *c = &v->walk;
+	u64 rip = v->priv->regs.rip, code[2];
+	const struct insn_seen *s = &c->seen[rip % INSNS_SEEN];
+
+	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->cr3 != cr3 ||
+		     c->mode != WALK_LONG || !tables_same(c) ||
+		     c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE)))
+		return NULL;
+	__builtin_memcpy(code, c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1)), sizeof(code));
+	return ((code[0] ^ s->bytes[0]) & s->mask[0]) | ((code[1] ^ s->bytes[1]) & s->mask[1])
+		       ? NULL
+		       : &s->insn;
+}
+
+/* s->insn was decoded from these bytes. Only where 16 can be compared without leaving the page. */
+static void see(struct insn_seen *s, u64 rip, const u8 *bytes)
+{
+	u32 n = s->insn.length;
+
+	if ((rip & (PAGE_SIZE - 1)) > PAGE_SIZE - sizeof(s->bytes))
+		return;
+	memset(s->mask, 0, sizeof(s->mask));
+	memset(s->mask, 0xff, n);
+	memcpy(s->bytes, bytes, n);
+	s->rip = rip;
+}
+
+const struct insn *guest_decode(struct vcpu *v)
 {
 	struct hv_mode m;
 	u8 bytes[INSN_MAX];
 	u32 n = v->exit.insn_bytes;
-	u64 in_page;
+	u64 in_page, rip = v->priv->regs.rip;
+	struct insn_seen *s = &v->walk.seen[rip % INSNS_SEEN];
+	const struct insn *seen;
 	gva_t linear;
 
 	hv_ops->read_mode(v, &m);
+	seen = hv_mode_64(&m) ? seen_insn(v, m.cr3) : NULL;
+	if (seen && seen->length)
+		return seen;
+	s->rip = ~rip; /* no rip of this row */
 	if (n)
-		return insn_decode(v->exit.insn, n, insn_mode(&m), insn_known, out);
-	linear = rip_linear(&m, v->priv->regs.rip);
+		return insn_decode(v->exit.insn, n, insn_mode(&m), insn_known, &s->insn) ? &s->insn
+											 : NULL;
+	linear = rip_linear(&m, rip);
 	in_page = PAGE_SIZE - (linear.v & (PAGE_SIZE - 1));
 	/* The next page is touched only when the instruction reaches into it. */
 	n = fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
-	if (insn_decode(bytes, n, insn_mode(&m), insn_known, out))
-		return true;
+	if (insn_decode(bytes, n, insn_mode(&m), insn_known, &s->insn)) {
+		if (hv_mode_64(&m))
+			see(s, rip, bytes);
+		return &s->insn;
+	}
 	if (n == INSN_MAX || n < in_page)
-		return false;
+		return NULL;
 	n += fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
-	return insn_decode(bytes, n, insn_mode(&m), insn_known, out);
-}
-
-/* Exits whose usual form has no prefix: two bytes to compare instead of a decoder to run. */
-/* clang-format off */
-static const struct { u16 bytes, mask; u8 length; } plain[HV_EXITS] = {
-	[HV_EXIT_CPUID] = {0xa20f, 0xffff, 2}, [HV_EXIT_MSR_READ] = {0x320f, 0xffff, 2},
-	[HV_EXIT_MSR_WRITE] = {0x300f, 0xffff, 2}, [HV_EXIT_HLT] = {0xf4, 0xff, 1},
-};
-/* clang-format on */
-
-static u32 plain_length(struct vcpu *v, u32 reason)
-{
-	struct hv_mode m;
-	const u8 *page;
-	gva_t linear;
-	u64 offset;
-	u16 bytes;
-
-	hv_ops->read_mode(v, &m);
-	linear = rip_linear(&m, v->priv->regs.rip);
-	offset = linear.v & (PAGE_SIZE - 1);
-	if (unlikely(offset > PAGE_SIZE - sizeof(bytes)))
-		return 0;
-	page = code_page(v, &m, linear.v);
-	if (unlikely(!page))
-		return 0;
-	__builtin_memcpy(&bytes, page + offset, sizeof(bytes));
-	return (bytes ^ plain[reason].bytes) & plain[reason].mask ? 0 : plain[reason].length;
+	return insn_decode(bytes, n, insn_mode(&m), insn_known, &s->insn) ? &s->insn : NULL;
 }
 
 static __attribute__((noinline)) u32 decoded_length(struct vcpu *v)
 {
-	struct insn insn;
+	const struct insn *insn = guest_decode(v);
 
-	if (guest_decode(v, &insn))
-		return insn.length;
+	if (insn)
+		return insn->length;
 	/*
 	 * Another vCPU changes code or tables under it: the guest runs the instruction again and
 	 * faults itself.
@@ -274,9 +295,10 @@ static __attribute__((noinline)) u32 decoded_length(struct vcpu *v)
 
 u32 vcpu_insn_length(struct vcpu *v)
 {
-	u32 length = v->exit.insn_len;
+	const struct insn *seen;
 
-	if (!length && plain[v->exit.reason].length)
-		length = plain_length(v, v->exit.reason);
-	return likely(length) ? length : decoded_length(v);
+	if (v->exit.insn_len)
+		return v->exit.insn_len;
+	seen = seen_insn(v, v->exit.code_cr3);
+	return likely(seen && seen->length) ? seen->length : decoded_length(v);
 }

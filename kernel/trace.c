@@ -62,14 +62,15 @@ static u64 detail(const struct vcpu *v)
 	}
 }
 
-static void enter(struct vcpu *v, bool *irq_taken)
+static bool enter(struct vcpu *v)
 {
 	u64 start = rdtsc();
+	bool irq_taken = plain->enter(v);
 
-	plain->enter(v, irq_taken);
-	if (*irq_taken)
+	if (irq_taken)
 		put_vcpu(v, TRACE_INJECT, 0, v->lapic.offered, 0);
 	put_vcpu(v, TRACE_EXIT + v->exit.reason, rdtsc() - start, v->priv->regs.rip, detail(v));
+	return irq_taken;
 }
 
 static void inject(struct vcpu *v, u32 event, u32 error)

@@ -188,7 +188,16 @@ static int sleep(struct vcpu *v)
 	return thread_block(DEADLINE_NEVER) == -E_INTR ? interrupted(v) : 0;
 }
 
-/* What keeps the vCPU out of the guest. 0: look again and go on; else what vcpu_run returns. */
+static void first_guest(void)
+{
+	first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
+	log_notice("vm: first guest instruction after %lu cycles", first_guest_cycles);
+}
+
+/*
+ * What keeps the vCPU out of the guest; each load is followed by a call of this. 0: look again and
+ * go on; else what vcpu_run returns.
+ */
 static int attend(struct vcpu *v)
 {
 	u32 kick = __atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST);
@@ -212,6 +221,8 @@ static int attend(struct vcpu *v)
 		r = sleep(v);
 	if (!r)
 		vcpu_load(v);
+	if (unlikely(!first_guest_cycles && v->activity == VCPU_RUNNABLE))
+		first_guest();
 	return r;
 }
 
@@ -274,12 +285,12 @@ static bool deliver(struct vcpu *v)
 
 static void enter(struct vcpu *v)
 {
-	bool taken = false;
+	bool taken;
 
 	DEBUG_ASSERT(this_cpu()->vcpu == v && v->cpu == (s32)this_cpu()->id);
 	DEBUG_ASSERT(vcpu_cpus >> this_cpu()->id & 1);
 	vcpu_audit(v);
-	hv_ops->enter(v, &taken);
+	taken = hv_ops->enter(v);
 	__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
 	if (taken) {
 		vlapic_taken(v, v->lapic.offered);
@@ -306,11 +317,6 @@ static int run(struct vcpu *v)
 				return r;
 			continue;
 		}
-		if (unlikely(!first_guest_cycles)) {
-			first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
-			log_notice("vm: first guest instruction after %lu cycles",
-				   first_guest_cycles);
-		}
 		enter(v);
 		if (vcpu_exit_handle(v) == STEP_USER)
 			break;
@@ -331,7 +337,7 @@ static enum vcpu_step carry_out(struct vcpu *v)
 
 	if (!what || what >= RUN_DOES)
 		return STEP_CONTINUE;
-	v->exit = (struct hv_exit){.reason = reasons[what]};
+	v->exit = (struct hv_exit){.reason = reasons[what], .code_cr3 = ~0ull};
 	return vcpu_exit_handle(v);
 }
 
@@ -479,6 +485,7 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->vm = vm;
 	v->index = (u32)index;
 	v->cpu = -1;
+	v->exit.code_cr3 = ~0ull;
 	v->tsc_offset = -vm->tsc_base;
 	v->misc_enable = 1;	  /* fast strings */
 	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */

@@ -75,22 +75,23 @@ struct cr_access {
 static bool decode_cr(struct vcpu *v, struct cr_access *a)
 {
 	const struct hv_exit *x = &v->exit;
-	struct insn insn;
+	const struct insn *insn;
 
 	*a = (struct cr_access){x->cr.op, x->cr.cr, x->cr.gpr, x->insn_len};
 	if (a->op != CR_OP_UNKNOWN && a->length)
 		return true;
-	if (!guest_decode(v, &insn))
+	insn = guest_decode(v);
+	if (!insn)
 		return false;
-	a->length = insn.length;
-	switch (insn.kind) {
+	a->length = insn->length;
+	switch (insn->kind) {
 	case INSN_CR_WRITE: a->op = CR_OP_WRITE; break;
 	case INSN_CR_READ: a->op = CR_OP_READ; break;
 	case INSN_CLTS: a->op = CR_OP_CLTS; return true;
 	default: return false;
 	}
-	a->cr = insn.reg;
-	a->gpr = insn.rm & 15;
+	a->cr = insn->reg;
+	a->gpr = insn->rm & 15;
 	return true;
 }
 

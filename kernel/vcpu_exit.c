@@ -186,15 +186,15 @@ static enum vcpu_step exit_msr_write(struct vcpu *v, u32 length)
 static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 {
 	u64 *gpr = v->priv->regs.gpr;
-	struct insn i;
-	bool decoded = guest_decode(v, &i) && i.has_mem && i.opcode & 1 && i.op_size == 4;
+	const struct insn *i = guest_decode(v);
+	bool decoded = i && i->has_mem && i->opcode & 1 && i->op_size == 4;
 
 	v->stat[STAT_APIC_MMIO]++;
-	if (decoded && i.kind == INSN_LOAD) {
-		gpr[i.reg & 15] = vlapic_mmio_read(v, offset);
-	} else if (decoded && (i.kind == INSN_STORE || i.kind == INSN_STORE_IMM)) {
+	if (decoded && i->kind == INSN_LOAD) {
+		gpr[i->reg & 15] = vlapic_mmio_read(v, offset);
+	} else if (decoded && (i->kind == INSN_STORE || i->kind == INSN_STORE_IMM)) {
 		vlapic_mmio_write(v, offset,
-				  i.kind == INSN_STORE ? (u32)gpr[i.reg & 15] : (u32)i.imm);
+				  i->kind == INSN_STORE ? (u32)gpr[i->reg & 15] : (u32)i->imm);
 	} else {
 		if (vm_log_once(v->vm, LOG_KEY_APIC))
 			log_info(
@@ -202,7 +202,7 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 				v->vm->id, v->priv->regs.rip);
 		return vcpu_fault(v, EXC_UD);
 	}
-	vcpu_skip(v, i.length);
+	vcpu_skip(v, i->length);
 	return after_apic(v);
 }
 

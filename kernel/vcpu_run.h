@@ -93,10 +93,10 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value);
  * instruction already. ----
  */
 /*
- * The instruction at rip, from the exit's bytes or from memory. False: not readable or not
- * decodable.
+ * The instruction at rip, from the exit's bytes or from memory. NULL: not readable or not
+ * decodable. Good until the next call.
  */
-bool guest_decode(struct vcpu *v, struct insn *out);
+const struct insn *guest_decode(struct vcpu *v);
 
 /* Forgets the windows: another CPU, or other frames in them. At load and unload. */
 void guest_walk_reset(struct vcpu *v);

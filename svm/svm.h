@@ -44,7 +44,6 @@ struct svm_vcpu {
 	struct aspace *as;   /* [I] the owner's */
 	u64 asid_generation; /* [v] 0 = needs a new ASID */
 	s32 last_cpu;	     /* [v] whose generation that is */
-	bool flush;	     /* [v] guest control registers changed what the TLB caches */
 	u8 offered;	     /* [v] vector to be delivered when the guest can; 0 = none */
 	enum svm_virq virq;  /* [v] */
 	bool irq_window;     /* [v] asked for */
@@ -61,6 +60,9 @@ static inline struct svm_vcpu *to_svm(struct vcpu *v)
 {
 	return container_of(v, struct svm_vcpu, vcpu);
 }
+
+/* Guest control registers changed what the TLB caches: no epoch is 0. */
+static inline void svm_flush(struct svm_vcpu *s) { s->vcpu.npt_seen = 0; }
 
 /* 1..svm_max_asid() are for guests. */
 static inline u32 svm_max_asid(void) { return cpu_facts.svm_asids - 1; }

@@ -59,7 +59,7 @@ int svm_cpu_enable(struct cpu *c)
 	if (!area)
 		return -E_NOMEM;
 	sc->host_hpa = kva_to_hpa(area + PAGE_SIZE);
-	sc->asid_generation = 0;
+	sc->asid_generation = 1; /* no vCPU has an ASID of it */
 	/* entries from before us: the first entry flushes all */
 	sc->next_asid = svm_max_asid() + 1;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);

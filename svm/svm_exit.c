@@ -114,6 +114,9 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 		x->reason = exits[code].reason;
 		if (cpu_facts.svm_nrip && (exits[code].how & INSN) && length <= 15)
 			x->insn_len = (u8)length;
+		else
+			x->code_cr3 =
+				b->efer & EFER_LMA && b->cs.attrib & SEG_ATTR_L ? b->cr3 : ~0ull;
 		if (exits[code].decode)
 			exits[code].decode(b, x);
 		return;

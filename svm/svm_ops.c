@@ -126,15 +126,15 @@ static void registers_out(struct svm_vcpu *s)
 	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl & 0xf);
 }
 
-static void svm_enter(struct vcpu *v, bool *irq_taken)
+static bool svm_enter(struct vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 	struct svm_cpu *c = &svm_cpus[this_cpu()->id];
+	bool taken;
 
-	*irq_taken = false;
 	if (unlikely(!c->host_hpa.v)) { /* cpu_enable failed here */
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
-		return;
+		return false;
 	}
 	svm_tlb_prepare(s, c);
 	svm_event_prepare(s);
@@ -142,9 +142,10 @@ static void svm_enter(struct vcpu *v, bool *irq_taken)
 	SLOW_OPS(4); /* VMLOAD, VMRUN, VMSAVE, VMLOAD */
 	svm_switch(&v->priv->regs, s->vmcb_hpa.v, c->host_hpa.v);
 	registers_out(s);
-	s->vmcb->clean = cpu_facts.svm_vmcb_clean ? CLEAN_ALL : 0;
-	*irq_taken = svm_event_complete(s);
+	s->vmcb->clean = CLEAN_ALL; /* CPUs without clean bits do not look */
+	taken = svm_event_complete(s);
 	svm_exit_decode(s->vmcb, &v->exit);
+	return taken;
 }
 
 const struct hv_ops svm_ops = {

@@ -129,7 +129,7 @@ static void set_control(struct svm_vcpu *s)
 
 	b->cr0 |= CR0_ET;
 	b->efer |= EFER_SVME;
-	s->flush = true;
+	svm_flush(s);
 }
 
 static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
@@ -192,10 +192,12 @@ void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
 	u64 efer = b->efer;
 
 	value = cr_fit(cr, value);
-	s->flush |= cr_flushes(cr, *held, value);
+	if (cr_flushes(cr, *held, value))
+		svm_flush(s);
 	*held = cr == CR_EFER ? value | EFER_SVME : value;
 	b->efer = efer_with_lma(b->efer, b->cr0);
-	s->flush |= cr_flushes(CR_EFER, efer, b->efer);
+	if (cr_flushes(CR_EFER, efer, b->efer))
+		svm_flush(s);
 	svm_dirty(s, CLEAN_CR);
 }
 

@@ -10,18 +10,15 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 {
 	struct vmcb *b = s->vmcb;
 	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
-	bool flush = s->flush || epoch != s->vcpu.npt_seen;
+	bool current = s->asid_generation == c->asid_generation;
 
-	s->vcpu.npt_seen = epoch;
-	s->flush = false;
 	b->tlb_control = TLB_NOTHING;
-	if (s->asid_generation && s->asid_generation == c->asid_generation) {
-		if (!flush)
-			return;
-		if (cpu_facts.svm_flush_by_asid) {
-			b->tlb_control = TLB_FLUSH_ASID;
-			return;
-		}
+	if (likely(current && epoch == s->vcpu.npt_seen))
+		return;
+	s->vcpu.npt_seen = epoch;
+	if (current && cpu_facts.svm_flush_by_asid) {
+		b->tlb_control = TLB_FLUSH_ASID;
+		return;
 	}
 	if (c->next_asid > svm_max_asid()) {
 		c->next_asid = 1;

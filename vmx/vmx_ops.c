@@ -338,16 +338,16 @@ static void registers_out(struct vmx_vcpu *s)
 	r->cr2 = read_cr2();
 }
 
-static void vmx_enter(struct vcpu *v, bool *irq_taken)
+static bool vmx_enter(struct vcpu *v)
 {
 	struct vmx_vcpu *s = to_vmx(v);
 	struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
 	u32 reason;
+	bool taken;
 
 	if (unlikely(s->real)) {
-		*irq_taken = vmx_event_take(s);
 		v->exit.reason = HV_EXIT_UNENTERABLE;
-		return;
+		return vmx_event_take(s);
 	}
 	if (!s->msrs_in)
 		msrs_in(s, c);
@@ -360,14 +360,14 @@ static void vmx_enter(struct vcpu *v, bool *irq_taken)
 	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY,
 					   .number = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR)};
-		*irq_taken = false;
-		return;
+		return false;
 	}
 	reason = vmcs_read32(VMCS_EXIT_REASON);
 	s->launched |= !(reason & EXIT_ENTRY_FAILED);
 	registers_out(s);
-	*irq_taken = vmx_event_complete(s, reason);
+	taken = vmx_event_complete(s, reason);
 	vmx_exit_decode(s, reason);
+	return taken;
 }
 
 const struct hv_ops vmx_ops = {

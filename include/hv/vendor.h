@@ -41,10 +41,10 @@ struct hv_ops {
 	 * One entry, one exit, decoded into v->exit. The caller has tested v->kick with interrupts
 	 * off. Host interrupts stay pending until the caller enables them. Handles the flush that
 	 * v->npt_seen asks for, re-queues an event whose delivery the exit interrupted, and copies
-	 * registers from and to v->priv->regs. Sets *irq_taken when the offered interrupt was
+	 * registers from and to v->priv->regs. True: the offered interrupt was
 	 * delivered during this run.
 	 */
-	void (*enter)(struct vcpu *v, bool *irq_taken);
+	bool (*enter)(struct vcpu *v);
 
 	/*
 	 * Groups of struct vcpu_state that the vendor holds: GPR SEG CR DR MSR EVENT. get never

@@ -1,9 +1,22 @@
 /* The walk cache of one vCPU: where its code page was found through the guest's page tables. */
 #pragma once
 
+#include "lib/insn_decode.h"
 #include "lib/types.h"
 
 #define WALK_LEVELS 4
+#define INSNS_SEEN 8
+
+/*
+ * An instruction of 64-bit code that was decoded. It is the same as long as the walk cache shows
+ * the page that it is in and its bytes are the same. In the row of its rip; another rip: none is
+ * here.
+ */
+struct insn_seen {
+	u64 rip;
+	u64 bytes[2], mask[2]; /* mask: those that belong to it */
+	struct insn insn;      /* length 0: none */
+};
 
 /*
  * The page that was found last, and the windows that show it and its tables while the vCPU is
@@ -17,8 +30,9 @@ struct walk_cache {
 	u64 mode;  /* enum walk_mode of guest_walk.c */
 	u64 epoch; /* vm->space.epoch before the walk */
 	u32 levels;
-	const u64 *at[WALK_LEVELS]; /* in the windows */
+	const u64 *at[WALK_LEVELS]; /* in the windows; without such a level, the entry here */
 	u64 entry[WALK_LEVELS];
 	u64 frame[WALK_LEVELS + 1]; /* frame that the window shows; ~0 none */
 	u8 *va[WALK_LEVELS + 1];
+	struct insn_seen seen[INSNS_SEEN];
 };

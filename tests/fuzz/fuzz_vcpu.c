@@ -289,12 +289,13 @@ static void world_switch(struct svm_vcpu *s)
 }
 
 /* svm_enter without its privileged instructions. */
-static void enter(struct vcpu *v, bool *irq_taken)
+static bool enter(struct vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 	struct vcpu_regs *r = &v->priv->regs;
 	struct vmcb *b = s->vmcb;
 	const char *bad;
+	bool taken;
 
 	svm_tlb_prepare(s, &svm_cpu);
 	svm_event_prepare(s);
@@ -313,8 +314,9 @@ static void enter(struct vcpu *v, bool *irq_taken)
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
 	vlapic_cr8_set(&v->lapic, b->int_ctl & 0xf);
-	*irq_taken = svm_event_complete(s);
+	taken = svm_event_complete(s);
 	svm_exit_decode(b, &v->exit);
+	return taken;
 }
 
 static void load(struct vcpu *v) {}

@@ -60,7 +60,12 @@ enum vcpu_step vcpu_skip(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }
 
 static struct hv_mode mode;
-static void read_mode(struct vcpu *v, struct hv_mode *m) { *m = mode; }
+static u32 modes; /* how often it was asked for */
+static void read_mode(struct vcpu *v, struct hv_mode *m)
+{
+	modes++;
+	*m = mode;
+}
 static const struct hv_ops fake_ops = {.read_mode = read_mode};
 const struct hv_ops *hv_ops = &fake_ops;
 
@@ -172,6 +177,34 @@ static void a_hit_maps_nothing(void **state)
 	for (u32 i = 0; i < 10; i++)
 		assert_int_equal(length_at(LINEAR + 0x10), 2);
 	assert_int_equal(maps, 0);
+}
+
+/* Where the exit says that 64-bit code runs and with what CR3, nothing else is asked. */
+static void a_decoded_instruction_is_good_for_its_page_and_bytes_only(void **state)
+{
+	long_mode(0x8000, 0xa000);
+	code(0x8010, "\x66\x0f\xa2", 3);
+	vcpu.exit.code_cr3 = 0x1000;
+	assert_int_equal(length_at(LINEAR + 0x10), 3);
+	modes = 0;
+	assert_int_equal(length_at(LINEAR + 0x10), 3);
+	assert_int_equal(modes, 0);
+	code(0x8010, "\x66\x48\x0f\xa2", 4);
+	assert_int_equal(length_at(LINEAR + 0x10), 4);
+	put64(0x4000 + 8, 0x9000 | 3);
+	code(0x9010, "\x0f\xa2", 2);
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	vm.space.epoch++;
+	modes = 0;
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	assert_int_equal(modes, 1);
+	vcpu.exit.code_cr3 = ~0ull; /* another mode, another table, another page */
+	assert_int_equal(length_at(LINEAR + 0x10), 2);
+	assert_int_equal(modes, 2);
+	vcpu.exit.code_cr3 = 0x1000;
+	code(0xa010, "\x48\x0f\xa2", 3);
+	assert_int_equal(length_at(LINEAR + 0x1010), 3);
+	assert_int_equal(modes, 3);
 }
 
 static void self_modified_code_is_seen(void **state)
@@ -345,6 +378,8 @@ int main(void)
 		cmocka_unit_test_setup(an_entry_that_is_not_present_is_none, setup),
 		cmocka_unit_test_setup(a_changed_table_is_noticed, setup),
 		cmocka_unit_test_setup(a_hit_maps_nothing, setup),
+		cmocka_unit_test_setup(a_decoded_instruction_is_good_for_its_page_and_bytes_only,
+				       setup),
 		cmocka_unit_test_setup(self_modified_code_is_seen, setup),
 		cmocka_unit_test_setup(a_new_nested_epoch_walks_again, setup),
 		cmocka_unit_test_setup(large_pages, setup),

@@ -164,7 +164,7 @@ static void what_is_set_is_got(void **state)
 	assert_true(out.cr0 == in.cr0 && out.cr3 == in.cr3 && out.cr4 == in.cr4 &&
 		    out.efer == in.efer);
 	assert_true(out.dr7 == in.dr7 && out.rip == in.rip);
-	assert_true(vcpu.flush);
+	assert_int_equal(vcpu.vcpu.npt_seen, 0); /* flush */
 	assert_true(block.efer & EFER_SVME);
 	assert_null(audit(v));
 }
@@ -244,15 +244,15 @@ static void long_mode_switches_with_paging(void **state)
 	svm_set_cr(v, CR_EFER, EFER_LME | EFER_NXE);
 	svm_read_mode(v, &m);
 	assert_int_equal(m.efer, EFER_LME | EFER_NXE);
-	vcpu.flush = false;
+	vcpu.vcpu.npt_seen = 1;
 	svm_set_cr(v, 0, CR0_PE | CR0_PG);
 	svm_read_mode(v, &m);
 	assert_int_equal(m.efer, EFER_LME | EFER_LMA | EFER_NXE);
-	assert_true(vcpu.flush);
+	assert_int_equal(vcpu.vcpu.npt_seen, 0); /* flush */
 	assert_null(audit(v));
-	vcpu.flush = false;
+	vcpu.vcpu.npt_seen = 1;
 	svm_set_cr(v, 0, CR0_PE | CR0_PG | CR0_TS); /* lazy FPU: no flush */
-	assert_false(vcpu.flush);
+	assert_int_equal(vcpu.vcpu.npt_seen, 1);
 	svm_set_cr(v, 0, CR0_PE);
 	svm_read_mode(v, &m);
 	assert_int_equal(m.efer, EFER_LME | EFER_NXE);

@@ -21,14 +21,14 @@ static struct svm_cpu cpu[2];
 static void fresh(u32 asids, bool by_asid)
 {
 	cpu_facts = (struct cpu_facts){.svm_asids = asids + 1, .svm_flush_by_asid = by_asid};
-	vm = (struct vm){0};
+	vm = (struct vm){.space.epoch = 1};
 	for (u32 i = 0; i < ARRAY_SIZE(vcpu); i++) {
 		block[i] = (struct vmcb){0};
 		vcpu[i] = (struct svm_vcpu){.vmcb = &block[i], .last_cpu = -1};
 		vcpu[i].vcpu.vm = &vm;
 	}
 	for (u32 i = 0; i < ARRAY_SIZE(cpu); i++)
-		cpu[i] = (struct svm_cpu){.next_asid = asids + 1};
+		cpu[i] = (struct svm_cpu){.next_asid = asids + 1, .asid_generation = 1};
 }
 
 /* As vcpu_load does. */
@@ -78,10 +78,10 @@ static void removed_entries_are_flushed_once(void **state)
 		before = block[0].asid;
 		enter(0, 0);
 		assert_true(block[0].asid == before && block[0].tlb_control == TLB_NOTHING);
-		vcpu[0].flush = true; /* a control register changed */
+		svm_flush(&vcpu[0]); /* a control register changed */
 		enter(0, 0);
 		assert_true(block[0].asid != before || block[0].tlb_control == TLB_FLUSH_ASID);
-		assert_false(vcpu[0].flush);
+		assert_int_equal(vcpu[0].vcpu.npt_seen, vm.space.epoch);
 	}
 }
 

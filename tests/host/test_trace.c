@@ -44,11 +44,11 @@ void *kmem_pages_alloc(struct quota *q, u32 order)
 static struct domain domain = {.name = "a-name-of-18-bytes"};
 static struct thread thread = {.domain = &domain};
 
-static void enter_guest(struct vcpu *v, bool *taken)
+static bool enter_guest(struct vcpu *v)
 {
 	entered++;
-	*taken = true;
 	v->exit.reason = HV_EXIT_CPUID;
+	return true;
 }
 
 static void nothing(struct vcpu *v, u32 event, u32 error) {}
@@ -146,12 +146,10 @@ static void a_run_of_the_guest_is_its_exit_and_what_was_delivered(void **state)
 	static struct vm vm = {.id = 0x70005};
 	static struct vcpu v = {.vm = &vm, .index = 3, .priv = &priv, .lapic.offered = 0x41};
 	struct trace_read r = ask(0);
-	bool taken = false;
 
 	priv.regs.rip = RIP;
 	priv.regs.gpr[GPR_RAX] = 0x40000000;
-	hv_ops->enter(&v, &taken);
-	assert_true(taken);
+	assert_true(hv_ops->enter(&v));
 	assert_int_equal(trace_read(&r), 0);
 	assert_int_equal(r.records, 2);
 	assert_int_equal(out[0].kind, TRACE_INJECT);
@@ -162,7 +160,7 @@ static void a_run_of_the_guest_is_its_exit_and_what_was_delivered(void **state)
 	assert_int_equal(out[1].a, RIP);
 	assert_int_equal(out[1].b, 0x40000000);
 	trace_set(0, 0);
-	hv_ops->enter(&v, &taken);
+	assert_true(hv_ops->enter(&v));
 	assert_int_equal(rings[0].head, 2);
 	assert_int_equal(entered, 2);
 }

@@ -102,7 +102,7 @@ MUTANTS = [
            "a->mxcsr &= ~0u;", "host/fpu", "XRSTOR faults in the kernel"),
 
     # ---- AMD-V ----
-    Mutant("nested-flush-lost", "svm/svm_tlb.c", "s->flush || epoch != s->vcpu.npt_seen", "s->flush",
+    Mutant("nested-flush-lost", "svm/svm_tlb.c", "current && epoch == s->vcpu.npt_seen", "current",
            "host/svm_tlb", "a guest keeps memory that was taken from it", ci=True),
     Mutant("asid-reused-unflushed", "svm/svm_tlb.c", "b->tlb_control = TLB_FLUSH_ALL;", "b->tlb_control = TLB_NOTHING;",
            "host/svm_tlb", "a guest runs on the translations of another"),
@@ -165,9 +165,10 @@ MUTANTS = [
            "host/insn_decode", "the decoder reads behind the bytes it was given"),
     Mutant("decoder-16-bytes", "lib/insn_decode.c", "n < INSN_MAX ? n : INSN_MAX", "n",
            "host/insn_decode", "an instruction may be longer than 15 bytes"),
-    Mutant("walk-ignores-changes", "kernel/guest_walk.c", "__ATOMIC_RELAXED) ^ c->entry[i]) & ~ENTRY_AD)",
-           "__ATOMIC_RELAXED) ^ c->entry[i]) & 0)",
+    Mutant("walk-ignores-changes", "kernel/guest_walk.c", "return !(changed & ~ENTRY_AD);", "return !(changed & 0);",
            "host/guest_walk", "code is read through a translation that is gone"),
+    Mutant("old-code-stepped-over", "kernel/guest_walk.c", "(code[0] ^ s->bytes[0])", "(code[0] ^ code[0])",
+           "host/guest_walk", "the length of an instruction that is not there any more counts"),
     Mutant("walk-not-present", "kernel/guest_walk.c", "		if (!(entry & ENTRY_P))", "		if (!entry)",
            "host/guest_walk", "an entry that is not present is followed"),
 
