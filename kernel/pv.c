@@ -3,7 +3,7 @@
 #include "hv/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/thread.h"
+#include "kernel/sched.h"
 #include "kernel/vlapic.h"
 #include "lib/string.h"
 #include "mm/window.h"
@@ -273,7 +273,7 @@ static s64 hypercall(struct vcpu *v, u64 number, const u64 a[4], u32 bits)
 	case HC_VAPIC_POLL_IRQ: return 0; /* that is what an exit does */
 	case HC_KICK_CPU: return kick_cpu(v, a[1]);
 	case HC_SEND_IPI: return send_ipi(v, a, bits);
-	case HC_SCHED_YIELD: this_cpu()->resched = 1; return 0;
+	case HC_SCHED_YIELD: sched_yield(); return 0;
 	default: return -KVM_ENOSYS;
 	}
 }

@@ -402,6 +402,32 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	switch_finish();
 }
 
+/*
+ * t changes places with the last of its domain's threads in the queue, which was preempted last: if
+ * t spins for it, it runs soon. What the domain's threads have had together stays the same.
+ */
+static void stand_back(struct run_queue *q, struct thread *t)
+{
+	struct rb_node *n = rb_first(&q->tree);
+	struct thread *last = t;
+	u64 vruntime = t->vruntime;
+
+	for (u32 i = 0; n && i < MOVE_LOOKS; i++, n = rb_next(n)) {
+		struct thread *o = container_of(n, struct thread, run_node);
+
+		if (o->domain == t->domain && earlier(last->vruntime, o->vruntime))
+			last = o;
+	}
+	t->yields = false;
+	t->prompt_ns = 0;
+	if (last == t)
+		return;
+	dequeue(q, last);
+	t->vruntime = last->vruntime;
+	last->vruntime = vruntime;
+	enqueue(q, last);
+}
+
 /* Queue lock held, released on return. The current thread's state says what becomes of it. */
 static void schedule(struct run_queue *q)
 {
@@ -412,6 +438,8 @@ static void schedule(struct run_queue *q)
 	c->resched = 0;
 	if (prev != c->idle) {
 		leave(q, prev);
+		if (prev->yields)
+			stand_back(q, prev);
 		if (prev->state == THREAD_RUNNABLE && may_run_on(prev, c->id)) {
 			join(q, prev); /* what it weighs may have changed */
 			enqueue(q, prev);
@@ -445,6 +473,12 @@ static void reschedule(void)
 		thread_block_prepare();
 		thread_block(until);
 	}
+}
+
+void sched_yield(void)
+{
+	thread_current()->yields = true;
+	this_cpu()->resched = 1;
 }
 
 void preempt_point(void)

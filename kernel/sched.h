@@ -27,6 +27,11 @@ void sched_all_look(void);
  * it has run since it took the call is charged to client.
  */
 void sched_served(struct thread *client);
+/*
+ * The current thread spins: at its next preemption point it lets others of its domain run, also one
+ * that has had more than it.
+ */
+void sched_yield(void);
 /* its domain dies or it is to stop: wakes it or makes its CPU look */
 void thread_interrupt(struct thread *t);
 /*

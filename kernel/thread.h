@@ -43,6 +43,7 @@ struct thread {
 	u64 vruntime;		 /* [r] run time by weight */
 	u64 served_ns;		 /* [r] what it has run for the call that it serves, */
 	u64 owed_ns;		 /* [a] others for calls of its own, until it runs again */
+	bool yields;		 /* [t] see sched_yield */
 	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
 	u64 run_start;		 /* [r] clock when it was put on the CPU, last charged or woken */
 	u64 waited_ns;		 /* [r] runnable, but not running; the vCPU that it runs takes it */

@@ -4,7 +4,7 @@
 #include "hv/vendor.h"
 #include "kernel/mce.h"
 #include "kernel/pv.h"
-#include "kernel/thread.h"
+#include "kernel/sched.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
@@ -128,9 +128,11 @@ static enum vcpu_step exit_extint(struct vcpu *v, u32 length)
 	return STEP_CONTINUE;
 }
 
+/* It spins: whom it waits for may be behind it in the queue. */
 static enum vcpu_step exit_pause(struct vcpu *v, u32 length)
 {
 	vcpu_skip(v, length);
+	sched_yield();
 	return exit_extint(v, 0);
 }
 

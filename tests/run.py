@@ -117,9 +117,10 @@ def kernel_of(machine):
     return f"{BUILD}/debug/kernel.elf" if machine.endswith("-debug") else f"{BUILD}/kernel.elf"
 
 
-def guest_vm(name):
+def guest_vm(name, machine):
+    words = "caisson pause-exits" if table.on_bochs(machine) else "caisson"
     return (f"{name}.vm", f"name = {name}\nmemory = {table.GUEST_MEMORY}\nvcpus = {table.GUEST_VCPUS.get(name, 1)}\n"
-                          f"kernel = @{name}\ncmdline = caisson\n")
+                          f"kernel = @{name}\ncmdline = {words}\n")
 
 
 def start_guests(label, names, machine, limit):
@@ -127,7 +128,7 @@ def start_guests(label, names, machine, limit):
     args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
     args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
     image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
-                           [guest_vm(n) for n in names], kernel=kernel_of(machine))
+                           [guest_vm(n, machine) for n in names], kernel=kernel_of(machine))
     if table.on_bochs(machine):
         return Bochs(image, table.MACHINES[machine], log_path(label), limit)
     return Machine(caisson_options(image, table.MACHINES[machine]), log_path(label), limit)

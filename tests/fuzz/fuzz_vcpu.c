@@ -88,6 +88,7 @@ void smp_ipi(u32 cpu, u32 bits) {}
 void lapic_ipi(u32 apic_id, u8 vector) {}
 void trap_handler(struct trap_frame *f) {}
 void preempt_point(void) { fake_cpu.resched = 0; }
+void sched_yield(void) { fake_cpu.resched = 1; }
 void thread_block_prepare(void) {}
 void thread_block_cancel(void) {}
 void thread_wake(struct thread *t) {}

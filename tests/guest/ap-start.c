@@ -1,6 +1,6 @@
 /*
  * Every other CPU waits for SIPI, starts where it says, is who the tables say, runs beside the
- * others, and starts again by another INIT and SIPI.
+ * others, starts again by another INIT and SIPI, and can end the machine.
  */
 #include "guest.h"
 
@@ -26,6 +26,13 @@ static void counts(void *arg)
 	sti(); /* with IF clear Bochs' AMD-V would never leave this loop (docs/testing.md) */
 	while (!stop)
 		__atomic_fetch_add(&cpu[n].count, 1, __ATOMIC_RELAXED);
+}
+
+/* The end of one CPU is the end of all. */
+static void ends(void *arg)
+{
+	pass_now();
+	end_machine(all_well() ? 0 : 1);
 }
 
 static void start_all(u32 cpus, u32 life)
@@ -69,4 +76,7 @@ void test_main(void)
 	start_all(cpus, 2); /* from the midst of their loops */
 	expect_all_count(cpus);
 	stop = true;
+	ap_start(1, ends, NULL);
+	for (;;)
+		__asm__ volatile("cli; hlt");
 }

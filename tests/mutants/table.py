@@ -38,6 +38,12 @@ MUTANTS = [
            "host/ucopy", "ring 3 names kernel memory as its buffer"),
 
     # ---- Kernel ----
+    Mutant("spinning-vcpu-keeps-its-turn", "kernel/vcpu_exit.c", "	sched_yield();\n", "",
+           "vmx-bochs/shootdown-storm", "whoever holds a lock waits until all that spin for it have used up their slices"),
+    Mutant("refused-instruction-ends-the-vm", "vmm/vcpu.c", "#define REFUSALS_MAX 64u", "#define REFUSALS_MAX 1u",
+           "guest/code-changes", "code that another vCPU changes at the wrong moment ends the VM"),
+    Mutant("vcpus-do-not-leave", "vmm/machine.c", "i < m->vcpus; i++)", "i < 0 * m->vcpus; i++)",
+           "guest/ap-start", "the VM goes on after its end"),
     Mutant("any-right-will-do", "kernel/handle.c", "(have & rights) != rights", "rights && !(have & rights)",
            "host/handle", "a handle with one of the rights passes for all", ci=True),
     Mutant("dup-adds-rights", "kernel/handle.c", "OBJ_ANY, R_DUP | rights, &o)", "OBJ_ANY, R_DUP, &o)",
