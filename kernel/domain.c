@@ -137,6 +137,21 @@ bool domain_kill_child(struct domain *d)
 	return false;
 }
 
+void domain_revoke_vm(struct domain *d)
+{
+	struct vm *vm;
+
+	spin_lock(&d->lock);
+	vm = d->vm;
+	if (vm)
+		object_get(&vm->obj);
+	spin_unlock(&d->lock);
+	if (!vm)
+		return;
+	object_revoke(&vm->obj);
+	object_put(&vm->obj);
+}
+
 static void revoke(struct object *o)
 {
 	domain_kill(container_of(o, struct domain, obj), DOMAIN_STATUS_REVOKED);

@@ -2,6 +2,7 @@
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
 #include "kernel/syscall.h"
+#include "kernel/vlapic.h"
 #include "mm/kmem.h"
 
 s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadline,
@@ -34,11 +35,19 @@ s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadl
 /* Any context with interrupts off. */
 static void event_signal(struct event *e, u64 bits)
 {
+	bool bound;
+
 	spin_lock(&e->lock);
-	__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
-	thread_wake_all(&e->waiters);
+	bound = e->vm;
+	if (bound) {
+		vlapic_msi(e->vm, e->msi_address, e->msi_data);
+	} else {
+		__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
+		thread_wake_all(&e->waiters);
+	}
 	spin_unlock(&e->lock);
-	object_notify(&e->obj, 0);
+	if (!bound)
+		object_notify(&e->obj, 0);
 }
 
 static void timer_fired(struct timer *t)
@@ -57,6 +66,39 @@ static void set_timer(struct event *e, u64 deadline)
 	spin_unlock(&e->timer_lock);
 }
 
+static void bind(struct event *e, struct vm *vm, u64 address, u32 data)
+{
+	struct vm *before;
+
+	if (vm)
+		object_get(&vm->obj);
+	spin_lock(&e->lock);
+	before = e->vm;
+	e->vm = vm;
+	e->msi_address = address;
+	e->msi_data = data;
+	if (vm && __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST))
+		vlapic_msi(vm, address, data);
+	spin_unlock(&e->lock);
+	if (before)
+		object_put(&before->obj);
+}
+
+s64 sys_vm_irq_bind(struct object *obj, const struct sys_args *args)
+{
+	struct vm *vm = container_of(obj, struct vm, obj);
+	struct object *o;
+	int r = handle_lookup((handle_t)args->a[1], OBJ_EVENT, R_WAIT, &o);
+
+	if (r)
+		return r;
+	if (args->a[3] >= MSI_DATA_LEVEL)
+		return -E_INVAL;
+	bind(container_of(o, struct event, obj), args->a[2] ? vm : NULL, args->a[2],
+	     (u32)args->a[3]);
+	return 0;
+}
+
 static void revoke(struct object *o)
 {
 	struct event *e = container_of(o, struct event, obj);
@@ -69,8 +111,11 @@ static void revoke(struct object *o)
 
 static bool destroy_step(struct object *o)
 {
-	set_timer(container_of(o, struct event, obj), 0); /* armed while it was revoked */
-	object_free(o, container_of(o, struct event, obj), sizeof(struct event));
+	struct event *e = container_of(o, struct event, obj);
+
+	set_timer(e, 0); /* armed while it was revoked */
+	bind(e, NULL, 0, 0);
+	object_free(o, e, sizeof(*e));
 	return true;
 }
 

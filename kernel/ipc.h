@@ -10,6 +10,9 @@ struct event {
 	u64 bits;	       /* [a] */
 	struct list waiters;   /* [e] struct thread.wait_link */
 	struct timer timer;    /* timer_set */
+	struct vm *vm;	       /* [e] vm_irq_bind: who signals it sends this message instead */
+	u64 msi_address;       /* [e] */
+	u32 msi_data;	       /* [e] */
 	spinlock_t timer_lock; /* of arming and disarming; outside all others */
 };
 

@@ -90,6 +90,7 @@ static void take_down_domains(struct list *batch)
 	while ((o = next(batch, &held))) {
 		struct domain *d = container_of(o, struct domain, obj);
 
+		domain_revoke_vm(d);
 		while (!domain_kill_child(d) || !domain_close_handles_step(d) ||
 		       !aspace_clear_step(&d->aspace))
 			preempt_point();

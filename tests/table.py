@@ -229,6 +229,8 @@ BOOTS = [
     ("killed-at-random", "svm-qemu", "killed_at_random", 900),
     ("destroy-states", "svm-qemu", "destroy_states", 600),
     ("destroy-bounded", "svm-qemu-icount", "destroy_bounded", 600),
+    ("device-interrupts", "svm-qemu", "device_interrupts", 240),
+    ("device-interrupts-vmx", "vmx-bochs", "device_interrupts_bochs", 600),
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),

@@ -93,6 +93,10 @@ static inline s64 vm_msi(handle_t vm, u64 address, u32 data)
 {
 	return SYS3(SYS_VM_MSI, vm, address, data);
 }
+static inline s64 vm_irq_bind(handle_t vm, handle_t event, u64 address, u32 data)
+{
+	return SYS4(SYS_VM_IRQ_BIND, vm, event, address, data);
+}
 static inline s64 vm_policy(handle_t vm, const struct vm_policy *p)
 {
 	return SYS2(SYS_VM_POLICY, vm, p);

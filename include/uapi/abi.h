@@ -103,6 +103,7 @@ enum rights {
 	ROW(SYS_CHANNEL_REPLY_WAIT, sys_channel_reply_wait, OBJ_CHANNEL, R_SERVE) \
 	ROW(SYS_VM_CREATE, sys_vm_create, OBJ_NONE, 0) \
 	ROW(SYS_VM_MSI, sys_vm_msi, OBJ_VM, R_MANAGE) \
+	ROW(SYS_VM_IRQ_BIND, sys_vm_irq_bind, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VM_POLICY, sys_vm_policy, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VCPU_CREATE, sys_vcpu_create, OBJ_VM, R_MANAGE) \
 	ROW(SYS_VCPU_RUN, sys_vcpu_run, OBJ_VCPU, R_RUN) \

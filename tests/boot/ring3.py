@@ -70,6 +70,20 @@ def destroy_states_bochs(scene):
             raise TestError(end)
 
 
+def device_interrupts(scene):
+    """A device process raises a guest's interrupts by an event that is bound to them; the monitor has no part in it."""
+    run_program(scene, "irqs", "rounds=1000")
+
+
+def device_interrupts_bochs(scene):
+    image = mkimage(scene.base + ".iso", "noreboot loglevel=error rounds=50", init=f"{BUILD}/programs/irqs",
+                    kernel=scene.kernel)
+    with Bochs(image, scene.machine, scene.log, scene.limit) as m:
+        end = m.expect(r"^(irqs: (PASS|FAIL: .*)|panic: .*|.* error: .*)\n", scene.limit)[1]
+        if end != "irqs: PASS":
+            raise TestError(end)
+
+
 def destroy_bounded(scene):
     """In each state it is unreachable soon. Time is instructions."""
     text = run_program(scene, "destroy", "rounds=3 big=64")

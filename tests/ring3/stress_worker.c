@@ -180,7 +180,7 @@ static void call_vm(u64 *s)
 {
 	s64 h;
 
-	switch (rnd(s, 11)) {
+	switch (rnd(s, 12)) {
 	case 0: /* a domain has one VM at most: mostly left to use_vm */
 		h = CALL(SYS_VM_CREATE);
 		if (h > 0 && rnd(s, 4))
@@ -205,6 +205,9 @@ static void call_vm(u64 *s)
 		break;
 	case 9: CALL(SYS_VCPU_RUN, pick(s)); break;
 	case 10: CALL(SYS_VM_POLICY, pick(s), rnd(s, 2) ? pointer(s) : &state); break;
+	case 11:
+		CALL(SYS_VM_IRQ_BIND, pick(s), pick(s), rnd(s, 2) * 0xfee00000, rnd(s, 0x10000));
+		break;
 	}
 }
 
@@ -329,7 +332,7 @@ static void use_vm(u64 *s, u32 me)
 				      {0x0f, 0xa2, 0xeb, 0xfc}};
 	/* Seldom the same pages: the run page of the VM before goes some time after it. */
 	u64 va = SCRATCH_VA + (8 + 2 * rnd(s, 256)) * PAGE_SIZE;
-	s64 h[] = {CALL(SYS_VM_CREATE), CALL(SYS_MEM_CREATE, GUEST_BYTES, MEM_GUEST), 0};
+	s64 h[] = {CALL(SYS_VM_CREATE), CALL(SYS_MEM_CREATE, GUEST_BYTES, MEM_GUEST), 0, 0};
 
 	if (!CALL(SYS_MAP, HANDLE_SELF, h[1], va, 0, PAGE_SIZE, PROT_R | PROT_W))
 		memcpy((void *)va, guest[rnd(s, 3) ? 0 : rnd(s, ARRAY_SIZE(guest))],
@@ -344,6 +347,9 @@ static void use_vm(u64 *s, u32 me)
 		CALL(SYS_VCPU_SET, h[2], &state);
 	}
 	CALL(SYS_VM_MSI, h[0], 0xfee00000, 0x40);
+	h[3] = CALL(SYS_EVENT_CREATE);
+	CALL(SYS_VM_IRQ_BIND, h[0], h[3], 0xfee00000, 0x41);
+	CALL(SYS_EVENT_SIGNAL, h[3], 1);
 	for (u32 i = 0; i < 4 && !CALL(SYS_VCPU_RUN, h[2]); i++)
 		CALL(SYS_VCPU_KICK, h[2]);
 	CALL(SYS_UNMAP, h[0], 0, GUEST_BYTES);
