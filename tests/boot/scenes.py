@@ -121,13 +121,13 @@ def linux_without_acpi(scene):
         expect_status(m, "vm linux: status 7")
 
 
-def linux_bochs(scene, args=""):
+def linux_bochs(scene, args="", vcpus=1):
     """An emulator that shows time as it passes in the machine: a start takes minutes."""
-    with scene.start("exit=last-vm" + args, definitions=[linux("linux", console="attach")]) as m:
+    with scene.start("exit=last-vm" + args, definitions=[linux("linux", console="attach", vcpus=vcpus)]) as m:
         m.expect(r"guest: ready", 1200)
         m.expect(r"# $", 60)
-        m.send("echo $((6 * 7))-works\r")
-        m.expect(r"^42-works", 60)
+        m.send("echo $((6 * 7))-works $(grep -c ^processor /proc/cpuinfo)\r")
+        m.expect(rf"^42-works {vcpus}\s", 60)
         m.send("poweroff -f\r")
         m.expect(r"^vm linux: status 0 \(power-off\)", 60)
         m.expect_power_off()
@@ -135,6 +135,11 @@ def linux_bochs(scene, args=""):
 
 def linux_bochs_noapicv(scene):
     linux_bochs(scene, " noapicv")
+
+
+def linux_bochs_restricted(scene):
+    """The second vCPU begins in real mode, which is emulated here."""
+    linux_bochs(scene, vcpus=2)
 
 
 def apicv(scene):
