@@ -43,8 +43,8 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 			      ? "wrong length, or too long beside the others"
 			      : NULL;
 		whole = bad ? NULL : acpi_map(a, h->length, PT_R);
+		room -= whole ? h->length : 0;
 	}
-	room -= whole ? h->length : 0;
 	if (whole && !acpi_checksum_ok((const u8 *)whole, h->length))
 		bad = "bad checksum";
 	if (f->tables >= ARRAY_SIZE(f->table))
