@@ -14,6 +14,8 @@
 #define PROMPT_NS (SCHED_SLICE_NS / 8)
 #define PROMPT_MIN_NS (SCHED_SLICE_NS / 64)
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
+#define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
+#define LOOKS_IN_VAIN 4u
 #define MOVE_LOOKS 32u /* threads that one search looks at: the time under a lock is bounded */
 
 /* [r] under lock. Members are the thread that runs on the CPU and those in the tree. */
@@ -24,7 +26,8 @@ struct run_queue {
 	u64 load;	     /* [r] of the members */
 	u64 min_vruntime;    /* [r] */
 	u64 balance_at;	     /* the CPU's own */
-	u32 looks;	     /* the CPU's own: at other queues */
+	u32 looks;	     /* the CPU's own: at other queues, */
+	u32 in_vain;	     /* since one that helped */
 	struct timer slice;  /* the CPU's own */
 	struct thread *prev; /* the CPU's own: switched away from, until the switch is finished */
 	u8 near[MAX_CPUS];   /* [I] all CPUs: itself, then the nearest first */
@@ -253,13 +256,14 @@ static void send(struct run_queue *q, struct thread *t, u32 cpu)
 /* ---- Moving between CPUs ---- */
 
 /*
- * Takes out of q the thread that may go to cpu and makes two loads that differ by gap most alike.
+ * Takes out of q the thread that may go to cpu and makes two loads that differ by gap most alike,
+ * but no more unlike than `worst`.
  */
-static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap)
+static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap, u64 worst)
 {
 	struct rb_node *n = rb_first(&q->tree);
 	struct thread *best = NULL;
-	s64 least = (s64)gap;
+	s64 least = (s64)worst;
 
 	for (u32 i = 0; n && i < MOVE_LOOKS; i++, n = rb_next(n)) {
 		struct thread *t = container_of(n, struct thread, run_node);
@@ -287,7 +291,7 @@ static struct thread *steal(struct run_queue *q)
 
 		if (!victim->queued || !spin_trylock(&victim->lock))
 			continue;
-		t = pull(victim, this_cpu()->id, victim->load);
+		t = pull(victim, this_cpu()->id, victim->load, victim->load);
 		if (t) {
 			take_off(t, this_cpu()->id);
 			t->state = THREAD_RUNNABLE;
@@ -303,21 +307,27 @@ static struct thread *steal(struct run_queue *q)
 
 /*
  * Gives a thread to another CPU if the loads are no more unlike then: what can't be divided evenly
- * goes round.
+ * goes round. If none helps for long, one that does not may open a way.
  */
 static void balance(struct run_queue *q, u64 now)
 {
 	u32 cpu = q->near[1 + q->looks++ % (cpu_count - 1)];
 	u64 other = __atomic_load_n(&queues[cpu].load, __ATOMIC_RELAXED);
-	struct thread *t;
+	struct thread *t = NULL;
 
 	q->balance_at = now + BALANCE_NS;
 	spin_lock(&q->lock);
-	t = q->load > other ? pull(q, cpu, q->load - other) : NULL;
-	if (t)
+	if (q->load > other + q->load / LOADS_ALIKE) {
+		u64 gap = q->load - other;
+
+		t = pull(q, cpu, gap, ++q->in_vain < LOOKS_IN_VAIN ? gap : q->load);
+	}
+	if (t) {
+		q->in_vain = 0;
 		send(q, t, cpu);
-	else
+	} else {
 		spin_unlock(&q->lock);
+	}
 }
 
 static struct thread *choose(struct run_queue *q)

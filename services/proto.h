@@ -18,6 +18,8 @@ struct vm_def {
 	char name[VM_NAME_MAX];
 	u64 memory; /* bytes, multiple of 2 MiB... see docs */
 	u32 vcpus;
+	u32 weight;	 /* the values of thread_set's group operations */
+	u64 cap, cpus;	 /* cpus 0 = all but isolated ones */
 	u32 on_exit;	 /* enum vm_on_exit */
 	u32 restart_max; /* restart:N; 0 = no limit */
 	bool autostart, populate, console_attach;
@@ -63,6 +65,7 @@ enum vm_status {
 enum vm_event_bits {
 	VM_EV_INPUT = 1,    /* bytes in the input ring, or room in the output ring */
 	VM_EV_SHUTDOWN = 2, /* press the ACPI power button */
+	VM_EV_PIN = 4,	    /* pin[] has changed */
 };
 /* event vmm -> manager */
 enum vm_notify_bits {
@@ -78,8 +81,10 @@ struct vm_shared {
 	u64 out_tail; /* manager: bytes shown so far, when attached */
 	u32 attached; /* manager: 1 = the UART waits for room instead of overwriting */
 	u32 pad;
-	u64 in_head;	/* manager */
-	u64 in_tail;	/* vmm */
+	u64 pin[VM_VCPUS_MAX];	  /* manager: CPUs that each vCPU shall use, 0 = any */
+	u64 pinned[VM_VCPUS_MAX]; /* vmm: that it uses, 0 = any of the VM's */
+	u64 in_head;		  /* manager */
+	u64 in_tail;		  /* vmm */
 	char log[7168]; /* vmm: its last error lines, NUL-terminated, written before state */
 	u8 in[VM_INPUT_BYTES];
 	u8 out[VM_RING_BYTES];
@@ -95,6 +100,7 @@ struct vmm_start {
 	handle_t event;			 /* init, manager -> vmm: R_WAIT */
 	handle_t notify;		 /* vmm -> manager: R_SIGNAL */
 	handle_t kernel_mem, initrd_mem; /* read-only; HANDLE_NONE = none */
+	handle_t thread;		 /* the main one: R_MANAGE */
 	u64 kernel_size, initrd_size;
 	u64 boot_unix_s; /* wall time at ns 0 */
 	struct vm_def def;
@@ -124,6 +130,8 @@ enum init_call {
 	 * the VM does not run the last two are HANDLE_NONE. To be closed when `generation` changes.
 	 */
 	INIT_VM_ATTACH,
+	/* (index, enum thread_op of the group, value): for this life and later ones */
+	INIT_VM_SCHED,
 	INIT_POWEROFF,
 	INIT_REBOOT,
 	INIT_CALLS
@@ -139,6 +147,8 @@ struct init_vm_info { /* fits in 63 words */
 	u32 generation; /* raised at every start: attached handles of an older one are stale */
 	u32 reason, status;
 	u32 autostart, console_attach, on_exit, restarts;
+	u32 weight;
+	u64 cap, cpus; /* as in struct vm_def */
 	u64 start_ns;
 	char error[128]; /* why it can't start: from the definition */
 };

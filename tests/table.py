@@ -91,6 +91,7 @@ MACHINES = {
     "svm-qemu-debug": ["-smp", "2", "-m", "2G"],  # the kernel of DEBUG=1: guest state audited before each entry
     # Time is the number of instructions executed: the host's load has no influence.
     "svm-qemu-icount": ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "2", "-m", "2G"],
+    "svm-qemu-icount-1cpu": ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "2G"],
     "svm-qemu-64cpu": ["-smp", "64", "-m", "1G"],
     "svm-qemu-numa": numa(),
     "svm-qemu-pc": ["-machine", "pc"] + SMALL,
@@ -232,6 +233,8 @@ BOOTS = [
     ("device-interrupts", "svm-qemu", "device_interrupts", 240),
     ("device-interrupts-vmx", "vmx-bochs", "device_interrupts_bochs", 600),
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
+    ("fair-shares", "vmx-bochs", "fair_shares", 600),
+    ("fair-guests", "svm-qemu-icount-1cpu", "fair_guests", 600),
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),
     ("trace", "svm-qemu", "trace", 240),

@@ -17,7 +17,8 @@ struct vm {
 	struct machine machine;
 	struct vcpu *vcpu; /* machine.vcpus of them */
 	struct vm_policy policy;
-	handle_t port; /* what the event thread waits at */
+	handle_t port;		       /* what the event thread waits at */
+	handle_t thread[VM_VCPUS_MAX]; /* of each vCPU */
 };
 
 enum port_key { KEY_EVENT = 1, KEY_TIMER };
@@ -202,6 +203,18 @@ static int create_machine(struct vm *vm)
 	return create_vcpus(vm);
 }
 
+/* Where manager wants vCPUs to run. A wish that can't be met leaves them where they are. */
+static void pin_vcpus(struct vm *vm)
+{
+	for (u32 i = 0; i < vm->machine.vcpus; i++) {
+		u64 mask = __atomic_load_n(&vm->shared->pin[i], __ATOMIC_RELAXED);
+
+		if (mask != vm->shared->pinned[i] &&
+		    !thread_set(vm->thread[i], THREAD_AFFINITY, mask ? mask : ~0ull))
+			vm->shared->pinned[i] = mask;
+	}
+}
+
 /* Timers, console input and the power button. */
 static void event_loop(void *arg)
 {
@@ -224,6 +237,8 @@ static void event_loop(void *arg)
 				acpi_pm_button(&m->acpi_pm);
 			if (packet[i].bits & VM_EV_INPUT)
 				uart_poll(&m->com1);
+			if (packet[i].bits & VM_EV_PIN)
+				pin_vcpus(vm);
 		}
 		machine_run_timers(m);
 	}
@@ -253,11 +268,14 @@ static int start_vcpus(struct vm *vm)
 {
 	s64 h = 0;
 
+	vm->thread[0] = vm->start->thread;
 	for (u32 i = 1; i < vm->machine.vcpus && h >= 0; i++) {
 		h = rt_thread(vcpu_thread, &vm->vcpu[i]);
+		vm->thread[i] = (handle_t)h;
 		if (h < 0)
 			rt_log("vCPU %u: thread: %s", i, rt_error(h));
 	}
+	pin_vcpus(vm); /* as in its life before */
 	return h < 0 ? (int)h : 0;
 }
 

@@ -18,3 +18,23 @@ void cpulist_print(u64 cpus, char *out, size_t size)
 			at += (size_t)fmt_snprintf(out + at, size - at, "-%u", last);
 	}
 }
+
+bool cpulist_parse(const char *text, u64 *cpus)
+{
+	*cpus = 0;
+	do {
+		const char *end;
+		u64 first, last;
+
+		if (!fmt_parse_u64(text, &end, &first))
+			return false;
+		last = first;
+		if (*end == '-' && !fmt_parse_u64(end + 1, &end, &last))
+			return false;
+		if (last > 63 || first > last || (*end && *end != ','))
+			return false;
+		*cpus |= ~0ull >> (63 - last) & ~0ull << first;
+		text = end;
+	} while (*text++);
+	return true;
+}

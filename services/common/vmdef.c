@@ -3,6 +3,8 @@
 
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "services/common/cap.h"
+#include "services/common/cpulist.h"
 
 #define LINE_MAX 1280u /* a command line of 1023 and its key */
 
@@ -89,6 +91,28 @@ static bool key_vcpus(struct parse *p, const char *key, const char *v)
 	return true;
 }
 
+static bool key_weight(struct parse *p, const char *key, const char *v)
+{
+	const char *end;
+	u64 n;
+
+	if (!fmt_parse_u64(v, &end, &n) || *end || n < 1 || n > 10000)
+		return bad_value(p, key, v, "a number from 1 to 10000; 100 is usual");
+	p->def->weight = (u32)n;
+	return true;
+}
+
+static bool key_cap(struct parse *p, const char *key, const char *v)
+{
+	return cap_parse(v, &p->def->cap) || bad_value(p, key, v, CAP_EXPECTED);
+}
+
+static bool key_cpus(struct parse *p, const char *key, const char *v)
+{
+	p->lines->cpus = p->line;
+	return cpulist_parse(v, &p->def->cpus) || bad_value(p, key, v, "CPUs such as 0-3,8");
+}
+
 static bool key_module(struct parse *p, const char *key, const char *v, char out[64], u32 *line)
 {
 	size_t n = strlen(v);
@@ -171,6 +195,9 @@ static const struct key {
 	{.name = "name", .set = key_name, .required = true},
 	{.name = "memory", .set = key_memory},
 	{.name = "vcpus", .set = key_vcpus},
+	{.name = "weight", .set = key_weight},
+	{.name = "cap", .set = key_cap},
+	{.name = "cpus", .set = key_cpus},
 	{.name = "kernel", .set = key_kernel, .required = true},
 	{.name = "initrd", .set = key_initrd},
 	{.name = "cmdline", .set = key_cmdline, .may_be_empty = true},
@@ -260,8 +287,11 @@ bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *ou
 	size_t at = 0;
 	u32 seen = 0;
 
-	*out = (struct vm_def){
-		.memory = MiB(256), .vcpus = 1, .on_exit = ON_EXIT_DESTROY, .autostart = true};
+	*out = (struct vm_def){.memory = MiB(256),
+			       .vcpus = 1,
+			       .weight = 100,
+			       .on_exit = ON_EXIT_DESTROY,
+			       .autostart = true};
 	*lines = (struct vmdef_lines){0};
 	if (n > VMDEF_TEXT_MAX) {
 		fmt_snprintf(error, error_size,

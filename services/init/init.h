@@ -76,6 +76,11 @@ int vm_start(struct init *in, struct vm *vm);
  */
 void vm_end(struct init *in, struct vm *vm, enum vm_reason reason);
 int vm_destroy(struct init *in, struct vm *vm);
+/*
+ * One of the group's properties, now and for later lives. -E_INVAL: out of range, or no VM can run
+ * on these CPUs.
+ */
+int vm_schedule(struct init *in, struct vm *vm, enum thread_op op, u64 value);
 
 /* ---- manager.c; init->lock held ---- */
 void manager_start(struct init *in);

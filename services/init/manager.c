@@ -43,7 +43,9 @@ static int manager_launch(struct init *in, u32 resume)
 		return (int)h;
 	start.port = (handle_t)h;
 	h = port_bind(in->port, p->domain, KEY(KEY_MANAGER, 0, in->manager_restarts));
-	return h < 0 ? (int)h : process_run(p, &in->manager_program, &start, sizeof(start));
+	if (h >= 0)
+		h = process_thread(p, &in->manager_program);
+	return h < 0 ? (int)h : process_run(p, &start, sizeof(start));
 }
 
 void manager_start(struct init *in)

@@ -2,6 +2,7 @@
 
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "services/common/cpulist.h"
 
 static bool set_autostart(struct init_options *o, const char *v)
 {
@@ -33,6 +34,11 @@ static bool set_exitport(struct init_options *o, const char *v)
 	return true;
 }
 
+static bool set_isolcpus(struct init_options *o, const char *v)
+{
+	return cpulist_parse(v, &o->isolated);
+}
+
 /*
  * Those without a function are the kernel's, which has left them since it did not understand them.
  */
@@ -44,6 +50,7 @@ static const struct {
 	{"autostart", set_autostart, "on or off"},
 	{"exit", set_exit, "last-vm"},
 	{"exitport", set_exitport, "a port such as 0xf4"},
+	{"isolcpus", set_isolcpus, "CPUs such as 2-3"},
 	{"console", NULL,
 	 "vga, or com1..com4 or a port such as 0x3f8, then a baud rate that divides 115200 and "
 	 "8n1, or both: vga,com1,115200,8n1"},

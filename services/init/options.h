@@ -8,6 +8,7 @@ struct init_options {
 	bool exit_last_vm; /* exit=last-vm */
 	bool has_exitport; /* exitport=0xf4 */
 	u16 exitport;
+	u64 isolated; /* isolcpus=2-3: CPUs that no VM uses unless its definition says so */
 };
 
 /* expected: what the value should be; NULL: there is no such option. */

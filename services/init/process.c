@@ -102,7 +102,7 @@ s64 process_give(const struct process *p, handle_t h, u32 rights)
 	return h == HANDLE_NONE ? 0 : handle_dup(h, rights, p->domain);
 }
 
-int process_run(struct process *p, const struct program *program, const void *start, size_t bytes)
+int process_thread(struct process *p, const struct program *program)
 {
 	struct thread_args args = {
 		.size = sizeof(args),
@@ -111,16 +111,20 @@ int process_run(struct process *p, const struct program *program, const void *st
 		.arg = START_VA,
 		.msg_va = INIT_MSG_VA,
 	};
+	s64 e = thread_create(p->domain, &args);
+
+	if (e >= 0)
+		p->thread = (handle_t)e;
+	return e < 0 ? (int)e : 0;
+}
+
+int process_run(struct process *p, const void *start, size_t bytes)
+{
 	s64 e = process_add(p, &p->start, START_VA, ALIGN_UP(bytes, PAGE_SIZE), start, bytes,
 			    PROT_R);
 
-	if (e < 0)
-		return (int)e;
-	e = thread_create(p->domain, &args);
-	if (e < 0)
-		return (int)e;
-	p->thread = (handle_t)e;
-	e = thread_set(p->thread, THREAD_START, 0);
+	if (e >= 0)
+		e = thread_set(p->thread, THREAD_START, 0);
 	return e < 0 ? (int)e : 0;
 }
 

@@ -24,7 +24,9 @@ int program_load(struct program *p, const char *name, const u8 *archive, size_t 
 int process_create(struct process *out, const struct program *p, const char *name, u64 quota);
 /* A handle of ours in its table. HANDLE_NONE gives HANDLE_NONE. Negative: error. */
 s64 process_give(const struct process *p, handle_t h, u32 rights);
+/* Its main thread, stopped. */
+int process_thread(struct process *p, const struct program *program);
 /* Maps a copy of the start block at START_VA and starts the main thread with it. */
-int process_run(struct process *p, const struct program *program, const void *start, size_t bytes);
+int process_run(struct process *p, const void *start, size_t bytes);
 /* Ends the domain and everything in it. Nothing happens to one that is not there. */
 void process_destroy(struct process *p);

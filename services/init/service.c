@@ -7,12 +7,12 @@ static_assert(sizeof(struct init_vm_info) <= (MSG_WORDS - 1) * sizeof(u64),
 	      "an answer fits the page");
 
 /*
- * vm is NULL where the call has no index. Words beside the first go to out. Returns 0 or a negative
- * error.
+ * vm is NULL where the call has no index, arg are the two words behind it. Words beside the first
+ * go to out. Returns 0 or a negative error.
  */
-typedef int (*call_fn)(struct init *in, struct vm *vm, u64 *out, u32 *words);
+typedef int (*call_fn)(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg);
 
-static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	struct init_vm_info i = {0};
 
@@ -30,6 +30,9 @@ static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words)
 			.console_attach = vm->def.console_attach,
 			.on_exit = vm->def.on_exit,
 			.restarts = vm->restarts,
+			.weight = vm->def.weight,
+			.cap = vm->def.cap,
+			.cpus = vm->def.cpus ? vm->def.cpus : ~in->options.isolated,
 			.start_ns = vm->start_ns,
 		};
 		memcpy(i.name, vm->def.name, sizeof(i.name));
@@ -39,7 +42,7 @@ static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words)
 	return 0;
 }
 
-static int call_start(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_start(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	int e = vm_start(in, vm);
 
@@ -48,12 +51,12 @@ static int call_start(struct init *in, struct vm *vm, u64 *out, u32 *words)
 	return e;
 }
 
-static int call_destroy(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_destroy(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	return vm_destroy(in, vm);
 }
 
-static int call_attach(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_attach(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	const struct {
 		handle_t handle;
@@ -76,12 +79,17 @@ static int call_attach(struct init *in, struct vm *vm, u64 *out, u32 *words)
 	return 0;
 }
 
-static int call_poweroff(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_sched(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
+{
+	return vm_schedule(in, vm, (enum thread_op)arg[0], arg[1]);
+}
+
+static int call_poweroff(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	return finish_poweroff(in);
 }
 
-static int call_reboot(struct init *in, struct vm *vm, u64 *out, u32 *words)
+static int call_reboot(struct init *in, struct vm *vm, u64 *out, u32 *words, const u64 *arg)
 {
 	return (int)sys_ctl(in->system, SYSOP_REBOOT, NULL, 0);
 }
@@ -95,12 +103,13 @@ static const struct {
 	[INIT_VM_START] = {call_start, .index = true},
 	[INIT_VM_DESTROY] = {call_destroy, .index = true},
 	[INIT_VM_ATTACH] = {call_attach, .index = true},
+	[INIT_VM_SCHED] = {call_sched, .index = true},
 	[INIT_POWEROFF] = {call_poweroff},
 	[INIT_REBOOT] = {call_reboot},
 };
 static_assert(ARRAY_SIZE(calls) == INIT_CALLS, "a row for each call");
 
-static int serve(struct init *in, u64 nr, u64 index, u64 *out, u32 *words)
+static int serve(struct init *in, u64 nr, u64 index, const u64 *arg, u64 *out, u32 *words)
 {
 	struct vm *vm = NULL;
 
@@ -111,7 +120,7 @@ static int serve(struct init *in, u64 nr, u64 index, u64 *out, u32 *words)
 	if (calls[nr].index && !vm && !calls[nr].beyond)
 		return -E_NOENT;
 	rt_lock(&in->lock);
-	int e = calls[nr].fn(in, vm, out, words);
+	int e = calls[nr].fn(in, vm, out, words, arg);
 	rt_unlock(&in->lock);
 	event_signal(in->wake, 1);
 	return e;
@@ -130,9 +139,11 @@ void service_thread(void *arg)
 		if (words < 0)
 			continue; /* the caller went away before its answer */
 		u64 nr = words > 0 ? msg->word[0] : INIT_CALLS,
-		    index = words > 1 ? msg->word[1] : ~0ull;
+		    index = words > 1 ? msg->word[1] : ~0ull,
+		    arg[2] = {words > 3 ? msg->word[2] : 0, words > 3 ? msg->word[3] : 0};
+
 		memset(msg, 0, sizeof(*msg));
-		msg->word[0] = (u64)(s64)serve(in, nr, index, &msg->word[1], &reply);
+		msg->word[0] = (u64)(s64)serve(in, nr, index, arg, &msg->word[1], &reply);
 		reply++;
 	}
 }

@@ -1,6 +1,7 @@
 /* The table of VMs: definitions, starting, what happens at the end of one. */
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "services/common/cpulist.h"
 #include "services/common/reason.h"
 #include "services/init/init.h"
 #include "user/sys.h"
@@ -153,7 +154,48 @@ static void vm_shared_reset(struct vm_shared *s)
 	s->reason = VM_REASON_NONE;
 	s->status = 0;
 	s->log[0] = 0;
+	memset(s->pinned, 0, sizeof(s->pinned));
 	__atomic_store_n(&s->in_tail, s->in_head, __ATOMIC_RELEASE);
+}
+
+/* The CPUs of a definition are there and run VMs; else the error is set. */
+static int vm_apply(struct init *in, struct vm *vm)
+{
+	handle_t t = vm->process.thread;
+	u64 cpus = vm->def.cpus ? vm->def.cpus : ~in->options.isolated;
+	char list[CPULIST_MAX];
+	s64 e = thread_set(t, THREAD_GROUP_WEIGHT, vm->def.weight);
+
+	if (!e)
+		e = thread_set(t, THREAD_GROUP_CAP, vm->def.cap);
+	if (!e && cpus != ~0ull) {
+		e = thread_set(t, THREAD_GROUP_CPUS, cpus);
+		cpulist_print(cpus, list, sizeof(list));
+		if (e == -E_INVAL)
+			fmt_snprintf(vm->error, sizeof(vm->error),
+				     "%s:%u: cpus = %.48s: expected CPUs that are up and run VMs",
+				     vm->file, vm->lines.cpus, list);
+	}
+	return (int)e;
+}
+
+int vm_schedule(struct init *in, struct vm *vm, enum thread_op op, u64 value)
+{
+	s64 e = 0;
+
+	if (op < THREAD_GROUP_WEIGHT || op > THREAD_GROUP_CAP)
+		return -E_INVAL;
+	if (vm->running)
+		e = thread_set(vm->process.thread, op, value);
+	if (e)
+		return (int)e;
+	if (op == THREAD_GROUP_WEIGHT)
+		vm->def.weight = (u32)value;
+	else if (op == THREAD_GROUP_CAP)
+		vm->def.cap = value;
+	else
+		vm->def.cpus = value;
+	return 0;
 }
 
 static int vm_launch(struct init *in, struct vm *vm)
@@ -182,6 +224,7 @@ static int vm_launch(struct init *in, struct vm *vm)
 		{vm->notify, R_SIGNAL | R_INFO, &start.notify},
 		{vm->kernel.memory, R_READ | R_INFO, &start.kernel_mem},
 		{vm->initrd.memory, R_READ | R_INFO, &start.initrd_mem},
+		{p->thread, R_MANAGE | R_INFO, &start.thread},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(give); i++) {
@@ -191,7 +234,7 @@ static int vm_launch(struct init *in, struct vm *vm)
 		*give[i].to = (handle_t)h;
 	}
 	s64 e = port_bind(in->port, p->domain, KEY(KEY_VM, vm - in->vm, vm->generation));
-	return e < 0 ? (int)e : process_run(p, &in->vmm_program, &start, sizeof(start));
+	return e < 0 ? (int)e : process_run(p, &start, sizeof(start));
 }
 
 static void vm_start_failed(struct init *in, struct vm *vm, int e)
@@ -209,7 +252,7 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 		fmt_snprintf(vm->error, sizeof(vm->error),
 			     "%s: can't start %s: no VM can run here: %s", vm->file, vm->def.name,
 			     host.virt_reason);
-	else
+	else if (!vm->error[0])
 		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file,
 			     vm->def.name, rt_error(e));
 	rt_log("%s", vm->error);
@@ -263,6 +306,10 @@ int vm_start(struct init *in, struct vm *vm)
 	vm->error[0] = 0;
 	vm->generation++;
 	e = vm_create_process(in, vm);
+	if (!e)
+		e = process_thread(&vm->process, &in->vmm_program);
+	if (!e)
+		e = vm_apply(in, vm);
 	if (!e)
 		e = vm_launch(in, vm);
 	if (e) {

@@ -46,6 +46,7 @@ void vms_open(struct manager *m);
 bool vm_refresh(struct manager *m, u32 index);
 /* INIT_VM_START, INIT_VM_DESTROY, INIT_POWEROFF, INIT_REBOOT. 0 or a negative error. */
 s64 init_call(struct manager *m, enum init_call call, u64 index);
+s64 init_sched(struct manager *m, u32 index, enum thread_op op, u64 value); /* INIT_VM_SCHED */
 /* Statistics of its domain. Negative: it has none, or the error. */
 int vm_domain_info(struct manager *m, u32 index, struct domain_info *out);
 /* enum vm_event_bits to the monitor, if it runs. */
@@ -77,6 +78,10 @@ void cmd_console(struct manager *m, u32 words, const char *const *word);
 void cmd_dominfo(struct manager *m, u32 words, const char *const *word);
 void cmd_stat(struct manager *m, u32 words, const char *const *word);
 void cmd_nodeinfo(struct manager *m, u32 words, const char *const *word);
+void cmd_schedinfo(struct manager *m, u32 words, const char *const *word);
+void cmd_vcpuinfo(struct manager *m, u32 words, const char *const *word);
+void cmd_vcpupin(struct manager *m, u32 words, const char *const *word);
+void cmd_top(struct manager *m, u32 words, const char *const *word);
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_dmesg(struct manager *m, u32 words, const char *const *word);
 void cmd_loglevel(struct manager *m, u32 words, const char *const *word);

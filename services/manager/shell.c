@@ -49,7 +49,9 @@ static const command_fn run[] = {
 	[CMD_POWEROFF] = cmd_poweroff, [CMD_HELP] = cmd_help,
 	[CMD_NODEINFO] = cmd_nodeinfo, [CMD_VERSION] = cmd_version,
 	[CMD_RESTART_MANAGER] = cmd_restart_manager,
-	[CMD_TRACE] = cmd_trace,
+	[CMD_TRACE] = cmd_trace,       [CMD_SCHEDINFO] = cmd_schedinfo,
+	[CMD_VCPUINFO] = cmd_vcpuinfo, [CMD_VCPUPIN] = cmd_vcpupin,
+	[CMD_TOP] = cmd_top,
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(run) == COMMANDS, "a function for each command");

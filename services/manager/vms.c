@@ -5,6 +5,18 @@
 
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
 
+s64 init_sched(struct manager *m, u32 index, enum thread_op op, u64 value)
+{
+	struct msg_page *msg = rt_msg();
+	s64 words;
+
+	memcpy(msg->word, (u64[]){INIT_VM_SCHED, index, op, value}, 4 * sizeof(u64));
+	words = channel_call(m->start.init, 4);
+	if (words < 0)
+		return words;
+	return words < 1 ? -E_INVAL : (s64)msg->word[0];
+}
+
 s64 init_call(struct manager *m, enum init_call call, u64 index)
 {
 	struct msg_page *msg = rt_msg();

@@ -3,6 +3,7 @@
 // SOURCES: services/init/vms.c services/init/wall_clock.c services/common/cpio.c
 // SOURCES: services/common/image.c
 // SOURCES: services/common/reason.c services/common/s5.c services/common/vmdef.c lib/fmt.c
+// SOURCES: services/common/cap.c services/common/cpulist.c
 // SOURCES: lib/str_copy.c
 // MAX_LEN: 2048
 /*

@@ -1,4 +1,5 @@
-// SOURCES: services/common/vmdef.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/common/vmdef.c services/common/cap.c services/common/cpulist.c
+// SOURCES: lib/fmt.c lib/str_copy.c
 // MAX_LEN: 4096
 /*
  * A VM definition: whatever is accepted lies within the documented ranges, whatever is refused says

@@ -1,4 +1,5 @@
-// SOURCES: services/common/cpulist.c services/common/s5.c services/common/cpio.c
+// SOURCES: services/common/cap.c services/common/cpulist.c services/common/s5.c
+// SOURCES: services/common/cpio.c
 // SOURCES: services/common/image.c services/common/reason.c services/init/options.c
 // SOURCES: lib/fmt.c lib/str_copy.c
 /*
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "services/common/cap.h"
 #include "services/common/cpio.h"
 #include "services/common/cpulist.h"
 #include "services/common/image.h"
@@ -276,6 +278,83 @@ static void cpu_lists(void **state)
 	assert_string_equal(small, "1,3,5");
 }
 
+static void cpu_lists_read(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 cpus; /* 0: refused */
+	} cases[] = {
+		{"0", 1},
+		{"0-3,8", 0x10f},
+		{"63", 1ull << 63},
+		{"0-63", ~0ull},
+		{"2,0-1,2", 7},
+		{"", 0},
+		{",", 0},
+		{"1,", 0},
+		{"64", 0},
+		{"3-1", 0},
+		{"1-2-3", 0},
+		{"a", 0},
+		{"1 2", 0},
+		{"-1", 0},
+		{"0-64", 0},
+		{"1x", 0},
+		{"99999999999999999999", 0},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 cpus = 0;
+		bool ok = cpulist_parse(cases[i].text, &cpus);
+
+		if (ok != !!cases[i].cpus || (ok && cpus != cases[i].cpus))
+			fail_msg("%s: got %d, %#lx, expected %#lx", cases[i].text, ok, cpus,
+				 cases[i].cpus);
+	}
+}
+
+static void caps(void **state)
+{
+	static const struct {
+		const char *text;
+		u64 quota, period; /* us; 0: refused */
+	} cases[] = {
+		{"25%", 25000, 100000},
+		{"150%", 150000, 100000},
+		{"1%", 1000, 100000},
+		{"5000/20000", 5000, 20000},
+		{"3000000/1000000", 3000000, 1000000},
+		{"0%", 0, 0},
+		{"", 0, 0},
+		{"50", 0, 0},
+		{"999/1000", 0, 0},
+		{"1000/999", 0, 0},
+		{"1000/1000001", 0, 0},
+		{"1000/", 0, 0},
+		{"/1000", 0, 0},
+		{"25%x", 0, 0},
+		{"4294967296/1000", 0, 0},
+		{"5000000%", 0, 0},
+	};
+	char text[CAP_TEXT_MAX];
+	u64 cap;
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 expected = cases[i].quota << 32 | cases[i].period;
+		bool ok = cap_parse(cases[i].text, &cap);
+
+		if (ok != !!expected || (ok && cap != expected))
+			fail_msg("%s: got %d, %#lx, expected %#lx", cases[i].text, ok, cap,
+				 expected);
+	}
+	assert_true(cap_parse("none", &cap));
+	assert_int_equal(cap, 0);
+	cap_print(cap, text, sizeof(text));
+	assert_string_equal(text, "none");
+	cap_print(5000ull << 32 | 20000, text, sizeof(text));
+	assert_string_equal(text, "5000/20000");
+}
+
 static void reasons(void **state)
 {
 	assert_string_equal(vm_reason_text(VM_REASON_POWEROFF), "power-off");
@@ -285,10 +364,16 @@ static void reasons(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(s5_cases),	    cmocka_unit_test(s5_truncated),
-		cmocka_unit_test(cpio_finds_files), cmocka_unit_test(cpio_malformed),
-		cmocka_unit_test(image_cases),	    cmocka_unit_test(boot_options),
-		cmocka_unit_test(reasons),	    cmocka_unit_test(cpu_lists),
+		cmocka_unit_test(s5_cases),
+		cmocka_unit_test(s5_truncated),
+		cmocka_unit_test(cpio_finds_files),
+		cmocka_unit_test(cpio_malformed),
+		cmocka_unit_test(image_cases),
+		cmocka_unit_test(boot_options),
+		cmocka_unit_test(reasons),
+		cmocka_unit_test(cpu_lists_read),
+		cmocka_unit_test(caps),
+		cmocka_unit_test(cpu_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

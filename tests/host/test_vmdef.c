@@ -1,4 +1,5 @@
-// SOURCES: services/common/vmdef.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/common/vmdef.c services/common/cap.c services/common/cpulist.c
+// SOURCES: lib/fmt.c lib/str_copy.c
 /*
  * VM definitions: what each key gives, the defaults, and the exact text for everything that does
  * not fit.
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "services/common/cap.h"
 #include "services/common/vmdef.h"
 
 static struct vm_def def;
@@ -43,7 +45,10 @@ static void every_key(void **state)
 			  "autostart = off\n"
 			  "console = attach\n"
 			  "on_exit = restart:3\n"
-			  "populate = yes"));
+			  "populate = yes\n"
+			  "weight = 400\n"
+			  "cap = 25%\n"
+			  "cpus = 0-2,8"));
 	assert_string_equal(error, "");
 	assert_string_equal(def.name, "web-1.x_Y");
 	assert_int_equal(def.memory, MiB(512));
@@ -59,6 +64,10 @@ static void every_key(void **state)
 	assert_int_equal(lines.memory, 3);
 	assert_int_equal(lines.kernel, 5);
 	assert_int_equal(lines.initrd, 6);
+	assert_int_equal(def.weight, 400);
+	assert_int_equal(def.cap, 25000ull << 32 | 100000);
+	assert_int_equal(def.cpus, 0x107);
+	assert_int_equal(lines.cpus, 15);
 }
 
 static void defaults(void **state)
@@ -66,6 +75,9 @@ static void defaults(void **state)
 	assert_true(parse("name = a\nkernel = @k\n"));
 	assert_int_equal(def.memory, MiB(256));
 	assert_int_equal(def.vcpus, 1);
+	assert_int_equal(def.weight, 100);
+	assert_int_equal(def.cap, 0);
+	assert_int_equal(def.cpus, 0);
 	assert_true(def.autostart);
 	assert_false(def.console_attach);
 	assert_false(def.populate);
@@ -87,6 +99,25 @@ static void values(void **state)
 	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
 	assert_int_equal(def.restart_max, 0);
 	assert_true(def.populate);
+}
+
+static void shares_that_do_not_fit(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{"weight = 0\n",
+		 "web.vm:1: weight = 0: expected a number from 1 to 10000; 100 is usual"},
+		{"weight = 10001\n",
+		 "web.vm:1: weight = 10001: expected a number from 1 to 10000; 100 is usual"},
+		{"cap = 0%\n", "web.vm:1: cap = 0%: expected " CAP_EXPECTED},
+		{"cpus = 3-1\n", "web.vm:1: cpus = 3-1: expected CPUs such as 0-3,8"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_false(parse(cases[i].text));
+		assert_string_equal(error, cases[i].error);
+	}
 }
 
 static void errors(void **state)
@@ -131,10 +162,10 @@ static void errors(void **state)
 		{"hello\n", "web.vm:1: hello: expected key = value"},
 		{"= 5\n", "web.vm:1: = 5: expected key = value"},
 		{"disk = @d\n",
-		 "web.vm:1: disk: unknown key: expected one of name memory vcpus kernel initrd "
+		 "web.vm:1: disk: unknown key: expected one of name memory vcpus weight cap cpus kernel initrd "
 		 "cmdline autostart console on_exit populate"},
 		{"Name = a\n",
-		 "web.vm:1: Name: unknown key: expected one of name memory vcpus kernel initrd "
+		 "web.vm:1: Name: unknown key: expected one of name memory vcpus weight cap cpus kernel initrd "
 		 "cmdline autostart console on_exit populate"},
 		{"name = a\x01\n", "web.vm:1: byte 0x01: expected text"},
 	};
@@ -193,9 +224,13 @@ static void random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_key), cmocka_unit_test(defaults),
-		cmocka_unit_test(values),    cmocka_unit_test(errors),
-		cmocka_unit_test(limits),    cmocka_unit_test(random_bytes),
+		cmocka_unit_test(every_key),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(values),
+		cmocka_unit_test(errors),
+		cmocka_unit_test(shares_that_do_not_fit),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,84 @@
+"""The scheduler, measured by work that guests count, where time is the number of instructions executed: on Bochs, whose CPUs
+take turns after a few, and under QEMU's -icount with one CPU (with two it does not give both the same)."""
+import re
+
+from boot.scenes import PROMPT, command, definition, escape, tiny
+from machine import TestError
+
+BOCHS_SECOND = 50_000_000  # of its TSC
+MS = 1_000_000       # of the TSC: one tick a nanosecond
+SLICE_US = 5000      # SCHED_SLICE_NS
+WORKER = tiny("worker")
+SHARE_ERROR, CAP_ERROR = 0.02, 0.01
+
+
+def worker(name, words="", **keys):
+    keys = {"memory": "16M", "autostart": "no", **keys}
+    return (f"{name}.vm", definition(name, "worker", cmdline=f"{words}", **keys))
+
+
+def told(m, name, what, seconds=300):
+    """What the guest has printed, or prints next."""
+    m.send(f"console {name}\r")
+    found = m.expect(rf"^worker: {what}", seconds)
+    return [int(n) for n in found.groups()]
+
+
+def rate(m, name):
+    """Rounds a tick, of a guest that goes on."""
+    rounds, ticks = told(m, name, r"(\d+) in (\d+)\D")
+    escape(m)
+    return rounds / ticks
+
+
+def end(m, *names):
+    for name in names:
+        command(m, f"destroy {name}", rf"vm {name} destroyed")
+
+
+def expect_near(what, got, expected, error):
+    if abs(got / expected - 1) > error:
+        raise TestError(f"{what}: got {got:.4g}, expected {expected:.4g} within {error:.0%}")
+
+
+def fair_shares(scene):
+    """Four VMs of two vCPUs each, with weights from 100 to 800, on two CPUs: each gets its share."""
+    weights = {f"w{n}": n for n in (100, 200, 400, 800)}
+    words = f"on skip={BOCHS_SECOND} ticks={5 * BOCHS_SECOND}"
+    vms = [worker(name, words, weight=str(w), vcpus="2", autostart="yes") for name, w in weights.items()]
+    with scene.start("loglevel=notice", WORKER, vms) as m:
+        m.expect(PROMPT, 60)
+        got = {name: rate(m, name) for name in weights}
+    for name, weight in weights.items():
+        expect_near(f"the share of {name}", got[name] / sum(got.values()), weight / sum(weights.values()), SHARE_ERROR)
+
+
+def fair_guests(scene):
+    """Beside what other guests do, one gets its share; a cap holds; one that wakes up is on the CPU within a slice."""
+    floods = ["ports", "eois", "ipis", "timers"]
+    vms = [worker("alone", f"on skip={50 * MS} ticks={200 * MS}"),
+           worker("capped", f"on skip={150 * MS} ticks={1000 * MS}", cap="25%"),
+           worker("rival", f"on skip={50 * MS} ticks={600 * MS}")]
+    vms += [worker(word, word) for word in floods]
+    vms += [worker(f"burner{i}", f"ticks={1 << 60}") for i in range(8)] + [worker("napper", "naps")]
+    with scene.start("loglevel=notice", WORKER, vms) as m:
+        m.expect(PROMPT, 60)
+        command(m, "start alone", "started")
+        whole = rate(m, "alone")
+        end(m, "alone")
+        command(m, "start capped", "started")
+        expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
+        command(m, "schedinfo capped --cap none", r"Cap: +none")
+        end(m, "capped")
+        for word in floods:
+            command(m, f"start {word}; start rival", rf"vm {word} started(?s:.*)vm rival started")
+            share = rate(m, "rival") / whole
+            if share < 0.5 * (1 - SHARE_ERROR):
+                raise TestError(f"beside a flood of {word}: got {share:.3f} of the CPU, expected half")
+            end(m, "rival", word)
+        for i in range(8):
+            command(m, f"start burner{i}", "started")
+        command(m, "start napper", "started")
+        late, = told(m, "napper", r"late by (\d+)\D")
+        if late > SLICE_US * 1000:
+            raise TestError(f"a VM that woke up was late by {late / 1000:.0f} us, expected at most {SLICE_US}")
