@@ -275,6 +275,7 @@ BOOTS = [
     ("destroy-states-vmx", "vmx-bochs", "destroy_states_bochs", 900),
     ("destroy-svm-bochs", "svm-bochs", "destroy_bochs", 900),
     ("hostile-guest-vmx", "vmx-bochs", "hostile_guest_bochs", 900),
+    ("hostile-guest-restricted", "vmx-bochs-restricted", "hostile_guest_bochs", 900),
     ("hostile-guest-svm-bochs", "svm-bochs", "hostile_guest_calm", 900),
     ("run-by-hand", "vmx-bochs", "run_by_hand", 300),
     ("bochs-no-ept", "bochs-no-ept", "bochs_no_ept", 300),
