@@ -184,6 +184,7 @@ BOOTS = [
     ("linux-smp", "svm-qemu-3cpu", "linux_smp", 600),
     ("linux-16", "svm-qemu-3cpu", "linux_16", 400),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
+    ("steal-time", "svm-qemu-icount-1cpu", "steal_time", 240),
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("boot-options", "svm-qemu", "boot_options", 240),

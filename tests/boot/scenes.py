@@ -211,6 +211,9 @@ def linux_smp(scene):
         m.expect(r"^PASS smp", 300)
         m.expect(r"init: vm linux ended: status 120 \(reset\)", 60)
         to_shell(m)
+        m.send("dmesg | grep kvm-guest\r")
+        for feature in ("PV spinlocks enabled", "setup PV IPIs"):
+            m.expect(feature, 60)
         m.send("nproc; poweroff -f\r")
         m.expect(r"^8\s", 60)
         m.expect(r"init: vm linux ended: status 0 \(power-off\)", 60)
@@ -233,6 +236,15 @@ def extint_once(scene):
         match = m.expect(r"vm extint ended: status (\d+)", 220)
         if match[1] != "0":
             raise TestError("interrupts came twice")
+
+
+def steal_time(scene):
+    """Of two guests that share a CPU, each sees half of the time stolen. Time is instructions."""
+    names = ("left", "right")
+    vms = [(f"{n}.vm", definition(n, "steal-time", memory="16M", cmdline="caisson share=2")) for n in names]
+    with scene.start(CI_ARGS, tiny("steal-time"), vms) as m:
+        m.expect_exit(0, 220)
+        expect_status(m, *(f"vm {n}: status 0 (exit port)" for n in names))
 
 
 def crash_beside_linux(scene):

@@ -52,7 +52,7 @@ void test_main(void)
 	expect(steal.version, "the area was never written");
 	if (share) {
 		spin(200000); /* until the others run too */
-		test_gaps(1000 * MS, &elapsed, &theft);
+		test_gaps(400 * MS, &elapsed, &theft);
 		print("%u ms, of them stolen %u\n", (u32)(elapsed / MS), (u32)(theft / MS));
 		expect(theft > elapsed * (share - 1) / share * 8 / 10, "too little was stolen");
 		expect(theft < elapsed * (share - 1) / share * 12 / 10, "too much was stolen");
