@@ -35,19 +35,15 @@ s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadl
 /* Any context with interrupts off. */
 static void event_signal(struct event *e, u64 bits)
 {
-	bool bound;
-
 	spin_lock(&e->lock);
-	bound = e->vm;
-	if (bound) {
+	if (e->vm) {
 		vlapic_msi(e->vm, e->msi_address, e->msi_data);
 	} else {
 		__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
 		thread_wake_all(&e->waiters);
 	}
 	spin_unlock(&e->lock);
-	if (!bound)
-		object_notify(&e->obj, 0);
+	object_notify(&e->obj, 0); /* a port finds no bits of a bound one */
 }
 
 static void timer_fired(struct timer *t)

@@ -41,12 +41,6 @@ static bool tsc_write(struct vcpu *v, u64 value)
 	return true;
 }
 
-static bool tsc_deadline_write(struct vcpu *v, u64 value)
-{
-	vlapic_timer_write_deadline(v, value);
-	return true;
-}
-
 /* State only: with nested paging the guest's PAT and the nested tables make the memory type. */
 static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 {
@@ -64,7 +58,8 @@ static u64 de_cfg_read(struct vcpu *v) { return DE_CFG_LFENCE_SERIALIZE; }
 #define HELD(number, member) {number, .state = offsetof(struct vcpu_state, msr.member)}
 /* clang-format on */
 static const struct msr_row rows[] = {
-	{MSR_TSC_DEADLINE, offsetof(struct vcpu, lapic.tsc_deadline), .write = tsc_deadline_write},
+	{MSR_TSC_DEADLINE, offsetof(struct vcpu, lapic.tsc_deadline),
+	 .write = vlapic_timer_write_deadline},
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
 	{MSR_APIC_BASE, offsetof(struct vcpu, apic_base), .write = vlapic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .ignore = true},

@@ -197,7 +197,7 @@ static void lvt_write(struct vcpu *v, enum apic_reg lvt, u32 value)
 	__atomic_store_n(vlapic_reg(v, lvt), value, __ATOMIC_RELAXED);
 	v->lapic.update = true;
 	if (lvt == APIC_LVT_TIMER)
-		vlapic_timer_mode(v, value & APIC_LVT_TIMER_DEADLINE);
+		vlapic_timer_mode(v);
 	if (lvt != APIC_LVT_LINT0 && lvt != APIC_LVT_LINT1 && !(value & APIC_LVT_MASKED) &&
 	    (value & 0xff) < 16 && (value >> 8 & 7) == APIC_DM_FIXED)
 		vlapic_error(v, ESR_RECEIVE_ILLEGAL);
@@ -355,11 +355,10 @@ void vlapic_reset(struct vcpu *v, bool init)
 	if (!init)
 		v->apic_base =
 			APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
-	vlapic_timer_mode(v, false);
 	vlapic_timer_stop(v);
 	vlapic_sync(v); /* what was posted is forgotten */
 	memset(l->page, 0, REGS << 4);
-	l->esr_pending = l->eoi_exit = 0;
+	l->tsc_deadline = l->esr_pending = l->eoi_exit = 0;
 	vlapic_timer_write_divide(v, 0);
 	identify(v);
 	*vlapic_reg(v, APIC_DFR) = ~0u;
@@ -407,7 +406,7 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;
 	identify(v);
 	v->lapic.eoi_exit = 0;
-	vlapic_timer_mode(v, *vlapic_reg(v, APIC_LVT_TIMER) & APIC_LVT_TIMER_DEADLINE);
+	vlapic_timer_mode(v);
 	vlapic_timer_write_divide(v, *vlapic_reg(v, APIC_TIMER_DIVIDE));
 	vlapic_timer_write_init(v, reg[REG(APIC_TIMER_INIT)]);
 	vlapic_timer_write_deadline(v, s->apic.tsc_deadline);

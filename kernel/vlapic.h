@@ -98,10 +98,10 @@ void vlapic_timer_stop(struct vcpu *v);
 void vlapic_timer_write_init(struct vcpu *v, u32 count);
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
 u32 vlapic_timer_current(const struct vcpu *v);
-/* LVT timer says whether it counts or waits for IA32_TSC_DEADLINE; a change disarms it. */
-void vlapic_timer_mode(struct vcpu *v, bool deadline);
-/* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. */
-void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
+/* LVT timer was written: what runs in another mode than it says is disarmed. */
+void vlapic_timer_mode(struct vcpu *v);
+/* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. True: no #GP. */
+bool vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
 
 /* State group APIC. set takes what valid has accepted. own. */
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);

@@ -12,10 +12,7 @@ static u64 period_ns(const struct vlapic *l)
 	return (u64)l->page[APIC_TIMER_INIT / 4] << l->timer_shift;
 }
 
-static bool periodic(const struct vlapic *l)
-{
-	return l->page[APIC_LVT_TIMER / 4] & APIC_LVT_TIMER_PERIODIC;
-}
+static bool mode_is(const struct vlapic *l, u32 mode) { return l->page[APIC_LVT_TIMER / 4] & mode; }
 
 /*
  * The next multiple of the period after now: what was missed while the host was busy is not made up
@@ -33,11 +30,11 @@ static void next_period(struct vlapic *l, u64 now)
 static void deadline_arm(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
-	u64 ns = l->tsc_deadline ? clock_until_tsc(l->tsc_deadline, v->tsc_offset) : 0;
+	u64 ns = clock_until_tsc(l->tsc_deadline, v->tsc_offset);
 
 	if (ns) {
 		timer_arm(&l->timer, clock_ns() + ns);
-	} else if (l->tsc_deadline) {
+	} else {
 		l->tsc_deadline = 0;
 		vlapic_lvt_deliver(v, APIC_LVT_TIMER);
 	}
@@ -48,14 +45,11 @@ static void expired(struct timer *timer)
 	struct vcpu *v = container_of(timer, struct vcpu, lapic.timer);
 	struct vlapic *l = &v->lapic;
 
-	if (l->deadline_mode) {
+	if (l->tsc_deadline)
 		deadline_arm(v);
-		return;
-	}
-	if (!period_ns(l))
-		return;
-	vlapic_lvt_deliver(v, APIC_LVT_TIMER);
-	if (periodic(l)) {
+	else if (period_ns(l))
+		vlapic_lvt_deliver(v, APIC_LVT_TIMER);
+	if (mode_is(l, APIC_LVT_TIMER_PERIODIC) && period_ns(l)) {
 		next_period(l, clock_ns());
 		timer_arm(timer, l->timer_deadline);
 	}
@@ -72,30 +66,33 @@ static void start(struct vcpu *v, u64 ns)
 	timer_arm(&l->timer, l->timer_deadline);
 }
 
-void vlapic_timer_mode(struct vcpu *v, bool deadline)
+void vlapic_timer_mode(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
 
-	if (deadline == l->deadline_mode)
+	if (mode_is(l, APIC_LVT_TIMER_DEADLINE) ? !period_ns(l) : !l->tsc_deadline)
 		return;
 	vlapic_timer_stop(v);
-	l->deadline_mode = deadline;
 	l->tsc_deadline = *vlapic_reg(v, APIC_TIMER_INIT) = 0;
 }
 
-void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc)
+bool vlapic_timer_write_deadline(struct vcpu *v, u64 tsc)
 {
-	if (!v->lapic.deadline_mode)
-		return;
+	struct vlapic *l = &v->lapic;
+
+	if (!mode_is(l, APIC_LVT_TIMER_DEADLINE))
+		return true;
 	vlapic_timer_stop(v);
-	v->lapic.timer.fn = expired;
-	v->lapic.tsc_deadline = tsc;
-	deadline_arm(v);
+	l->timer.fn = expired;
+	l->tsc_deadline = tsc;
+	if (tsc)
+		deadline_arm(v);
+	return true;
 }
 
 void vlapic_timer_write_init(struct vcpu *v, u32 count)
 {
-	if (v->lapic.deadline_mode)
+	if (mode_is(&v->lapic, APIC_LVT_TIMER_DEADLINE))
 		count = 0;
 	else
 		vlapic_timer_stop(v);
@@ -127,5 +124,7 @@ u32 vlapic_timer_current(const struct vcpu *v)
 	if (now < deadline)
 		return (u32)(MIN(deadline - now, period) >> l->timer_shift);
 	/* A late callback: a periodic counter has been reloaded meanwhile. */
-	return periodic(l) ? (u32)((period - (now - deadline) % period) >> l->timer_shift) : 0;
+	return mode_is(l, APIC_LVT_TIMER_PERIODIC)
+		       ? (u32)((period - (now - deadline) % period) >> l->timer_shift)
+		       : 0;
 }

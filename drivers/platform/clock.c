@@ -16,8 +16,7 @@
 #define GUESS_HZ NS_PER_S    /* of a TSC that nothing can measure */
 #define SYNC_ROUNDS 8
 #define SYNC_WAIT 10000000u
-#define NS_FAR (1ull << 59)    /* 18 years: no deadline needs more, and products stay in 64 bits */
-#define TICKS_FAR (1ull << 50) /* so that their ns fit, at 1 MHz too */
+#define NS_FAR (1ull << 59) /* 18 years: no deadline needs more, and products stay in 64 bits */
 #define REF_SPINS 100000u
 
 enum source { SOURCE_TSC, SOURCE_REF };
@@ -111,7 +110,7 @@ u64 clock_until_tsc(u64 value, u64 offset)
 {
 	u64 now = rdtsc() + offset;
 
-	return value > now ? mul_32_32(MIN(value - now, TICKS_FAR), clk.mult) + 1 : 0;
+	return value > now ? mul_32_32(MIN(value - now, NS_FAR), clk.mult) + 1 : 0;
 }
 
 const char *clock_name(void) { return clk.source == SOURCE_TSC ? "tsc" : clk.ref.name; }

@@ -35,7 +35,6 @@ struct vlapic {
 	u64 timer_deadline; /* [v] ns */
 	u64 tsc_deadline;   /* [v] IA32_TSC_DEADLINE; the timer's fn ends it */
 	u8 timer_shift;	    /* [v] one count takes 1 << this ns */
-	bool deadline_mode; /* [v] as LVT timer had it when it was last written */
 	/*
 	 * [I] The CPU delivers by itself what IRR holds, from the page: offer_irq tells it to look
 	 * there again.

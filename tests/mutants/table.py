@@ -98,7 +98,7 @@ MUTANTS = [
            "guest/irq-held", "an interrupt of the class that TPR holds back comes"),
     Mutant("nmi-of-a-life-before", "kernel/vcpu_state.c", "	v->nmi_pending = false; /* who waits", "	v->nmi_pending |= false; /* who waits",
            "guest/init-sipi", "an NMI to a CPU that waits for SIPI meets it in real mode"),
-    Mutant("bound-event-sends-nothing", "kernel/event.c", "	bound = e->vm;", "	bound = false;",
+    Mutant("bound-event-sends-nothing", "kernel/event.c", "	if (e->vm) {", "	if (e->vm && !e->timer.fn) {",
            "boot/device-interrupts", "a device process raises no interrupt"),
     Mutant("vm-outlives-its-domain", "kernel/reaper.c", "		domain_revoke_vm(d);", "		(void)domain_revoke_vm;",
            "boot/device-interrupts", "who has an event of a VM keeps its memory when its monitor is gone"),
