@@ -1,0 +1,249 @@
+// SOURCES: kernel/sched_group.c
+/*
+ * The scheduler's own code in simulated time with thousands of threads on one CPU: at any moment
+ * those that want the CPU all the time have had what their weights say within two slices of each,
+ * whatever others do, and to choose and to queue takes steps in proportion to log n.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/rbtree.c"
+
+/* Each look at a node of the tree by the order of turns is a step. */
+static unsigned long steps, rb_inserts;
+#define rb_insert(tree, node, less)                                                                \
+	rb_insert(tree, node, (rb_inserts++, steps_of = (less), counted))
+static rb_less_fn steps_of;
+static bool counted(const struct rb_node *a, const struct rb_node *b)
+{
+	steps++;
+	return steps_of(a, b);
+}
+
+#include "kernel/sched.c"
+
+#define THREADS 4096u
+#define GROUPS 64u
+#define SEEDS 3u
+#define TURNS 2000000u	 /* some hundred for each thread */
+#define STEPS_PER_LOG 4u /* a treap's depth is less than that by far */
+
+#define WHEEL 4096u /* of wake-ups, a slot a millisecond */
+#define MS 1000000ull
+
+struct actor {
+	struct thread t;
+	bool sleeps;	     /* now and then */
+	u64 run_left, total; /* until it sleeps next; what it has computed */
+	struct actor *next;  /* in the same slot */
+};
+
+static u64 now_ns, random_state, wheel_at;
+static struct actor *wheel[WHEEL];
+static struct cpu cpu;
+static struct actor actor[THREADS], idle;
+static struct domain domain[GROUPS];
+
+struct cpu *cpus[MAX_CPUS] = {&cpu};
+u32 cpu_count = 1;
+struct domain kernel_domain;
+struct aspace kernel_aspace;
+bool trace_on;
+
+/* ---- What the scheduler calls ---- */
+
+u64 clock_ns(void) { return now_ns; }
+void timer_arm(struct timer *t, u64 deadline_ns)
+{
+	t->deadline = deadline_ns;
+	t->armed = true;
+}
+void timer_cancel(struct timer *t) { t->armed = false; }
+void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first) { *save_rsp = 1; }
+void smp_ipi(u32 n, u32 bits) {}
+void vcpu_sched_out(struct thread *next) {}
+void aspace_activate(struct aspace *next) {}
+u64 aspace_cr3(const struct aspace *as) { return 0; }
+void cpu_set_kstack(u64 top) {}
+void channel_thread_ended(struct thread *t) {}
+void domain_thread_ended(struct thread *t) {}
+void object_put(struct object *o) {}
+bool thread_must_leave(void) { return false; }
+bool thread_must_end(void) { return false; }
+void return_to_user(void) { abort(); }
+void user_enter(u64 rip, u64 rsp, u64 arg) { abort(); }
+void assert_fail(const char *expr, const char *file, int line) { abort(); }
+void trace_thread_put(enum trace_kind kind, const struct thread *t, u32 n) {}
+
+/* ---- The machine ---- */
+
+static u64 rnd(u64 below)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return (random_state * 0x2545f4914f6cdd1dull >> 16) % below;
+}
+
+static struct actor *current(void) { return container_of(cpu.current, struct actor, t); }
+
+static void wake_those_due(void)
+{
+	for (; wheel_at <= now_ns / MS; wheel_at++)
+		while (wheel[wheel_at % WHEEL]) {
+			struct actor *a = wheel[wheel_at % WHEEL];
+
+			wheel[wheel_at % WHEEL] = a->next;
+			a->run_left = 1000 + rnd(2 * SCHED_SLICE_NS);
+			thread_wake(&a->t);
+		}
+}
+
+static void go_to_sleep(struct actor *a)
+{
+	u32 slot = (u32)((now_ns / MS + 1 + rnd(WHEEL - 2)) % WHEEL);
+
+	a->next = wheel[slot];
+	wheel[slot] = a;
+	thread_block_prepare();
+	thread_block(DEADLINE_NEVER);
+}
+
+/* Up to the next moment at which anything happens. */
+static void step(void)
+{
+	struct actor *a = current();
+	struct timer *slice = &queues[0].slice;
+	u64 next = (now_ns / MS + 1) * MS;
+
+	if (slice->armed)
+		next = MIN(next, MAX(slice->deadline, now_ns));
+	if (a->sleeps)
+		next = MIN(next, now_ns + a->run_left);
+	a->total += next - now_ns;
+	a->run_left -= MIN(a->run_left, next - now_ns);
+	now_ns = next;
+	wake_those_due();
+	if (slice->armed && slice->deadline <= now_ns) {
+		slice->armed = false;
+		slice->fn(slice);
+	}
+	if (a == current() && a->sleeps && !a->run_left)
+		go_to_sleep(a);
+	if (cpu.resched) {
+		spin_lock(&queues[0].lock);
+		schedule(&queues[0]);
+	}
+}
+
+/* The groups' threads all compute, or all sleep now and then: `active` of the first is constant. */
+static void add(u32 i)
+{
+	struct actor *a = &actor[i];
+
+	a->t.domain = &domain[i % GROUPS];
+	a->t.weight = 50 + (u32)rnd(200);
+	a->t.affinity = 1;
+	a->t.state = THREAD_STOPPED;
+	a->sleeps = i % GROUPS >= GROUPS / 2;
+	a->run_left = 1 + rnd(SCHED_SLICE_NS);
+	sched_start(&a->t);
+}
+
+static void set_up(u64 seed, u32 threads)
+{
+	random_state = seed * 2 + 1;
+	now_ns = SCHED_SLICE_NS;
+	wheel_at = 0;
+	memset(wheel, 0, sizeof(wheel));
+	memset(actor, 0, sizeof(actor));
+	memset(&idle, 0, sizeof(idle));
+	memset(queues, 0, sizeof(queues));
+	for (u32 i = 0; i < GROUPS; i++) {
+		domain[i].own_group = (struct sched_group){.cpus = ~0ull, .weight = 1u << rnd(4)};
+		domain[i].group = &domain[i].own_group;
+	}
+	kernel_domain.group = &domain[0].own_group;
+	idle.t.domain = &kernel_domain;
+	idle.t.state = THREAD_RUNNABLE;
+	cpu = (struct cpu){.self = &cpu, .up = true, .aspace = &kernel_aspace};
+	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+	sched_init_cpu(&cpu, &idle.t);
+	for (u32 i = 0; i < threads; i++)
+		add(i);
+	spin_lock(&queues[0].lock);
+	schedule(&queues[0]);
+}
+
+/* ---- The tests ---- */
+
+/* Of a thread that wants the CPU all the time. */
+static double weighs(const struct actor *a)
+{
+	const struct sched_group *g = a->t.domain->group;
+
+	return (double)g->weight * a->t.weight / (double)g->active;
+}
+
+static void those_that_compute_get_their_shares(void **state)
+{
+	for (u64 seed = 0; seed < SEEDS; seed++) {
+		double least = 1e30, most = 0;
+
+		set_up(seed, THREADS);
+		for (u32 i = 0; i < TURNS; i++)
+			step();
+		for (u32 i = 0; i < THREADS; i++) {
+			double had = (double)actor[i].total / weighs(&actor[i]),
+			       slice = SCHED_SLICE_NS / weighs(&actor[i]);
+
+			if (actor[i].sleeps)
+				continue;
+			least = MIN(least, had);
+			most = MAX(most, had - 2 * slice);
+		}
+		if (most > least)
+			fail_msg("seed %lu: one has had %.0f ns by weight, and another %.0f and "
+				 "two slices",
+				 seed, least, most);
+	}
+}
+
+static void choice_costs_log_n(void **state)
+{
+	for (u32 threads = 16, log = 4; threads <= THREADS; threads *= 4, log += 2) {
+		unsigned long turns;
+
+		set_up(1, threads);
+		steps = 0;
+		turns = rb_inserts = 0;
+		for (u32 i = 0; i < 20000; i++)
+			step();
+		turns = rb_inserts;
+		if (steps > turns * STEPS_PER_LOG * log)
+			fail_msg(
+				"%u threads: got %lu steps for %lu times in the queue, expected at most "
+				"%u each",
+				threads, steps, turns, STEPS_PER_LOG * log);
+		assert_true(turns > 1000);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(those_that_compute_get_their_shares),
+		cmocka_unit_test(choice_costs_log_n),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
