@@ -9,8 +9,6 @@
 #include "mm/kmap.h"
 #include "mm/mm.h"
 
-#define KERNEL_HALF 256 /* first top-level entry of the kernel */
-
 extern const u8 trampoline_start[], trampoline_params[], trampoline_end[]; /* boot/trampoline.asm */
 /*
  * boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own. They serve

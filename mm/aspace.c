@@ -11,8 +11,7 @@
 #include "mm/kmem.h"
 
 #define USER_TOP_LEVEL_END BIT(47)
-/* top-level entries: the first of the kernel's, and the private slot's */
-#define KERNEL_HALF 256
+/* top-level entry of the private slot */
 #define KPRIV_ENTRY (KPRIV_BASE >> 39 & 511)
 #define GPA_MAX BIT(46)
 

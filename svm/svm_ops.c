@@ -7,8 +7,6 @@
 #include "hv/x86.h"
 
 #define PAUSE_FILTER_COUNT 3000
-#define PAT_RESET 0x0007040600070406ull
-#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
 
 /* ---- vCPU ---- */
 

@@ -9,9 +9,6 @@
 #include "hv/x86.h"
 #include "lib/guest_rules.h"
 
-#define DR7_FIXED 0x400ull
-#define DR7_DEFINED 0xffff23ffull
-
 /* Where each segment of enum seg is. */
 /* clang-format off */
 static const u16 seg_offset[SEGS] = {

@@ -4,8 +4,6 @@
  */
 #include "vmm/emul_priv.h"
 
-#define DR7_GD (1ull << 13)
-
 /* The register that a debug-register number names, DR4 and DR5 as the others without CR4.DE. */
 static u64 *debug_register(struct vcpu_state *s, u8 n)
 {

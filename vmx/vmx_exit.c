@@ -5,7 +5,6 @@
 #include "vmx/vmx.h"
 
 #define CR_OPS 4 /* qualification bits 5:4 of a control-register access */
-#define DR7_GD (1ull << 13)
 
 /*
  * The CPU leaves DR6 and DR7 to us. INT1 is the one instruction that raises an intercepted

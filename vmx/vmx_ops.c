@@ -7,8 +7,6 @@
 #include "hv/x86.h"
 #include "mm/kmem.h"
 
-#define PAT_RESET 0x0007040600070406ull
-#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
 /*
  * The longest run without an exit, where the CPU can count it: Bochs 2.7 holds back host interrupts
  * as long as a guest runs that was entered with IF clear.

@@ -7,9 +7,6 @@
 #include "lib/guest_rules.h"
 #include "lib/string.h"
 
-#define DR7_FIXED 0x400ull
-#define DR7_DEFINED 0xffff23ffull
-#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
 #define SEG_ACCESSED 1u
 #define TSS_BUSY 2u
 

@@ -75,6 +75,10 @@ enum rflags {
 	RFLAGS_AC = 1u << 18,
 };
 
+#define DR7_ENABLE_MASK 0xffu /* L0-3, G0-3 */
+#define DR7_GD (1ull << 13)
+#define DR7_FIXED 0x400ull
+#define DR7_DEFINED 0xffff23ffull
 enum dr6 { DR6_HITS = 0xf /* B0-B3 */, DR6_BD = 1u << 13, DR6_BS = 1u << 14 };
 
 /* clang-format off */

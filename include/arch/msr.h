@@ -51,6 +51,7 @@ enum msr {
 	MSR_VM_HSAVE_PA = 0xc0010117,
 };
 
+#define PAT_RESET 0x0007040600070406ull
 #define APIC_BASE_BSP (1ull << 8)
 #define APIC_BASE_X2APIC (1ull << 10)
 #define APIC_BASE_ENABLE (1ull << 11)

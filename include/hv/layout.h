@@ -9,6 +9,7 @@
 
 #include "lib/types.h"
 
+#define KERNEL_HALF 256			  /* its first top-level entry */
 #define DIRECT_BASE 0xffff800000000000ull /* 32 entries: 16 TiB of host-physical addresses */
 #define DIRECT_SIZE (32ull << 39)
 #define FRAMES_BASE 0xfffffd0000000000ull /* struct frame per 4 KiB frame */

@@ -4,8 +4,6 @@
 /* The system instructions that the kernel leaves to the monitor: MOV DR, LMSW, XSETBV. */
 #include "emul_machine.h"
 
-#define DR7_GD (1ull << 13)
-
 static void user_mode(void)
 {
 	m.s.seg[SEG_SS].attr |= 3 << 5;
