@@ -12,7 +12,7 @@
 
 /* at least: heap blocks that are partly used, start of further CPUs */
 #define KERNEL_RESERVE MiB(16)
-#define INFO_ORDER 1 /* pages of init's information */
+#define INFO_ORDER 3 /* pages of init's information */
 
 static void need(int r, const char *what)
 {

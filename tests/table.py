@@ -182,6 +182,7 @@ BOOTS = [
     ("linux-8G", "svm-qemu-8G", "linux_smoke", 360),
     ("three-linux", "svm-qemu-3cpu", "three_linux", 600),
     ("linux-smp", "svm-qemu-3cpu", "linux_smp", 600),
+    ("vms-256", "svm-qemu-3cpu", "vms_256", 400),
     ("linux-16", "svm-qemu-3cpu", "linux_16", 400),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
     ("steal-time", "svm-qemu-icount-1cpu", "steal_time", 240),

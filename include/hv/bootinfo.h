@@ -3,7 +3,7 @@
 
 #include "lib/ranges.h"
 
-#define BOOT_MAX_MODULES 64
+#define BOOT_MAX_MODULES 320 /* 256 definitions of VMs, and what they name */
 #define BOOT_CMDLINE 1024
 #define BOOT_MODULE_NAME 64
 

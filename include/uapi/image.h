@@ -22,7 +22,7 @@ struct image_header {
 };
 
 /* What the kernel hands to init: rdi points to it, mapped read-only. */
-#define INIT_MODULES 64
+#define INIT_MODULES 320
 #define INIT_INFO_VA 0x00007fffff000000ull
 #define INIT_STACK_TOP 0x00007ffff0000000ull
 #define INIT_STACK_SIZE KiB(64)

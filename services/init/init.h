@@ -13,7 +13,7 @@
 #include "uapi/image.h"
 #include "user/rt.h"
 
-#define INIT_VMS INIT_MODULES
+#define INIT_VMS 256u
 
 /* What the port's packets mean: a kind and, for a VM, its index and the generation that ended. */
 #define KEY_WAKE 1ull
@@ -56,7 +56,7 @@ struct init {
 	struct init_options options;		     /* [I] */
 	struct program vmm_program, manager_program; /* [I] */
 	struct rt_mutex lock;
-	struct vm vm[INIT_VMS];
+	struct vm *vm;	  /* [I] one for each definition, at most INIT_VMS */
 	u32 vms;	  /* [I] */
 	u64 last_end_ns;  /* of any VM */
 	u32 first_status; /* first status other than 0 that a VM ended with */

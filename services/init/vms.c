@@ -123,14 +123,36 @@ static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info
 	       vm_take_module(vm, info, "initrd", vm->def.initrd, vm->lines.initrd, &vm->initrd);
 }
 
+static bool is_definition(const struct init_module *m) { return !strncmp(m->name, "vm:", 3); }
+
+/* False: there are none, or no memory for them. */
+static bool vms_alloc(struct init *in, const struct init_info *info)
+{
+	u32 n = 0;
+
+	for (u32 i = 0; i < info->modules; i++)
+		n += is_definition(&info->module[i]);
+	in->vm = n ? rt_alloc(MIN(n, INIT_VMS) * sizeof(in->vm[0])) : NULL;
+	if (n && !in->vm)
+		rt_log("%u VM definitions: no memory to read them", n);
+	return in->vm;
+}
+
 void vms_read(struct init *in, const struct init_info *info)
 {
+	if (!vms_alloc(in, info))
+		return;
 	for (u32 i = 0; i < info->modules; i++) {
 		const struct init_module *m = &info->module[i];
 		struct vm *vm = &in->vm[in->vms];
 
-		if (strncmp(m->name, "vm:", 3))
+		if (!is_definition(m))
 			continue;
+		if (in->vms == INIT_VMS) {
+			rt_log("%s: left out: at most %u VM definitions are read", m->name + 3,
+			       INIT_VMS);
+			continue;
+		}
 		str_copy(vm->file, m->name + 3, sizeof(vm->file));
 		vm->broken = !vm_read(in, vm, info, m);
 		if (vm->broken) {

@@ -4,10 +4,9 @@
 #include "services/manager/command.h"
 #include "services/manager/editor.h"
 #include "services/proto.h"
-#include "uapi/image.h"
 #include "user/rt.h"
 
-#define MANAGER_VMS INIT_MODULES
+#define MANAGER_VMS 256u
 #define CAISSON_VERSION "0.1"
 #define KEY_LEAVE 0x1d /* ^] */
 

@@ -228,6 +228,17 @@ def linux_16(scene):
         m.expect_exit(0)
 
 
+def vms_256(scene):
+    """As many as there may be, all at once: each gets on, all end."""
+    vms = [(f"vm{i}.vm", definition(f"vm{i}", "crowd", memory="2M", cmdline="ticks=60")) for i in range(256)]
+    with scene.start("exit=last-vm exitport=0xf4", tiny("crowd"), vms) as m:
+        m.expect(r"init: vm vm255 started", 120)
+        m.expect(PROMPT, 60)
+        command(m, "hostinfo", r"Objects: .* 256 VMs, 256 vCPUs", 60)
+        m.expect_exit(0, 240)
+        expect_status(m, *(f"vm vm{i}: status 0 (exit port)" for i in range(256)))
+
+
 def extint_once(scene):
     """Interrupts of one VM's PIC, while the other makes QEMU stop all its CPUs thousands of times a second."""
     vms = [("extint.vm", definition("extint", "extint-once", memory="16M", cmdline="ticks=5000")),

@@ -21,7 +21,7 @@ static_assert(sizeof(struct mb2_memory_map) == 16, "multiboot2 memory map");
 static_assert(sizeof(struct mb2_memory_entry) == 24, "multiboot2 memory map entry");
 
 static struct bootinfo b;
-static u8 buf[8192] __aligned(8);
+static u8 buf[16384] __aligned(8);
 static u32 used;
 
 static void put(const void *p, u32 n)
@@ -238,7 +238,7 @@ static void bad_modules_are_refused(void **state)
 		tag_module(0, 0, "many");
 	end_tag();
 	parse();
-	refused("more than 64 modules");
+	refused("more than 320 modules");
 }
 
 static void bad_text_is_refused_or_replaced(void **state)
