@@ -60,7 +60,7 @@ static void vm_make(void)
 	must(mem_map(HANDLE_SELF, mem, GUEST_VA, 0, GUEST_BYTES, PROT_R | PROT_W), "map");
 	for (u32 n = 0; n < HANDLERS; n++)
 		vectors[VECTOR(n)] = ENTRY + 0x40 * (n + 1);
-	memcpy((void *)(GUEST_VA + ENTRY), guest, (size_t)(guest_end - guest));
+	memcpy((void *)(GUEST_VA + ENTRY), guest, (size_t)((u64)guest_end - (u64)guest));
 	vm = (handle_t)vm_create();
 	must(mem_map(vm, mem, 0, 0, GUEST_BYTES, PROT_R | PROT_W), "guest memory");
 	vcpu = (handle_t)vcpu_create(vm, 0, RUN_VA);
