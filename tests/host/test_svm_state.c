@@ -40,7 +40,7 @@ struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
 				.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
-void vlapic_timer_write_deadline(struct vcpu *v, u64 deadline) {}
+bool vlapic_timer_write_deadline(struct vcpu *v, u64 deadline) { return true; }
 bool pv_valid(const u64 msr[PV_MSRS]) { return true; }
 void pv_set(struct vcpu *v, const u64 msr[PV_MSRS]) {}
 void pv_reset(struct vcpu *v) {}
