@@ -122,7 +122,8 @@ void sched_served(struct thread *client)
 
 	spin_lock(&q->lock);
 	charge(q);
-	if (client) {
+	/* within a group it would pay for nothing: the client's debt ends with it */
+	if (client && group_of(client) != group_of(t)) {
 		t->vruntime -= weighed(t, t->served_ns);
 		client->owed_ns = t->served_ns;
 	}
