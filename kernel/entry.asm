@@ -11,6 +11,7 @@ extern syscall_dispatch
 extern trap_handler
 extern trap_nmi_stack
 extern thread_first_run
+extern cpu_facts
 
 bits 64
 default rel
@@ -21,6 +22,10 @@ section .text
 %macro  USER_ENTER_DEFENCE 0
 %endmacro
 %macro  USER_LEAVE_DEFENCE 0
+        test    byte [cpu_facts + FACTS_SPEC], SPEC_BUFFERS
+        jz      %%unneeded
+        verw    [data_selector]
+%%unneeded:
 %endmacro
 
 ; ---- System calls --------------------------------------------------------------------------------
@@ -131,6 +136,9 @@ trap_stubs:
         align   16
 global  trap_stubs_end
 trap_stubs_end:
+
+        align   2
+data_selector   dw 0x10                         ; of VERW
 
 ; ---- Thread switch -------------------------------------------------------------------------------
 ; void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first)

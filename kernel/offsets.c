@@ -1,6 +1,7 @@
 /* Structure offsets for assembly: compiled to text only, see the Makefile. */
 #include "hv/ap_start.h"
 #include "hv/cpu.h"
+#include "hv/facts.h"
 #include "hv/vcpu.h"
 #include "kernel/thread.h"
 
@@ -18,6 +19,8 @@ void offsets_kernel(void)
 	OFFSET(AP_KERNEL_CR3, ap_params, kernel_cr3);
 	OFFSET(AP_STACK_TOP, ap_params, stack_top);
 	OFFSET(AP_CPU, ap_params, cpu);
+	OFFSET(FACTS_SPEC, cpu_facts, spec);
+	DEFINE(SPEC_BUFFERS, SPEC_BUFFERS);
 	DEFINE(KERNEL_BASE, KERNEL_BASE);
 	DEFINE(AP_PARAMS_SIZE, sizeof(struct ap_params));
 }

@@ -29,6 +29,8 @@ static const struct option {
 	{"nounrestricted", FIELD(nounrestricted), false, 1, 0, {[1] = ""}},
 	{"reboot", FIELD(reboot), false, 1, 0,
 	 {[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple"}},
+	{"spec-ctrl", FIELD(spec), false, 1, 0,
+	 {[SPEC_AUTO] = "auto", [SPEC_OFF] = "off", [SPEC_ON] = "on"}},
 	{"exitport", FIELD(exit_port), true, 1, 0xfffc, {NULL}},
 };
 /* clang-format on */

@@ -2,7 +2,13 @@
 #pragma once
 
 #include "drivers/platform/uart.h"
+#include "hv/facts.h"
 #include "lib/types.h"
+#include "uapi/abi.h"
+
+enum spec_option { SPEC_AUTO, SPEC_OFF, SPEC_ON };
+/* enum spec_defence (kernel/spec.c): auto: what the CPU needs; on: all that it has. Pure. */
+u32 spec_choose(const struct cpu_facts *f, enum spec_option option);
 
 struct boot_options {
 	struct uart_config uart;
@@ -15,6 +21,7 @@ struct boot_options {
 	u64 noapicv;	    /* 1: without the CPU's virtualization of local APICs */
 	u64 nounrestricted; /* 1: without the CPU's "unrestricted guest" */
 	u64 reboot;	    /* enum reset_method, tried first */
+	u64 spec;	    /* enum spec_option */
 	u64 exit_port;	    /* 0 = none */
 };
 

@@ -1,5 +1,7 @@
 #include "kernel/sched.h"
 
+#include "arch/msr.h"
+#include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
@@ -403,6 +405,8 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	trace_thread(TRACE_SWITCH, next, c->id);
 	if (as != c->aspace) {
 		aspace_activate(as);
+		if (cpu_facts.spec & SPEC_IBPB)
+			wrmsr(MSR_PRED_CMD, 1);
 		cr3 = aspace_cr3(as);
 		SLOW_OP(); /* loaded by the switch of stacks */
 	}

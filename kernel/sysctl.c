@@ -112,6 +112,8 @@ static int hostinfo(union sys_request *r)
 		.boot_ns = boot_ns,
 		.first_guest_cycles = first_guest_cycles,
 		.log_dropped = log_dropped(),
+		.spec = cpu_facts.spec,
+		.spec_offered = cpu_facts.spec_offered,
 	};
 	memcpy(i->objects, object_count, sizeof(i->objects));
 	for (u32 c = 0; c < cpu_count; c++) {

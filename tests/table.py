@@ -189,6 +189,8 @@ BOOTS = [
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("boot-options", "svm-qemu", "boot_options", 240),
+    ("spec-ctrl", "svm-qemu", "spec_ctrl", 240),
+    ("spec-ctrl-vmx", "vmx-bochs-1cpu", "spec_ctrl", 400),
     ("no-vm", "svm-qemu", "no_vm", 120),
     ("usb", "svm-qemu-usb", "no_vm", 180),
     ("sata", "svm-qemu-sata", "no_vm", 180),

@@ -278,6 +278,8 @@ static void msrs_in(struct vmx_vcpu *s, const struct vmx_cpu *c)
 	const u64 *msr = vmx_private(s)->msr;
 
 	s->msrs_in = true;
+	if (cpu_facts.spec & SPEC_L1D) /* ring 3 or another guest may have run */
+		wrmsr(MSR_FLUSH_CMD, 1);
 	for (u32 i = 0; i < SHARED_MSRS; i++)
 		if (msr[i] != c->host_msr[i] && have(i))
 			wrmsr(vmx_shared_msr[i], msr[i]);
@@ -354,6 +356,8 @@ static bool vmx_enter(struct vcpu *v)
 	vmx_tlb_prepare(s, c);
 	vmx_event_prepare(s);
 	registers_in(s);
+	if (unlikely(cpu_facts.spec & SPEC_BUFFERS))
+		verw();
 	SLOW_OP();
 	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY,

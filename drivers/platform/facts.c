@@ -5,6 +5,7 @@
 #include "hv/cpu.h"
 #include "hv/x86.h"
 #include "lib/string.h"
+#include "uapi/abi.h"
 
 struct cpu_facts cpu_facts;
 
@@ -53,6 +54,10 @@ static void read_features(struct cpu_facts *f)
 	f->page_1g = bit(e1.edx, 26);
 	f->rdtscp = bit(e1.edx, 27);
 	f->tsc_invariant = bit(e7.edx, 8);
+	f->spec_offered = (bit(l7.edx, 26) || bit(e8.ebx, 12) ? SPEC_IBPB : 0) |
+			  (bit(l7.edx, 28) ? SPEC_L1D : 0) | (bit(l7.edx, 10) ? SPEC_BUFFERS : 0);
+	if (bit(l7.edx, 29))
+		rdmsr_safe(MSR_ARCH_CAPABILITIES, &f->arch_capabilities);
 	/* whoever has VT-x or AMD-V has DAZ, and some an exception mask for misaligned SSE */
 	f->mxcsr_mask = 0xffff | (u32)bit(e1.ecx, 7) << 17;
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;

@@ -21,6 +21,10 @@ struct cpu_facts {
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;
 
+	/* enum spec_defence: what the CPU has, and what of it is used (kernel/spec.c) */
+	u32 spec_offered, spec;
+	u64 arch_capabilities; /* IA32_ARCH_CAPABILITIES; 0: none */
+
 	/* VT-x: leaf 1, IA32_FEATURE_CONTROL, capability MSRs from 0x480 on (absent ones are 0) */
 	bool vmx, vmx_locked_off;
 	bool noapicv;	     /* the boot option: APIC virtualization stays off */

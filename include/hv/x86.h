@@ -1,6 +1,7 @@
 /* Instructions that C has no word for, ring 0 only. */
 #pragma once
 
+#include "arch/cpu.h"
 #include "arch/cpuid.h"
 #include "hv/slow.h"
 
@@ -65,6 +66,14 @@ static inline void xsetbv(u32 reg, u64 v)
 {
 	SLOW_OP();
 	__asm__ volatile("xsetbv" : : "c"(reg), "a"((u32)v), "d"((u32)(v >> 32)));
+}
+
+/* With microcode for it, the CPU clears the buffers that MDS and RFDS read. */
+static inline void verw(void)
+{
+	static const u16 selector = SEL_KDATA;
+
+	__asm__ volatile("verw %0" : : "m"(selector) : "cc");
 }
 
 static inline u64 xgetbv(u32 reg)

@@ -253,6 +253,13 @@ struct acpi_read {
 	u32 bytes;	   /* in: room in buf; out: copied, at most a page, 0 at the end */
 };
 
+/* Defences against speculation. */
+enum spec_defence {
+	SPEC_IBPB = 1,	  /* no branch predictions of one domain for another */
+	SPEC_L1D = 2,	  /* the L1 data cache is emptied for a guest */
+	SPEC_BUFFERS = 4, /* VERW clears the CPU's buffers on the way to ring 3 and to a guest */
+};
+
 struct host_info {
 	u32 cpus, cpus_up;
 	u64 mem_total, mem_free, mem_kernel; /* bytes; kernel = heap, image, tables */
@@ -264,10 +271,11 @@ struct host_info {
 	u64 first_guest_cycles;
 	/* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 log_dropped;
-	u64 slow_ops;	      /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
-	u64 nmis;	      /* of all CPUs: those that nobody asked for */
-	char virt[16];	      /* "svm", "vmx", or "none" */
-	char virt_reason[96]; /* why not, when "none" */
+	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */
+	u64 nmis;     /* of all CPUs: those that nobody asked for */
+	u32 spec, spec_offered; /* enum spec_defence: in use; what the CPU has */
+	char virt[16];		/* "svm", "vmx", or "none" */
+	char virt_reason[96];	/* why not, when "none" */
 	char virt_features[128];
 	char clock[16];
 };

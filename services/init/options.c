@@ -61,6 +61,7 @@ static const struct {
 	{"noapicv", NULL, "no value"},
 	{"nounrestricted", NULL, "no value"},
 	{"noreboot", NULL, "no value"},
+	{"spec-ctrl", NULL, "auto, on or off"},
 	{"reboot", NULL, "acpi, pci, kbd or triple"},
 };
 

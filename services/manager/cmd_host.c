@@ -50,6 +50,12 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 		   h.virt_reason);
 	if (h.virt_features[0])
 		con_printf(m, "Features:       %.127s\n", h.virt_features);
+	con_printf(m, "Speculation:   %s%s%s%s\n", h.spec ? "" : " no defences",
+		   h.spec & SPEC_IBPB ? " ibpb" : "", h.spec & SPEC_L1D ? " l1d-flush" : "",
+		   h.spec & SPEC_BUFFERS ? h.spec_offered & SPEC_BUFFERS
+						   ? " buffer-clear"
+						   : " buffer-clear (not known to this CPU)"
+					 : "");
 	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
 	if (h.first_guest_cycles)
 		con_printf(m, "First guest:    %lu cycles after kernel entry\n",

@@ -307,9 +307,17 @@ def no_vm(scene):
     with scene.start("", ()) as m:
         m.expect(PROMPT, 110)
         command(m, "hostinfo", r"Virtualization: svm")
+        command(m, "hostinfo", r"Speculation: +no defences")
         m.send("poweroff\r")
         if m.wait_end(60) != 0:
             raise TestError("QEMU's status is not 0 after power-off")
+
+
+def spec_ctrl(scene):
+    """With all defences on VERW runs on each way to ring 3; `hostinfo` tells."""
+    with scene.start("spec-ctrl=on", tiny("cpuid"), [("cpuid.vm", definition("cpuid", "cpuid", memory="16M"))]) as m:
+        m.expect(r"vm cpuid ended: status 0", 110)
+        command(m, "hostinfo", r"Speculation: .* buffer-clear")
 
 
 # ---- The console ----

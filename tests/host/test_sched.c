@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hv/facts.h"
 #include "kernel/sched.c"
 
 #define CPUS 2u
@@ -49,6 +50,7 @@ static struct cpu cpu[CPUS];
 static struct actor actor[CPUS + CROWD], idle[CPUS];
 static u64 latest_ns, beats, random_state;
 
+struct cpu_facts cpu_facts;
 struct cpu *cpus[MAX_CPUS];
 u32 cpu_count;
 struct domain kernel_domain = {.group = &kernel_domain.own_group};
