@@ -185,6 +185,7 @@ static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struc
 	for (u32 i = 0; i < WALK_LEVELS; i++)
 		c->at[i] = &c->entry[i];
 	c->cr3 = m->cr3;
+	c->code_cr3 = mode == WALK_LONG ? m->cr3 : ~1ull; /* no CR3 */
 	c->mode = mode;
 	c->epoch = __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE);
 	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) ||
@@ -220,8 +221,8 @@ static inline const struct insn *seen_insn(const struct vcpu *v, u64 cr3)
 	u64 rip = v->priv->regs.rip, code[2];
 	const struct insn_seen *s = &c->seen[rip % INSNS_SEEN];
 
-	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->cr3 != cr3 ||
-		     c->mode != WALK_LONG || !tables_same(c) ||
+	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->code_cr3 != cr3 ||
+		     !tables_same(c) ||
 		     c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE)))
 		return NULL;
 	__builtin_memcpy(code, c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1)), sizeof(code));

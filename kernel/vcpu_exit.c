@@ -351,7 +351,7 @@ static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
 
 /* ---- The table ---- */
 
-static const struct {
+static const struct handler {
 	enum vcpu_step (*fn)(struct vcpu *v, u32 length);
 	u8 stat;   /* enum exit_stat */
 	bool insn; /* needs the length of the instruction */
@@ -387,14 +387,15 @@ static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
 
 enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 {
-	u32 reason = v->exit.reason, stat = handlers[reason].stat, length = 0;
+	const struct handler *h = &handlers[v->exit.reason];
+	u32 length = 0;
 
-	if (stat < STAT_ROWS)
-		v->stat[stat]++;
-	if (handlers[reason].insn) {
+	if (h->stat < STAT_ROWS)
+		v->stat[h->stat]++;
+	if (h->insn) {
 		length = vcpu_insn_length(v);
 		if (unlikely(!length))
 			return STEP_CONTINUE; /* the guest runs it again */
 	}
-	return handlers[reason].fn(v, length);
+	return h->fn(v, length);
 }

@@ -259,6 +259,10 @@ bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 
 	if (unlikely(!x2apic_allowed(v, reg, W)))
 		return false;
+	if (reg == REG(APIC_EOI) && likely(!value)) { /* the one that counts */
+		vlapic_eoi(v);
+		return true;
+	}
 	if ((reg == REG(APIC_ICR) ? (u32)value : value) & ~(u64)(write_mask[reg] | read_only(reg)))
 		return false;
 	if (reg == REG(APIC_ICR))

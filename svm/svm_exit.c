@@ -60,7 +60,7 @@ static void decode_number(const struct vmcb *b, struct hv_exit *x) { x->number =
 enum { ASKED = 1, ALWAYS = 2, INSN = 4 };
 
 /* Codes that have no row (how = 0) are not intercepted. */
-static const struct {
+static const struct exit_row {
 	u8 how;
 	enum hv_exit_reason reason;
 	void (*decode)(const struct vmcb *b, struct hv_exit *x);
@@ -109,16 +109,17 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 
 	x->insn_len = x->insn_bytes = 0;
 	if (code < VMEXIT_LOW_CODES && exits[code].how) {
+		const struct exit_row *row = &exits[code];
 		u64 length = b->next_rip - b->rip;
 
-		x->reason = exits[code].reason;
-		if (cpu_facts.svm_nrip && (exits[code].how & INSN) && length <= 15)
+		x->reason = row->reason;
+		if (cpu_facts.svm_nrip && (row->how & INSN) && length <= 15)
 			x->insn_len = (u8)length;
 		else
 			x->code_cr3 =
 				b->efer & EFER_LMA && b->cs.attrib & SEG_ATTR_L ? b->cr3 : ~0ull;
-		if (exits[code].decode)
-			exits[code].decode(b, x);
+		if (row->decode)
+			row->decode(b, x);
 		return;
 	}
 	if (code == VMEXIT_NPF) {

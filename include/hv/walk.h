@@ -27,8 +27,9 @@ struct insn_seen {
 struct walk_cache {
 	u64 page; /* linear address of the page's last byte; 0 = none was found */
 	u64 cr3;
-	u64 mode;  /* enum walk_mode of guest_walk.c */
-	u64 epoch; /* vm->space.epoch before the walk */
+	u64 code_cr3; /* the same, of a walk in long mode; else no value of CR3 */
+	u64 mode;     /* enum walk_mode of guest_walk.c */
+	u64 epoch;    /* vm->space.epoch before the walk */
 	u32 levels;
 	const u64 *at[WALK_LEVELS]; /* in the windows; without such a level, the entry here */
 	u64 entry[WALK_LEVELS];
