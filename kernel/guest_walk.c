@@ -57,6 +57,7 @@ void guest_walk_reset(struct vcpu *v)
 {
 	memset(v->walk.frame, 0xff, sizeof(v->walk.frame));
 	v->walk.page = 0;
+	v->walk.seen[0].rip = ~0ull; /* in rows of zeros no other has a rip of its own */
 }
 
 void guest_walk_unload(struct vcpu *v)
@@ -256,7 +257,7 @@ const struct insn *guest_decode(struct vcpu *v)
 
 	hv_ops->read_mode(v, &m);
 	seen = hv_mode_64(&m) ? seen_insn(v, m.cr3) : NULL;
-	if (seen && seen->length)
+	if (seen)
 		return seen;
 	s->rip = ~rip; /* no rip of this row */
 	if (n)
@@ -301,5 +302,5 @@ u32 vcpu_insn_length(struct vcpu *v)
 	if (v->exit.insn_len)
 		return v->exit.insn_len;
 	seen = seen_insn(v, v->exit.code_cr3);
-	return likely(seen && seen->length) ? seen->length : decoded_length(v);
+	return likely(seen) ? seen->length : decoded_length(v);
 }

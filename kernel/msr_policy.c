@@ -94,7 +94,7 @@ static const struct msr_row *find(u32 msr)
  * The back-end holds it, and lets the guest reach it without an exit where that is safe. Not every
  * engine keeps a guest's own PAT by itself, so none is trusted to.
  */
-static u64 *held(struct vcpu *v, const struct msr_row *r)
+static __attribute__((noinline)) u64 *held(struct vcpu *v, const struct msr_row *r)
 {
 	hv_ops->get_state(v, v->scratch, STATE_MSR);
 	return (u64 *)((u8 *)v->scratch + r->state);
@@ -108,7 +108,7 @@ static bool held_write(struct vcpu *v, const struct msr_row *r, u64 value)
 
 static u64 *field(struct vcpu *v, const struct msr_row *r) { return (u64 *)((u8 *)v + r->field); }
 
-static void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
+static __attribute__((noinline)) void denied(struct vcpu *v, u32 msr, const char *what, u64 value)
 {
 	if (vm_log_once(v->vm, msr))
 		log_info("vm %u: %s of MSR %#x denied (value %#lx, rip %#lx)", v->vm->id, what, msr,
@@ -121,15 +121,17 @@ bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value)
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_msr_read(v, msr, value);
-	if (msr - MSR_KVM_BASE < PV_MSRS)
-		return pv_msr_read(v, msr - MSR_KVM_BASE, value);
 	r = find(msr);
-	if (r && (r->field || r->state || r->read)) {
-		*value = r->field ? *field(v, r) : r->state ? *held(v, r) : r->read(v);
+	if (likely(r && r->field)) {
+		*value = *field(v, r);
 		return true;
 	}
+	if (msr - MSR_KVM_BASE < PV_MSRS)
+		return pv_msr_read(v, msr - MSR_KVM_BASE, value);
 	*value = 0;
-	if (r && r->zero)
+	if (r && (r->state || r->read))
+		*value = r->state ? *held(v, r) : r->read(v);
+	if (r && (r->state || r->read || r->zero))
 		return true;
 	denied(v, msr, "read", 0);
 	return false;

@@ -274,7 +274,8 @@ static bool deliver(struct vcpu *v)
 		if (unlikely(v->pv.msr[PV_EOI]))
 			pv_eoi_offer(v, vector);
 	}
-	return unlikely(v->nmi_pending || v->ext_vector >= 0 || l->extint) && deliver_special(v);
+	return unlikely((u32)v->nmi_pending | (u32)(v->ext_vector + 1) | l->extint) &&
+	       deliver_special(v);
 }
 
 #ifdef CAISSON_DEBUG

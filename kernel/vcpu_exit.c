@@ -24,11 +24,9 @@ enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 
 enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 {
-	struct vcpu_regs *r = &v->priv->regs;
-
 	hv_ops->skip_insn(v, length);
-	if (unlikely(r->rflags & RFLAGS_TF)) { /* the single step that the CPU would have trapped */
-		r->dr6 |= DR6_BS;
+	if (unlikely(v->priv->regs.rflags & RFLAGS_TF)) {
+		v->priv->regs.dr6 |= DR6_BS; /* the single step that the CPU would have trapped */
 		vcpu_fault(v, EXC_DB);
 	}
 	return STEP_CONTINUE;
@@ -68,43 +66,43 @@ static const struct cpuid_row *cpuid_row(const struct vm_policy *p, u32 leaf, u3
 	return &p->row[(first + MIN(subleaf, p->row[first].more)) % CPUID_ROWS];
 }
 
-/* What depends on the vCPU or its state. */
-static __attribute__((noinline)) struct cpuid cpuid_live(struct vcpu *v,
-							 const struct cpuid_row *row)
+/* The registers hold the row: what depends on the vCPU or its state is put in. */
+static __attribute__((noinline)) void cpuid_live(struct vcpu *v, u32 kind, u32 subleaf)
 {
-	struct cpuid r = row->r;
+	u64 *gpr = v->priv->regs.gpr;
 	struct hv_mode m;
 
 	hv_ops->read_mode(v, &m);
-	switch (row->kind) {
+	switch (kind) {
 	case CPUID_FEATURES:
-		r.ebx |= v->index << 24;
-		r.ecx |= m.cr4 & CR4_OSXSAVE ? CPUID_1_ECX_OSXSAVE : 0;
+		gpr[GPR_RBX] |= v->index << 24;
+		gpr[GPR_RCX] |= m.cr4 & CR4_OSXSAVE ? CPUID_1_ECX_OSXSAVE : 0;
 		break;
 	case CPUID_TOPOLOGY:
-		r.ecx |= v->priv->regs.gpr[GPR_RCX] & 0xff;
-		r.edx = v->index;
+		gpr[GPR_RCX] |= subleaf & 0xff;
+		gpr[GPR_RDX] = v->index;
 		break;
 	case CPUID_XSAVE: /* standard and compacted alike: AVX follows the header */
-		r.ebx = v->xcr0 & XCR0_AVX ? v->vm->policy.xsave_bytes : FXSAVE_AND_HEADER;
+		gpr[GPR_RBX] = v->xcr0 & XCR0_AVX ? v->vm->policy.xsave_bytes : FXSAVE_AND_HEADER;
 		break;
 	}
-	return r;
 }
 
 static enum vcpu_step exit_cpuid(struct vcpu *v, u32 length)
 {
+	static const struct cpuid_row none;
 	u64 *gpr = v->priv->regs.gpr;
-	const struct cpuid_row *row =
-		cpuid_row(&v->vm->policy, (u32)gpr[GPR_RAX], (u32)gpr[GPR_RCX]);
-	struct cpuid r = {0};
+	u32 subleaf = (u32)gpr[GPR_RCX], kind;
+	const struct cpuid_row *row = cpuid_row(&v->vm->policy, (u32)gpr[GPR_RAX], subleaf);
 
-	if (likely(row))
-		r = likely(!row->kind) ? row->r : cpuid_live(v, row);
-	gpr[GPR_RAX] = r.eax;
-	gpr[GPR_RBX] = r.ebx;
-	gpr[GPR_RCX] = r.ecx;
-	gpr[GPR_RDX] = r.edx;
+	row = row ? row : &none;
+	kind = row->kind;
+	gpr[GPR_RAX] = row->r.eax;
+	gpr[GPR_RBX] = row->r.ebx;
+	gpr[GPR_RCX] = row->r.ecx;
+	gpr[GPR_RDX] = row->r.edx;
+	if (unlikely(kind))
+		cpuid_live(v, kind, subleaf);
 	return vcpu_skip(v, length);
 }
 
@@ -372,7 +370,8 @@ static const struct handler {
 	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL, true},
 	[HV_EXIT_APIC_WRITE] = {exit_apic_write, STAT_APIC_MMIO},
 	[HV_EXIT_EOI] = {exit_eoi, STAT_APIC_MMIO},
-	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS}, /* counted by what it turns out to be */
+	/* counted in a row that nobody sees, and by what it turns out to be */
+	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS},
 	[HV_EXIT_IRQ_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
 	[HV_EXIT_NMI_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
 	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
@@ -390,8 +389,7 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 	const struct handler *h = &handlers[v->exit.reason];
 	u32 length = 0;
 
-	if (h->stat < STAT_ROWS)
-		v->stat[h->stat]++;
+	v->stat[h->stat]++;
 	if (h->insn) {
 		length = vcpu_insn_length(v);
 		if (unlikely(!length))

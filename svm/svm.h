@@ -44,6 +44,7 @@ struct svm_vcpu {
 	struct aspace *as;   /* [I] the owner's */
 	u64 asid_generation; /* [v] 0 = needs a new ASID */
 	s32 last_cpu;	     /* [v] whose generation that is */
+	struct svm_cpu *cpu; /* [v] where it is loaded */
 	u8 offered;	     /* [v] vector to be delivered when the guest can; 0 = none */
 	enum svm_virq virq;  /* [v] */
 	bool irq_window;     /* [v] asked for */

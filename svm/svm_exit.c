@@ -103,6 +103,11 @@ void svm_intercepts_init(struct vmcb *b)
 			b->intercept[code / 32] |= 1u << code % 32;
 }
 
+static u64 code_cr3(const struct vmcb *b)
+{
+	return likely(b->efer & EFER_LMA && b->cs.attrib & SEG_ATTR_L) ? b->cr3 : ~0ull;
+}
+
 void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 {
 	u64 code = b->exit_code;
@@ -116,8 +121,7 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 		if (cpu_facts.svm_nrip && (row->how & INSN) && length <= 15)
 			x->insn_len = (u8)length;
 		else
-			x->code_cr3 =
-				b->efer & EFER_LMA && b->cs.attrib & SEG_ATTR_L ? b->cr3 : ~0ull;
+			x->code_cr3 = code_cr3(b);
 		if (row->decode)
 			row->decode(b, x);
 		return;

@@ -54,6 +54,7 @@ static void svm_vcpu_load(struct vcpu *v)
 	struct svm_vcpu *s = to_svm(v);
 	s32 id = (s32)this_cpu()->id;
 
+	s->cpu = &svm_cpus[id];
 	if (s->last_cpu != id) { /* that CPU's ASIDs and cached control blocks mean nothing here */
 		s->last_cpu = id;
 		s->asid_generation = 0;
@@ -71,7 +72,7 @@ static void svm_vcpu_unload(struct vcpu *v)
 	fpu_unload(v);
 	if (cpu_facts.rdtscp) {
 		s->tsc_aux = rdmsr(MSR_TSC_AUX);
-		wrmsr(MSR_TSC_AUX, svm_cpus[this_cpu()->id].host_tsc_aux);
+		wrmsr(MSR_TSC_AUX, s->cpu->host_tsc_aux);
 	}
 }
 
@@ -121,13 +122,13 @@ static void registers_out(struct svm_vcpu *s)
 	r->rflags = b->rflags;
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
-	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl & 0xf);
+	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl); /* V_TPR */
 }
 
 static bool svm_enter(struct vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
-	struct svm_cpu *c = &svm_cpus[this_cpu()->id];
+	struct svm_cpu *c = s->cpu;
 	bool taken;
 
 	if (unlikely(!c->host_hpa.v)) { /* cpu_enable failed here */

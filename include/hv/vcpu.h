@@ -116,7 +116,7 @@ struct vcpu {
 	struct walk_cache walk;	    /* [v] */
 	struct vcpu_state *scratch; /* [v] room for a state or a record, too large for a stack */
 	u64 run_va;		    /* [I] where the monitor sees the run page */
-	u64 stat[STAT_ROWS];	    /* [v] */
+	u64 stat[STAT_ROWS + 1];    /* [v] */
 };
 
 /*

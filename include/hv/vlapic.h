@@ -75,6 +75,6 @@ static inline u8 vlapic_cr8(const struct vlapic *l) { return l->page[APIC_TPR / 
 /* As the CPU left it: the bits of TPR that it doesn't show stay. */
 static inline void vlapic_cr8_set(struct vlapic *l, u64 cr8)
 {
-	if (unlikely(cr8 != vlapic_cr8(l)))
-		l->page[APIC_TPR / 4] = (u32)cr8 << 4;
+	if (unlikely((l->page[APIC_TPR / 4] >> 4 ^ cr8) & 0xf))
+		l->page[APIC_TPR / 4] = (u32)cr8 << 4 & 0xf0;
 }

@@ -15,7 +15,7 @@
 struct insn_seen {
 	u64 rip;
 	u64 bytes[2], mask[2]; /* mask: those that belong to it */
-	struct insn insn;      /* length 0: none */
+	struct insn insn;
 };
 
 /*
