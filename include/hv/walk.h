@@ -5,7 +5,7 @@
 #include "lib/types.h"
 
 #define WALK_LEVELS 4
-#define INSNS_SEEN 8
+#define INSNS_SEEN 32
 
 /*
  * An instruction of 64-bit code that was decoded. It is the same as long as the walk cache shows

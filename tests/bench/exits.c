@@ -19,6 +19,7 @@ static void path_port(void) { inb(0x61); }
 static void path_pm_timer(void) { inl(PM_TIMER); }
 static void path_rdmsr(void) { rdmsr(MSR_APIC_BASE); }
 static void path_wrmsr(void) { wrmsr(MSR_X2APIC + (APIC_TPR >> 4), 0); }
+static void path_timer(void) { wrmsr(MSR_X2APIC + (APIC_TIMER_INIT >> 4), 0x7fffffff); }
 static void path_eoi(void) { wrmsr(MSR_X2APIC + (APIC_EOI >> 4), 0); }
 
 static void path_self_ipi_x2(void)
@@ -48,6 +49,7 @@ static const struct path {
 	{"wrmsr", path_wrmsr, NULL, true},
 	{"eoi", path_eoi, NULL, true},
 	{"self-ipi-x2apic", path_self_ipi_x2, eoi_x2, true},
+	{"timer-rearm", path_timer, NULL, true},
 };
 
 static void measure(const struct path *p, u32 rounds)
