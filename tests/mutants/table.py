@@ -117,7 +117,7 @@ MUTANTS = [
     Mutant("apic-base-beyond", "kernel/vlapic.c", "!(base >> cpu_facts.phys_bits) && ", "",
            "host/vlapic", "the APIC page lies beyond physical memory"),
     Mutant("cr4-not-checked", "lib/guest_rules.c", "{cr4 & ~may->cr4,", "{cr4 >> 32,", "host/guest_walk", "a guest sets CR4 bits that it was not offered"),
-    Mutant("unknown-msr-readable", "kernel/msr_policy.c", "	if (r && r->zero)\n", "	if (!r || r->zero)\n",
+    Mutant("unknown-msr-readable", "kernel/msr_policy.c", "	if (r && (r->state || r->read || r->zero))\n", "	if (!r || r->state || r->read || r->zero)\n",
            "host/msr_policy", "an MSR that nobody decided about reads as 0"),
     Mutant("cpuid-unmasked", "vmm/cpuid.c", "r.ebx & mask->ebx, r.ecx & mask->ecx", "r.ebx & mask->ebx, r.ecx",
            "host/cpuid", "a guest sees features that are not handled"),
