@@ -223,8 +223,8 @@ static inline const struct insn *seen_insn(const struct vcpu *v, u64 cr3)
 	const struct insn_seen *s = &c->seen[rip % INSNS_SEEN];
 
 	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->code_cr3 != cr3 ||
-		     !tables_same(c) ||
-		     c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE)))
+		     c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE) ||
+		     !tables_same(c)))
 		return NULL;
 	__builtin_memcpy(code, c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1)), sizeof(code));
 	return ((code[0] ^ s->bytes[0]) & s->mask[0]) | ((code[1] ^ s->bytes[1]) & s->mask[1])

@@ -15,6 +15,8 @@
 
 #define PROMPT_NS (SCHED_SLICE_NS / 8)
 #define PROMPT_MIN_NS (SCHED_SLICE_NS / 64)
+/* By so much of a lone thread's time another may be ahead of it, whatever its group's load was. */
+#define LEAD_MAX_NS ((s64)(16 * SCHED_SLICE_NS))
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
 #define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
@@ -127,6 +129,9 @@ void sched_served(struct thread *client)
 	/* within a group it would pay for nothing: the client's debt ends with it */
 	if (client && group_of(client) != group_of(t)) {
 		t->vruntime -= weighed(t, t->served_ns);
+		/* its group's load was another while it served */
+		if (earlier(t->vruntime, q->min_vruntime - LEAD_MAX_NS))
+			t->vruntime = q->min_vruntime - LEAD_MAX_NS;
 		client->owed_ns = t->served_ns;
 	}
 	t->served_ns = 0;
@@ -218,7 +223,8 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	t->run_start = now;
 	join(q, t);
 	slice = (s64)weighed(t, SCHED_SLICE_NS);
-	lead = MIN(MAX((s64)t->vruntime, -slice), 2 * slice) + (s64)weighed(t, t->owed_ns);
+	lead = MIN(MAX((s64)t->vruntime, -MIN(slice, LEAD_MAX_NS)), 2 * slice) +
+	       (s64)weighed(t, t->owed_ns);
 	t->owed_ns = 0;
 	if (lead > slice) /* it has had so much more than others */
 		t->prompt_ns = 0;
@@ -485,6 +491,8 @@ static void reschedule(void)
 	schedule(q);
 	while ((until = sched_group_capped(current_domain()->group, clock_ns())) &&
 	       !thread_must_leave()) {
+		if (thread_current()->vcpu) /* its guest is preempted: it is told so */
+			vcpu_drop(this_cpu());
 		thread_block_prepare();
 		thread_block(until);
 	}

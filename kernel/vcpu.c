@@ -42,13 +42,14 @@ void vcpu_drop(struct cpu *c)
 static void fetch(struct vcpu *v)
 {
 	struct thread *t = thread_current();
-	u64 mask;
+	u64 mask, group;
 	s32 cpu;
 
 	for (;; preempt_point()) {
 		if (unlikely(!(vcpu_cpus >> this_cpu()->id & 1))) {
-			mask = t->affinity & vcpu_cpus;
-			sched_set_affinity(t, mask ? mask : vcpu_cpus);
+			group = t->domain->group->cpus & vcpu_cpus; /* never 0 */
+			mask = t->affinity & group;
+			sched_set_affinity(t, mask ? mask : group);
 			continue;
 		}
 		cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);
@@ -147,14 +148,12 @@ static int interrupted(struct vcpu *v)
 
 static void take_reset(struct vcpu *v)
 {
-	struct vlapic *l = &v->lapic;
-	u32 sipi;
+	u32 reset = __atomic_exchange_n(&v->lapic.reset, 0, __ATOMIC_ACQ_REL);
 
-	if (__atomic_exchange_n(&l->init, 0, __ATOMIC_ACQ_REL))
+	if (reset & VLAPIC_INIT)
 		vcpu_state_init(v, true);
-	sipi = __atomic_exchange_n(&l->sipi_vector, 0, __ATOMIC_ACQ_REL);
-	if (sipi && v->activity == VCPU_WAIT_SIPI)
-		vcpu_state_sipi(v, (u8)sipi);
+	if (reset & VLAPIC_SIPI && v->activity == VCPU_WAIT_SIPI)
+		vcpu_state_sipi(v, (u8)reset);
 }
 
 /* Does anything end the HLT? */

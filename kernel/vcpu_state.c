@@ -172,14 +172,14 @@ void vcpu_state_init(struct vcpu *v, bool init)
 void vcpu_state_sipi(struct vcpu *v, u8 vector)
 {
 	struct vcpu_state *s = v->scratch;
-	int r;
 
 	hv_ops->get_state(v, s, STATE_GPR | STATE_SEG);
 	s->seg[SEG_CS].selector = (u16)(vector << 8);
 	s->seg[SEG_CS].base = (u64)vector << 12;
 	s->rip = 0;
-	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG);
-	ASSERT(!r);
-	v->nmi_pending = false; /* who waits for SIPI hears nothing else */
-	v->activity = VCPU_RUNNABLE;
+	/*
+	 * a monitor may let a vCPU wait whose guest has loaded what set_state refuses: it waits on
+	 */
+	if (!hv_ops->set_state(v, s, STATE_GPR | STATE_SEG))
+		v->activity = VCPU_RUNNABLE;
 }

@@ -381,11 +381,11 @@ void vlapic_reset(struct vcpu *v, bool init)
 
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
 {
+	s->apic.tsc_deadline = v->lapic.tsc_deadline; /* before what its end may post is taken */
 	vlapic_sync(v);
 	s->apic.base = v->apic_base;
 	for (u32 reg = 0; reg < REGS; reg++)
 		s->apic.reg[reg] = reg_read(v, reg << 4);
-	s->apic.tsc_deadline = v->lapic.tsc_deadline;
 }
 
 /* Vectors below 16 can never be pending. */
@@ -403,8 +403,7 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 	const u32 *reg = s->apic.reg;
 
 	vlapic_timer_stop(v);
-	vlapic_sync(v);
-	v->apic_base = s->apic.base;
+	v->apic_base = s->apic.base; /* what was posted meanwhile comes on top */
 	for (u32 i = 0; i < REGS; i++)
 		*vlapic_reg(v, i << 4) = reg[i] & state_mask(i);
 	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;

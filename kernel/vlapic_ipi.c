@@ -47,6 +47,7 @@ static void signal(struct vcpu *v, u32 *flag, u32 value, enum vcpu_kick_bits kic
 static void accept(struct vcpu *v, const struct vlapic_msg *m)
 {
 	struct vlapic *l = &v->lapic;
+	u32 reset;
 
 	if (unlikely(!vlapic_enabled(v) && m->mode != APIC_DM_EXTINT))
 		return;
@@ -58,14 +59,22 @@ static void accept(struct vcpu *v, const struct vlapic_msg *m)
 		else if (vlapic_software_enabled(v))
 			accept_fixed(v, m);
 		break;
-	case APIC_DM_NMI: vlapic_nmi(v); break;
+	case APIC_DM_NMI: /* who waits for SIPI hears nothing else */
+		if (v->activity != VCPU_WAIT_SIPI ||
+		    __atomic_load_n(&l->reset, __ATOMIC_RELAXED) & VLAPIC_SIPI)
+			vlapic_nmi(v);
+		break;
 	case APIC_DM_INIT: /* what came before it found no CPU that waits */
-		__atomic_store_n(&l->sipi_vector, 0, __ATOMIC_RELAXED);
-		signal(v, &l->init, 1, KICK_RESET);
+		signal(v, &l->reset, VLAPIC_INIT, KICK_RESET);
 		break;
 	case APIC_DM_STARTUP: /* the first one starts it */
-		if (!__atomic_load_n(&l->sipi_vector, __ATOMIC_RELAXED))
-			signal(v, &l->sipi_vector, 0x100u | m->vector, KICK_RESET);
+		reset = __atomic_load_n(&l->reset, __ATOMIC_RELAXED);
+		while (!(reset & VLAPIC_SIPI) &&
+		       !__atomic_compare_exchange_n(&l->reset, &reset,
+						    reset | VLAPIC_SIPI | m->vector, false,
+						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			;
+		vcpu_kick(v, KICK_RESET);
 		break;
 	case APIC_DM_EXTINT:
 		if (!m->source) /* no CPU sends one */

@@ -19,6 +19,8 @@ void svm_nmi_block(struct svm_vcpu *s, bool blocked)
 
 static void event_set(struct svm_vcpu *s, u32 event, u32 error)
 {
+	if (!(s->vmcb->cr0 & CR0_PE)) /* real mode's frames have none */
+		event &= ~(u32)HV_EVENT_ERROR;
 	s->vmcb->event_inj = (event & EVENT_DEFINED) | HV_EVENT_VALID;
 	s->vmcb->event_inj_error = error;
 	if ((event & EVENT_TYPE_MASK) == (HV_EVENT_NMI & EVENT_TYPE_MASK))

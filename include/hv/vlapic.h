@@ -9,6 +9,8 @@
 
 #define VLAPIC_NOTIFY 0xf2 /* vector of the host */
 
+enum { VLAPIC_SIPI = 1u << 8, VLAPIC_INIT = 1u << 9 };
+
 /* [I] immutable, [v] owned by the vCPU's runner, [a] atomic */
 struct vlapic {
 	/*
@@ -22,9 +24,8 @@ struct vlapic {
 		u64 reserved[3];
 		u32 level[8];
 	} posted __aligned(64);
-	u32 extint;	 /* [a] an ExtINT was posted: ask the monitor's PIC */
-	u32 sipi_vector; /* [a] 0x100 | vector when a SIPI is pending */
-	u32 init;	 /* [a] INIT pending */
+	u32 extint; /* [a] an ExtINT was posted: ask the monitor's PIC */
+	u32 reset;  /* [a] VLAPIC_INIT, and VLAPIC_SIPI | vector of the SIPI behind it */
 	/*
 	 * [I] The registers as they lie in the APIC's page: on VT-x the CPU uses it too. [v] what
 	 * it holds; others read LDR, DFR, SVR, TPR, LVT. PPR and the timer's count are made when

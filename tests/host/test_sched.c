@@ -69,6 +69,7 @@ void timer_cancel(struct timer *t) { t->armed = false; }
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first) { *save_rsp = 1; }
 void smp_ipi(u32 n, u32 bits) {}
 void vcpu_sched_out(struct thread *next) {}
+void vcpu_drop(struct cpu *c) {}
 void aspace_activate(struct aspace *next) {}
 u64 aspace_cr3(const struct aspace *as) { return 0; }
 void cpu_set_kstack(u64 top) {}
@@ -308,11 +309,55 @@ static void who_sleeps_gets_no_more_than_his_share(void **state)
 	}
 }
 
+/* The server's own group has much to do at the moment of an answer, and little else. */
+static void an_answer_gives_back_no_more_than_the_call_took(void **state)
+{
+	static struct domain own = {.name = "own"}, others = {.name = "others"},
+			     callers = {.name = "callers"};
+	static struct thread client = {.domain = &callers, .weight = WEIGHT_DEFAULT};
+	struct actor *server = &actor[CPUS], *victim = &actor[CPUS + 1], *crowd = &actor[CPUS + 2];
+	u64 had, end;
+
+	set_up(1);
+	own.own_group = others.own_group = callers.own_group =
+		(struct sched_group){.cpus = ~0ull, .weight = WEIGHT_DEFAULT};
+	own.group = &own.own_group;
+	others.group = &others.own_group;
+	callers.group = &callers.own_group;
+	actor[0].wake_at = actor[1].wake_at = DEADLINE_NEVER; /* no beats */
+	for (struct actor *a = server; a < actor + ARRAY_SIZE(actor); a++) {
+		a->same_weight = true;
+		add(a, a < crowd ? 1 : 2);
+		a->t.cpu = a < crowd ? 0 : 1;
+		a->wake_at = now_ns + (a < crowd ? 1000 : 1500000000);
+		a->t.weight = a < crowd ? WEIGHT_DEFAULT : WEIGHT_MAX;
+		a->t.domain = a == victim ? &others : &own;
+	}
+	server->t.channel = (struct channel *)1;
+	server->t.peer = &client;
+	while (now_ns < 2000000000 || running(0) != server)
+		advance();
+	on_cpu(0);
+	sched_served(&client);
+	server->t.channel = NULL;
+	server->t.peer = NULL;
+	for (struct actor *a = crowd; a < actor + ARRAY_SIZE(actor); a++)
+		a->habit.sleep = ~0u;
+	had = victim->total;
+	end = now_ns + 4000000000;
+	while (now_ns < end)
+		advance();
+	if (victim->total - had < 1800000000)
+		fail_msg("in 4 s another's thread had %lu ms, expected about half",
+			 (victim->total - had) / 1000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_light_thread_has_its_turn_within_a_slice_beside_a_crowd),
 		cmocka_unit_test(who_sleeps_gets_no_more_than_his_share),
+		cmocka_unit_test(an_answer_gives_back_no_more_than_the_call_took),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

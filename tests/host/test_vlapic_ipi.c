@@ -223,11 +223,10 @@ static void the_first_startup_behind_an_init_counts(void **state)
 {
 	startup(&vcpu[0], 1, APIC_DM_STARTUP << 8 | 0x10);
 	startup(&vcpu[0], 1, APIC_DM_INIT << 8);
-	assert_int_equal(vcpu[1].lapic.sipi_vector, 0); /* it found a running CPU */
+	assert_int_equal(vcpu[1].lapic.reset, VLAPIC_INIT); /* it found a running CPU */
 	startup(&vcpu[0], 1, APIC_DM_STARTUP << 8 | 0x11);
 	startup(&vcpu[0], 1, APIC_DM_STARTUP << 8 | 0x12);
-	assert_int_equal(vcpu[1].lapic.init, 1);
-	assert_int_equal(vcpu[1].lapic.sipi_vector, 0x111);
+	assert_int_equal(vcpu[1].lapic.reset, VLAPIC_INIT | VLAPIC_SIPI | 0x11);
 }
 
 static void a_level_that_ends_is_no_message(void **state)
@@ -242,12 +241,12 @@ static void nmi_init_sipi_extint(void **state)
 {
 	vlapic_mmio_write(&vcpu[0], APIC_ICR_HIGH, 1u << 24);
 	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_INIT << 8 | APIC_ICR_LEVEL | APIC_ICR_ASSERT);
-	assert_int_equal(vcpu[1].lapic.init, 1);
-	vcpu[1].lapic.init = 0;
+	assert_int_equal(vcpu[1].lapic.reset, VLAPIC_INIT);
+	vcpu[1].lapic.reset = 0;
 	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_INIT << 8 | APIC_ICR_LEVEL);
-	assert_int_equal(vcpu[1].lapic.init, 0);
+	assert_int_equal(vcpu[1].lapic.reset, 0);
 	vlapic_mmio_write(&vcpu[0], APIC_ICR, APIC_DM_STARTUP << 8 | 0x9a);
-	assert_int_equal(vcpu[1].lapic.sipi_vector, 0x19a);
+	assert_int_equal(vcpu[1].lapic.reset, VLAPIC_SIPI | 0x9a);
 	assert_true(vcpu[1].kick & KICK_RESET);
 	vlapic_msi(&vm, MSI_ADDR_BASE | 3u << 12, APIC_DM_NMI << 8);
 	assert_true(vcpu[3].nmi_pending);
