@@ -4,18 +4,6 @@
  * those that want the CPU all the time have had what their weights say within two slices of each,
  * whatever others do, and to choose and to queue takes steps in proportion to log n.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include <asm/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "lib/rbtree.c"
 
 /* Each look at a node of the tree by the order of turns is a step. */
@@ -29,7 +17,7 @@ static bool counted(const struct rb_node *a, const struct rb_node *b)
 	return steps_of(a, b);
 }
 
-#include "kernel/sched.c"
+#include "sched_world.h"
 
 #define THREADS 4096u
 #define GROUPS 64u
@@ -47,52 +35,13 @@ struct actor {
 	struct actor *next;  /* in the same slot */
 };
 
-static u64 now_ns, random_state, wheel_at;
+static u64 wheel_at;
 static struct actor *wheel[WHEEL];
 static struct cpu cpu;
 static struct actor actor[THREADS], idle;
 static struct domain domain[GROUPS];
 
-struct cpu *cpus[MAX_CPUS] = {&cpu};
-u32 cpu_count = 1;
-struct domain kernel_domain;
-struct aspace kernel_aspace;
-bool trace_on;
-
-/* ---- What the scheduler calls ---- */
-
-u64 clock_ns(void) { return now_ns; }
-void timer_arm(struct timer *t, u64 deadline_ns)
-{
-	t->deadline = deadline_ns;
-	t->armed = true;
-}
-void timer_cancel(struct timer *t) { t->armed = false; }
-void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first) { *save_rsp = 1; }
-void smp_ipi(u32 n, u32 bits) {}
-void vcpu_sched_out(struct thread *next) {}
-void aspace_activate(struct aspace *next) {}
-u64 aspace_cr3(const struct aspace *as) { return 0; }
-void cpu_set_kstack(u64 top) {}
-void channel_thread_ended(struct thread *t) {}
-void domain_thread_ended(struct thread *t) {}
-void object_put(struct object *o) {}
-bool thread_must_leave(void) { return false; }
-bool thread_must_end(void) { return false; }
-void return_to_user(void) { abort(); }
-void user_enter(u64 rip, u64 rsp, u64 arg) { abort(); }
-void assert_fail(const char *expr, const char *file, int line) { abort(); }
-void trace_thread_put(enum trace_kind kind, const struct thread *t, u32 n) {}
-
 /* ---- The machine ---- */
-
-static u64 rnd(u64 below)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (random_state * 0x2545f4914f6cdd1dull >> 16) % below;
-}
 
 static struct actor *current(void) { return container_of(cpu.current, struct actor, t); }
 
@@ -176,6 +125,8 @@ static void set_up(u64 seed, u32 threads)
 	idle.t.domain = &kernel_domain;
 	idle.t.state = THREAD_RUNNABLE;
 	cpu = (struct cpu){.self = &cpu, .up = true, .aspace = &kernel_aspace};
+	cpus[0] = &cpu;
+	cpu_count = 1;
 	syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
 	sched_init_cpu(&cpu, &idle.t);
 	for (u32 i = 0; i < threads; i++)
