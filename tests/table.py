@@ -268,7 +268,7 @@ BOOTS = [
     ("refuses-no-init", "svm-qemu", "no_init", 120),
     ("no-svm", "qemu-no-svm", "no_svm", 180),
     ("no-npt", "qemu-no-npt", "no_npt", 180),
-    ("linux-vmx", "vmx-bochs", "linux_bochs_smp", 1500),
+    ("linux-vmx", "vmx-bochs", "linux_bochs", 1500),
     ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 1500),
     ("linux-vmx-noapicv", "vmx-bochs", "linux_bochs_noapicv", 1500),
     ("apicv", "vmx-bochs-1cpu", "apicv", 900),

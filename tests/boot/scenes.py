@@ -133,20 +133,9 @@ def linux_bochs(scene, args="", vcpus=1):
         m.expect_power_off()
 
 
-def linux_bochs_smp(scene):
-    """Short commands: with a vCPU on each CPU the serial port's interrupts come late (docs/testing.md, Bochs)."""
-    with scene.start("exit=last-vm", definitions=[linux("linux", console="attach", vcpus=2)]) as m:
-        m.expect(r"guest: ready", 1200)
-        m.expect(r"# $", 60)
-        m.send("nproc\r")
-        m.expect(r"^2\s", 120)
-        m.send("poweroff -f\r")
-        m.expect(r"^vm linux: status 0 \(power-off\)", 120)
-        m.expect_power_off()
-
-
 def linux_bochs_noapicv(scene):
-    linux_bochs(scene, " noapicv")
+    """With two vCPUs, which Bochs' `apicv` is not fit for (docs/testing.md)."""
+    linux_bochs(scene, " noapicv", vcpus=2)
 
 
 def linux_bochs_restricted(scene):

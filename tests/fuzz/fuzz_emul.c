@@ -259,10 +259,13 @@ static void check_state(enum emul_result r)
 			   "refused without a reason");
 }
 
+/* An operand there, or a segment register, whose descriptor is read from a table. */
 static bool has_memory(const struct reference *r)
 {
 	for (u32 i = 0; i < r->in.operand_count; i++)
-		if (r->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+		if (r->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY ||
+		    (r->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		     ZydisRegisterGetClass(r->op[i].reg.value) == ZYDIS_REGCLASS_SEGMENT))
 			return true;
 	return false;
 }

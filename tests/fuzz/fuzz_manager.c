@@ -1,8 +1,9 @@
 // SOURCES: services/manager/attach.c services/manager/cmd_host.c services/manager/cmd_node.c
-// SOURCES: services/manager/cmd_trace.c services/manager/cmd_vm.c services/manager/command.c
+// SOURCES: services/manager/cmd_sched.c services/manager/cmd_trace.c services/manager/cmd_vm.c
+// SOURCES: services/manager/command.c
 // SOURCES: services/manager/console.c services/manager/editor.c services/manager/shell.c
 // SOURCES: services/manager/vms.c
-// SOURCES: services/common/reason.c services/common/cpulist.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/common/reason.c services/common/cpulist.c services/common/cap.c lib/fmt.c lib/str_copy.c
 // MAX_LEN: 6144
 /*
  * The console program as a whole: keys that a terminal sends, answers of init, and monitors that

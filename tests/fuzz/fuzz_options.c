@@ -1,5 +1,5 @@
 // SOURCES: kernel/options.c services/init/options.c drivers/platform/uart_parse.c lib/fmt.c
-// SOURCES: lib/str_copy.c
+// SOURCES: lib/str_copy.c services/common/cpulist.c
 // MAX_LEN: 1024
 /* The boot command line, as the kernel and init read it, and the console's specification in it. */
 #include "tests/fuzz/fuzz.h"
