@@ -149,20 +149,23 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
 }
 
-/* group: of all threads of t's group, else of t, within what the group may use. */
+/*
+ * group: of all threads of t's group, else of t, which holds within what the group may use, now and
+ * later.
+ */
 static int set_cpus(struct thread *t, u64 mask, bool group)
 {
 	struct sched_group *g = t->domain->group;
+	u64 up = ~0ull >> (MAX_CPUS - cpu_count);
 
-	mask &= ~0ull >> (MAX_CPUS - cpu_count) & (group ? ~0ull : g->cpus);
 	/* a group without a CPU that enters guests could not run its vCPUs */
-	if (!mask || (group && vcpu_cpus && !(mask & vcpu_cpus)))
+	if (!(mask & up & (group ? ~0ull : g->cpus)) || (group && vcpu_cpus && !(mask & vcpu_cpus)))
 		return -E_INVAL;
 	if (!group) {
 		sched_set_affinity(t, mask);
 		return 0;
 	}
-	__atomic_store_n(&g->cpus, mask, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->cpus, mask & up, __ATOMIC_RELAXED);
 	sched_all_look();
 	return 0;
 }

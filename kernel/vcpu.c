@@ -42,14 +42,15 @@ void vcpu_drop(struct cpu *c)
 static void fetch(struct vcpu *v)
 {
 	struct thread *t = thread_current();
-	u64 mask, group;
+	u64 mask;
 	s32 cpu;
 
 	for (;; preempt_point()) {
 		if (unlikely(!(vcpu_cpus >> this_cpu()->id & 1))) {
-			group = t->domain->group->cpus & vcpu_cpus; /* never 0 */
-			mask = t->affinity & group;
-			sched_set_affinity(t, mask ? mask : group);
+			mask = t->affinity & vcpu_cpus;
+			if (!(mask & t->domain->group->cpus)) /* of it, vcpu_cpus has some */
+				mask = vcpu_cpus;
+			sched_set_affinity(t, mask);
 			continue;
 		}
 		cpu = __atomic_load_n(&v->cpu, __ATOMIC_ACQUIRE);

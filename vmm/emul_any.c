@@ -167,10 +167,14 @@ enum emul_result emul_run(struct emul *e, u32 steps)
 	e->any = true;
 	while (steps-- && (r == EMUL_OK || r == EMUL_FAULT)) {
 		bool was_open = open(e->s), nmi_was_blocked = e->s->event.nmi_blocked;
+		u64 rip = e->s->rip;
 
 		r = one(e);
 		dirty |= e->dirty;
-		if (r == EMUL_OK && for_the_kernel(e->s, was_open, nmi_was_blocked))
+		/* a string instruction that goes on has done as much as all the others */
+		if (r == EMUL_OK &&
+		    (for_the_kernel(e->s, was_open, nmi_was_blocked) ||
+		     (e->s->rip == rip && e->insn.prefixes & (INSN_P_REP | INSN_P_REPNE))))
 			break;
 	}
 	e->any = false;

@@ -470,7 +470,8 @@ enum emul_result emul_deliver(struct emul *e)
 
 static enum emul_result do_hlt(struct emul *e)
 {
-	e->s->event.activity = VCPU_HALTED;
+	/* the trap of a single step ends it at once */
+	e->s->event.activity = e->trap ? VCPU_RUNNABLE : VCPU_HALTED;
 	e->dirty |= STATE_EVENT;
 	return EMUL_OK;
 }

@@ -172,8 +172,12 @@ static void exit_emulate(struct vcpu *v)
 	err = read_state(v, EMUL_GROUPS);
 	if (!err && flat_table_wanted(v->run, s->cr0)) {
 		err = flat_table_provide(v->m);
-		if (!err)
-			return;
+		if (err) {
+			rt_log("the table for a guest without paging, at %#llx: %s",
+			       (unsigned long long)VM_FLAT_TABLE, rt_error(err));
+			fail(v);
+		}
+		return;
 	}
 	if (!err && v->run->emulate.fetch) {
 		rt_log("the guest executes at rip %#llx, address %#llx, where it has no memory",

@@ -53,6 +53,29 @@ static void an_interrupt_goes_through_the_table(void **state)
 	assert_int_equal(m.e.dirty, STATE_GPR | STATE_SEG | STATE_EVENT);
 }
 
+static void a_long_string_ends_the_run(void **state)
+{
+	ENTER(0x67, 0xf3, 0x6e); /* rep outsb, by ECX */
+	m.s.gpr[GPR_RCX] = 0xffffffff;
+	m.s.gpr[GPR_RSI] = 0;
+	m.s.seg[SEG_DS].limit = 0xffffffff;
+	assert_int_equal(emul_run(&m.e, 256), EMUL_OK);
+	assert_int_equal(m.s.rip, CODE);
+	assert_in_range(0xffffffff - m.s.gpr[GPR_RCX], 1, EMUL_STRING_MAX);
+}
+
+static void a_single_step_ends_a_hlt(void **state)
+{
+	ENTER(0xf4);
+	m.s.rflags = 2 | RFLAGS_TF;
+	assert_int_equal(emul_run(&m.e, 1), EMUL_OK);
+	assert_int_equal(m.s.event.activity, VCPU_RUNNABLE);
+	ENTER(0xf4);
+	m.s.rflags = 2;
+	assert_int_equal(emul_run(&m.e, 1), EMUL_OK);
+	assert_int_equal(m.s.event.activity, VCPU_HALTED);
+}
+
 static void an_nmi_blocks_others_until_iret(void **state)
 {
 	ENTER(0x90);
@@ -311,6 +334,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interrupt_goes_through_the_table),
+		cmocka_unit_test(a_long_string_ends_the_run),
+		cmocka_unit_test(a_single_step_ends_a_hlt),
 		cmocka_unit_test(an_nmi_blocks_others_until_iret),
 		cmocka_unit_test(a_table_that_is_too_short_ends_in_a_triple_fault),
 		cmocka_unit_test(a_single_step_traps_behind_the_instruction),
