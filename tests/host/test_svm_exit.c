@@ -185,6 +185,7 @@ static struct svm_vcpu vcpu;
 static struct svm_vcpu *fresh(void)
 {
 	memset(&block, 0, sizeof(block));
+	block.cr0 = CR0_PE;
 	memset(&private, 0, sizeof(private));
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
