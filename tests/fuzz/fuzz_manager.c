@@ -3,7 +3,8 @@
 // SOURCES: services/manager/command.c
 // SOURCES: services/manager/console.c services/manager/editor.c services/manager/shell.c
 // SOURCES: services/manager/vms.c
-// SOURCES: services/common/reason.c services/common/cpulist.c services/common/cap.c lib/fmt.c lib/str_copy.c
+// SOURCES: services/common/reason.c services/common/cpulist.c
+// SOURCES: services/common/cap.c lib/fmt.c lib/str_copy.c
 // MAX_LEN: 6144
 /*
  * The console program as a whole: keys that a terminal sends, answers of init, and monitors that
