@@ -90,14 +90,15 @@ static void test_waiting(void)
 }
 
 /* mov byte [cs:0x100], 1; jmp AP_PAGE << 8:0 */
-static const u8 stub[] = {0x2e, 0xc6, 0x06, 0x00, 0x01, 0x01, 0xea, 0x00, 0x00, 0x00, AP_PAGE};
+static const u8 first_code[] = {0x2e, 0xc6, 0x06, 0x00, 0x01,	0x01,
+				0xea, 0x00, 0x00, 0x00, AP_PAGE};
 
 static void test_page(void)
 {
 	volatile u8 *page = (u8 *)(STUB_PAGE * PAGE);
 	u32 life = lives[1];
 
-	copy((void *)page, stub, sizeof(stub));
+	copy((void *)page, first_code, sizeof(first_code));
 	page[0x100] = 0;
 	apic_ipi(1, INIT | APIC_ASSERT);
 	spin(10000);
