@@ -45,7 +45,9 @@ void test_main(void)
 	apic_enable();
 	code = word_of(access);
 	expect(ap_start(1, changes_code, NULL), "the other CPU starts");
-	for (rounds = 0; exits < EXITS && rounds < 1000 * EXITS; rounds++) {
+	while (changes < 2)
+		__asm__ volatile("pause");
+	for (rounds = 0; (exits < EXITS || exits == rounds) && rounds < 1000 * EXITS; rounds++) {
 		u32 got = ~0u;
 
 		__asm__ volatile("call *%2" : "+a"(got) : "D"(IOAPIC), "r"(&code) : "memory");
