@@ -183,8 +183,16 @@ static enum emul_result do_mov_to_seg(struct emul *e)
 	if (r)
 		return r;
 	emul_set_segment(e, seg, &g);
-	e->shadow = seg == SEG_SS;
+	emul_shadow_ss(e, seg);
 	return EMUL_OK;
+}
+
+void emul_shadow_ss(struct emul *e, u8 seg)
+{
+	if (seg != SEG_SS)
+		return;
+	e->shadow = true;
+	e->trap = false;
 }
 
 static enum emul_result do_shift(struct emul *e)
@@ -489,18 +497,27 @@ static enum emul_result execute(struct emul *e)
 	return r;
 }
 
-/* Appends the code bytes from rip + e->byte_count up to the page's end, at most to 15 in all. */
+/*
+ * Appends the code bytes from rip + e->byte_count up to the page's end or the segment's, at most to
+ * 15 in all.
+ */
 static enum emul_result fetch_page(struct emul *e)
 {
-	u64 linear =
-		e->s->rip + e->byte_count + (e->mode == INSN_MODE_64 ? 0 : e->s->seg[SEG_CS].base);
+	const struct seg_state *cs = &e->s->seg[SEG_CS];
+	bool flat = e->mode == INSN_MODE_64;
+	u64 at = e->s->rip + e->byte_count, linear = at + (flat ? 0 : cs->base);
 	u32 n = (u32)MIN((u64)INSN_MAX - e->byte_count, PAGE_SIZE - linear % PAGE_SIZE);
+
+	if (!flat && at > cs->limit)
+		return emul_fault(e, EXC_GP, 0);
+	if (!flat)
+		n = (u32)MIN((u64)n, cs->limit - at + 1);
 
 	while (n) {
 		u32 part = MIN(n, 8u);
 		struct emul_span sp;
-		enum emul_result r = emul_linear_map(
-			e, e->mode == INSN_MODE_64 ? linear : (u32)linear, part, EMUL_FETCH, &sp);
+		enum emul_result r =
+			emul_linear_map(e, flat ? linear : (u32)linear, part, EMUL_FETCH, &sp);
 
 		if (r)
 			return r;
@@ -553,7 +570,7 @@ static void retire(struct emul *e)
 		s->event.sti_blocked = e->shadow;
 		e->dirty |= STATE_EVENT;
 	}
-	if (e->trap && !e->shadow) {
+	if (e->trap) {
 		s->dr6 |= DR6_BS;
 		e->dirty |= STATE_DR;
 		emul_queue(e, EXC_DB, false, 0);

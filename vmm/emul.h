@@ -85,7 +85,7 @@ struct emul {
 	u8 cpl;
 	bool any;    /* emul_run: the CPU runs nothing here, so all is emulated */
 	bool trap;   /* a single step is due behind the instruction */
-	bool shadow; /* behind STI, MOV SS and POP SS */
+	bool shadow; /* no interrupt comes: behind STI, MOV SS and POP SS */
 	u64 next_rip;
 	struct emul_tlb tlb[2]; /* for reads, for writes */
 };

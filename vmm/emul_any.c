@@ -105,6 +105,8 @@ static enum emul_result do_group_7(struct emul *e)
 
 	if (e->cpl)
 		return emul_unsupported(e, "a system instruction outside of ring 0");
+	if (e->insn.modrm == 0xd0 || e->insn.modrm == 0xd1) /* XGETBV, XSETBV */
+		return emul_group_7(e);
 	if (kind < 4 && e->insn.has_mem)
 		return do_table_register(e, kind);
 	switch (kind) {

@@ -110,7 +110,7 @@ static enum emul_result do_pop_segment(struct emul *e)
 		return r;
 	}
 	emul_set_segment(e, segment_of(e), &g);
-	e->shadow = segment_of(e) == SEG_SS;
+	emul_shadow_ss(e, segment_of(e));
 	return EMUL_OK;
 }
 

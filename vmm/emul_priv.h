@@ -51,6 +51,8 @@ enum emul_result emul_unsupported(struct emul *e, const char *why);
 void emul_begin(struct emul *e);
 /* Puts an exception into s->event. */
 void emul_queue(struct emul *e, u8 vector, bool has_error, u32 error);
+/* Behind a load of SS neither an interrupt nor a single step comes, behind STI no interrupt. */
+void emul_shadow_ss(struct emul *e, u8 seg);
 u32 emul_operand_bytes(const struct emul *e); /* even opcodes are byte-sized: 1 */
 u32 emul_stack_width(const struct emul *e);   /* of the stack pointer, in bytes */
 
@@ -130,6 +132,6 @@ bool emul_condition(u8 code, u64 flags); /* low four bits of Jcc, SETcc, CMOVcc 
 enum emul_result emul_string(struct emul *e);
 enum emul_result emul_in_out(struct emul *e);
 
-/* emul_system.c: MOV to and from debug registers; LMSW and XSETBV of 0F 01. */
+/* emul_system.c: MOV to and from debug registers; LMSW, XGETBV and XSETBV of 0F 01. */
 enum emul_result emul_mov_dr(struct emul *e);
 enum emul_result emul_group_7(struct emul *e);

@@ -1,6 +1,6 @@
 /*
  * System instructions that leave the guest and are too rare for the kernel: MOV to and from debug
- * registers, LMSW, XSETBV. Intel SDM 2, on each; SDM 3, "Debug Registers".
+ * registers, LMSW, XGETBV, XSETBV. Intel SDM 2, on each; SDM 3, "Debug Registers".
  */
 #include "vmm/emul_priv.h"
 
@@ -55,6 +55,19 @@ static enum emul_result do_xsetbv(struct emul *e)
 	return EMUL_OK;
 }
 
+static enum emul_result do_xgetbv(struct emul *e)
+{
+	struct vcpu_state *s = e->s;
+
+	if (!(s->cr4 & CR4_OSXSAVE))
+		return emul_fault(e, EXC_UD, 0);
+	if ((u32)s->gpr[GPR_RCX])
+		return emul_fault(e, EXC_GP, 0);
+	s->gpr[GPR_RAX] = (u32)s->xcr0;
+	s->gpr[GPR_RDX] = s->xcr0 >> 32;
+	return EMUL_OK;
+}
+
 /* PE can be set by it, never cleared. */
 static enum emul_result do_lmsw(struct emul *e)
 {
@@ -74,6 +87,8 @@ static enum emul_result do_lmsw(struct emul *e)
 
 enum emul_result emul_group_7(struct emul *e)
 {
+	if (e->insn.modrm == 0xd0)
+		return do_xgetbv(e);
 	if (e->insn.modrm == 0xd1)
 		return do_xsetbv(e);
 	if ((e->insn.modrm >> 3 & 7) == 6)

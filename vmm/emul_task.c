@@ -16,6 +16,8 @@ enum tss_word {
 #define TSS_SAVED_LIMIT 0x5fu /* up to GS */
 #define DR6_BT BIT(15)
 #define DR7_LOCAL 0x155ull
+#define CODE_ACCESSED 9u
+#define DATA_WRITABLE_ACCESSED 3u
 
 /* Types of events: from EVENT_SOFTWARE on an instruction is behind them, or no event. */
 enum { EVENT_NMI = 2, EVENT_SOFTWARE = 4, EVENT_NONE = 8 };
@@ -60,7 +62,38 @@ static void save(struct emul *e, struct tss *old, const struct run_task *t)
 		put(e, old, TSS_SEGMENTS + i, s->seg[i].selector);
 }
 
-/* All but the segments: from here on an exception is one of the new task. */
+static void load_v86(struct vcpu_state *s)
+{
+	for (u32 i = 0; i <= SEG_GS; i++) {
+		u16 selector = s->seg[i].selector;
+
+		s->seg[i] = (struct seg_state){selector, 0xf3, 0xffff, (u64)selector << 4};
+	}
+}
+
+/*
+ * No descriptor stands behind a selector yet. CS and SS, which the CPU can't enter the guest
+ * without, are empty: any use of them is a fault.
+ */
+static void load_selectors(struct vcpu_state *s, const struct tss *new)
+{
+	u16 cs = (u16) new->word[TSS_SEGMENTS + SEG_CS],
+	    ss = (u16) new->word[TSS_SEGMENTS + SEG_SS];
+	u16 attr = (u16)(SEG_ATTR_P | SEG_ATTR_S | (cs & 3) << 5);
+
+	for (u32 i = 0; i <= SEG_GS; i++)
+		s->seg[i] = (struct seg_state){.selector = (u16) new->word[TSS_SEGMENTS + i]};
+	s->seg[SEG_LDTR] = (struct seg_state){.selector = (u16) new->word[TSS_LDT]};
+	if (s->rflags & RFLAGS_VM) {
+		load_v86(s);
+		return;
+	}
+	s->seg[SEG_CS].attr = attr | CODE_ACCESSED;
+	s->seg[SEG_SS].attr = attr | DATA_WRITABLE_ACCESSED;
+	s->seg[SEG_SS].selector = (u16)((ss & ~3u) | (cs & 3));
+}
+
+/* All but the descriptors: from here on an exception is one of the new task. */
 static void load(struct emul *e, const struct tss *new)
 {
 	struct vcpu_state *s = e->s;
@@ -75,24 +108,13 @@ static void load(struct emul *e, const struct tss *new)
 	s->dr7 &= ~DR7_LOCAL;
 	for (u32 i = 0; i < 8; i++)
 		s->gpr[i] = new->word[TSS_GPRS + i];
-	for (u32 i = 0; i <= SEG_GS; i++)
-		s->seg[i] = (struct seg_state){.selector = (u16) new->word[TSS_SEGMENTS + i]};
-	s->seg[SEG_LDTR] = (struct seg_state){.selector = (u16) new->word[TSS_LDT]};
+	load_selectors(s, new);
 	s->event.sti_blocked = 0;
 	e->dirty |= STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT;
 }
 
-static void load_v86(struct emul *e)
-{
-	for (u32 i = 0; i <= SEG_GS; i++) {
-		u16 selector = e->s->seg[i].selector;
-
-		e->s->seg[i] = (struct seg_state){selector, 0xf3, 0xffff, (u64)selector << 4};
-	}
-}
-
 /* While CS and SS are being loaded the CPL is what CS says. */
-static enum emul_result load_segments(struct emul *e)
+static enum emul_result load_segments(struct emul *e, u16 ss)
 {
 	static const u8 order[] = {SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS};
 	struct vcpu_state *s = e->s;
@@ -102,18 +124,17 @@ static enum emul_result load_segments(struct emul *e)
 	if (r)
 		return r;
 	s->seg[SEG_LDTR] = g;
-	if (s->rflags & RFLAGS_VM) {
-		load_v86(e);
+	if (s->rflags & RFLAGS_VM)
 		return EMUL_OK;
-	}
 	e->cpl = s->seg[SEG_CS].selector & 3;
-	s->seg[SEG_SS].attr = (u16)(e->cpl << 5);
 	r = emul_code_segment(e, s->seg[SEG_CS].selector, EXC_TS, &g);
 	if (r)
 		return r;
 	s->seg[SEG_CS] = g;
 	for (u32 i = 0; i < ARRAY_SIZE(order); i++) {
-		r = emul_data_segment(e, order[i], s->seg[order[i]].selector, EXC_TS, &g);
+		u16 selector = order[i] == SEG_SS ? ss : s->seg[order[i]].selector;
+
+		r = emul_data_segment(e, order[i], selector, EXC_TS, &g);
 		if (r)
 			return r;
 		s->seg[order[i]] = g;
@@ -123,7 +144,7 @@ static enum emul_result load_segments(struct emul *e)
 
 static enum emul_result arrive(struct emul *e, const struct tss *new, const struct run_task *t)
 {
-	enum emul_result r = load_segments(e);
+	enum emul_result r = load_segments(e, (u16) new->word[TSS_SEGMENTS + SEG_SS]);
 	u64 error = t->error;
 
 	if (r)

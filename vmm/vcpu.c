@@ -63,13 +63,15 @@ static void exit_io(struct vcpu *v)
 static void report_unsupported(struct vcpu *v)
 {
 	const struct emul *e = &v->emul;
-	char bytes[INSN_MAX * 3 + 1] = "";
+	char bytes[INSN_MAX * 3 + 1] = "", where[32] = "";
 
 	for (u32 i = 0; i < e->byte_count && i < INSN_MAX; i++)
 		fmt_snprintf(bytes + i * 3, 4, " %02x", e->bytes[i]);
-	rt_log("cannot emulate the instruction at rip %#llx for address %#llx:%s: %s",
-	       (unsigned long long)v->state.rip, (unsigned long long)v->run->emulate.gpa, bytes,
-	       e->why ? e->why : "no reason given");
+	if (!v->run->emulate.mode)
+		fmt_snprintf(where, sizeof(where), " for address %#llx",
+			     (unsigned long long)v->run->emulate.gpa);
+	rt_log("cannot emulate the instruction at rip %#llx%s:%s: %s",
+	       (unsigned long long)v->state.rip, where, bytes, e->why ? e->why : "no reason given");
 }
 
 /*

@@ -9,7 +9,7 @@ TEST_NAME("task-switch");
 #define CODE 0x08u
 #define DATA 0x10u
 #define EAX_GIVEN 0x13572468u
-enum { TASK_A = 0x40, TASK_B = 0x48, GDT_BYTES = 0x50 };
+enum { TASK_A = 0x40, TASK_B = 0x48, ABSENT = 0x50, GDT_BYTES = 0x58 };
 
 /* Intel SDM 3, "Task-State Segment (TSS)" */
 struct tss {
@@ -32,7 +32,7 @@ static struct tss a, b;
 static u64 table[GDT_BYTES / 8];
 static u8 stack[1024] __attribute__((aligned(16)));
 static const struct far_pointer to_a = {0, TASK_A}, to_b = {0, TASK_B};
-static volatile u32 eax_seen, tr_seen, turns;
+static volatile u32 eax_seen, tr_seen, turns, faults, fault_error, fault_task;
 
 static u32 task(void)
 {
@@ -63,6 +63,26 @@ static u64 descriptor(const struct tss *t)
 	return TSS_LIMIT | (base & 0xffffff) << 16 | (u64)TSS_AVAILABLE << 40 | (base >> 24) << 56;
 }
 
+/* A segment of the new task: it is the new task's fault. */
+static void on_absent(struct frame *f)
+{
+	faults++;
+	fault_error = (u32)f->error;
+	fault_task = task();
+	f->ip = b.eip; /* QEMU's TCG says where the old task jumped */
+}
+
+static void a_segment_is_absent(void)
+{
+	set_handler(EXC_NP, on_absent);
+	b.fs = ABSENT;
+	__asm__ volatile("ljmp *%0" ::"m"(to_b) : "memory");
+	expect_eq("faults of the switch", faults, 1);
+	expect_eq("their error code", fault_error, ABSENT);
+	expect_eq("the task register in the handler", fault_task, TASK_B);
+	expect_eq("the other task's turns afterwards", turns, 4);
+}
+
 void test_main(void)
 {
 	struct gdt_register now, own = {sizeof(table) - 1, (ulong)table};
@@ -71,6 +91,7 @@ void test_main(void)
 	copy(table, (const void *)(ulong)now.base, TASK_A < now.limit + 1 ? TASK_A : now.limit + 1);
 	table[TASK_A / 8] = descriptor(&a);
 	table[TASK_B / 8] = descriptor(&b);
+	table[ABSENT / 8] = 0x00cf12000000ffffull;
 	a.io_map = b.io_map = (TSS_LIMIT + 1) << 16;
 	b.eip = (ulong)run_b;
 	b.eflags = 2;
@@ -89,4 +110,5 @@ void test_main(void)
 	expect_eq("the other task's EAX", eax_seen, EAX_GIVEN);
 	expect_eq("its task register", tr_seen, TASK_B);
 	expect_eq("ours", task(), TASK_A);
+	a_segment_is_absent();
 }

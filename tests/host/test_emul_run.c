@@ -122,6 +122,51 @@ static void a_single_step_traps_behind_the_instruction(void **state)
 	assert_int_equal(emul_run(&m.e, 3), EMUL_OK);
 	assert_int_equal(m.s.rip, HANDLER);
 	assert_int_equal(pushed(3), CODE + 3);
+
+	ENTER(0xfb, 0x40); /* STI holds off interrupts only */
+	m.s.rflags |= RFLAGS_TF;
+	assert_int_equal(emul_run(&m.e, 2), EMUL_OK);
+	assert_int_equal(m.s.rip, HANDLER);
+	assert_int_equal(pushed(3), CODE + 1);
+}
+
+static void code_ends_with_its_segment(void **state)
+{
+	for (u32 missing = 0; missing < 3; missing++) {
+		ENTER(0xb8, 0x34, 0x12); /* MOV AX, 0x1234 */
+		m.s.seg[SEG_CS].limit = CODE + 2 - missing;
+		assert_int_equal(emul_run(&m.e, 1), EMUL_OK);
+		if (!missing) {
+			assert_int_equal(m.s.rip, CODE + 3);
+			continue;
+		}
+		assert_int_equal(m.s.event.injecting, EVENT(3u, EXC_GP));
+		assert_int_equal(m.s.rip, CODE);
+	}
+	ENTER(0x90);
+	m.s.seg[SEG_CS].limit = CODE;
+	assert_int_equal(emul_run(&m.e, 2), EMUL_OK);
+	assert_int_equal(m.s.rip, CODE + 1);
+	assert_int_equal(m.s.event.injecting, EVENT(3u, EXC_GP));
+}
+
+static void xcr0_is_read_where_the_guest_enabled_it(void **state)
+{
+	ENTER(0x0f, 0x01, 0xd0);
+	m.s.gpr[GPR_RCX] = 0;
+	m.s.xcr0 = 7;
+	assert_int_equal(emul_run(&m.e, 1), EMUL_OK);
+	assert_int_equal(m.s.event.injecting, EVENT(3u, EXC_UD));
+	for (u32 rcx = 0; rcx < 2; rcx++) {
+		ENTER(0x0f, 0x01, 0xd0);
+		m.s.cr4 = CR4_OSXSAVE;
+		m.s.xcr0 = 7;
+		m.s.gpr[GPR_RAX] = m.s.gpr[GPR_RDX] = ~0ull;
+		m.s.gpr[GPR_RCX] = rcx;
+		assert_int_equal(emul_run(&m.e, 1), EMUL_OK);
+		assert_int_equal(m.s.event.injecting, rcx ? EVENT(3u, EXC_GP) : 0);
+		assert_int_equal(m.s.gpr[GPR_RAX], rcx ? ~0ull : 7);
+	}
 }
 
 /* Where an interrupt could come the kernel looks, after so many instructions anyway. */
@@ -339,6 +384,8 @@ int main(void)
 		cmocka_unit_test(an_nmi_blocks_others_until_iret),
 		cmocka_unit_test(a_table_that_is_too_short_ends_in_a_triple_fault),
 		cmocka_unit_test(a_single_step_traps_behind_the_instruction),
+		cmocka_unit_test(code_ends_with_its_segment),
+		cmocka_unit_test(xcr0_is_read_where_the_guest_enabled_it),
 		cmocka_unit_test(the_kernel_is_asked_in_time),
 		cmocka_unit_test(what_the_kernel_decides_is_left_to_it),
 		cmocka_unit_test(faults_leave_the_state_as_it_was),

@@ -162,7 +162,7 @@ static void xsetbv_needs_osxsave_and_ring_0(void **state)
 static void the_rest_of_the_group_is_unsupported(void **state)
 {
 	enter_64();
-	assert_int_equal(STEP(0x0f, 0x01, 0xd0), EMUL_UNSUPPORTED); /* xgetbv */
+	assert_int_equal(STEP(0x0f, 0x01, 0xd9), EMUL_UNSUPPORTED); /* vmmcall */
 	assert_int_equal(STEP(0x0f, 0x01, 0x17), EMUL_UNSUPPORTED); /* lgdt [rdi] */
 }
 

@@ -212,6 +212,18 @@ static void what_is_wrong_with_the_descriptor(void **state)
 	assert_string_equal(m.e.why, "a switch from or to a 16-bit task");
 }
 
+/* Intel SDM 3, "Checks on the Guest State Area": else the fault could not be delivered. */
+static void assert_can_enter(void)
+{
+	const struct seg_state *cs = &m.s.seg[SEG_CS], *ss = &m.s.seg[SEG_SS];
+
+	assert_int_equal(cs->attr & 0x99, 0x99);
+	assert_int_equal(ss->attr & 0x9b, 0x93);
+	assert_int_equal(cs->selector & 3, cs->attr >> 5 & 3);
+	assert_int_equal(ss->selector & 3, cs->selector & 3);
+	assert_int_equal(ss->attr >> 5 & 3, cs->selector & 3);
+}
+
 /* In the new task: its registers are loaded. */
 static void what_is_wrong_with_the_new_task(void **state)
 {
@@ -236,6 +248,7 @@ static void what_is_wrong_with_the_new_task(void **state)
 			assert_int_equal(m.s.event.injecting_error, cases[i].error);
 		assert_int_equal(m.s.rip, 0x1234);
 		assert_int_equal(m.s.seg[SEG_TR].selector, TSS_NEW);
+		assert_can_enter();
 	}
 }
 

@@ -50,7 +50,7 @@ struct trap {
 };
 extern struct trap last_trap; /* what ended the last try_call */
 #define NO_TRAP (-1l)
-enum { EXC_DB = 1, EXC_BP = 3, EXC_UD = 6, EXC_NM = 7, EXC_GP = 13, EXC_PF = 14 };
+enum { EXC_DB = 1, EXC_BP = 3, EXC_UD = 6, EXC_NM = 7, EXC_NP = 11, EXC_GP = 13, EXC_PF = 14 };
 
 /* Runs fn(arg): NO_TRAP, or the vector of the exception that ended it. */
 long try_call(void (*fn)(void *), void *arg);
