@@ -1,6 +1,6 @@
 /*
- * One CPU writes code while another runs it: an access to a device, and a NOP, which no monitor has
- * to emulate. Whatever the monitor finds in place of what left the guest, the guest goes on.
+ * One CPU writes code while another runs it: an access to a device, and an LEA, which no monitor
+ * has to emulate. Whatever the monitor finds in place of what left the guest, the guest goes on.
  */
 #include "guest.h"
 
@@ -8,9 +8,12 @@ TEST_NAME("code-changes");
 
 #define EXITS 1000u
 
-/* mov 0(%rdi), %eax and a NOP, of six bytes each; then nop; ret */
+/*
+ * mov 0(%rdi), %eax and lea 0(%rdi), %eax; then nop; ret. They differ in one byte: of code that
+ * another CPU writes, a CPU may see any bytes, old and new.
+ */
 static const u8 access[8] = {0x8b, 0x87, 0x00, 0x00, 0x00, 0x00, 0x90, 0xc3};
-static const u8 nothing[8] = {0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00, 0x90, 0xc3};
+static const u8 nothing[8] = {0x8d, 0x87, 0x00, 0x00, 0x00, 0x00, 0x90, 0xc3};
 static volatile u64 code __attribute__((aligned(64)));
 static volatile bool stop;
 static volatile u32 changes;
