@@ -27,19 +27,34 @@ static u32 rtc(u8 reg)
 	return value / 16 * 10u + value % 16;
 }
 
-/* Neither misses a millisecond in 200, apart from what reading them takes. */
+/* The PM timer at a moment between two of the clock. */
+struct moment {
+	u64 before, after;
+	u32 pm;
+};
+
+static struct moment moment(void)
+{
+	struct moment m;
+
+	m.before = now();
+	m.pm = pm_timer();
+	m.after = now();
+	return m;
+}
+
+/* Neither misses a millisecond in 200. */
 static void test_rate(void)
 {
-	u64 start = now(), late = now() - start, ns;
-	u32 pm = pm_timer();
+	struct moment a = moment(), b;
+	u64 ns;
 
-	late += now() - start;
 	spin(200000);
-	start = now() - start;
-	pm = (pm_timer() - pm) & 0xffffff;
-	ns = pm * S / PM_TICKS;
-	if (start + late + MS < ns || ns + late + MS < start)
-		fail("in %llu ns by the clock the PM timer counted %llu ns", start, ns);
+	b = moment();
+	ns = ((b.pm - a.pm) & 0xffffff) * S / PM_TICKS;
+	if (ns + MS < b.before - a.after || ns > b.after - a.before + MS)
+		fail("in %llu to %llu ns by the clock the PM timer counted %llu ns",
+		     b.before - a.after, b.after - a.before, ns);
 }
 
 static void test_order(void)
