@@ -166,10 +166,8 @@ static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 
 {
 	const struct walk_cache *c = &v->walk;
 
-	if (c->page != (linear | (PAGE_SIZE - 1)) || c->cr3 != m->cr3 || c->mode != walk_mode(m) ||
-	    c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE))
-		return false;
-	return tables_same(c);
+	return c->page == (linear | (PAGE_SIZE - 1)) && c->cr3 == m->cr3 &&
+	       c->mode == walk_mode(m) && tables_same(c);
 }
 
 /* Apart, so that the usual way, where the page is the same, saves no registers. */
@@ -215,21 +213,24 @@ static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf,
 	return n;
 }
 
-/* What was decoded at rip before, of 64-bit code with that CR3, if page and bytes are the same. */
+/*
+ * What was decoded at rip before, of 64-bit code with that CR3, if page and bytes are the same.
+ * Nested mappings that are removed after the entry stay what they are until this CPU has answered.
+ */
 static inline const struct insn *seen_insn(const struct vcpu *v, u64 cr3)
 {
 	const struct walk_cache *c = &v->walk;
-	u64 rip = v->priv->regs.rip, code[2];
+	u64 rip = v->priv->regs.rip, low, high;
+	const u8 *code = c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1));
 	const struct insn_seen *s = &c->seen[rip % INSNS_SEEN];
 
 	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->code_cr3 != cr3 ||
-		     c->epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE) ||
 		     !tables_same(c)))
 		return NULL;
-	__builtin_memcpy(code, c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1)), sizeof(code));
-	return ((code[0] ^ s->bytes[0]) & s->mask[0]) | ((code[1] ^ s->bytes[1]) & s->mask[1])
-		       ? NULL
-		       : &s->insn;
+	__builtin_memcpy(&low, code, sizeof(low));
+	__builtin_memcpy(&high, code + sizeof(low), sizeof(high));
+	return ((low ^ s->bytes[0]) & s->mask[0]) | ((high ^ s->bytes[1]) & s->mask[1]) ? NULL
+											: &s->insn;
 }
 
 /* s->insn was decoded from these bytes. Only where 16 can be compared without leaving the page. */
@@ -256,6 +257,8 @@ const struct insn *guest_decode(struct vcpu *v)
 	gva_t linear;
 
 	hv_ops->read_mode(v, &m);
+	if (v->walk.epoch != __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE))
+		v->walk.page = 0;
 	seen = hv_mode_64(&m) ? seen_insn(v, m.cr3) : NULL;
 	if (seen)
 		return seen;
@@ -278,7 +281,7 @@ const struct insn *guest_decode(struct vcpu *v)
 	return insn_decode(bytes, n, insn_mode(&m), insn_known, &s->insn) ? &s->insn : NULL;
 }
 
-static __attribute__((noinline)) u32 decoded_length(struct vcpu *v)
+u32 vcpu_insn_decoded(struct vcpu *v)
 {
 	const struct insn *insn = guest_decode(v);
 
@@ -302,5 +305,5 @@ u32 vcpu_insn_length(struct vcpu *v)
 	if (v->exit.insn_len)
 		return v->exit.insn_len;
 	seen = seen_insn(v, v->exit.code_cr3);
-	return likely(seen) ? seen->length : decoded_length(v);
+	return likely(seen) ? seen->length : 0;
 }

@@ -22,14 +22,10 @@ enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 	return STEP_CONTINUE;
 }
 
-enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
+enum vcpu_step vcpu_single_step(struct vcpu *v)
 {
-	hv_ops->skip_insn(v, length);
-	if (unlikely(v->priv->regs.rflags & RFLAGS_TF)) {
-		v->priv->regs.dr6 |= DR6_BS; /* the single step that the CPU would have trapped */
-		vcpu_fault(v, EXC_DB);
-	}
-	return STEP_CONTINUE;
+	v->priv->regs.dr6 |= DR6_BS; /* the trap that the CPU would have raised */
+	return vcpu_fault(v, EXC_DB);
 }
 
 const struct vcpu_record *vcpu_record(struct vcpu *v)
@@ -384,6 +380,14 @@ static const struct handler {
 };
 static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
 
+/* Apart, so that the usual way saves no registers. */
+static __attribute__((noinline)) enum vcpu_step handle_decoded(struct vcpu *v)
+{
+	u32 length = vcpu_insn_decoded(v);
+
+	return length ? handlers[v->exit.reason].fn(v, length) : STEP_CONTINUE;
+}
+
 enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 {
 	const struct handler *h = &handlers[v->exit.reason];
@@ -393,7 +397,7 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 	if (h->insn) {
 		length = vcpu_insn_length(v);
 		if (unlikely(!length))
-			return STEP_CONTINUE; /* the guest runs it again */
+			return handle_decoded(v);
 	}
 	return h->fn(v, length);
 }

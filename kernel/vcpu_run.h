@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "hv/vendor.h"
 #include "kernel/vcpu.h"
 #include "lib/insn_decode.h"
 
@@ -23,16 +24,23 @@ const struct vcpu_record *vcpu_record(struct vcpu *v);
 
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
+enum vcpu_step vcpu_single_step(struct vcpu *v);
 /*
  * Steps over an instruction that was carried out; raises the single-step trap that is due behind
  * it. STEP_CONTINUE.
  */
-enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
+static inline enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
+{
+	hv_ops->skip_insn(v, length);
+	return unlikely(v->priv->regs.rflags & RFLAGS_TF) ? vcpu_single_step(v) : STEP_CONTINUE;
+}
 /*
- * Length of the instruction that caused the exit: the CPU's word, else it is read through the
- * guest's page tables (kernel/guest_walk.c). 0: it can't be read now, run it again.
+ * Length of the instruction that caused the exit: the CPU's word, or as it was decoded there
+ * before; 0: it must be decoded, through the guest's page tables (kernel/guest_walk.c). decoded: 0:
+ * it can't be read now, run it again.
  */
 u32 vcpu_insn_length(struct vcpu *v);
+u32 vcpu_insn_decoded(struct vcpu *v);
 
 /*
  * Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's

@@ -42,6 +42,14 @@ static const u32 write_mask[REGS] = {
 };
 /* clang-format on */
 
+/* Not reserved either, and read-only: system software writes back what it has read. */
+static const u32 read_only[REGS] = {
+	[REG(APIC_ICR)] = APIC_LVT_STATUS,
+	[REG(APIC_LVT_TIMER)... REG(APIC_LVT_PMC)] = APIC_LVT_STATUS,
+	[REG(APIC_LVT_LINT0)... REG(APIC_LVT_LINT1)] = APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR,
+	[REG(APIC_LVT_ERROR)] = APIC_LVT_STATUS,
+};
+
 /* ---- Vectors and priorities ---- */
 
 void vlapic_post(struct vcpu *v, u8 vector, bool level)
@@ -115,7 +123,6 @@ void vlapic_taken(struct vcpu *v, u8 vector)
 {
 	vlapic_set_bit(&v->lapic, APIC_IRR, vector, false);
 	vlapic_set_bit(&v->lapic, APIC_ISR, vector, true);
-	v->lapic.update = true;
 }
 
 bool vlapic_extint_pending(const struct vcpu *v)
@@ -173,8 +180,6 @@ void vlapic_error(struct vcpu *v, u32 bits)
 
 /* ---- Registers ---- */
 
-static bool is_lvt(u32 offset) { return offset >= APIC_LVT_TIMER && offset <= APIC_LVT_ERROR; }
-
 static u32 reg_read(struct vcpu *v, u32 offset)
 {
 	switch (offset) {
@@ -215,7 +220,6 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
 	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;
 	case REG(APIC_DFR): value |= DFR_FIXED; break;
-	case REG(APIC_ICR): vlapic_ipi(v, value, *vlapic_reg(v, APIC_ICR_HIGH)); break;
 	case REG(APIC_ESR): value = take(&l->esr_pending); break;
 	case REG(APIC_SVR):
 		l->update = true;
@@ -224,6 +228,8 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 		break;
 	}
 	*vlapic_reg(v, offset) = value;
+	if (offset == APIC_ICR)
+		vlapic_ipi(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
 }
 
 /* ---- Access by MSR and by the page ---- */
@@ -245,14 +251,6 @@ bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value)
 	return true;
 }
 
-/* Delivery status and remote IRR are not reserved: system software writes back what it has read. */
-static u32 read_only(u32 reg)
-{
-	if (reg == REG(APIC_LVT_LINT0) || reg == REG(APIC_LVT_LINT1))
-		return APIC_LVT_STATUS | APIC_LVT_REMOTE_IRR;
-	return reg == REG(APIC_ICR) || is_lvt(reg << 4) ? APIC_LVT_STATUS : 0;
-}
-
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 {
 	u32 reg = msr - MSR_X2APIC_BASE;
@@ -263,7 +261,7 @@ bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value)
 		vlapic_eoi(v);
 		return true;
 	}
-	if ((reg == REG(APIC_ICR) ? (u32)value : value) & ~(u64)(write_mask[reg] | read_only(reg)))
+	if ((reg == REG(APIC_ICR) ? (u32)value : value) & ~(u64)(write_mask[reg] | read_only[reg]))
 		return false;
 	if (reg == REG(APIC_ICR))
 		*vlapic_reg(v, APIC_ICR_HIGH) = (u32)(value >> 32);

@@ -55,7 +55,10 @@ void vlapic_sync(struct vcpu *v);
 u8 vlapic_pending(struct vcpu *v);
 /* The same above PPR with TPR: would an unmasked CPU take it now? own. */
 bool vlapic_deliverable(struct vcpu *v);
-/* The CPU has taken the vector: IRR -> ISR. own. */
+/*
+ * The CPU has taken the vector that was offered: IRR -> ISR. Nothing else that waits may follow.
+ * own.
+ */
 void vlapic_taken(struct vcpu *v, u8 vector);
 /* The processor priority. For another's vCPU as its registers were seen last. */
 u32 vlapic_ppr(const struct vcpu *v);

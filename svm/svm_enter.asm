@@ -25,8 +25,7 @@ svm_switch:
 	push	rdi
 	mov	rdi, [rsp + 8]
 	SAVE_GUEST SWITCHED
-	pop	rcx
-	mov	[GPR(7)], rcx
+	pop	qword [GPR(7)]
 
 	vmsave
 	mov	rax, [rsp + 8]

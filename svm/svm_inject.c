@@ -123,11 +123,8 @@ void svm_event_prepare(struct svm_vcpu *s)
 		s->vintr = vintr;
 		svm_intercept(s, VMEXIT_VINTR, vintr);
 	}
-	if (b->int_ctl != ctl || b->int_vector != vector) {
-		b->int_ctl = ctl;
-		b->int_vector = vector;
-		svm_dirty(s, CLEAN_TPR);
-	}
+	b->int_ctl = ctl;
+	b->int_vector = vector;
 	if (unlikely(s->step) && !(s->vcpu.priv->regs.rflags & RFLAGS_TF)) {
 		s->stepping = true;
 		s->vcpu.priv->regs.rflags |= RFLAGS_TF;

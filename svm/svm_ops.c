@@ -93,10 +93,7 @@ static void registers_in(struct svm_vcpu *s)
 	b->rsp = r->gpr[GPR_RSP];
 	b->rip = r->rip;
 	b->rflags = r->rflags;
-	if (b->cr2 != r->cr2) {
-		b->cr2 = r->cr2;
-		svm_dirty(s, CLEAN_CR2);
-	}
+	b->cr2 = r->cr2;
 	if (unlikely(read_cr2() != r->cr2)) /* Bochs 2.7 does not load it at VMRUN */
 		write_cr2(r->cr2);
 	if (b->dr6 != r->dr6) {
@@ -114,7 +111,7 @@ static void registers_in(struct svm_vcpu *s)
 static void registers_out(struct svm_vcpu *s)
 {
 	struct vcpu_regs *r = &s->vcpu.priv->regs;
-	const struct vmcb *b = s->vmcb;
+	struct vmcb *b = s->vmcb;
 
 	r->gpr[GPR_RAX] = b->rax;
 	r->gpr[GPR_RSP] = b->rsp;
@@ -122,6 +119,8 @@ static void registers_out(struct svm_vcpu *s)
 	r->rflags = b->rflags;
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
+	/* What each entry writes is never clean; CPUs without these bits do not look. */
+	b->clean = CLEAN_ALL & ~(u32)(CLEAN_TPR | CLEAN_CR2);
 	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl); /* V_TPR */
 }
 
@@ -131,17 +130,12 @@ static bool svm_enter(struct vcpu *v)
 	struct svm_cpu *c = s->cpu;
 	bool taken;
 
-	if (unlikely(!c->host_hpa.v)) { /* cpu_enable failed here */
-		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY};
-		return false;
-	}
 	svm_tlb_prepare(s, c);
 	svm_event_prepare(s);
 	registers_in(s);
 	SLOW_OPS(4); /* VMLOAD, VMRUN, VMSAVE, VMLOAD */
 	svm_switch(&v->priv->regs, s->vmcb_hpa.v, c->host_hpa.v);
 	registers_out(s);
-	s->vmcb->clean = CLEAN_ALL; /* CPUs without clean bits do not look */
 	taken = svm_event_complete(s);
 	svm_exit_decode(s->vmcb, &v->exit);
 	return taken;

@@ -16,6 +16,7 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 	if (likely(current && epoch == s->vcpu.npt_seen))
 		return;
 	s->vcpu.npt_seen = epoch;
+	s->vcpu.walk.page = 0;
 	if (current && cpu_facts.svm_flush_by_asid) {
 		b->tlb_control = TLB_FLUSH_ASID;
 		return;

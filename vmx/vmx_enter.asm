@@ -43,8 +43,7 @@ vmx_exit_point:
 	mov	rdi, [rsp + 8]
 	SAVE_GUEST SWITCHED
 	mov	[GPR(0)], rax
-	pop	rcx
-	mov	[GPR(7)], rcx
+	pop	qword [GPR(7)]
 	DEFENCE_SLOT vmx_slot_leave
 	mov	eax, 1
 vmx_leave:

@@ -192,6 +192,7 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
 		s->event = taken ? 0 : s->event;
 		return false;
 	}
+	s->launched = true;
 	s->event = 0;
 	if (vmx_exit_in_delivery(reason)) {
 		event = vmcs_read32(VMCS_IDT_VECTORING_INFO);

@@ -254,6 +254,8 @@ static void vmx_vcpu_load(struct vcpu *v)
 		s->vpid_generation = 0;
 		s->moved = true;
 	}
+	if (s->vpid_generation != vmx_cpus[id].vpid_generation) /* others ran here meanwhile */
+		s->flush = true;
 	/* Translations that another vCPU made here, with its APIC off, don't know the page. */
 	if (v->vm->apic_page_left && s->proc2 & PROC2_APIC_ACCESSES)
 		s->moved = true;
@@ -365,7 +367,6 @@ static bool vmx_enter(struct vcpu *v)
 		return false;
 	}
 	reason = vmcs_read32(VMCS_EXIT_REASON);
-	s->launched |= !(reason & EXIT_ENTRY_FAILED);
 	registers_out(s);
 	taken = vmx_event_complete(s, reason);
 	vmx_exit_decode(s, reason);

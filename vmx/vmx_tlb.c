@@ -49,8 +49,14 @@ void vmx_tlb_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
 	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
 
-	if (s->moved || epoch != s->vcpu.npt_seen)
+	bool stale = s->moved || epoch != s->vcpu.npt_seen;
+
+	if (likely(!stale && !s->flush))
+		return;
+	if (stale) {
 		invept(s->eptp);
+		s->vcpu.walk.page = 0;
+	}
 	s->moved = false;
 	s->vcpu.npt_seen = epoch;
 	vpid_prepare(s, c);

@@ -61,14 +61,18 @@ static inline u32 *vlapic_word(const struct vlapic *l, enum apic_reg map, u8 n)
 /* 0 = none */
 static inline u8 vlapic_highest(const struct vlapic *l, enum apic_reg map)
 {
-#pragma GCC unroll 8
-	for (s32 n = 224; n >= 0; n -= 32) {
-		u32 word = *vlapic_word(l, map, (u8)n);
+	const u32 *w = vlapic_word(l, map, 0);
+	u32 first = w[16] | w[20] | w[24] | w[28] ? 128 : 0;
 
-		if (word)
-			return (u8)(n + 31 - __builtin_clz(word));
-	}
-	return 0;
+	w += first / 8;
+	/* mostly there is none */
+	if (!first && !(w[0] | w[4] | w[8] | w[12]))
+		return 0;
+#pragma GCC unroll 4
+	for (u32 i = 12; i; i -= 4)
+		if (w[i])
+			return (u8)(first + i * 8 + 31 - (u32)__builtin_clz(w[i]));
+	return (u8)(first + 31 - (u32)__builtin_clz(w[0]));
 }
 
 static inline u8 vlapic_cr8(const struct vlapic *l) { return l->page[APIC_TPR / 4] >> 4 & 0xf; }

@@ -25,7 +25,11 @@ struct insn_seen {
  * it no harm.
  */
 struct walk_cache {
-	u64 page; /* linear address of the page's last byte; 0 = none was found */
+	/*
+	 * Linear address of the page's last byte; 0 = none was found, or the entry saw that nested
+	 * mappings were removed since.
+	 */
+	u64 page;
 	u64 cr3;
 	u64 code_cr3; /* the same, of a walk in long mode; else no value of CR3 */
 	u64 mode;     /* enum walk_mode of guest_walk.c */

@@ -69,7 +69,9 @@ static void removed_entries_are_flushed_once(void **state)
 		enter(0, 0);
 		before = block[0].asid;
 		vm.space.epoch++;
+		vcpu[0].vcpu.walk.page = 0xfff;
 		enter(0, 0);
+		assert_int_equal(vcpu[0].vcpu.walk.page, 0);
 		if (by_asid)
 			assert_true(block[0].asid == before &&
 				    block[0].tlb_control == TLB_FLUSH_ASID);
