@@ -24,10 +24,16 @@ static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
 	s->groups = groups;
 	hv_ops->get_state(v, s, groups & GROUPS_VENDOR);
 	if (groups & STATE_MSR) {
-		s->msr.tsc = rdtsc() + v->tsc_offset;
 		s->msr.misc_enable = v->misc_enable;
 		s->msr.mtrr_def_type = v->mtrr_def_type;
 		memcpy(s->msr.pv, v->pv.msr, sizeof(s->msr.pv));
+	}
+	if (groups & STATE_TIMER_STOP)
+		vlapic_timer_stop(v);
+	if (groups & STATE_CLOCK) { /* before what the timer's end may post is taken */
+		s->clock.tsc_offset = v->tsc_offset;
+		s->clock.tsc_deadline = v->lapic.tsc_deadline;
+		s->clock.apic_deadline = v->lapic.timer_deadline;
 	}
 	if (groups & STATE_APIC) {
 		pv_eoi_withdraw(v); /* no state has the flag: it is offered again */
@@ -55,7 +61,7 @@ s64 sys_vcpu_get(struct object *obj, const struct sys_args *args)
 
 	if (r)
 		return r;
-	if (head[0] != sizeof(struct vcpu_state) || head[1] & ~(u32)STATE_ALL)
+	if (head[0] != sizeof(struct vcpu_state) || head[1] & ~(u32)(STATE_ALL | STATE_TIMER_STOP))
 		return -E_INVAL;
 	r = vcpu_claim(v);
 	if (r)
@@ -91,15 +97,17 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 	if (r)
 		return r;
 	if (groups & STATE_MSR) {
-		v->tsc_offset = s->msr.tsc - rdtsc();
-		hv_ops->set_tsc(v, v->tsc_offset);
-		vlapic_timer_write_deadline(v, v->lapic.tsc_deadline);
 		v->misc_enable = s->msr.misc_enable;
 		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
 		pv_set(v, s->msr.pv);
 	}
 	if (groups & STATE_APIC)
 		vlapic_set_state(v, s);
+	if (groups & STATE_CLOCK) {
+		v->tsc_offset = s->clock.tsc_offset;
+		hv_ops->set_tsc(v, v->tsc_offset);
+		vlapic_timer_set(v, s->clock.apic_deadline, s->clock.tsc_deadline);
+	}
 	if (groups & STATE_EVENT) {
 		v->activity = s->event.activity;
 		if (s->event.nmi_pending) /* one that came since the monitor looked stays */

@@ -379,7 +379,6 @@ void vlapic_reset(struct vcpu *v, bool init)
 
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
 {
-	s->apic.tsc_deadline = v->lapic.tsc_deadline; /* before what its end may post is taken */
 	vlapic_sync(v);
 	s->apic.base = v->apic_base;
 	for (u32 reg = 0; reg < REGS; reg++)
@@ -410,6 +409,5 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 	vlapic_timer_mode(v);
 	vlapic_timer_write_divide(v, *vlapic_reg(v, APIC_TIMER_DIVIDE));
 	vlapic_timer_write_init(v, reg[REG(APIC_TIMER_INIT)]);
-	vlapic_timer_write_deadline(v, s->apic.tsc_deadline);
 	v->lapic.update = true;
 }

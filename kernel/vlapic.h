@@ -105,6 +105,8 @@ u32 vlapic_timer_current(const struct vcpu *v);
 void vlapic_timer_mode(struct vcpu *v);
 /* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. True: no #GP. */
 bool vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
+/* State group CLOCK, once the registers and the TSC's offset are right. */
+void vlapic_timer_set(struct vcpu *v, u64 apic_deadline, u64 tsc_deadline);
 
 /* State group APIC. set takes what valid has accepted. own. */
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);

@@ -52,18 +52,20 @@ static void expired(struct timer *timer)
 	if (mode_is(l, APIC_LVT_TIMER_PERIODIC) && period_ns(l)) {
 		next_period(l, clock_ns());
 		timer_arm(timer, l->timer_deadline);
+	} else {
+		l->timer_deadline = 0;
 	}
 }
 
 void vlapic_timer_stop(struct vcpu *v) { timer_cancel(&v->lapic.timer); }
 
-static void start(struct vcpu *v, u64 ns)
+static void start(struct vcpu *v, u64 deadline)
 {
 	struct vlapic *l = &v->lapic;
 
-	l->timer_deadline = clock_ns() + ns;
+	l->timer_deadline = deadline;
 	l->timer.fn = expired;
-	timer_arm(&l->timer, l->timer_deadline);
+	timer_arm(&l->timer, deadline);
 }
 
 void vlapic_timer_mode(struct vcpu *v)
@@ -98,7 +100,7 @@ void vlapic_timer_write_init(struct vcpu *v, u32 count)
 		vlapic_timer_stop(v);
 	*vlapic_reg(v, APIC_TIMER_INIT) = count;
 	if (count)
-		start(v, period_ns(&v->lapic));
+		start(v, clock_ns() + period_ns(&v->lapic));
 }
 
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide)
@@ -110,7 +112,16 @@ void vlapic_timer_write_divide(struct vcpu *v, u32 divide)
 	if (!left)
 		return;
 	vlapic_timer_stop(v);
-	start(v, (u64)left << v->lapic.timer_shift);
+	start(v, clock_ns() + ((u64)left << v->lapic.timer_shift));
+}
+
+void vlapic_timer_set(struct vcpu *v, u64 apic_deadline, u64 tsc_deadline)
+{
+	vlapic_timer_stop(v);
+	vlapic_timer_write_deadline(v, tsc_deadline);
+	v->lapic.timer_deadline = apic_deadline;
+	if (apic_deadline && period_ns(&v->lapic))
+		start(v, apic_deadline);
 }
 
 u32 vlapic_timer_current(const struct vcpu *v)

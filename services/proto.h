@@ -34,7 +34,8 @@ struct vm_def {
 enum vm_state {
 	VM_STATE_STARTING,
 	VM_STATE_RUNNING,
-	VM_STATE_SHUTDOWN /* ended; see reason, status */
+	VM_STATE_SHUTDOWN, /* ended; see reason, status */
+	VM_STATE_PAUSED,   /* no vCPU runs, and its clock stands */
 };
 
 enum vm_reason {
@@ -66,6 +67,7 @@ enum vm_event_bits {
 	VM_EV_INPUT = 1,    /* bytes in the input ring, or room in the output ring */
 	VM_EV_SHUTDOWN = 2, /* press the ACPI power button */
 	VM_EV_PIN = 4,	    /* pin[] has changed */
+	VM_EV_PAUSE = 8,    /* suspend has changed */
 };
 /* event vmm -> manager */
 enum vm_notify_bits {
@@ -80,7 +82,7 @@ struct vm_shared {
 	u64 out_head; /* vmm: bytes written to COM1 so far; the last VM_RING_BYTES are in out[] */
 	u64 out_tail; /* manager: bytes shown so far, when attached */
 	u32 attached; /* manager: 1 = the UART waits for room instead of overwriting */
-	u32 pad;
+	u32 suspend;  /* manager: 1 = the VM shall stand still */
 	u64 pin[VM_VCPUS_MAX];	  /* manager: CPUs that each vCPU shall use, 0 = any */
 	u64 pinned[VM_VCPUS_MAX]; /* vmm: that it uses, 0 = any of the VM's */
 	u64 in_head;		  /* manager */

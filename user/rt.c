@@ -18,16 +18,23 @@ static struct {
 
 /* ---- Clock ---- */
 
-u64 rt_clock_ns(void)
+u64 rt_clock_tsc(u64 *tsc)
 {
 	const struct kinfo *k = rt_kinfo();
 	u32 low, high;
 
+	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high));
+	*tsc = (u64)high << 32 | low;
 	if (!(k->flags & KINFO_TSC))
 		return (u64)SYS0(SYS_CLOCK_GET);
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high));
-	u64 ticks = ((u64)high << 32 | low) - k->tsc_base;
-	return (u64)((unsigned __int128)ticks * k->tsc_mult >> 32);
+	return (u64)((unsigned __int128)(*tsc - k->tsc_base) * k->tsc_mult >> 32);
+}
+
+u64 rt_clock_ns(void)
+{
+	u64 tsc;
+
+	return rt_clock_tsc(&tsc);
 }
 
 /* ---- Address ranges ---- */

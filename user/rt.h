@@ -11,6 +11,8 @@
 int program_main(void *arg);
 
 u64 rt_clock_ns(void); /* since boot; no system call where the TSC serves */
+/* The same, and the TSC at that moment: exactly where the TSC is the clock, else nearly. */
+u64 rt_clock_tsc(u64 *tsc);
 static inline const struct kinfo *rt_kinfo(void) { return (const struct kinfo *)KINFO_VA; }
 
 /* Heap: grows by memory objects of 1 MiB. Thread-safe. Zeroed. NULL: no memory. */

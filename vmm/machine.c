@@ -6,7 +6,7 @@
 
 static struct machine *of(struct platform *p) { return container_of(p, struct machine, plat); }
 
-static u64 plat_now(struct platform *p) { return rt_clock_ns() - of(p)->start_ns; }
+static u64 plat_now(struct platform *p) { return vm_clock_now(&of(p)->clock); }
 static void plat_line(struct platform *p, u32 line, bool up) { irq_set(&of(p)->irq, line, up); }
 
 /*
@@ -19,8 +19,9 @@ static void plat_msi(struct platform *p, u64 address, u32 data)
 }
 
 /*
- * Sets the kernel timer when it must ring earlier than it would. One lock around look and set: of
- * two threads, the later one sees what the earlier one did.
+ * Sets the kernel timer when it must ring earlier than it would; while the VM's clock stands
+ * nothing rings. One lock around look and set: of two threads, the later one sees what the earlier
+ * one did.
  */
 static void arm(struct machine *m)
 {
@@ -28,9 +29,9 @@ static void arm(struct machine *m)
 
 	rt_lock(&m->arm_lock);
 	next = timers_next(&m->timers);
-	if (next < m->armed) {
+	if (next < m->armed && !vm_clock_stands(&m->clock)) {
 		m->armed = next;
-		timer_set(m->timer_event, m->start_ns + next);
+		timer_set(m->timer_event, m->clock.start_ns + next);
 	}
 	rt_unlock(&m->arm_lock);
 }
@@ -61,6 +62,7 @@ void machine_end(struct machine *m, enum vm_reason reason, u32 status)
 	__atomic_store_n(&m->ended, 1, __ATOMIC_RELEASE);
 	for (u32 i = 0; i < m->vcpus; i++)
 		vcpu_kick(m->vcpu[i]);
+	pause_open(m);
 }
 
 static void plat_end(struct platform *p, enum vm_reason reason, u32 status)
@@ -113,11 +115,10 @@ int machine_init(struct machine *m, u64 unix_s)
 	int err = 0;
 
 	m->plat.ops = &ops;
-	m->start_ns = rt_clock_ns();
 	m->armed = VTIMER_OFF;
-	m->clock =
-		(struct pvclock){&m->ram, rt_kinfo(), __builtin_ia32_rdtsc(), m->start_ns, unix_s};
-	create_devices(m, unix_s + m->start_ns / 1000000000);
+	vm_clock_init(&m->clock);
+	m->pvclock = (struct pvclock){&m->ram, rt_kinfo(), &m->clock, unix_s};
+	create_devices(m, unix_s + m->clock.start_ns / NS_PER_S);
 	for (u32 i = 0; i < ARRAY_SIZE(ports) && !err; i++)
 		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev,
 				   ports[i].offset);

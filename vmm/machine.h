@@ -8,6 +8,7 @@
 #include "vmm/exit_port.h"
 #include "vmm/fw_cfg.h"
 #include "vmm/irq.h"
+#include "vmm/pause.h"
 #include "vmm/pci.h"
 #include "vmm/pit.h"
 #include "vmm/pvclock.h"
@@ -16,6 +17,7 @@
 #include "vmm/rtc.h"
 #include "vmm/timer.h"
 #include "vmm/uart.h"
+#include "vmm/vm_clock.h"
 
 /*
  * [I] immutable once the first vCPU runs, [a] atomic, [r] under arm_lock, others: their own lock.
@@ -24,11 +26,11 @@ struct machine {
 	struct platform plat;
 	handle_t vm;	      /* [I] */
 	handle_t timer_event; /* [I] its kernel timer wakes the event thread */
-	u64 start_ns;	      /* [I] host clock at the VM clock's 0 */
 	struct ram ram;	      /* [I] */
-	struct pvclock clock; /* [I] */
-	u64 xcr0;	      /* [I] what CPUID offers */
-	u16 vcpus;	      /* [I] */
+	struct vm_clock clock;
+	struct pvclock pvclock; /* [I] */
+	u64 xcr0;		/* [I] what CPUID offers */
+	u16 vcpus;		/* [I] */
 	struct bus ports, mmio;
 	struct rt_mutex bus_lock; /* above every device's: one locked instruction at a time */
 
@@ -42,6 +44,7 @@ struct machine {
 	u32 status;
 	handle_t vcpu[VM_VCPUS_MAX]; /* [I] to kick when the VM ends; of the first vcpus */
 	u32 has_flat_table;	     /* [a] flat.h */
+	struct pause pause;
 
 	struct irq irq;
 	struct pit pit;

@@ -215,7 +215,15 @@ static void pin_vcpus(struct vm *vm)
 	}
 }
 
-/* Timers, console input and the power button. */
+/* What manager wants, and what it is to hear when it has come so. */
+static void pause_or_go_on(struct vm *vm)
+{
+	if (pause_step(&vm->machine, __atomic_load_n(&vm->shared->suspend, __ATOMIC_ACQUIRE),
+		       vm->shared))
+		event_signal(vm->start->notify, VM_NOTIFY_OUTPUT | VM_NOTIFY_STATE);
+}
+
+/* Timers, console input, the power button and pauses. */
 static void event_loop(void *arg)
 {
 	struct vm *vm = arg;
@@ -240,6 +248,7 @@ static void event_loop(void *arg)
 			if (packet[i].bits & VM_EV_PIN)
 				pin_vcpus(vm);
 		}
+		pause_or_go_on(vm);
 		machine_run_timers(m);
 	}
 }

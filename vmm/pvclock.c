@@ -2,7 +2,8 @@
 
 #define NS_PER_S 1000000000ull
 #define ENABLED 1ull
-#define FLAG_TSC_STABLE 1u /* the same line for all vCPUs */
+#define FLAG_TSC_STABLE 1u    /* the same line for all vCPUs */
+#define FLAG_GUEST_STOPPED 2u /* the VM has stood; the guest clears it */
 
 struct pvclock_time {
 	u32 version; /* odd while it changes */
@@ -30,41 +31,45 @@ static void begin(u32 *version)
 
 static void end(u32 *version) { __atomic_store_n(version, *version + 1, __ATOMIC_RELEASE); }
 
-static void write_time(const struct pvclock *c, struct pvclock_time *t, u64 tsc_offset)
+static void write_time(const struct pvclock *c, u64 system_time, u64 tsc_offset, u8 flags)
 {
 	u64 mul = c->host->tsc_mult;
+	struct pvclock_time *t;
 	s8 shift = 0;
 
+	t = system_time & ENABLED ? ram_ptr(c->ram, system_time & ~ENABLED, sizeof(*t)) : NULL;
+	if (!t || !pvclock_usable(c->host))
+		return;
 	for (; mul >> 32; mul >>= 1)
 		shift++;
 	begin(&t->version);
-	t->tsc = c->start_tsc + tsc_offset;
+	t->tsc = c->clock->start_tsc + tsc_offset;
 	t->ns = 0;
 	t->mul = (u32)mul;
 	t->shift = shift;
-	t->flags = FLAG_TSC_STABLE;
+	t->flags = flags;
 	end(&t->version);
 }
 
 static void write_wall(const struct pvclock *c, struct pvclock_wall *w)
 {
 	begin(&w->version);
-	w->s = (u32)(c->unix_s + c->start_ns / NS_PER_S);
-	w->ns = (u32)(c->start_ns % NS_PER_S);
+	w->s = (u32)(c->unix_s + c->clock->start_ns / NS_PER_S);
+	w->ns = (u32)(c->clock->start_ns % NS_PER_S);
 	end(&w->version);
 }
 
 void pvclock_write(const struct pvclock *c, const struct vcpu_run *run)
 {
-	u64 wall = run->clock.wall_clock, time = run->clock.system_time;
-	void *p;
+	u64 wall = run->clock.wall_clock;
+	struct pvclock_wall *w = wall ? ram_ptr(c->ram, wall, sizeof(*w)) : NULL;
 
-	if (!pvclock_usable(c->host))
-		return;
-	p = wall ? ram_ptr(c->ram, wall, sizeof(struct pvclock_wall)) : NULL;
-	if (p)
-		write_wall(c, p);
-	p = time & ENABLED ? ram_ptr(c->ram, time & ~ENABLED, sizeof(struct pvclock_time)) : NULL;
-	if (p)
-		write_time(c, p, run->clock.tsc_offset);
+	if (w && pvclock_usable(c->host))
+		write_wall(c, w);
+	write_time(c, run->clock.system_time, run->clock.tsc_offset, FLAG_TSC_STABLE);
+}
+
+void pvclock_stood(const struct pvclock *c, u64 system_time, u64 tsc_offset)
+{
+	write_time(c, system_time, tsc_offset, FLAG_TSC_STABLE | FLAG_GUEST_STOPPED);
 }

@@ -8,12 +8,12 @@
 
 #include "uapi/run.h"
 #include "vmm/ram.h"
+#include "vmm/vm_clock.h"
 
 struct pvclock {
 	const struct ram *ram;
 	const struct kinfo *host;
-	/* when the VM's clock was 0: the host's TSC and clock */
-	u64 start_tsc, start_ns;
+	const struct vm_clock *clock;
 	u64 unix_s; /* wall time at the host clock's 0 */
 };
 
@@ -21,3 +21,9 @@ static inline bool pvclock_usable(const struct kinfo *host) { return host->flags
 
 /* RUN_EXIT_CLOCK. An address that is not RAM is ignored. */
 void pvclock_write(const struct pvclock *c, const struct vcpu_run *run);
+
+/*
+ * The VM has stood: the page of a vCPU whose MSR is system_time says so, once, to the guest's
+ * watchdogs. The line that it holds is as before.
+ */
+void pvclock_stood(const struct pvclock *c, u64 system_time, u64 tsc_offset);

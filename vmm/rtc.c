@@ -143,14 +143,12 @@ static bool alarm_matches(struct rtc *r, u8 alarm, u8 now)
 }
 
 /*
- * Does an alarm fall into (seen_second, second]? A gap of more than a day holds every time of day.
+ * Does an alarm fall into the `seconds` behind a time? More than a day holds every time of day.
  */
-static bool alarm_in(struct rtc *r, u64 second)
+static bool alarm_in(struct rtc *r, u64 from, u64 seconds)
 {
-	u64 from = second - r->seen_second > 86400 ? second - 86400 : r->seen_second;
-
-	for (u64 s = from + 1; s <= second; s++) {
-		u64 t = (r->base + s) % 86400;
+	for (u64 s = 1; s <= MIN(seconds, 86400); s++) {
+		u64 t = (from + s) % 86400;
 
 		if (alarm_matches(r, r->cmos[RTC_SECONDS_ALARM], encode(r, (u32)(t % 60))) &&
 		    alarm_matches(r, r->cmos[RTC_MINUTES_ALARM], encode(r, (u32)(t / 60 % 60))) &&
@@ -176,6 +174,12 @@ static bool counting(const struct rtc *r)
 	return !(r->cmos[RTC_B] & B_SET) && (r->cmos[RTC_A] & A_DIVIDER) == A_DIVIDER_ON;
 }
 
+/* The alarm's bit in register C, if it is enabled and falls into these seconds. */
+static u8 raised(struct rtc *r, u64 from, u64 seconds)
+{
+	return r->cmos[RTC_B] & B_AIE && alarm_in(r, from, seconds) ? C_AF : 0;
+}
+
 /*
  * Brings register C and the interrupt line up to date, and arms the timer for the next enabled
  * event.
@@ -187,7 +191,7 @@ static void update(struct rtc *r)
 	u8 *c = &r->cmos[RTC_C], b = r->cmos[RTC_B];
 
 	if (counting(r) && second > r->seen_second) {
-		*c |= C_UF | (b & B_AIE && alarm_in(r, second) ? C_AF : 0);
+		*c |= C_UF | raised(r, r->base + r->seen_second, second - r->seen_second);
 		r->seen_second = second;
 	}
 	if (!period) {
@@ -207,6 +211,22 @@ static void update(struct rtc *r)
 	if (b & (B_AIE | B_UIE) && counting(r))
 		next = MIN(next, (second + 1) * NS_PER_S);
 	dev_timer(&r->dev, &r->timer, next);
+}
+
+void rtc_stood(struct rtc *r, u64 ns)
+{
+	u64 seconds;
+
+	rt_lock(&r->dev.lock);
+	update(r); /* up to where the clock stood */
+	r->stood_ns += ns;
+	seconds = r->stood_ns / NS_PER_S;
+	r->stood_ns %= NS_PER_S;
+	if (counting(r))
+		r->cmos[RTC_C] |= raised(r, r->base + r->seen_second, seconds);
+	r->base += seconds;
+	update(r);
+	rt_unlock(&r->dev.lock);
 }
 
 static void expired(struct device *d) { update(container_of(d, struct rtc, dev)); }
@@ -307,6 +327,7 @@ static void rtc_restored(struct device *d)
 	struct rtc *r = container_of(d, struct rtc, dev);
 
 	r->index &= 0x7f;
+	r->stood_ns %= NS_PER_S;
 	update(r);
 }
 
@@ -314,12 +335,12 @@ static const struct state_field rtc_fields[] = {
 	STATE_FIELD(struct rtc, index, 1),	   STATE_ARRAY(struct rtc, cmos, 1),
 	STATE_ARRAY(struct rtc, set_time, 1),	   STATE_FIELD(struct rtc, set_century, 1),
 	STATE_FIELD(struct rtc, base, 1),	   STATE_FIELD(struct rtc, seen_second, 1),
-	STATE_FIELD(struct rtc, next_periodic, 1),
+	STATE_FIELD(struct rtc, next_periodic, 1), STATE_FIELD(struct rtc, stood_ns, 2),
 };
 
 static const struct dev_ops rtc_ops = {
 	.name = "rtc",
-	.version = 1,
+	.version = 2,
 	.max_size = 1,
 	.read = rtc_read,
 	.write = rtc_write,

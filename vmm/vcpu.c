@@ -104,7 +104,7 @@ static bool emulate(struct vcpu *v)
 	return false;
 }
 
-static s64 read_state(struct vcpu *v, u32 groups)
+s64 vcpu_read(struct vcpu *v, u32 groups)
 {
 	v->state.size = sizeof(v->state);
 	v->state.groups = groups;
@@ -130,11 +130,11 @@ static void write_state(struct vcpu *v, s64 err)
 static void run_mode(struct vcpu *v)
 {
 	enum { STEPS = 256 };
-	s64 err = read_state(v, EMUL_GROUPS | STATE_MSR);
+	s64 err = vcpu_read(v, EMUL_GROUPS | STATE_CLOCK);
 	enum emul_result r = EMUL_OK;
 
 	if (!err) {
-		v->emul.tsc_offset = v->state.msr.tsc - __builtin_ia32_rdtsc();
+		v->emul.tsc_offset = v->state.clock.tsc_offset;
 		r = emul_run(&v->emul, STEPS);
 	}
 	if (r == EMUL_UNSUPPORTED) {
@@ -151,7 +151,7 @@ static void run_mode(struct vcpu *v)
 static void exit_task_switch(struct vcpu *v)
 {
 	struct run_task t = v->run->task;
-	s64 err = read_state(v, EMUL_GROUPS);
+	s64 err = vcpu_read(v, EMUL_GROUPS);
 
 	if (!err && emul_task_switch(&v->emul, &t) == EMUL_UNSUPPORTED) {
 		rt_log("cannot switch to task %#x at rip %#llx: %s", t.selector,
@@ -171,7 +171,7 @@ static void exit_emulate(struct vcpu *v)
 		run_mode(v);
 		return;
 	}
-	err = read_state(v, EMUL_GROUPS);
+	err = vcpu_read(v, EMUL_GROUPS);
 	if (!err && flat_table_wanted(v->run, s->cr0)) {
 		err = flat_table_provide(v->m);
 		if (err) {
@@ -196,14 +196,25 @@ static void exit_emulate(struct vcpu *v)
 
 static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
 static void exit_extint(struct vcpu *v) { v->run->extint.vector = irq_ack(&v->m->irq); }
-static void exit_intr(struct vcpu *v) { v->run->immediate = 0; }
+
+static void exit_intr(struct vcpu *v)
+{
+	s64 err = pause_here(v);
+
+	v->run->immediate = 0;
+	if (!err)
+		return;
+	rt_log("vCPU state around a pause: %s", rt_error(err));
+	fail(v);
+}
+
 static void exit_shutdown(struct vcpu *v)
 {
 	machine_end(v->m, VM_REASON_TRIPLE_FAULT, VM_STATUS_TRIPLE_FAULT);
 }
 
 static void say(const char *line) { rt_log("%s", line); }
-static void exit_clock(struct vcpu *v) { pvclock_write(&v->m->clock, v->run); }
+static void exit_clock(struct vcpu *v) { pvclock_write(&v->m->pvclock, v->run); }
 
 static void exit_internal(struct vcpu *v)
 {
@@ -216,7 +227,7 @@ static void exit_internal(struct vcpu *v)
 	u32 code = v->run->internal.code;
 
 	audit_report(&v->run->record, code == RUN_INTERNAL_ENTRY, say);
-	if (!read_state(v, DUMP_GROUPS))
+	if (!vcpu_read(v, DUMP_GROUPS))
 		dump_state(&v->state);
 	rt_log("the vCPU cannot go on: %s",
 	       code < ARRAY_SIZE(why) && why[code] ? why[code] : "unknown code");
@@ -270,7 +281,14 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 	v->emul.s = &v->state;
 	v->emul.ops = &emul_callbacks;
 	v->emul.xcr0 = m->xcr0;
+	v->index = index;
 	m->vcpu[index] = v->handle;
+	h = event_create();
+	if (h < 0) {
+		rt_log("vCPU %u: event: %s", index, rt_error(h));
+		return (int)h;
+	}
+	m->pause.gate[index] = (handle_t)h;
 	if (v->run->version != UAPI_VERSION) {
 		rt_log("vCPU %u: run page version %u, expected %u", index, v->run->version,
 		       UAPI_VERSION);

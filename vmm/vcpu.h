@@ -7,6 +7,7 @@
 struct vcpu {
 	struct machine *m;    /* [I] */
 	handle_t handle;      /* [I] */
+	u32 index;	      /* [I] in m->vcpu */
 	struct vcpu_run *run; /* [I] shared with the kernel */
 	struct emul emul;
 	struct vcpu_state state;
@@ -23,3 +24,6 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index);
 
 /* Runs the guest until the machine has ended. */
 void vcpu_loop(struct vcpu *v);
+
+/* Reads groups of its state into v->state. 0 or a negative error. */
+s64 vcpu_read(struct vcpu *v, u32 groups);

@@ -170,7 +170,10 @@ enum state_group {
 	STATE_APIC = 1 << 5,  /* local APIC registers */
 	STATE_EVENT = 1 << 6, /* pending and blocked events, activity */
 	STATE_FPU = 1 << 7,   /* XSAVE area, standard format */
-	STATE_ALL = 0xff
+	STATE_CLOCK = 1 << 8, /* the time-stamp counter and the local APIC's timer */
+	STATE_ALL = 0x1ff,
+	/* vcpu_get only: the APIC's timer stands from now on, until vcpu_set of STATE_CLOCK */
+	STATE_TIMER_STOP = 1 << 9,
 };
 
 /* clang-format off */
@@ -221,14 +224,18 @@ struct vcpu_state {
 	struct {
 		u64 star, lstar, cstar, sfmask, kernel_gs_base;
 		u64 sysenter_cs, sysenter_esp, sysenter_eip;
-		u64 pat, tsc, tsc_aux, misc_enable, mtrr_def_type;
+		u64 pat, tsc_aux, misc_enable, mtrr_def_type;
 		u64 pv[PV_MSRS];
 	} msr;
 	struct {
-		u64 base;	  /* IA32_APIC_BASE */
-		u32 reg[64];	  /* register at offset n * 16 of the APIC page */
-		u64 tsc_deadline; /* IA32_TSC_DEADLINE */
+		u64 base;    /* IA32_APIC_BASE */
+		u32 reg[64]; /* register at offset n * 16 of the APIC page */
 	} apic;
+	struct {
+		u64 tsc_offset;	   /* guest TSC = host TSC + this */
+		u64 tsc_deadline;  /* IA32_TSC_DEADLINE; 0: none */
+		u64 apic_deadline; /* host clock when the APIC timer's count ends; 0: it has */
+	} clock;
 	struct {
 		u32 activity; /* enum vcpu_activity */
 		/* nmi_pending: vcpu_set makes one pending, and takes none back */

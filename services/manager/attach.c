@@ -86,7 +86,8 @@ void attach_begin(struct manager *m, u32 index, bool from_start)
 		return;
 	}
 	if (vm->info.running)
-		con_printf(m, "Connected to %s; ^] leaves.\n", vm->info.name);
+		con_printf(m, "Connected to %s; ^] leaves.%s\n", vm->info.name,
+			   vm_paused(vm) ? " It is paused: resume lets it go on." : "");
 	vm->seen = vm->info.generation;
 	vm->left = false;
 	vm->shown = from_start ? 0 : LOAD(vm->view->out_tail);

@@ -4,10 +4,15 @@
 #include "services/manager/manager.h"
 #include "user/sys.h"
 
-static const char *state_text(const struct init_vm_info *i)
+#define PAUSE_NS 10000000000ull /* how long a monitor may take */
+#define PAUSE_STEPS 1000u
+
+static const char *state_text(const struct vm_client *vm)
 {
+	const struct init_vm_info *i = &vm->info;
+
 	if (i->running)
-		return "running";
+		return vm_paused(vm) ? "paused" : "running";
 	if (i->error[0])
 		return "not startable";
 	switch (i->reason) {
@@ -32,7 +37,7 @@ void cmd_list(struct manager *m, u32 words, const char *const *word)
 		const struct init_vm_info *info = &m->vm[i].info;
 
 		if (vm_refresh(m, i) && (all || info->running))
-			con_printf(m, " %-4u %-32s %s\n", i + 1, info->name, state_text(info));
+			con_printf(m, " %-4u %-32s %s\n", i + 1, info->name, state_text(&m->vm[i]));
 	}
 }
 
@@ -49,7 +54,8 @@ void cmd_start(struct manager *m, u32 words, const char *const *word)
 	if (!e)
 		con_printf(m, "vm %s started\n", m->vm[i].info.name);
 	else if (e == -E_STATE)
-		con_printf(m, "error: vm %s is running\n", m->vm[i].info.name);
+		con_printf(m, "error: vm %s is %s\n", m->vm[i].info.name,
+			   vm_paused(&m->vm[i]) ? "paused: resume lets it go on" : "running");
 	else
 		con_printf(m, "error: %s\n",
 			   m->vm[i].info.error[0] ? m->vm[i].info.error : rt_error(e));
@@ -66,7 +72,77 @@ void cmd_shutdown(struct manager *m, u32 words, const char *const *word)
 		return;
 	}
 	vm_signal(m, (u32)i, VM_EV_SHUTDOWN);
-	con_printf(m, "vm %s is asked to shut down\n", m->vm[i].info.name);
+	con_printf(m, "vm %s is asked to shut down%s\n", m->vm[i].info.name,
+		   vm_paused(&m->vm[i]) ? "; it is paused, and will see it when it is resumed"
+					: "");
+}
+
+/* Tells the monitor, and waits for it. -E_DEAD: the VM has ended meanwhile. -E_TIMEOUT. */
+static int set_suspended(struct manager *m, u32 index, bool suspend)
+{
+	struct vm_client *vm = &m->vm[index];
+	u32 generation = vm->info.generation;
+
+	__atomic_store_n(&vm->view->suspend, suspend, __ATOMIC_RELEASE);
+	vm_signal(m, index, VM_EV_PAUSE);
+	for (u32 step = 0; step < PAUSE_STEPS; step++) {
+		if (!vm_refresh(m, index) || !vm->info.running || vm->info.generation != generation)
+			return -E_DEAD;
+		if (vm_paused(vm) == suspend)
+			return 0;
+		event_wait(m->idle, rt_clock_ns() + PAUSE_NS / PAUSE_STEPS);
+	}
+	return -E_TIMEOUT;
+}
+
+/* suspend and resume: a VM that runs, in the other state than `suspend`. -1: it was said why not */
+static s32 find_to_pause(struct manager *m, const char *name, bool suspend)
+{
+	s32 i = vm_find(m, name);
+	const struct vm_client *vm = &m->vm[MAX(i, 0)];
+	const char *why = NULL;
+
+	if (i < 0 || !vm_refresh(m, (u32)i))
+		return -1;
+	if (!vm->info.running || !vm->view)
+		why = "is not running";
+	else if (vm_state(vm) == VM_STATE_STARTING)
+		why = "is still being loaded";
+	else if (vm_paused(vm) != !suspend)
+		why = suspend ? "is paused already: resume lets it go on" : "is not paused";
+	if (why)
+		con_printf(m, "error: vm %s %s\n", vm->info.name, why);
+	return why ? -1 : i;
+}
+
+static void pause_or_go_on(struct manager *m, const char *name, bool suspend)
+{
+	s32 i = find_to_pause(m, name, suspend);
+	const char *vm = m->vm[MAX(i, 0)].info.name;
+	int e = i < 0 ? 0 : set_suspended(m, (u32)i, suspend);
+
+	if (i < 0)
+		return;
+	if (!e) {
+		con_printf(m, "vm %s %s\n", vm, suspend ? "suspended" : "resumed");
+		return;
+	}
+	if (e == -E_TIMEOUT && suspend)
+		set_suspended(m, (u32)i, false);
+	con_printf(m, "error: vm %s %s\n", vm,
+		   e == -E_DEAD ? "has ended"
+		   : suspend	? "goes on: its vCPUs did not stop within 10 s"
+				: "does not go on: its monitor did not answer within 10 s");
+}
+
+void cmd_suspend(struct manager *m, u32 words, const char *const *word)
+{
+	pause_or_go_on(m, word[1], true);
+}
+
+void cmd_resume(struct manager *m, u32 words, const char *const *word)
+{
+	pause_or_go_on(m, word[1], false);
 }
 
 void cmd_destroy(struct manager *m, u32 words, const char *const *word)
@@ -121,7 +197,7 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 	info = &m->vm[i].info;
 	con_printf(m, "Id:             %d\n", i + 1);
 	con_printf(m, "Name:           %s\n", info->name);
-	con_printf(m, "State:          %s\n", state_text(info));
+	con_printf(m, "State:          %s\n", state_text(&m->vm[i]));
 	con_printf(m, "CPU(s):         %u\n", info->vcpus);
 	con_printf(m, "Max memory:     %lu KiB\n", info->memory >> 10);
 	if (!vm_domain_info(m, (u32)i, &d))

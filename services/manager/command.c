@@ -16,6 +16,9 @@ const struct command commands[COMMANDS] = {
 		{"shutdown", GROUP_VM, "VM", "ask a guest to shut down",
 		 "Presses the ACPI power button; whether anything happens is up to the guest.", 1,
 		 1, ARG_VM},
+	[CMD_SUSPEND] = {"suspend", GROUP_VM, "VM", "stop a VM and its clock where they are",
+			 "It keeps its memory; resume lets it go on.", 1, 1, ARG_VM},
+	[CMD_RESUME] = {"resume", GROUP_VM, "VM", "let a suspended VM go on", NULL, 1, 1, ARG_VM},
 	[CMD_DESTROY] =
 		{"destroy", GROUP_VM, "VM", "end a VM at once",
 		 "Always succeeds for a running VM, whatever its guest does. Its memory comes back.",

@@ -48,6 +48,12 @@ s64 init_call(struct manager *m, enum init_call call, u64 index);
 s64 init_sched(struct manager *m, u32 index, enum thread_op op, u64 value); /* INIT_VM_SCHED */
 /* Statistics of its domain. Negative: it has none, or the error. */
 int vm_domain_info(struct manager *m, u32 index, struct domain_info *out);
+/* What its monitor says, which runs: enum vm_state, or nonsense. */
+u32 vm_state(const struct vm_client *vm);
+static inline bool vm_paused(const struct vm_client *vm)
+{
+	return vm->info.running && vm_state(vm) == VM_STATE_PAUSED;
+}
 /* enum vm_event_bits to the monitor, if it runs. */
 void vm_signal(struct manager *m, u32 index, u64 bits);
 /* By name or by number. -1: none (and it says so). */
@@ -72,6 +78,8 @@ typedef void (*command_fn)(struct manager *m, u32 words, const char *const *word
 void cmd_list(struct manager *m, u32 words, const char *const *word);
 void cmd_start(struct manager *m, u32 words, const char *const *word);
 void cmd_shutdown(struct manager *m, u32 words, const char *const *word);
+void cmd_suspend(struct manager *m, u32 words, const char *const *word);
+void cmd_resume(struct manager *m, u32 words, const char *const *word);
 void cmd_destroy(struct manager *m, u32 words, const char *const *word);
 void cmd_console(struct manager *m, u32 words, const char *const *word);
 void cmd_dominfo(struct manager *m, u32 words, const char *const *word);

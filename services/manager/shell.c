@@ -42,6 +42,7 @@ static void cmd_restart_manager(struct manager *m, u32 words, const char *const 
 static const command_fn run[] = {
 	[CMD_LIST] = cmd_list,	       [CMD_START] = cmd_start,
 	[CMD_SHUTDOWN] = cmd_shutdown, [CMD_DESTROY] = cmd_destroy,
+	[CMD_SUSPEND] = cmd_suspend,   [CMD_RESUME] = cmd_resume,
 	[CMD_CONSOLE] = cmd_console,   [CMD_DOMINFO] = cmd_dominfo,
 	[CMD_STAT] = cmd_stat,	       [CMD_HOSTINFO] = cmd_hostinfo,
 	[CMD_DMESG] = cmd_dmesg,       [CMD_LOGLEVEL] = cmd_loglevel,

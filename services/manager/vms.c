@@ -91,6 +91,11 @@ void vms_open(struct manager *m)
 	}
 }
 
+u32 vm_state(const struct vm_client *vm)
+{
+	return vm->view ? __atomic_load_n(&vm->view->state, __ATOMIC_ACQUIRE) : VM_STATE_STARTING;
+}
+
 void vm_signal(struct manager *m, u32 index, u64 bits)
 {
 	struct vm_client *vm = &m->vm[index];

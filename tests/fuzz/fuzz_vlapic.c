@@ -117,7 +117,13 @@ static void step(void)
 		break;
 	case 12: vlapic_mmio_read(v, fuzz_u16(&in) & 0xfff); break;
 	case 13: written(v); break;
-	case 14: vlapic_timer_write_deadline(v, fake_now + v->tsc_offset + fuzz_u32(&in)); break;
+	case 14:
+		value = fake_now + v->tsc_offset + fuzz_u32(&in);
+		if (op & 16)
+			vlapic_timer_set(v, fuzz_u64(&in), op & 32 ? fuzz_u64(&in) : value);
+		else
+			vlapic_timer_write_deadline(v, value);
+		break;
 	default: vlapic_mmio_write(v, (u32)fuzz_u8(&in) << 4, fuzz_u32(&in)); break;
 	}
 	FUZZ_CHECK(*vlapic_reg(v, APIC_TPR) <= 0xff, "TPR %#x", *vlapic_reg(v, APIC_TPR));

@@ -15,7 +15,8 @@
 static u8 memory[0x4000];
 static const struct ram ram = {memory, sizeof(memory), 0};
 static struct kinfo host;
-static struct pvclock clock = {&ram, &host, 0, 0, 1700000000};
+static struct vm_clock vm;
+static struct pvclock clock = {&ram, &host, &vm, 1700000000};
 static struct vcpu_run run;
 
 struct time {
@@ -46,7 +47,7 @@ static int setup(void **state)
 	memset(memory, 0xcc, sizeof(memory));
 	memset(memory + AT, 0, 64);
 	host = (struct kinfo){.flags = KINFO_TSC, .tsc_base = 12345, .tsc_mult = 1ull << 32};
-	clock.start_ns = 7 * S + 5;
+	vm.start_ns = 7 * S + 5;
 	run = (struct vcpu_run){.clock.system_time = AT | 1};
 	return 0;
 }
@@ -65,7 +66,7 @@ static void it_keeps_up_with_the_host(void **state)
 
 				host.tsc_mult = (1000000ull << 32) / khz[i];
 				start = host.tsc_base + minute * 60 * 24 * day + 5;
-				clock.start_tsc = start;
+				vm.start_tsc = start;
 				run.clock.tsc_offset = offset[o];
 				pvclock_write(&clock, &run);
 				assert_in_range(guest_ns(start + offset[o]), 0, 1000);
@@ -113,6 +114,29 @@ static void wall_clock_is_that_of_the_clocks_zero(void **state)
 	assert_int_equal(memory[0x1010], 0xcc);
 }
 
+/*
+ * The origin and the guest's TSC move together: the line is the same, and the watchdogs are told.
+ */
+static void a_pause_shows_in_a_flag_alone(void **state)
+{
+	struct time *t = (struct time *)(memory + AT);
+	struct time before;
+
+	vm.start_tsc = 5000000;
+	run.clock.tsc_offset = 777;
+	pvclock_write(&clock, &run);
+	before = *t;
+	vm.start_tsc += 123456789;
+	pvclock_stood(&clock, AT | 1, 777 - 123456789);
+	assert_int_equal(t->flags, 3);
+	assert_int_equal(t->tsc, before.tsc);
+	assert_int_equal(t->ns, before.ns);
+	assert_int_equal(t->mul, before.mul);
+	assert_int_equal(t->version, before.version + 2);
+	pvclock_stood(&clock, AT, 0); /* it is off */
+	assert_int_equal(t->version, before.version + 2);
+}
+
 static void what_is_off_or_no_ram_is_not_written(void **state)
 {
 	static const u64 bad[] = {AT, 0x4001, 0x3fe1 + 4, 0xfee00001, ~0ull, ~0ull << 32 | 1};
@@ -140,6 +164,7 @@ int main(void)
 		cmocka_unit_test_setup(a_tsc_that_was_moved_shows_the_same_time, setup),
 		cmocka_unit_test_setup(the_version_is_even_and_rises, setup),
 		cmocka_unit_test_setup(wall_clock_is_that_of_the_clocks_zero, setup),
+		cmocka_unit_test_setup(a_pause_shows_in_a_flag_alone, setup),
 		cmocka_unit_test_setup(what_is_off_or_no_ram_is_not_written, setup),
 	};
 

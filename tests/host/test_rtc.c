@@ -10,6 +10,8 @@ struct set {
 	struct rtc r;
 };
 
+#define NS_PER_MS 1000000ull
+
 enum { A = 10, B = 11, C = 12, D = 13 };
 
 static u8 get(struct set *s, u8 reg)
@@ -207,6 +209,50 @@ static void hostile_settings_do_no_harm(void **state)
 		}
 }
 
+/* The fake's clock stands; a pause of the host's is what rtc_stood says. */
+static void a_pause_moves_the_time_of_day_alone(void **state)
+{
+	struct set s;
+
+	start(&s, 0);
+	put(&s, A, 0x2f); /* 500 ms */
+	put(&s, B, 0x42);
+	fake_pass(&s.f, 1300 * NS_PER_MS);
+	assert_int_equal(s.f.edges[8], 1);
+	get(&s, C);
+	rtc_stood(&s.r, 600 * NS_PER_MS);
+	assert_int_equal(get(&s, 0), 0x01);
+	rtc_stood(&s.r, 600 * NS_PER_MS); /* parts of seconds add up */
+	assert_int_equal(get(&s, 0), 0x02);
+	rtc_stood(&s.r, 3600 * NS_PER_S);
+	assert_int_equal(get(&s, 4), 0x01);
+	assert_int_equal(get(&s, C) & 0x40, 0); /* no period has passed */
+	fake_pass(&s.f, 199 * NS_PER_MS);
+	assert_false(s.f.level[8]);
+	fake_pass(&s.f, 2 * NS_PER_MS);
+	assert_true(s.f.level[8]);
+}
+
+static void an_alarm_that_a_pause_has_passed_comes_behind_it(void **state)
+{
+	struct set s;
+
+	start(&s, 0);
+	put(&s, 1, 0x30);
+	put(&s, 3, 0x10);
+	put(&s, 5, 0xff); /* each hour at 10:30 */
+	put(&s, B, 0x22);
+	rtc_stood(&s.r, 629 * NS_PER_S);
+	assert_false(s.f.level[8]);
+	rtc_stood(&s.r, 5 * NS_PER_S);
+	assert_true(s.f.level[8]);
+	assert_int_equal(get(&s, C), 0xa0);
+	fake_pass(&s.f, 100 * NS_PER_S);
+	assert_false(s.f.level[8]);
+	rtc_stood(&s.r, 1000000 * NS_PER_S);
+	assert_true(s.f.level[8]);
+}
+
 static void state_moves(void **state)
 {
 	struct set s, t;
@@ -236,6 +282,8 @@ int main(void)
 		cmocka_unit_test(periodic_interrupt),
 		cmocka_unit_test(memory_sizes_and_memory),
 		cmocka_unit_test(hostile_settings_do_no_harm),
+		cmocka_unit_test(a_pause_moves_the_time_of_day_alone),
+		cmocka_unit_test(an_alarm_that_a_pause_has_passed_comes_behind_it),
 		cmocka_unit_test(state_moves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,15 +345,68 @@ static void a_deadline_moves_with_the_state(void **state)
 {
 	static struct vcpu_state s;
 	struct vcpu *v = deadline_vcpu();
+	u64 deadline = fake_now - 500 + 3000;
 
-	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	vlapic_timer_write_deadline(v, deadline);
 	vlapic_get_state(v, &s);
 	vlapic_reset(v, false);
 	assert_null(fake_armed);
 	vlapic_set_state(v, &s);
+	vlapic_timer_set(v, 0, deadline);
 	assert_int_equal(fake_armed->deadline, fake_now + 3000);
 	fake_pass(3000, 0);
 	assert_true(irr_has(v, 0x40));
+}
+
+/* ---- Timers that stand for a while, as the monitor's pause has it ---- */
+
+static void a_deadline_waits_for_a_tsc_that_was_held_back(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+
+	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	fake_pass(1000, 0);
+	vlapic_timer_stop(v);
+	assert_int_equal(fake_pass(10000, 0), 0);
+	v->tsc_offset -= 10000;
+	vlapic_timer_set(v, 0, v->lapic.tsc_deadline);
+	assert_int_equal(fake_pass(1999, 0), 0);
+	assert_int_equal(fake_pass(1, 0), 1);
+	assert_true(irr_has(v, 0x40));
+}
+
+static void a_count_goes_on_where_it_stood(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	vlapic_mmio_write(v, APIC_LVT_TIMER, APIC_LVT_TIMER_PERIODIC | 0x40);
+	vlapic_mmio_write(v, APIC_TIMER_DIVIDE, 0xb);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000000);
+	assert_int_equal(fake_pass(2300000, 0), 2);
+	vlapic_timer_stop(v);
+	assert_int_equal(fake_pass(55500000, 0), 0);
+	vlapic_timer_set(v, v->lapic.timer_deadline + 55500000, 0);
+	assert_int_equal(vlapic_mmio_read(v, APIC_TIMER_CURRENT), 700000);
+	assert_int_equal(fake_pass(699999, 0), 0);
+	assert_int_equal(fake_pass(1, 0), 1); /* none of those that it stood through */
+	assert_int_equal(fake_pass(1000000, 0), 1);
+}
+
+static void a_count_that_has_ended_stays_so(void **state)
+{
+	static struct vcpu_state s;
+	struct vcpu *v = &vcpu[0];
+
+	vlapic_mmio_write(v, APIC_LVT_TIMER, 0x40);
+	vlapic_mmio_write(v, APIC_TIMER_DIVIDE, 0xb);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000);
+	assert_int_equal(fake_pass(1000, 0), 1);
+	assert_int_equal(v->lapic.timer_deadline, 0);
+	vlapic_get_state(v, &s);
+	vlapic_set_state(v, &s);
+	vlapic_timer_set(v, 0, 0);
+	assert_int_equal(vlapic_mmio_read(v, APIC_TIMER_CURRENT), 0);
+	assert_int_equal(fake_pass(1000000, 0), 0);
 }
 
 /* ---- State ---- */
@@ -512,6 +565,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_change_of_mode_disarms_the_timer, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_moves_with_the_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_deadline_waits_for_a_tsc_that_was_held_back,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_count_goes_on_where_it_stood, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_count_that_has_ended_stays_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_shot_counts_down_and_fires_once, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(divider_table, setup, teardown),
