@@ -8,8 +8,9 @@
 
 /* What a monitor needs beside guest memory: image, heap, run page, vCPU areas. */
 #define MONITOR_BYTES MiB(3)
-#define VCPU_BYTES KiB(96) /* for each further vCPU: areas in the kernel, thread, stack */
-#define TABLE_SHARE 256	   /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
+#define VCPU_BYTES KiB(96)   /* for each further vCPU: areas in the kernel, thread, stack */
+#define PROBE_BYTES KiB(256) /* of a domain with one thread that never runs */
+#define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
 #define REAP_NS 1000000000ull /* how long after the end of a VM a start waits for memory, */
 #define REAP_ROUNDS 100u      /* in as many steps */
@@ -194,22 +195,44 @@ static int vm_apply(struct init *in, struct vm *vm)
 	if (!e && cpus != ~0ull) {
 		e = thread_set(t, THREAD_GROUP_CPUS, cpus);
 		cpulist_print(cpus, list, sizeof(list));
-		if (e == -E_INVAL)
+		if (e == -E_INVAL && vm->def.cpus)
 			fmt_snprintf(vm->error, sizeof(vm->error),
 				     "%s:%u: cpus = %.48s: expected CPUs that are up and run VMs",
 				     vm->file, vm->lines.cpus, list);
+		else if (e == -E_INVAL)
+			fmt_snprintf(vm->error, sizeof(vm->error),
+				     "isolcpus= leaves the CPUs %.48s, of which none runs VMs: "
+				     "%s needs a line cpus = LIST, or another isolcpus=",
+				     list[0] ? list : "(none)", vm->file);
 	}
 	return (int)e;
 }
 
+/* Would a VM's group take the value? Asked of a domain that lives for this question alone. */
+static s64 vm_try_schedule(enum thread_op op, u64 value)
+{
+	static const char name[32] = "probe"; /* the kernel copies all of it */
+	struct thread_args args = {.size = sizeof(args)};
+	s64 domain = domain_create(PROBE_BYTES, name), thread, e;
+
+	if (domain < 0)
+		return domain;
+	thread = thread_create((handle_t)domain, &args);
+	e = thread < 0 ? thread : thread_set((handle_t)thread, op, value);
+	if (thread >= 0)
+		handle_close((handle_t)thread);
+	handle_revoke((handle_t)domain);
+	handle_close((handle_t)domain);
+	return e;
+}
+
 int vm_schedule(struct init *in, struct vm *vm, enum thread_op op, u64 value)
 {
-	s64 e = 0;
+	s64 e;
 
 	if (op < THREAD_GROUP_WEIGHT || op > THREAD_GROUP_CAP)
 		return -E_INVAL;
-	if (vm->running)
-		e = thread_set(vm->process.thread, op, value);
+	e = vm->running ? thread_set(vm->process.thread, op, value) : vm_try_schedule(op, value);
 	if (e)
 		return (int)e;
 	if (op == THREAD_GROUP_WEIGHT)

@@ -94,12 +94,14 @@ void cmd_vcpuinfo(struct manager *m, u32 words, const char *const *word)
 	}
 }
 
-/* The monitor has done it, or there is none. */
+/* The monitor has done it, or will do it before its guest runs, or there is none. */
 static bool pinned(struct manager *m, u32 index, u32 vcpu, u64 mask)
 {
 	struct vm_client *vm = &m->vm[index];
 
 	for (u32 step = 0; step < PIN_STEPS && vm->info.running; step++) {
+		if (vm_state(vm) == VM_STATE_STARTING)
+			return true;
 		if (__atomic_load_n(&vm->view->pinned[vcpu], __ATOMIC_RELAXED) == mask)
 			return true;
 		event_wait(m->idle, rt_clock_ns() + PIN_NS / PIN_STEPS);

@@ -32,8 +32,12 @@ def pause_clocks(scene):
     with scene.start("", tiny("pausing"), [("tiny.vm", vm)]) as m:
         m.expect(PROMPT, 120)
         command(m, "suspend tiny; resume tiny", r"error: vm tiny is not running\n.*error: vm tiny is not running")
-        m.send("start tiny\r")
+        command(m, "schedinfo tiny --cpus 40", r"error: --cpus 40: expected CPUs that are up and run VMs")
+        begin = len(m.output())
+        m.send("start tiny; vcpupin tiny 4 1\r")   # while it is loaded
         m.expect(r"^ready", 120)
+        if "error" in m.output()[begin:]:
+            raise TestError("vcpupin of a VM that is being loaded is an error")
         escape(m)
         for n in range(1, PAUSES + 1):
             command(m, "resume tiny", r"error: vm tiny is not paused")

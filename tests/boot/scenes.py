@@ -300,9 +300,11 @@ def definition_errors(scene):
 
 def boot_options(scene):
     """Unknown options and bad values are reported; the machine starts."""
-    with scene.start(CI_ARGS + " colour=blue maxcpus=many loglevel=info", tiny("cpuid"),
-                     [("cpuid.vm", definition("cpuid", "cpuid", memory="16M"))]) as m:
+    vms = [("cpuid.vm", definition("cpuid", "cpuid", memory="16M", cpus="1")),
+           ("lost.vm", definition("lost", "cpuid", memory="16M"))]
+    with scene.start(CI_ARGS + " colour=blue maxcpus=many loglevel=info isolcpus=0-63", tiny("cpuid"), vms) as m:
         m.wait_end(200)
+        expect_status(m, "vm cpuid: status 0", "isolcpus= leaves the CPUs (none), of which none runs VMs: lost.vm needs")
         for word in ("colour", "maxcpus=many"):
             if not any(word in line and "option" in line for line in m.output().split("\n")):
                 raise TestError(f"boot option {word} was not reported")
