@@ -27,15 +27,11 @@ static void map_screen(const struct boot_screen *s)
 void boot_main(u64 info, u64 image, u64 entry_tsc)
 {
 	struct bootinfo *b = &bootinfo;
-	const u8 *p = (const u8 *)info;
-	u32 bytes;
 
 	b->entry_tsc = entry_tsc;
 	b->kernel_start = hpa(image);
 	b->kernel_bytes = ALIGN_UP((u64)(_image_end - _image_start), PAGE_2M);
-	__builtin_memcpy(&bytes, p, sizeof(bytes));
-	bytes = MIN(bytes, (u32)INFO_MAX);
-	mb2_parse(p, (u32)MIN((u64)bytes, GiB(4) - info), b);
+	mb2_parse((const u8 *)info, (u32)MIN(INFO_MAX, GiB(4) - info), b);
 	map_screen(&b->screen);
 	kernel_main();
 }

@@ -1,12 +1,11 @@
-; Start of the other CPUs. boot/ap_start.c copies this to a page below 1 MiB, where a SIPI starts
+; Start of the other CPUs. kernel/smp.c copies this to a page below 1 MiB, where a SIPI starts
 ; the CPU in real mode with cs:ip = page:0; it leaves for ap_main in the kernel image.
 %include "offsets.inc"
 
 %define AT(label) (label - trampoline_start)
-%define PARAM(field) AT(trampoline_params) + field
 
-extern ap_main, boot_long_mode
-global trampoline_start, trampoline_params, trampoline_end
+extern ap_main, ap_cpu, boot_long_mode
+global trampoline_start, trampoline_image, trampoline_end
 
 section .rodata
 align 16
@@ -32,7 +31,7 @@ bits 32
 trampoline_32:	mov	eax, 0x10
 		mov	ds, eax
 		mov	ss, eax
-		mov	ebp, [esi + PARAM(AP_IMAGE)]
+		mov	ebp, [esi + AT(trampoline_image)]
 		mov	ebx, ap_start_image - KERNEL_BASE
 		lea	eax, [ebp + boot_long_mode - KERNEL_BASE]
 		jmp	eax
@@ -45,19 +44,15 @@ gdt_pointer:	dw $ - trampoline_gdt - 1
 		dd 0				; physical, filled in above
 entry32:	dd 0				; the same
 		dw 0x08
-align 8
-trampoline_params:
-		times AP_PARAMS_SIZE db 0
+trampoline_image:
+		dd 0				; where the image was loaded, filled in by the kernel
 trampoline_end:
 
 ; In the image, so mapped in both tables: the low mapping goes with the boot tables.
 section .text
 bits 64
-ap_start_image:	mov	esi, esi
-		mov	rdi, [rsi + PARAM(AP_CPU)]
-		mov	rsp, [rsi + PARAM(AP_STACK_TOP)]
-		mov	rax, [rsi + PARAM(AP_KERNEL_CR3)]
-		mov	cr3, rax
+ap_start_image:	mov	rdi, [rel ap_cpu]
+		mov	rsp, [rdi + CPU_KSTACK_TOP]
 		xor	ebp, ebp		; ends the backtrace
 		call	ap_main
 

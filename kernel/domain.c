@@ -1,7 +1,6 @@
 #include "kernel/domain.h"
 
 #include "hv/up.h"
-#include "kernel/reaper.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu.h"
@@ -33,6 +32,7 @@ void domain_init(void)
 	fields_init(&kernel_domain, NULL, "kernel");
 	kernel_kinfo = kmem_pages_alloc(NULL, 0);
 	ASSERT(kernel_kinfo);
+	object_init(&system_object, OBJ_SYSTEM, NULL);
 }
 
 /* -E_DEAD when the parent is ending: nothing would end the child. */

@@ -4,7 +4,6 @@
 #include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/sched.h"
-#include "kernel/sysctl.h"
 #include "lib/string.h"
 #include "mm/kmem.h"
 #include "mm/window.h"

@@ -13,11 +13,9 @@
 #include "kernel/domain.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
-#include "kernel/reaper.h"
 #include "kernel/refuse.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"
-#include "kernel/sysctl.h"
 #include "kernel/vcpu.h"
 #include "mm/mm.h"
 
@@ -78,7 +76,6 @@ static void start_kernel(void)
 	static struct thread boot_idle;
 
 	domain_init();
-	sysctl_init();
 	boot_idle.domain = &kernel_domain;
 	boot_idle.state = THREAD_RUNNABLE;
 	boot_idle.kstack_top = (u64)boot_stack_top;
@@ -119,17 +116,13 @@ static void start_cpus(void)
 	clock_tell(kernel_kinfo);
 }
 
-static void start_console_interrupts(void)
+static void start_init(void)
 {
 	if (uart_routed)
 		uart_irq_enable();
 	else
 		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work",
 			 uart_isa_irq());
-}
-
-static void start_init(void)
-{
 	boot_ns = clock_ns();
 	init_load(&bootinfo);
 }
@@ -137,8 +130,7 @@ static void start_init(void)
 /* The start of the kernel, in order; nothing else runs by itself. */
 static void (*const start_order[])(void) = {
 	cpu_setup_boot, start_console,	      start_cpu,  start_memory, start_platform,
-	start_kernel,	start_virtualization, start_cpus, reaper_start, start_console_interrupts,
-	start_init,
+	start_kernel,	start_virtualization, start_cpus, reaper_start, start_init,
 };
 
 void kernel_main(void)

@@ -60,40 +60,11 @@ s64 sys_unmap(struct object *obj, const struct sys_args *args)
 	return r;
 }
 
-/* A frame at a time; the creator's own reference keeps m over the preemption points. */
-static int populate(struct mem *m)
-{
-	u64 bytes, start;
-	hpa_t frame;
-
-	for (u64 offset = 0; offset < m->bytes; offset = start + bytes) {
-		int r = mem_frame(m, offset, &frame, &bytes, &start);
-
-		if (r)
-			return r;
-		preempt_point();
-		if (thread_must_leave())
-			return -E_INTR;
-	}
-	return 0;
-}
-
 s64 sys_mem_create(struct object *obj, const struct sys_args *args)
 {
 	struct domain *d = current_domain();
 	struct mem *m;
-	int r;
+	int r = mem_create(args->a[0], args->a[1], &d->quota, &m);
 
-	if (args->a[1] & ~(u64)(MEM_POPULATE | MEM_GUEST))
-		return -E_INVAL;
-	r = mem_create(args->a[0], (u32)args->a[1], &d->quota, &m);
-	if (r)
-		return r;
-	if (args->a[1] & MEM_POPULATE)
-		r = populate(m);
-	if (r) {
-		object_put(&m->obj);
-		return r;
-	}
-	return handle_install(d, &m->obj, R_ALL);
+	return r ? r : handle_install(d, &m->obj, R_ALL);
 }

@@ -2,7 +2,6 @@
 
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
-#include "kernel/reaper.h"
 #include "mm/kmem.h"
 
 /* clang-format off */

@@ -51,3 +51,16 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights) __must_check;
 int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **out) __must_check;
 /* Its rights; 0 when it names nothing. */
 u32 handle_rights(handle_t h);
+
+/* The system object: console, log, host information, power. One exists; init gets it. */
+extern struct object system_object;
+
+/* ---- kernel/reaper.c: frees dead objects and dead domains in bounded steps, in its thread ---- */
+void reaper_start(void);
+/*
+ * Drops what may be the last reference. At 0 the object is freed after every CPU has left the
+ * kernel once, unless someone who had looked it up before takes a reference meanwhile.
+ */
+void reaper_put(struct object *o);
+/* Every thread of the domain has ended: its handles are closed, its address space is taken down. */
+void reaper_add_domain(struct domain *d);

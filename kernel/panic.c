@@ -33,22 +33,15 @@ static void __printf(1, 2) say(const char *fmt, ...)
 /* `what`, then rip and the function that holds it, as far as that is known. */
 static void say_place(const char *what, u64 rip)
 {
-	u32 lo = 0, hi = symbol_count;
+	const struct symbol *s = symbol_table;
 	u64 at = rip - KERNEL_BASE;
 
-	if (!hi || rip < KERNEL_BASE) {
-		say("%s%#018lx %s", what, rip, hi ? "(ring 3)" : "?");
-		return;
-	}
-	while (hi - lo > 1) {
-		u32 mid = (lo + hi) / 2;
-
-		if (symbol_table[mid].offset <= at)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	say("%s%#018lx %s+%#lx", what, rip, symbol_table[lo].name, at - symbol_table[lo].offset);
+	while (s < symbol_table + symbol_count - 1 && s[1].offset <= at)
+		s++;
+	if (rip < KERNEL_BASE)
+		say("%s%#018lx (ring 3)", what, rip);
+	else
+		say("%s%#018lx %s+%#lx", what, rip, s->name, at - s->offset);
 }
 
 static void backtrace(u64 rip, u64 rbp)
@@ -84,8 +77,7 @@ static void begin(void)
 		cpu_relax();
 }
 
-static void finish(void) __noreturn;
-static void finish(void)
+static __noreturn void finish(void)
 {
 	if (boot_options.exit_port)
 		outl(boot_options.exit_port, PANIC_EXIT_VALUE);

@@ -1,5 +1,3 @@
-#include "kernel/reaper.h"
-
 #include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/smp.h"

@@ -4,19 +4,29 @@
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
-#include "hv/ap_start.h"
+#include "hv/bootinfo.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
 #include "kernel/sched.h"
 #include "kernel/vcpu.h"
-#include "mm/aspace.h"
+#include "lib/string.h"
+#include "mm/kmap.h"
 #include "mm/mm.h"
 #include "mm/window.h"
 
 #define AP_START_TIMEOUT_NS 5000000000ull /* an emulator on a busy host takes its time */
 
+extern const u8 trampoline_start[], trampoline_image[], trampoline_end[]; /* boot/trampoline.asm */
+/*
+ * boot/multiboot2.asm: the boot tables, unused once mm_init has loaded the kernel's own. They serve
+ * an AP until it loads those too: only they hold an identity mapping, beside the kernel half, whose
+ * top-level entries never change.
+ */
+extern u64 boot_pml4[512];
+
+struct cpu *ap_cpu;	    /* that is being started, for the trampoline */
 static u64 quiesce_request; /* [a] the last epoch asked for */
 static u64 flush_request;   /* [a] the last TLB flush asked for */
 
@@ -125,7 +135,7 @@ void up_spin_wait(void)
 	cpu_relax();
 }
 
-/* On the new CPU, on its idle thread's stack, in the kernel's address space. */
+/* On the new CPU, on its idle thread's stack, with the boot tables. */
 void ap_main(struct cpu *c)
 {
 	if (__atomic_exchange_n(&c->claimed, true, __ATOMIC_ACQ_REL))
@@ -147,6 +157,45 @@ void ap_main(struct cpu *c)
 	sched_idle_loop();
 }
 
+/* Copies the trampoline into its frame, which the kernel maps writable and never executable. */
+static bool trampoline_install(void)
+{
+	u64 size = (u64)(trampoline_end - trampoline_start);
+	u8 *p = mm_trampoline.v ? mmio_map(mm_trampoline, PAGE_SIZE, PT_R | PT_W) : NULL;
+
+	ASSERT(size <= PAGE_SIZE);
+	if (!p) {
+		log_error("smp: no free page below 640 KiB: the other CPUs can't be started");
+		return false;
+	}
+	memcpy(p, trampoline_start, size);
+	*(u32 *)(p + (trampoline_image - trampoline_start)) = (u32)bootinfo.kernel_start.v;
+	memcpy(boot_pml4 + KERNEL_HALF, kernel_aspace.pt.root + KERNEL_HALF, PAGE_SIZE / 2);
+	return true;
+}
+
+/* Sends a CPU to ap_main, and answers its clock_check_cpu. False: it did not get there in time. */
+static bool ap_start(struct cpu *c)
+{
+	u64 deadline;
+
+	ap_cpu = c;
+	lapic_init_sipi(c->apic_id, (u32)(mm_trampoline.v >> PAGE_SHIFT));
+	deadline = clock_ns() + AP_START_TIMEOUT_NS;
+	while (!__atomic_load_n(&c->claimed, __ATOMIC_ACQUIRE) && clock_ns() < deadline)
+		cpu_relax();
+	if (!__atomic_exchange_n(&c->claimed, true, __ATOMIC_ACQ_REL)) {
+		lapic_park(c->apic_id); /* it must not come up later, with another CPU's stack */
+		return false;
+	}
+	/* From here on it runs the kernel and may hold its locks: nothing stops it any more. */
+	while (!__atomic_load_n(&c->up, __ATOMIC_ACQUIRE)) {
+		clock_sync_poll();
+		cpu_relax();
+	}
+	return true;
+}
+
 /* NULL: it is up; else why not. */
 static const char *start_one(u32 id, u32 apic_id, u32 node)
 {
@@ -165,8 +214,9 @@ static const char *start_one(u32 id, u32 apic_id, u32 node)
 		return "no memory";
 	c->node = node;
 	c->current = c->idle;
+	c->kstack_top = c->idle->kstack_top;
 	cpus[id] = c;
-	if (ap_start(c, c->idle->kstack_top, AP_START_TIMEOUT_NS))
+	if (ap_start(c))
 		return NULL;
 	cpus[id] = NULL; /* its memory is not given back: it may still come up late and use it */
 	return "it did not start within 5 s";
@@ -181,6 +231,8 @@ void smp_start(u32 max_cpus)
 	for (u32 i = 0; i < acpi_facts.cpus; i++)
 		if (acpi_facts.apic_id[i] == boot)
 			cpus[0]->node = acpi_facts.node[i];
+	if (acpi_facts.cpus > 1 && max_cpus > 1 && !trampoline_install())
+		max_cpus = 1;
 	for (u32 i = 0; i < acpi_facts.cpus; i++) {
 		if (acpi_facts.apic_id[i] == boot)
 			continue;

@@ -1,5 +1,3 @@
-#include "kernel/sysctl.h"
-
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/uart.h"
@@ -18,74 +16,55 @@
 #include "mm/mm.h"
 #include "mm/ucopy.h"
 
-#define COPY_CHUNK CONSOLE_CHUNK
+#define LOG_TEXT 200u
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
 #define CMOS_BYTES 128
 
-struct object system_object = {.type = OBJ_SYSTEM, .refs = 1};
-
-void sysctl_init(void)
-{
-	list_init(&system_object.port_bound);
-	list_init(&system_object.port_link);
-	list_init(&system_object.reap);
-}
+struct object system_object;
 
 void up_console_input(void) { object_notify(&system_object, 1); }
 
 /* What an operation reads and fills in. */
 union sys_request {
+	char text[CONSOLE_CHUNK + 1];
 	struct log_read log;
 	struct sys_power power;
 	struct acpi_read acpi;
 	struct node_info node;
 	struct host_info host;
 	struct trace_read trace;
+	struct page_check page;
 };
 
-static s64 console_write(u64 user, u64 n)
+static s64 console_write(union sys_request *r, u64 n)
 {
-	char buf[COPY_CHUNK];
-	u32 part = (u32)MIN(n, sizeof(buf));
-	int r = ucopy_in(buf, user, part);
-
-	return r ? r : (s64)uart_write(buf, part);
+	return uart_write(r->text, (u32)MIN(n, CONSOLE_CHUNK));
 }
 
-static s64 console_read(u64 user, u64 n)
+static s64 console_read(union sys_request *r, u64 n)
 {
-	char buf[COPY_CHUNK];
-	u32 got = uart_read(buf, (u32)MIN(n, sizeof(buf)));
-	int r = got ? ucopy_out(user, buf, got) : 0;
-
-	return r ? r : (s64)got;
+	return uart_read(r->text, (u32)MIN(n, CONSOLE_CHUNK));
 }
 
-static s64 log_write(u64 user, u64 n)
+static s64 log_write(union sys_request *r, u64 n)
 {
-	char buf[201];
-	int r;
-
-	if (n > sizeof(buf) - 1)
+	if (n > LOG_TEXT)
 		return -E_INVAL;
-	r = ucopy_in(buf, user, n);
-	if (r)
-		return r;
-	buf[n] = 0;
-	log_info("%s", buf);
+	r->text[n] = 0;
+	log_info("%s", r->text);
 	return 0;
 }
 
-static int log_read_op(union sys_request *r)
+static s64 log_read_op(union sys_request *r, u64 n)
 {
-	char buf[COPY_CHUNK];
+	char buf[CONSOLE_CHUNK];
 
 	r->log.bytes = log_read(&r->log.pos, buf, MIN(r->log.bytes, (u32)sizeof(buf)));
 	return ucopy_out(r->log.buf, buf, r->log.bytes);
 }
 
-static s64 log_level(u64 user, u64 n)
+static s64 log_level(union sys_request *r, u64 n)
 {
 	return n > LOG_DEBUG && n != ~0ull ? -E_INVAL : (s64)log_set_level(n);
 }
@@ -97,7 +76,7 @@ static u64 own_bytes(void)
 	       frame_owner_bytes(FRAME_KERNEL) + frame_owner_bytes(FRAME_PRIVATE);
 }
 
-static int hostinfo(union sys_request *r)
+static s64 hostinfo(union sys_request *r, u64 n)
 {
 	struct host_info *i = &r->host;
 
@@ -136,7 +115,7 @@ static void say_flushed(const char *line)
 	uart_flush();
 }
 
-static int nodeinfo(union sys_request *r)
+static s64 nodeinfo(union sys_request *r, u64 n)
 {
 	const struct numa *numa = &acpi_facts.numa;
 	struct node_info *i = &r->node;
@@ -153,16 +132,16 @@ static int nodeinfo(union sys_request *r)
 }
 static_assert(NODES_MAX == NUMA_NODES, "struct node_info holds every distance");
 
-static s64 reboot(u64 user, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
+static s64 reboot(union sys_request *r, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
 
-static int power(union sys_request *r)
+static s64 power(union sys_request *r, u64 n)
 {
 	if (r->power.write)
 		uart_flush();
 	return power_access(&r->power);
 }
 
-static s64 debug_exit(u64 user, u64 n)
+static s64 debug_exit(union sys_request *r, u64 n)
 {
 	u16 port = (u16)(n >> 32);
 
@@ -174,16 +153,13 @@ static s64 debug_exit(u64 user, u64 n)
 	return -E_NODEV;
 }
 
-static s64 check_tables(u64 user, u64 n)
+static s64 page_check(union sys_request *r, u64 n)
 {
-	u32 violations = 0;
-
-	for (u64 va = DIRECT_BASE; va; va = mm_check_step(va, &violations))
-		preempt_point();
-	return violations;
+	mm_page_check(&current_domain()->aspace.pt, &r->page);
+	return 0;
 }
 
-static int acpi_read(union sys_request *r)
+static s64 acpi_read(union sys_request *r, u64 n)
 {
 	struct acpi_read *q = &r->acpi;
 	const struct acpi_table *t;
@@ -197,7 +173,7 @@ static int acpi_read(union sys_request *r)
 	return ucopy_out(q->buf, (const u8 *)t + q->offset, q->bytes);
 }
 
-static s64 cmos_read(u64 user, u64 n)
+static s64 cmos_read(union sys_request *r, u64 n)
 {
 	if (n >= CMOS_BYTES)
 		return -E_INVAL;
@@ -205,49 +181,57 @@ static s64 cmos_read(u64 user, u64 n)
 	return inb(CMOS_DATA);
 }
 
-static int trace_read_op(union sys_request *r) { return trace_read(&r->trace); }
+static s64 trace_read_op(union sys_request *r, u64 n) { return trace_read(&r->trace); }
 
-/* One function: of pointer and number, or of a structure of this size, copied in and out again. */
+/*
+ * What is copied in before and out after it: a structure of this size, which n must be; text, up to
+ * n bytes in, as many as the function returns out.
+ */
 /* clang-format off */
 static const struct {
 	u32 rights;
-	s64 (*fn)(u64 user, u64 n);
-	int (*request)(union sys_request *r);
-	size_t size;
+	s64 (*fn)(union sys_request *r, u64 n);
+	u32 structure, text_in;
+	bool gives_text;
 } op_table[] = {
-	[SYSOP_CONSOLE_WRITE] = {R_CONSOLE, console_write},
-	[SYSOP_CONSOLE_READ] = {R_CONSOLE, console_read},
-	[SYSOP_LOG_WRITE] = {R_LOG, log_write},
-	[SYSOP_LOG_READ] = {R_LOG, NULL, log_read_op, sizeof(struct log_read)},
+	[SYSOP_CONSOLE_WRITE] = {R_CONSOLE, console_write, .text_in = CONSOLE_CHUNK},
+	[SYSOP_CONSOLE_READ] = {R_CONSOLE, console_read, .gives_text = true},
+	[SYSOP_LOG_WRITE] = {R_LOG, log_write, .text_in = LOG_TEXT},
+	[SYSOP_LOG_READ] = {R_LOG, log_read_op, sizeof(struct log_read)},
 	[SYSOP_LOG_LEVEL] = {R_LOG, log_level},
-	[SYSOP_HOSTINFO] = {R_STAT, NULL, hostinfo, sizeof(struct host_info)},
+	[SYSOP_HOSTINFO] = {R_STAT, hostinfo, sizeof(struct host_info)},
 	[SYSOP_REBOOT] = {R_POWER, reboot},
-	[SYSOP_POWER] = {R_POWER, NULL, power, sizeof(struct sys_power)},
+	[SYSOP_POWER] = {R_POWER, power, sizeof(struct sys_power)},
 	[SYSOP_DEBUG_EXIT] = {R_POWER, debug_exit},
-	[SYSOP_CHECK_TABLES] = {R_STAT, check_tables},
-	[SYSOP_ACPI_READ] = {R_STAT, NULL, acpi_read, sizeof(struct acpi_read)},
-	[SYSOP_NODEINFO] = {R_STAT, NULL, nodeinfo, sizeof(struct node_info)},
+	[SYSOP_PAGE_CHECK] = {R_STAT, page_check, sizeof(struct page_check)},
+	[SYSOP_ACPI_READ] = {R_STAT, acpi_read, sizeof(struct acpi_read)},
+	[SYSOP_NODEINFO] = {R_STAT, nodeinfo, sizeof(struct node_info)},
 	[SYSOP_CMOS_READ] = {R_STAT, cmos_read},
 	[SYSOP_TRACE] = {R_STAT, trace_set},
-	[SYSOP_TRACE_READ] = {R_STAT, NULL, trace_read_op, sizeof(struct trace_read)},
+	[SYSOP_TRACE_READ] = {R_STAT, trace_read_op, sizeof(struct trace_read)},
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(op_table) == SYSOP_OPS, "every operation has a row");
 
 s64 sys_ctl(struct object *obj, const struct sys_args *args)
 {
-	u64 op = args->a[1], user = args->a[2], n = args->a[3];
+	u64 op = args->a[1], user = args->a[2], n = args->a[3], in, out;
+	u32 have = handle_rights((handle_t)args->a[0]);
 	union sys_request request;
-	int r;
+	s64 r = 0, e;
 
 	if (op >= SYSOP_OPS)
 		return -E_INVAL;
-	if ((handle_rights((handle_t)args->a[0]) & op_table[op].rights) != op_table[op].rights)
+	if ((have & op_table[op].rights) != op_table[op].rights)
 		return -E_RIGHTS;
-	if (op_table[op].fn)
-		return op_table[op].fn(user, n);
-	r = n == op_table[op].size ? ucopy_in(&request, user, n) : -E_INVAL;
+	in = op_table[op].structure + MIN(n, op_table[op].text_in);
+	if (in)
+		r = op_table[op].structure && n != in ? -E_INVAL : ucopy_in(&request, user, in);
 	if (!r)
-		r = op_table[op].request(&request);
-	return r ? r : ucopy_out(user, &request, n);
+		r = op_table[op].fn(&request, n);
+	out = op_table[op].structure + (op_table[op].gives_text ? (u64)r : 0);
+	if (r < 0 || !out)
+		return r;
+	e = ucopy_out(user, &request, out);
+	return e ? e : r;
 }

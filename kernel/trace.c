@@ -100,7 +100,7 @@ static bool make_rings(void)
 	return true;
 }
 
-s64 trace_set(u64 unused, u64 on)
+s64 trace_set(union sys_request *unused, u64 on)
 {
 	const struct hv_ops *ops = __atomic_load_n(&hv_ops, __ATOMIC_ACQUIRE);
 

@@ -8,6 +8,7 @@
 #include "uapi/trace.h"
 
 struct thread;
+union sys_request;
 
 extern bool trace_on; /* [a] */
 
@@ -15,7 +16,7 @@ extern bool trace_on; /* [a] */
  * on: makes the rings at the first time, for good; not 0: it is on. -E_NOMEM: it is off, though
  * some CPUs may have a ring. A preemption point. NMI handlers write no records.
  */
-s64 trace_set(u64 unused, u64 on);
+s64 trace_set(union sys_request *unused, u64 on);
 
 /*
  * Copies up to TRACE_CHUNK records of r->cpu that are whole. -E_NOENT: no such CPU, or it has no

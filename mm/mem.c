@@ -13,19 +13,19 @@
 static u64 blocks_of(const struct mem *m) { return ALIGN_UP(m->bytes, PAGE_2M) / PAGE_2M; }
 static u64 charge_of(const struct mem *m) { return m->bytes + blocks_of(m) * PAGE_SIZE; }
 
-int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out)
+int mem_create(u64 bytes, u64 flags, struct quota *q, struct mem **out)
 {
 	struct mem *m;
 
 	if (!bytes || !IS_ALIGNED(bytes, PAGE_SIZE) || bytes > MEM_BYTES_MAX ||
-	    flags & ~(u32)(MEM_POPULATE | MEM_GUEST))
+	    flags & ~(u64)MEM_GUEST)
 		return -E_INVAL;
 	m = kmem_alloc(q, sizeof(*m));
 	if (!m)
 		return -E_NOMEM;
 	object_init(&m->obj, OBJ_MEM, q);
 	m->bytes = bytes;
-	m->flags = flags;
+	m->flags = (u32)flags;
 	list_init(&m->mappings);
 	if (!quota_charge(q, charge_of(m)))
 		goto no_quota;

@@ -29,9 +29,9 @@ struct mem {
 /*
  * -E_NOMEM: quota or heap. -E_INVAL: bytes 0, not page-aligned or above MEM_BYTES_MAX, unknown
  * flag. One reference for the caller. Charged: bytes, a page for each 2 MiB or part of it, and the
- * object. MEM_POPULATE is the caller's to carry out, with mem_frame.
+ * object.
  */
-int mem_create(u64 bytes, u32 flags, struct quota *q, struct mem **out) __must_check;
+int mem_create(u64 bytes, u64 flags, struct quota *q, struct mem **out) __must_check;
 /*
  * An object that owns the frames of a boot module; bytes may end inside a page, whose rest is
  * zeroed. Not charged. -E_NOMEM leaves an object that nobody can use: the start has failed.

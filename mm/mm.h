@@ -19,10 +19,5 @@ void mm_init(const struct bootinfo *b, u64 mem_limit);
 /* A frame below 640 KiB for the start of the other CPUs; 0 = none. [I] after mm_init */
 extern hpa_t mm_trampoline;
 
-/*
- * A step of a walk of the kernel half of the tables that this CPU has loaded: one page, from va on.
- * Logs as errors and counts: mappings that are writable and executable or open to ring 3, and
- * frames of programs and guests, private frames outside the private slot, and free frames that are
- * mapped (the windows of CPUs excepted). Returns where the next one begins; 0: that was the last.
- */
-u64 mm_check_step(u64 va, u32 *violations);
+/* Fills in what pt has at p->va, for an audit by ring 3. */
+void mm_page_check(const struct pt *pt, struct page_check *p);

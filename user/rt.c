@@ -65,6 +65,12 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	return e < 0 ? NULL : (void *)va;
 }
 
+void rt_populate(const void *p, u64 bytes)
+{
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
+		(void)*((const volatile u8 *)p + at);
+}
+
 void rt_unmap(void *p, u64 bytes)
 {
 	u64 va = (u64)p, end = va + ALIGN_UP(bytes, PAGE_SIZE);

@@ -25,6 +25,8 @@ void rt_free(void *p);
 u64 rt_va_reserve(u64 bytes);
 /* Maps a whole memory object (bytes of it) somewhere. NULL on error, *err set when not NULL. */
 void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err);
+/* Takes all frames of what is mapped there now, instead of on first touch. */
+void rt_populate(const void *p, u64 bytes);
 /* Undoes it; the range that was reserved last is free for the next. */
 void rt_unmap(void *p, u64 bytes);
 

@@ -58,7 +58,7 @@ static int create_ram(struct vm *vm)
 		       (unsigned long long)def->memory);
 		return -E_INVAL;
 	}
-	h = mem_create(def->memory, MEM_GUEST | (def->populate ? MEM_POPULATE : 0));
+	h = mem_create(def->memory, MEM_GUEST);
 	if (h < 0) {
 		rt_log("memory: %llu MiB: %s", (unsigned long long)(def->memory >> 20),
 		       rt_error(h));
@@ -70,6 +70,8 @@ static int create_ram(struct vm *vm)
 		rt_log("memory: mapping it here: %s", rt_error(err));
 		return err;
 	}
+	if (def->populate)
+		rt_populate(r->host, def->memory);
 	r->low = MIN(def->memory, RAM_LOW_MAX);
 	r->high = def->memory - r->low;
 	err = map_guest(vm, mem, 0, 0, RAM_HOLE);

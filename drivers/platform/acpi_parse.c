@@ -191,7 +191,7 @@ static struct acpi_gas gas(const u8 *fadt, u32 x, u32 port)
 	if (x && field(fadt, x + GAS_ADDRESS, 8))
 		g = (struct acpi_gas){fadt[x + GAS_SPACE], field(fadt, x + GAS_ADDRESS, 8), NULL};
 	sane = g.space == ACPI_SPACE_IO	   ? g.address <= 0xfffc
-	       : g.space == ACPI_SPACE_PCI ? !(g.address & ~0x1f000700ffull)
+	       : g.space == ACPI_SPACE_PCI ? x == FADT_RESET_REG && !(g.address & ~0x1f000700ffull)
 					   : g.space == ACPI_SPACE_MEMORY;
 	if (!sane) {
 		log_warn("acpi: FADT: a register in space %u at 0x%lx; ignored", g.space,

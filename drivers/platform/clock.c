@@ -8,8 +8,8 @@
 #include "hv/x86.h"
 
 #define NS_PER_S 1000000000ull
-#define WINDOW_NS 5000000ull /* two of these calibrate; they must agree */
-#define AGREE_PART 200	     /* within 1/200 */
+#define WINDOW_NS 10000000ull /* two of these calibrate; they must agree */
+#define AGREE_PART 200	      /* within 1/200 */
 #define CALIBRATE_TRIES 3
 #define SAMPLE_READS 5	     /* the quickest one counts */
 #define WAIT_READS 50000000u /* bound of a wait for the reference */
@@ -143,19 +143,17 @@ static struct sample take_sample(void)
 	return s;
 }
 
-static struct sample sample_after_window(const struct sample *s)
+/* The TSC's frequency, from one window of the reference; 0: it stood still. */
+static u64 measure(void)
 {
-	u64 ticks = clk.ref.hz / (NS_PER_S / WINDOW_NS);
+	u64 window = clk.ref.hz / (NS_PER_S / WINDOW_NS), tsc, ref;
+	struct sample a = take_sample(), b;
 
-	for (u32 i = 0; i < WAIT_READS && ((clk.ref.read() - s->ref) & clk.ref.mask) < ticks; i++)
+	for (u32 i = 0; i < WAIT_READS && ((clk.ref.read() - a.ref) & clk.ref.mask) < window; i++)
 		cpu_relax();
-	return take_sample();
-}
-
-static u64 rate(const struct sample *a, const struct sample *b)
-{
-	u64 tsc = b->tsc - a->tsc, ref = (b->ref - a->ref) & clk.ref.mask;
-
+	b = take_sample();
+	tsc = b.tsc - a.tsc;
+	ref = (b.ref - a.ref) & clk.ref.mask;
 	for (; tsc >> 33; tsc >>= 1, ref >>= 1) /* the product must fit: hz is at most 10^9 */
 		;
 	return ref ? tsc * clk.ref.hz / ref : 0;
@@ -165,11 +163,9 @@ static u64 rate(const struct sample *a, const struct sample *b)
 static bool calibrate(void)
 {
 	for (u32 i = 0; i < CALIBRATE_TRIES; i++) {
-		struct sample a = take_sample(), b = sample_after_window(&a),
-			      c = sample_after_window(&b);
-		u64 first = rate(&a, &b), second = rate(&b, &c);
+		u64 first = measure(), second = measure();
 
-		clk.tsc_hz = rate(&a, &c);
+		clk.tsc_hz = (first + second) / 2;
 		if (clk.tsc_hz && MAX(first, second) - MIN(first, second) < clk.tsc_hz / AGREE_PART)
 			return true;
 	}

@@ -68,10 +68,5 @@ static bool counts(const struct clock_ref *r)
 
 bool clock_ref_find(struct clock_ref *out)
 {
-	static bool (*const init[])(struct clock_ref * r) = {hpet_init, pm_timer_init};
-
-	for (u32 i = 0; i < ARRAY_SIZE(init); i++)
-		if (init[i](out) && counts(out))
-			return true;
-	return false;
+	return (hpet_init(out) && counts(out)) || (pm_timer_init(out) && counts(out));
 }

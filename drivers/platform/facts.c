@@ -40,8 +40,7 @@ static void read_features(struct cpu_facts *f)
 	f->pcid = bit(l1.ecx, 17);
 	f->x2apic = bit(l1.ecx, 21);
 	f->xsave = bit(l1.ecx, 26);
-	f->hypervisor = bit(l1.ecx, 31);
-	f->tcg = f->hypervisor && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
+	f->tcg = bit(l1.ecx, 31) && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
 	f->pge = bit(l1.edx, 13);
 	f->fsgsbase = bit(l7.ebx, 0);
 	f->smep = bit(l7.ebx, 7);

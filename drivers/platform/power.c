@@ -29,28 +29,19 @@ void power_init(void)
 	}
 }
 
-static u16 read16(const struct acpi_gas *g)
+static void reg_write(const struct acpi_gas *g, u16 v, u32 bytes)
 {
-	if (g->space == ACPI_SPACE_IO && g->address)
-		return inw((u16)g->address);
-	return g->mapped ? *(volatile u16 *)g->mapped : 0;
-}
-
-static void reg_write(const struct acpi_gas *g, u32 v, u32 bytes)
-{
-	bool port = g->space == ACPI_SPACE_IO && g->address;
-
-	if (port && bytes == 2)
-		outw((u16)g->address, (u16)v);
-	else if (port)
-		outb((u16)g->address, (u8)v);
-	else if (g->space == ACPI_SPACE_PCI && bytes == 1)
+	if (g->space == ACPI_SPACE_PCI)
 		pci_write8((u32)(g->address >> 29) + (u32)(g->address >> 16 & 7), g->address & 0xff,
 			   (u8)v);
 	else if (g->mapped && bytes == 2)
-		*(volatile u16 *)g->mapped = (u16)v;
+		*(volatile u16 *)g->mapped = v;
 	else if (g->mapped)
 		*(volatile u8 *)g->mapped = (u8)v;
+	else if (bytes == 2)
+		outw((u16)g->address, v);
+	else
+		outb((u16)g->address, (u8)v);
 }
 
 int power_access(struct sys_power *p)
@@ -63,57 +54,53 @@ int power_access(struct sys_power *p)
 	g = &acpi_facts.power[p->reg];
 	if (!g->address)
 		return -E_NODEV;
-	if (!p->write)
-		p->value = pm1 ? read16(g) : 0;
-	else /* no other command goes to the SMI handler */
-		reg_write(g, p->reg == POWER_ACPI_ENABLE ? acpi_facts.acpi_enable : p->value,
+	if (p->write) /* no other command goes to the SMI handler */
+		reg_write(g, (u16)(p->reg == POWER_ACPI_ENABLE ? acpi_facts.acpi_enable : p->value),
 			  pm1 ? 2 : 1);
+	else if (pm1)
+		p->value = g->mapped ? *(volatile u16 *)g->mapped : inw((u16)g->address);
+	else
+		p->value = 0;
 	return 0;
 }
 
-static void reset_acpi(void) { reg_write(&acpi_facts.power[REG_RESET], acpi_facts.reset_value, 1); }
-
-static void reset_pci(void)
-{
-	outb(PORT_RESET, 0x02);
-	delay_us(10);
-	outb(PORT_RESET, 0x06); /* hard reset of system and CPU */
-}
-
-static void reset_kbd(void)
-{
-	for (u32 i = 0; i < KBD_WAITS && inb(PORT_KBD) & KBD_BUSY; i++)
-		delay_us(10);
-	outb(PORT_KBD, KBD_PULSE_RESET);
-}
-
-static void reset_triple(void)
+static void reset_by(enum reset_method method)
 {
 	static const struct table_register no_idt;
 
-	__asm__ volatile("lidt %0; int3" : : "m"(no_idt));
+	switch (method) {
+	case RESET_ACPI: reg_write(&acpi_facts.power[REG_RESET], acpi_facts.reset_value, 1); break;
+	case RESET_PCI:
+		outb(PORT_RESET, 0x02);
+		delay_us(10);
+		outb(PORT_RESET, 0x06); /* hard reset of system and CPU */
+		break;
+	case RESET_KBD:
+		for (u32 i = 0; i < KBD_WAITS && inb(PORT_KBD) & KBD_BUSY; i++)
+			delay_us(10);
+		outb(PORT_KBD, KBD_PULSE_RESET);
+		break;
+	default: __asm__ volatile("lidt %0; int3" : : "m"(no_idt));
+	}
 }
-
-static const struct {
-	void (*reset)(void);
-	const char *line;
-} reset_methods[RESET_METHODS] = {
-	[RESET_ACPI] = {reset_acpi, "reset: by the ACPI reset register"},
-	[RESET_PCI] = {reset_pci, "reset: by port 0xcf9"},
-	[RESET_KBD] = {reset_kbd, "reset: by the keyboard controller"},
-	[RESET_TRIPLE] = {reset_triple, "reset: by a triple fault"},
-};
 
 void platform_reset(enum reset_method first, void (*say)(const char *line))
 {
+	static const char *const line[RESET_METHODS] = {
+		[RESET_ACPI] = "reset: by the ACPI reset register",
+		[RESET_PCI] = "reset: by port 0xcf9",
+		[RESET_KBD] = "reset: by the keyboard controller",
+		[RESET_TRIPLE] = "reset: by a triple fault",
+	};
+
 	irq_disable();
 	for (u32 i = 0;; i++) {
-		u32 method = i ? (i - 1) % RESET_METHODS : first;
+		enum reset_method method = i ? (i - 1) % RESET_METHODS : first;
 
 		if (method == RESET_ACPI && !acpi_facts.power[REG_RESET].address)
 			continue;
-		say(reset_methods[method].line);
-		reset_methods[method].reset();
+		say(line[method]);
+		reset_by(method);
 		delay_us(20000);
 	}
 }

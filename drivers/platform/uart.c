@@ -58,41 +58,29 @@ void uart_init(const struct uart_config *c)
 
 u32 uart_isa_irq(void) { return uart.config.irq; }
 
-/* Bounded: false when the UART takes nothing, a hung or unplugged one. */
-static bool wait_tx_empty(void)
+/* One FIFO load from the ring into an empty transmitter. False: it is not empty. */
+static bool fill_fifo(void)
 {
-	for (u32 i = 0; i < POLL_LIMIT; i++)
-		if (reg_read(UART_LSR) & LSR_TX_EMPTY)
-			return true;
-	return false;
-}
-
-/* One FIFO load from the ring; the transmitter is empty. */
-static void fill_fifo(void)
-{
+	if (!(reg_read(UART_LSR) & LSR_TX_EMPTY))
+		return false;
 	for (u32 i = 0; i < UART_FIFO && uart.tx_tail != uart.tx_head; i++)
 		reg_write(UART_DATA, (u8)uart.tx[uart.tx_tail++ % TX_RING]);
+	return true;
 }
 
+/* Bounded: a UART that takes nothing, a hung or unplugged one, loses what the ring holds. */
 static void drain_polled(void)
 {
-	while (uart.tx_tail != uart.tx_head) {
-		if (!wait_tx_empty()) {
-			uart.tx_tail = uart.tx_head;
-			return;
-		}
-		fill_fifo();
-	}
+	for (u32 i = 0; uart.tx_tail != uart.tx_head && i < POLL_LIMIT; i++)
+		if (fill_fifo())
+			i = 0;
+	uart.tx_tail = uart.tx_head;
 }
 
-/*
- * By interrupt: fills an empty transmitter, and wants its interrupt as long as the ring holds
- * something.
- */
+/* By interrupt: the transmitter's is wanted as long as the ring holds something. */
 static void tx_continue(void)
 {
-	if (reg_read(UART_LSR) & LSR_TX_EMPTY)
-		fill_fifo();
+	fill_fifo();
 	set_ier(uart.tx_tail != uart.tx_head ? IER_RX | IER_TX : IER_RX);
 }
 
@@ -155,14 +143,12 @@ u32 uart_write(const char *s, u32 n)
 	if (!uart.present)
 		return n;
 	spin_lock(&uart.lock);
-	while (taken < n && uart.tx_head - uart.tx_tail < TX_RING) {
-		while (taken < n && uart.tx_head - uart.tx_tail < TX_RING)
-			uart.tx[uart.tx_head++ % TX_RING] = s[taken++];
-		if (!uart.by_irq)
-			drain_polled();
-		else if (!(uart.ier & IER_TX))
-			tx_continue();
-	}
+	while (taken < n && uart.tx_head - uart.tx_tail < TX_RING)
+		uart.tx[uart.tx_head++ % TX_RING] = s[taken++];
+	if (!uart.by_irq)
+		drain_polled();
+	else if (!(uart.ier & IER_TX))
+		tx_continue();
 	if (taken < n)
 		uart.tx_wanted = true;
 	spin_unlock(&uart.lock);
@@ -174,7 +160,8 @@ void uart_flush(void)
 	spin_lock(&uart.lock);
 	if (uart.present) {
 		drain_polled();
-		wait_tx_empty();
+		for (u32 i = 0; i < POLL_LIMIT && !fill_fifo(); i++)
+			;
 	}
 	spin_unlock(&uart.lock);
 }
@@ -196,11 +183,10 @@ void uart_panic_write(const char *s, u32 n)
 		return;
 	reg_write(UART_IER, 0);
 	/* What was written before stands first. The indices are bounded here: they may be torn. */
-	if (uart.tx_head - uart.tx_tail <= TX_RING)
-		drain_polled();
-	for (u32 i = 0; i < n; i++) {
-		if (i % UART_FIFO == 0 && !wait_tx_empty())
-			return;
-		reg_write(UART_DATA, (u8)s[i]);
-	}
+	if (uart.tx_head - uart.tx_tail > TX_RING)
+		uart.tx_tail = uart.tx_head;
+	drain_polled();
+	while (n--) /* a line is shorter than the ring */
+		uart.tx[uart.tx_head++ % TX_RING] = *s++;
+	drain_polled();
 }

@@ -16,7 +16,7 @@ struct cpu_facts {
 
 	bool nx, page_1g, smep, smap, umip, pcid, invpcid, pge, fsgsbase;
 	bool x2apic, xsave, rdtscp, syscall;
-	bool tsc_invariant, hypervisor;
+	bool tsc_invariant;
 	bool tcg;	    /* the CPU is QEMU's TCG: docs/testing.md has what it does wrong */
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;

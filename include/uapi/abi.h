@@ -123,8 +123,7 @@ enum sys_nr { SYS_CALL_ROWS(SYS_CALL_NUMBER) SYS_CALLS };
 enum prot { PROT_R = 1, PROT_W = 2, PROT_X = 4 }; /* W and X together are refused */
 
 enum mem_flags {
-	MEM_POPULATE = 1, /* all frames at creation, zeroed, instead of on first touch */
-	MEM_GUEST = 2,	  /* will be guest memory: 2 MiB frames preferred */
+	MEM_GUEST = 1, /* will be guest memory: 2 MiB frames preferred */
 };
 
 #define USER_VA_MIN 0x1000ull
@@ -212,13 +211,13 @@ enum sys_op {
 	SYSOP_REBOOT,
 	/* (struct sys_power *, size): a register by which the machine is switched off */
 	SYSOP_POWER,
-	SYSOP_DEBUG_EXIT,   /* (NULL, port << 32 | value): writes the 32-bit value to the port */
-	SYSOP_CHECK_TABLES, /* -> 0, or the number of violations; each is logged */
-	SYSOP_ACPI_READ,    /* (struct acpi_read *, size): copies a firmware table out */
-	SYSOP_NODEINFO,	    /* (struct node_info *, size) */
-	SYSOP_CMOS_READ,    /* (NULL, register 0..127) -> its value */
-	SYSOP_TRACE,	    /* (NULL, not 0): on, else off; uapi/trace.h */
-	SYSOP_TRACE_READ,   /* (struct trace_read *, size) */
+	SYSOP_DEBUG_EXIT, /* (NULL, port << 32 | value): writes the 32-bit value to the port */
+	SYSOP_PAGE_CHECK, /* (struct page_check *, size) */
+	SYSOP_ACPI_READ,  /* (struct acpi_read *, size): copies a firmware table out */
+	SYSOP_NODEINFO,	  /* (struct node_info *, size) */
+	SYSOP_CMOS_READ,  /* (NULL, register 0..127) -> its value */
+	SYSOP_TRACE,	  /* (NULL, not 0): on, else off; uapi/trace.h */
+	SYSOP_TRACE_READ, /* (struct trace_read *, size) */
 	SYSOP_OPS
 };
 
@@ -243,6 +242,17 @@ struct sys_power {
 	u32 write; /* 0: read, of PM1 only; the others read as 0 */
 	u32 value; /* in or out */
 	u32 reserved;
+};
+
+/* How the caller's tables map an address, user half or kernel half. */
+struct page_check {
+	u64 va;	   /* in */
+	u64 bytes; /* out: of the page, or of the hole, around it */
+	u32 prot;  /* out: enum prot; 0: it is not mapped */
+	u32 user;  /* out: ring 3 may use it */
+	/* out: of the 4 KiB frame at va: is it one that the kernel may have there? */
+	u32 misplaced;
+	u32 owner; /* out: its owner, as mm/frame.h counts them */
 };
 
 struct acpi_read {

@@ -4,6 +4,7 @@
 #include "lib/string.h"
 #include "services/manager/manager.h"
 #include "user/sys.h"
+#include "user/tables.h"
 
 #define LEVELS 5
 #define LEVEL_ASK (~0ull)
@@ -113,7 +114,7 @@ void cmd_loglevel(struct manager *m, u32 words, const char *const *word)
 
 void cmd_selftest(struct manager *m, u32 words, const char *const *word)
 {
-	s64 bad = sys_ctl(m->start.system, SYSOP_CHECK_TABLES, NULL, 0);
+	s64 bad = tables_check(m->start.system);
 
 	if (bad < 0)
 		con_printf(m, "error: %s\n", rt_error(bad));

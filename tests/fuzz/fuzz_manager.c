@@ -2,7 +2,7 @@
 // SOURCES: services/manager/cmd_sched.c services/manager/cmd_trace.c services/manager/cmd_vm.c
 // SOURCES: services/manager/command.c
 // SOURCES: services/manager/console.c services/manager/editor.c services/manager/shell.c
-// SOURCES: services/manager/vms.c
+// SOURCES: services/manager/vms.c user/tables.c
 // SOURCES: services/common/reason.c services/common/cpulist.c
 // SOURCES: services/common/cap.c lib/fmt.c lib/str_copy.c
 // MAX_LEN: 6144

@@ -8,7 +8,7 @@
 #include "tests/ring3/self.h"
 
 #define BOARD_VA 0x10000000ull
-#define GUEST_VA 0x20000000ull /* the guest's first page, in its monitor */
+#define GUEST_VA 0x200000000ull /* the guest's memory, in its monitor */
 #define RUN_VA 0x21000000ull
 #define WATCHED_VA 0x22000000ull /* in the root task: the first page of the guest that is watched */
 #define SMALL_BYTES MiB(4)
@@ -33,7 +33,7 @@ enum state {
 	MONITOR,     /* the monitor loops */
 	WAITING,     /* the monitor waits at an event */
 	CALLING,     /* the monitor is in a channel_call that nobody answers */
-	POPULATE,    /* memory is being populated by mem_create */
+	POPULATE,    /* memory is being populated by the monitor */
 	TOUCH,	     /* memory is being populated by the guest */
 	EXITS,	     /* an exit storm that the kernel handles */
 	PORTS,	     /* an exit storm that the monitor handles */
@@ -128,13 +128,13 @@ static handle_t vm_make(enum state state)
 {
 	u64 bytes = state == WATCHED ? PAGE_2M : BOARD->bytes;
 	s64 vm = vm_create(), vcpu;
-	s64 mem = state == WATCHED
-			  ? HANDLE_GIVEN
-			  : mem_create(bytes, MEM_GUEST | (state == TOUCH ? 0 : MEM_POPULATE));
+	s64 mem = state == WATCHED ? HANDLE_GIVEN : mem_create(bytes, MEM_GUEST);
 
 	must(vm);
 	must(mem);
-	must(mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, PAGE_SIZE, PROT_R | PROT_W));
+	must(mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, bytes, PROT_R | PROT_W));
+	if (state != TOUCH)
+		rt_populate((void *)GUEST_VA, bytes);
 	if (state < ARRAY_SIZE(guests) && guests[state].code)
 		memcpy((void *)GUEST_VA, guests[state].code,
 		       (size_t)(guests[state].end - guests[state].code));
@@ -163,6 +163,16 @@ static void gdt_as_before(void)
 	must(gdtr.limit < GDT_MOST ? 0 : -E_INVAL);
 }
 
+static void make_and_populate(void)
+{
+	handle_t mem = (handle_t)mem_create(BOARD->bytes, MEM_GUEST);
+
+	must(mem_map(HANDLE_SELF, mem, GUEST_VA, 0, BOARD->bytes, PROT_R));
+	rt_populate((void *)GUEST_VA, BOARD->bytes);
+	must(mem_unmap(HANDLE_SELF, GUEST_VA, BOARD->bytes));
+	handle_close(mem);
+}
+
 /* Brings the VM into the state and stays there. The guests' first OUT says that they have begun. */
 static void monitor(enum state state)
 {
@@ -178,9 +188,7 @@ static void monitor(enum state state)
 		case MONITOR: break;
 		case WAITING: event_wait(HANDLE_GIVEN, DEADLINE_NEVER); break;
 		case CALLING: channel_call(HANDLE_GIVEN, 1); break;
-		case POPULATE:
-			handle_close((handle_t)mem_create(BOARD->bytes, MEM_GUEST | MEM_POPULATE));
-			break;
+		case POPULATE: make_and_populate(); break;
 		default: vcpu_run(vcpu);
 		}
 	}
@@ -350,9 +358,9 @@ static void root(const struct init_info *info)
 
 	self_init("destroy", info->system);
 	say("seed=%lu rounds=%lu", seed, rounds);
-	board = (handle_t)mem_create(PAGE_SIZE, MEM_POPULATE);
+	board = (handle_t)mem_create(PAGE_SIZE, 0);
 	check(!mem_map(HANDLE_SELF, board, BOARD_VA, 0, PAGE_SIZE, PROT_R | PROT_W), "map", board);
-	watched_mem = (handle_t)mem_create(PAGE_2M, MEM_GUEST | MEM_POPULATE);
+	watched_mem = (handle_t)mem_create(PAGE_2M, MEM_GUEST);
 	check(!mem_map(HANDLE_SELF, watched_mem, WATCHED_VA, 0, PAGE_SIZE, PROT_R | PROT_W), "map",
 	      watched_mem);
 	WATCHED_STALL = 0;

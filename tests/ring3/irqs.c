@@ -8,7 +8,7 @@
 #include "tests/ring3/self.h"
 
 #define BOARD_VA 0x10000000ull
-#define GUEST_VA 0x20000000ull
+#define GUEST_VA 0x200000000ull
 #define RUN_VA 0x21000000ull
 #define GUEST_BYTES MiB(1)
 #define CHILD_QUOTA MiB(48)
@@ -182,13 +182,15 @@ static void by_a_device(u64 rounds)
 
 static void short_lived(void)
 {
-	s64 own = vm_create(), mem = mem_create(CHILD_BYTES, MEM_GUEST | MEM_POPULATE);
+	s64 own = vm_create(), mem = mem_create(CHILD_BYTES, MEM_GUEST);
 
 	if (own < 0 || mem < 0 ||
 	    mem_map((handle_t)own, (handle_t)mem, 0, 0, CHILD_BYTES, PROT_R) ||
+	    mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, CHILD_BYTES, PROT_R) ||
 	    vcpu_create((handle_t)own, 0, RUN_VA) < 0 ||
 	    vm_irq_bind((handle_t)own, HANDLE_GIVEN, MSI_ADDR_BASE, 0x40))
 		domain_exit(1);
+	rt_populate((void *)GUEST_VA, CHILD_BYTES);
 }
 
 static void outlived(const struct balance *before)
@@ -214,7 +216,7 @@ static void root(const struct init_info *info)
 	struct balance before;
 
 	self_init("irqs", info->system);
-	board = (handle_t)mem_create(PAGE_SIZE, MEM_POPULATE);
+	board = (handle_t)mem_create(PAGE_SIZE, 0);
 	must(mem_map(HANDLE_SELF, board, BOARD_VA, 0, PAGE_SIZE, PROT_R | PROT_W), "map");
 	event = (handle_t)event_create();
 	vm_make();

@@ -2,6 +2,7 @@
 
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "user/tables.h"
 
 #define PAUSE_NS 2000000ull
 
@@ -256,6 +257,5 @@ void balance_check(const struct balance *then, const char *when, u64 limit)
 	}
 	if (bad)
 		finish(1);
-	check(!sys_ctl(system_handle, SYSOP_CHECK_TABLES, NULL, 0),
-	      "violations in the kernel's tables", 0);
+	check(!tables_check(system_handle), "violations in the kernel's tables", 0);
 }

@@ -303,7 +303,7 @@ static void root(const struct init_info *info)
 	system_handle = info->system;
 	self_init("stress", info->system);
 	say("seed=%lu calls=%lu", seed, calls);
-	board = mem_create(PAGE_SIZE, MEM_POPULATE);
+	board = mem_create(PAGE_SIZE, 0);
 	check(!mem_map(HANDLE_SELF, (handle_t)board, BOARD_VA, 0, PAGE_SIZE, PROT_R | PROT_W),
 	      "map", board);
 	BOARD->calls = 0; /* its first touch, before the balance is taken */

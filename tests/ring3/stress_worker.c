@@ -245,7 +245,7 @@ static void use_memory(u64 *s, u32 me)
 	s64 h = CALL(SYS_MEM_CREATE, PAGE_SIZE, rnd(s, 2));
 
 	if (!CALL(SYS_MAP, HANDLE_SELF, h, va, 0, PAGE_SIZE, PROT_R | PROT_W))
-		*(volatile u64 *)va = 1; /* a page fault, unless it was populated */
+		*(volatile u64 *)va = 1; /* a page fault */
 	CALL(SYS_UNMAP, HANDLE_SELF, va, PAGE_SIZE);
 	close_all(&h, 1);
 }
