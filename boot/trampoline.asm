@@ -45,7 +45,7 @@ gdt_pointer:	dw $ - trampoline_gdt - 1
 entry32:	dd 0				; the same
 		dw 0x08
 trampoline_image:
-		dd 0				; where the image was loaded, filled in by the kernel
+		dd 0			; where the image was loaded, filled in by the kernel
 trampoline_end:
 
 ; In the image, so mapped in both tables: the low mapping goes with the boot tables.
