@@ -47,7 +47,8 @@ static void start_cpu(void)
 	facts_read(&cpu_facts);
 	cpu_facts.noapicv = boot_options.noapicv;
 	cpu_facts.nounrestricted = boot_options.nounrestricted;
-	cpu_facts.spec = spec_choose(&cpu_facts, (enum spec_option)boot_options.spec);
+	cpu_facts.spec = spec_choose(&cpu_facts, (enum spec_option)boot_options.spec) |
+			 (boot_options.coresched && cpu_facts.core_shift ? SPEC_CORES : 0);
 	if (boot_refused(&bootinfo, &cpu_facts, boot_options.mem, why, sizeof(why)))
 		panic_refuse(why);
 	cpu_setup_registers();

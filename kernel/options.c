@@ -31,6 +31,7 @@ static const struct option {
 	 {[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple"}},
 	{"spec-ctrl", FIELD(spec), false, 1, 0,
 	 {[SPEC_AUTO] = "auto", [SPEC_OFF] = "off", [SPEC_ON] = "on"}},
+	{"coresched", FIELD(coresched), false, 1, 0, {[0] = "off", [1] = "on"}},
 	{"exitport", FIELD(exit_port), true, 1, 0xfffc, {NULL}},
 };
 /* clang-format on */

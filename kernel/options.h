@@ -22,6 +22,7 @@ struct boot_options {
 	u64 nounrestricted; /* 1: without the CPU's "unrestricted guest" */
 	u64 reboot;	    /* enum reset_method, tried first */
 	u64 spec;	    /* enum spec_option */
+	u64 coresched;	    /* 1: SMT siblings run threads of one group at a time */
 	u64 exit_port;	    /* 0 = none */
 };
 

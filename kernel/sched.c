@@ -5,45 +5,35 @@
 #include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
-#include "kernel/domain.h"
 #include "kernel/ipc.h"
+#include "kernel/run_queue.h"
 #include "kernel/smp.h"
 #include "kernel/trace.h"
 #include "kernel/trap.h"
 #include "kernel/vcpu.h"
 #include "mm/mm.h"
 
-#define PROMPT_NS (SCHED_SLICE_NS / 8)
-#define PROMPT_MIN_NS (SCHED_SLICE_NS / 64)
 /* By so much of a lone thread's time another may be ahead of it, whatever its group's load was. */
 #define LEAD_MAX_NS ((s64)(16 * SCHED_SLICE_NS))
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
 #define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
-#define MOVE_LOOKS 32u /* threads that one search looks at: the time under a lock is bounded */
 
-/* [r] under lock. Members are the thread that runs on the CPU and those in the tree. */
-struct run_queue {
-	spinlock_t lock;
-	struct rb_tree tree; /* [r] struct thread.run_node by turn_earlier() */
-	u32 queued;	     /* [r] */
-	u64 load;	     /* [r] of the members */
-	u64 min_vruntime;    /* [r] */
-	u64 balance_at;	     /* the CPU's own */
-	u32 looks;	     /* the CPU's own: at other queues, */
-	u32 in_vain;	     /* since one that helped */
-	struct timer slice;  /* the CPU's own */
-	struct thread *prev; /* the CPU's own: switched away from, until the switch is finished */
+/* The CPU's own. */
+struct sched_cpu {
+	u64 balance_at;
+	u32 looks;   /* at other queues, */
+	u32 in_vain; /* since one that helped */
+	struct timer slice;
+	struct thread *prev; /* switched away from, until the switch is finished */
 	u8 near[MAX_CPUS];   /* [I] all CPUs: itself, then the nearest first */
 };
 
 static struct run_queue queues[MAX_CPUS];
+static struct sched_cpu own[MAX_CPUS];
 
 /* first: next never ran, next_rsp is the top of its stack. next_cr3 0: the same. */
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first);
-
-/* Virtual times run over: only differences count. */
-static bool earlier(u64 a, u64 b) { return (s64)(a - b) < 0; }
 
 /* Who slept comes first, in order of waking up; the others by what they have run. */
 static bool turn_earlier(const struct rb_node *a, const struct rb_node *b)
@@ -56,9 +46,9 @@ static bool turn_earlier(const struct rb_node *a, const struct rb_node *b)
 	return earlier(x->vruntime, y->vruntime);
 }
 
-static struct run_queue *my_queue(void) { return &queues[this_cpu()->id]; }
+static struct run_queue *my_queue(void) { return this_cpu()->queue; }
 
-static struct sched_group *group_of(const struct thread *t) { return t->domain->group; }
+static struct sched_cpu *my_own(void) { return &own[this_cpu()->id]; }
 
 static void enqueue(struct run_queue *q, struct thread *t)
 {
@@ -89,33 +79,39 @@ static void leave(struct run_queue *q, struct thread *t)
 	q->load -= t->load;
 }
 
-static u64 weighed(const struct thread *t, u64 ns)
+/* A thread that runs, up to now. A server's client pays. */
+static void charge_thread(struct thread *t, u64 now)
 {
-	return sched_group_virtual(group_of(t), t->counted, ns);
-}
+	u64 ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
+	struct thread *client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
+	struct domain *payer = client ? client->domain : t->domain;
 
-/* Up to now, which it returns, the thread that runs there, if any. A server's client pays. */
-static u64 charge(struct run_queue *q)
-{
-	struct cpu *c = cpus[q - queues];
-	struct thread *t = c->current, *client; /* switched under the lock */
-	struct domain *payer;
-	u64 now = clock_ns(), ran;
-
-	if (t == c->idle)
-		return now;
-	ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
-	client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
-	payer = client ? client->domain : t->domain;
 	t->run_start = now;
 	t->vruntime += weighed(t, ran);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
-	/* while nobody is queued, it has had least */
-	if (!q->queued && earlier(q->min_vruntime, t->vruntime))
-		q->min_vruntime = t->vruntime;
 	t->served_ns += client ? ran : 0;
 	sched_group_charge(payer->group, ran);
 	__atomic_fetch_add(&payer->cpu_ns, ran, __ATOMIC_RELAXED);
+}
+
+/* Up to now, which it returns, the threads that run there, if any. */
+static u64 charge(struct run_queue *q)
+{
+	struct thread *least = NULL;
+	u64 now = clock_ns();
+
+	for (u64 left = q->cpus; left; left &= left - 1) {
+		struct thread *t = lowest_cpu(left)->current; /* switched under the lock */
+
+		if (cpu_idles(lowest_cpu(left)))
+			continue;
+		charge_thread(t, now);
+		if (!least || earlier(t->vruntime, least->vruntime))
+			least = t;
+	}
+	/* while nobody is queued, one of them has had least */
+	if (least && !q->queued && earlier(q->min_vruntime, least->vruntime))
+		q->min_vruntime = least->vruntime;
 	return now;
 }
 
@@ -138,39 +134,30 @@ void sched_served(struct thread *client)
 	spin_unlock(&q->lock);
 }
 
-/* How long t runs while others wait: those that slept have their turns within a slice together. */
-static u64 slice_of(const struct run_queue *q, const struct thread *t)
-{
-	return t->prompt_ns ? MAX(t->prompt_ns / (q->queued + 1), PROMPT_MIN_NS) : SCHED_SLICE_NS;
-}
+void sched_choose_at(u64 ns) { timer_arm(&my_own()->slice, ns); }
 
 static void slice_over(struct timer *timer) { this_cpu()->resched = 1; }
 
 /* t runs from now on. */
-static void arm_slice(struct run_queue *q, const struct thread *t, u64 now)
+static void arm_slice(const struct run_queue *q, const struct thread *t, u64 now)
 {
-	u64 run = MIN(sched_group_left(group_of(t)), q->queued ? slice_of(q, t) : ~0ull);
+	u64 run = !q->queued ? ~0ull : run_queue_is_core(q) ? q->turn_ends - now : slice_of(q, t);
 
+	run = MIN(sched_group_left(group_of(t)), run);
 	if (run != ~0ull)
-		timer_arm(&q->slice, now + run);
+		sched_choose_at(now + run);
 }
 
 /* ---- Placing ---- */
 
-static u64 allowed(const struct thread *t)
-{
-	u64 cpus_of_group = group_of(t)->cpus, both = t->affinity & cpus_of_group;
-
-	return both ? both : cpus_of_group;
-}
-
-static bool may_run_on(const struct thread *t, u32 cpu) { return allowed(t) >> cpu & 1; }
-
-static bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
-
 static u32 count_of(u32 cpu)
 {
-	return queues[cpu].queued + (cpus[cpu]->current != cpus[cpu]->idle);
+	const struct run_queue *q = cpus[cpu]->queue;
+	u32 n = q->queued;
+
+	for (u64 left = q->cpus; left; left &= left - 1)
+		n += !cpu_idles(lowest_cpu(left));
+	return n;
 }
 
 /* Its own CPU, unless it may not run there or another, then the nearest, has less to do. */
@@ -180,7 +167,7 @@ static u32 least_loaded(const struct thread *t)
 	u32 best = t->cpu, least = mask >> best & 1 ? count_of(best) : ~0u;
 
 	for (u32 i = 0; least && i < cpu_count; i++) {
-		u32 cpu = queues[t->cpu].near[i];
+		u32 cpu = own[t->cpu].near[i];
 
 		if ((mask >> cpu & 1) && count_of(cpu) < least) {
 			best = cpu;
@@ -197,13 +184,19 @@ static void ask_resched(u32 cpu)
 		smp_ipi(cpu, IPI_RESCHED);
 }
 
+void sched_ask(u64 mask)
+{
+	for (; mask; mask &= mask - 1)
+		ask_resched(lowest_cpu(mask)->id);
+}
+
 /*
  * On its way to another queue, no member of one: nobody else moves it before it is placed. Until
  * then vruntime is what it has had more than others. The lock of the old queue is held.
  */
 static void take_off(struct thread *t, u32 cpu)
 {
-	s64 lead = (s64)(t->vruntime - queues[t->cpu].min_vruntime);
+	s64 lead = (s64)(t->vruntime - cpus[t->cpu]->queue->min_vruntime);
 
 	/* what it missed in a sleep is made up for within bounds: see place() */
 	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
@@ -231,17 +224,19 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	t->vruntime = q->min_vruntime + (u64)lead;
 	enqueue(q, t);
 	ask = ask || turn_earlier(&t->run_node, &current->run_node);
-	if (!ask && q->queued == 1 && cpu == this_cpu()->id)
+	if (!ask && q->queued == 1 && cpu == this_cpu()->id && !run_queue_is_core(q))
 		arm_slice(q, current, now);
 	spin_unlock(&q->lock);
-	if (ask || cpu != this_cpu()->id)
+	if (run_queue_is_core(q)) /* whose turn it is concerns all */
+		sched_ask(q->cpus);
+	else if (ask || cpu != this_cpu()->id)
 		ask_resched(cpu);
 }
 
 /* The same; no queue's lock is held. */
 static void make_runnable(struct thread *t)
 {
-	struct run_queue *q = &queues[t->cpu];
+	struct run_queue *q = cpus[t->cpu]->queue;
 
 	spin_lock(&q->lock);
 	place(q, t, charge(q));
@@ -254,7 +249,7 @@ static void send(struct run_queue *q, struct thread *t, u32 cpu)
 
 	take_off(t, cpu);
 	trace_thread(TRACE_WAKE, t, cpu);
-	if (q == &queues[cpu]) {
+	if (q == cpus[cpu]->queue) {
 		place(q, t, now);
 		return;
 	}
@@ -265,10 +260,11 @@ static void send(struct run_queue *q, struct thread *t, u32 cpu)
 /* ---- Moving between CPUs ---- */
 
 /*
- * Takes out of q the thread that may go to cpu and makes two loads that differ by gap most alike,
- * but no more unlike than `worst`.
+ * Takes out of q the thread, of that group if not NULL, that may go to cpu and makes two loads that
+ * differ by gap most alike, but no more unlike than `worst`.
  */
-static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap, u64 worst)
+static struct thread *pull(struct run_queue *q, u32 cpu, const struct sched_group *group, u64 gap,
+			   u64 worst)
 {
 	struct rb_node *n = rb_first(&q->tree);
 	struct thread *best = NULL;
@@ -279,7 +275,8 @@ static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap, u64 worst)
 		s64 rest = (s64)gap - 2 * (s64)t->load;
 
 		rest = rest < 0 ? -rest : rest;
-		if (rest <= least && may_run_on(t, cpu) && !is_loaded(t)) {
+		if (rest <= least && may_run_on(t, cpu) && !is_loaded(t) &&
+		    (!group || may_fill(q, t, group))) {
 			best = t;
 			least = rest - 1; /* the first of equal ones */
 		}
@@ -292,15 +289,15 @@ static struct thread *pull(struct run_queue *q, u32 cpu, u64 gap, u64 worst)
 }
 
 /* Own lock held; others are only tried, so no order between queues is needed. */
-static struct thread *steal(struct run_queue *q)
+struct thread *sched_steal(struct run_queue *q, const struct sched_group *group)
 {
 	for (u32 i = 1; i < cpu_count; i++) {
-		struct run_queue *victim = &queues[q->near[i]];
+		struct run_queue *victim = cpus[my_own()->near[i]]->queue;
 		struct thread *t;
 
-		if (!victim->queued || !spin_trylock(&victim->lock))
+		if (victim == q || !victim->queued || !spin_trylock(&victim->lock))
 			continue;
-		t = pull(victim, this_cpu()->id, victim->load, victim->load);
+		t = pull(victim, this_cpu()->id, group, victim->load, victim->load);
 		if (t) {
 			take_off(t, this_cpu()->id);
 			t->state = THREAD_RUNNABLE;
@@ -318,41 +315,49 @@ static struct thread *steal(struct run_queue *q)
  * Gives a thread to another CPU if the loads are no more unlike then: what can't be divided evenly
  * goes round. If none helps for long, one that does not may open a way.
  */
-static void balance(struct run_queue *q, u64 now)
+static void balance(struct run_queue *q, struct sched_cpu *o, u64 now)
 {
-	u32 cpu = q->near[1 + q->looks++ % (cpu_count - 1)];
-	u64 other = __atomic_load_n(&queues[cpu].load, __ATOMIC_RELAXED);
+	u32 cpu = o->near[1 + o->looks++ % (cpu_count - 1)];
+	u64 other = __atomic_load_n(&cpus[cpu]->queue->load, __ATOMIC_RELAXED);
 	struct thread *t = NULL;
 
-	q->balance_at = now + BALANCE_NS;
+	o->balance_at = now + BALANCE_NS;
 	spin_lock(&q->lock);
 	if (q->load > other + q->load / LOADS_ALIKE) {
 		u64 gap = q->load - other;
 
-		t = pull(q, cpu, gap, ++q->in_vain < LOOKS_IN_VAIN ? gap : q->load);
+		t = pull(q, cpu, NULL, gap, ++o->in_vain < LOOKS_IN_VAIN ? gap : q->load);
 	}
 	if (t) {
-		q->in_vain = 0;
+		o->in_vain = 0;
 		send(q, t, cpu);
 	} else {
 		spin_unlock(&q->lock);
 	}
 }
 
-static struct thread *choose(struct run_queue *q)
-{
-	struct rb_node *n = rb_first(&q->tree);
-	struct thread *t;
+/* ---- Choosing ---- */
 
-	if (!n) {
-		t = steal(q);
-		return t ? t : this_cpu()->idle;
-	}
-	t = container_of(n, struct thread, run_node);
-	dequeue(q, t);
-	if (!t->prompt_ns && earlier(q->min_vruntime, t->vruntime))
+void sched_take(struct run_queue *q, struct thread *t)
+{
+	/* others may be first, of groups that don't run on the core now */
+	if (rb_first(&q->tree) == &t->run_node && !t->prompt_ns &&
+	    earlier(q->min_vruntime, t->vruntime))
 		q->min_vruntime = t->vruntime;
-	return t;
+	dequeue(q, t);
+}
+
+static struct thread *choose(struct run_queue *q, u64 now)
+{
+	struct thread *t = run_queue_first(q);
+
+	if (unlikely(run_queue_is_core(q)))
+		return sched_core_choose(q, now);
+	if (t)
+		sched_take(q, t);
+	else
+		t = sched_steal(q, NULL);
+	return t ? t : this_cpu()->idle;
 }
 
 /* ---- Switch ---- */
@@ -361,10 +366,10 @@ static struct thread *choose(struct run_queue *q)
 static void switch_finish(void)
 {
 	struct run_queue *q = my_queue();
-	struct thread *prev = q->prev;
+	struct thread *prev = my_own()->prev;
 	u32 state = prev->state;
 
-	q->prev = NULL;
+	my_own()->prev = NULL;
 	spin_unlock(&q->lock);
 	if (state == THREAD_WAKING)
 		make_runnable(prev);
@@ -400,7 +405,7 @@ static struct aspace *space_of(struct thread *t)
 	return t->domain == &kernel_domain ? &kernel_aspace : &t->domain->aspace;
 }
 
-static void switch_to(struct run_queue *q, struct thread *next)
+static void switch_to(struct thread *next)
 {
 	struct cpu *c = this_cpu();
 	struct thread *prev = c->current;
@@ -418,7 +423,7 @@ static void switch_to(struct run_queue *q, struct thread *next)
 	}
 	c->current = next;
 	cpu_set_kstack(next->kstack_top);
-	q->prev = prev;
+	my_own()->prev = prev;
 	switch_stack(&prev->saved_rsp, rsp ? rsp : next->kstack_top, cr3, !rsp);
 	switch_finish();
 }
@@ -469,7 +474,7 @@ static void schedule(struct run_queue *q)
 			take_off(prev, least_loaded(prev));
 		}
 	}
-	next = choose(q);
+	next = choose(q, now);
 	next->waited_ns += now - MIN(now, next->run_start);
 	next->run_start = now;
 	if (next != c->idle)
@@ -477,7 +482,7 @@ static void schedule(struct run_queue *q)
 	if (next == prev)
 		spin_unlock(&q->lock);
 	else
-		switch_to(q, next);
+		switch_to(next);
 }
 
 static void reschedule(void)
@@ -485,8 +490,8 @@ static void reschedule(void)
 	struct run_queue *q = my_queue();
 	u64 now = clock_ns(), until;
 
-	if (q->queued && now >= q->balance_at && cpu_count > 1)
-		balance(q, now);
+	if (q->queued && now >= my_own()->balance_at && cpu_count > 1)
+		balance(q, my_own(), now);
 	spin_lock(&q->lock);
 	schedule(q);
 	while ((until = sched_group_capped(current_domain()->group, clock_ns())) &&
@@ -516,12 +521,12 @@ void preempt_point(void)
 static struct run_queue *lock_queue_of(struct thread *t)
 {
 	for (;;) {
-		u32 cpu = __atomic_load_n(&t->cpu, __ATOMIC_RELAXED);
+		struct run_queue *q = cpus[__atomic_load_n(&t->cpu, __ATOMIC_RELAXED)]->queue;
 
-		spin_lock(&queues[cpu].lock);
-		if (t->cpu == cpu)
-			return &queues[cpu];
-		spin_unlock(&queues[cpu].lock);
+		spin_lock(&q->lock);
+		if (cpus[t->cpu]->queue == q)
+			return q;
+		spin_unlock(&q->lock);
 	}
 }
 
@@ -681,7 +686,7 @@ void sched_order_cpus(u32 (*distance)(u32 a, u32 b))
 		for (u32 i = 0; i < cpu_count; i++) {
 			/* those of the same distance from `me` on, so that not all look at one */
 			u32 at = i, cpu = (me + i) % cpu_count;
-			u8 *near = queues[me].near;
+			u8 *near = own[me].near;
 
 			for (; at > 1 && distance(me, near[at - 1]) > distance(me, cpu); at--)
 				near[at] = near[at - 1];
@@ -691,16 +696,25 @@ void sched_order_cpus(u32 (*distance)(u32 a, u32 b))
 
 void sched_init_cpu(struct cpu *c, struct thread *idle)
 {
-	queues[c->id].slice.fn = slice_over;
+	struct run_queue *q = &queues[c->id];
+
+	for (u32 i = 0; cpu_facts.spec & SPEC_CORES && i < c->id; i++)
+		if (cpus[i]->apic_id >> cpu_facts.core_shift == c->apic_id >> cpu_facts.core_shift)
+			q = cpus[i]->queue;
+	own[c->id].slice.fn = slice_over;
 	idle->cpu = c->id;
+	spin_lock(&q->lock);
 	c->idle = c->current = idle;
+	c->queue = q;
+	q->cpus |= BIT(c->id);
+	spin_unlock(&q->lock);
 }
 
 void sched_idle_loop(void)
 {
 	for (;;) {
 		reschedule();
-		if (!this_cpu()->resched && !my_queue()->queued)
+		if (!this_cpu()->resched)
 			__asm__ volatile("sti; hlt; cli" : : : "memory");
 		else
 			preempt_point();

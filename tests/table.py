@@ -86,6 +86,7 @@ MACHINES = {
     "svm-qemu-1cpu": ["-smp", "1", "-m", "1G"],
     "svm-qemu-3cpu": ["-smp", "3", "-m", "2G"],  # two that run VMs: the first one does not under TCG
     "svm-qemu-4cpu": ["-smp", "4", "-m", "2G"],
+    "svm-qemu-smt": ["-smp", "4,cores=2,threads=2", "-m", "1G"],
     "svm-qemu-256M": ["-smp", "2", "-m", "256M"],
     "svm-qemu-8G": ["-smp", "2", "-m", "8G"],
     "svm-qemu-debug": ["-smp", "2", "-m", "2G"],  # the kernel of DEBUG=1: guest state audited before each entry
@@ -120,6 +121,7 @@ MACHINES = {
     "bochs-no-ept": ["cpu: model=core2_penryn_t9600" + BOCHS_CPU, BOCHS_MEMORY],
     "svm-bochs": ["cpu: model=trinity_apu" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-1cpu": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1"), BOCHS_MEMORY],
+    "vmx-bochs-smt": ["cpu: model=corei7_skylake_x" + BOCHS_CPU.replace("count=2", "count=1:1:2"), BOCHS_MEMORY],
     "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-restricted": ["cpu: model=corei5_lynnfield_750" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
@@ -245,6 +247,8 @@ BOOTS = [
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
     ("fair-shares", "vmx-bochs", "fair_shares", 600),
     ("fair-guests", "svm-qemu-icount-1cpu", "fair_guests", 600),
+    ("core-sched", "svm-qemu-smt", "core_sched", 300),
+    ("core-shares", "vmx-bochs-smt", "core_shares", 600),
     ("hostile-guest", "svm-qemu", "hostile_guest", 3600),
     ("hostile-guest-debug", "svm-qemu-debug", "hostile_guest_debug", 3600),
     ("trace", "svm-qemu", "trace", 240),

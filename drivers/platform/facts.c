@@ -31,6 +31,20 @@ static void read_names(struct cpu_facts *f)
 	f->signature = leaf(f, 1).eax;
 }
 
+/* Intel SDM 3 "Detecting Hardware Multi-Threading Support"; AMD APM 3, leaf 8000_001E. */
+static u8 core_shift(const struct cpu_facts *f)
+{
+	struct cpuid topology = leaf(f, 0xb), compute_unit = leaf(f, 0x8000001e);
+	u32 threads = 1 + (compute_unit.ebx >> 8 & 0xff);
+	u8 shift = 0;
+
+	if ((topology.ecx >> 8 & 0xff) == 1) /* threads */
+		return topology.eax & 31;
+	while (1u << shift < threads)
+		shift++;
+	return shift;
+}
+
 static void read_features(struct cpu_facts *f)
 {
 	struct cpuid l1 = leaf(f, 1), l7 = leaf(f, 7);
@@ -59,6 +73,7 @@ static void read_features(struct cpu_facts *f)
 		rdmsr_safe(MSR_ARCH_CAPABILITIES, &f->arch_capabilities);
 	/* whoever has VT-x or AMD-V has DAZ, and some an exception mask for misaligned SSE */
 	f->mxcsr_mask = 0xffff | (u32)bit(e1.ecx, 7) << 17;
+	f->core_shift = core_shift(f);
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
 }
 

@@ -4,6 +4,7 @@
 #include "hv/layout.h"
 #include "lib/rbtree.h"
 
+struct run_queue;
 struct thread;
 struct vcpu;
 struct aspace;
@@ -18,24 +19,25 @@ struct cpu {
 	u64 kstack_top;	  /* of the current thread */
 	struct thread *current;
 	struct thread *idle;
-	struct aspace *aspace; /* whose CR3 is loaded */
-	struct vcpu *vcpu;     /* loaded vCPU, or NULL */
-	u32 id;		       /* [I] 0..MAX_CPUS-1 */
-	u32 apic_id;	       /* [I] */
-	u32 node;	       /* [I] NUMA */
-	bool claimed;	       /* [a] by its start, or by the boot CPU that gave it up */
-	bool up;	       /* [a] */
-	u32 resched;	       /* [a] leave ring 3 or the guest and choose again */
-	u64 ipi_pending;       /* [a] enum ipi bits */
-	u64 quiesce_seq;       /* [a] last epoch request answered */
-	u64 flush_seq;	       /* [a] address-space flush requests answered */
-	u64 unmap_seen;	       /* [a] mm/unmap_epoch.h */
-	u64 timer_armed;       /* deadline in the local APIC, ns; ~0 none, 0 not set */
-	u64 slow_ops;	       /* counted by wrappers in bench builds */
-	u64 nmis;	       /* that nobody asked for */
-	void *window;	       /* [I] WINDOW_BASE + id * WINDOW_SIZE */
-	u64 *window_pte;       /* [I] its 512 page-table entries */
-	u64 fixup_rip;	       /* not 0: a #PF or #GP in ring 0 continues here, RAX negative */
+	struct aspace *aspace;	 /* whose CR3 is loaded */
+	struct vcpu *vcpu;	 /* loaded vCPU, or NULL */
+	struct run_queue *queue; /* [I] the scheduler's */
+	u32 id;			 /* [I] 0..MAX_CPUS-1 */
+	u32 apic_id;		 /* [I] */
+	u32 node;		 /* [I] NUMA */
+	bool claimed;		 /* [a] by its start, or by the boot CPU that gave it up */
+	bool up;		 /* [a] */
+	u32 resched;		 /* [a] leave ring 3 or the guest and choose again */
+	u64 ipi_pending;	 /* [a] enum ipi bits */
+	u64 quiesce_seq;	 /* [a] last epoch request answered */
+	u64 flush_seq;		 /* [a] address-space flush requests answered */
+	u64 unmap_seen;		 /* [a] mm/unmap_epoch.h */
+	u64 timer_armed;	 /* deadline in the local APIC, ns; ~0 none, 0 not set */
+	u64 slow_ops;		 /* counted by wrappers in bench builds */
+	u64 nmis;		 /* that nobody asked for */
+	void *window;		 /* [I] WINDOW_BASE + id * WINDOW_SIZE */
+	u64 *window_pte;	 /* [I] its 512 page-table entries */
+	u64 fixup_rip;		 /* not 0: a #PF or #GP in ring 0 continues here, RAX negative */
 };
 
 extern struct cpu *cpus[MAX_CPUS]; /* NULL beyond cpu_count */

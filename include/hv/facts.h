@@ -13,6 +13,7 @@ struct cpu_facts {
 	u32 signature;	 /* leaf 1: family, model, stepping */
 	u32 max_leaf, max_ext_leaf;
 	u8 phys_bits;
+	u8 core_shift; /* CPUs of one core differ in so many low bits of their APIC ids */
 
 	bool nx, page_1g, smep, smap, umip, pcid, invpcid, pge, fsgsbase;
 	bool x2apic, xsave, rdtscp, syscall;

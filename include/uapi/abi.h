@@ -268,6 +268,7 @@ enum spec_defence {
 	SPEC_IBPB = 1,	  /* no branch predictions of one domain for another */
 	SPEC_L1D = 2,	  /* the L1 data cache is emptied for a guest */
 	SPEC_BUFFERS = 4, /* VERW clears the CPU's buffers on the way to ring 3 and to a guest */
+	SPEC_CORES = 8,	  /* a core runs threads of one group at a time: the option coresched */
 };
 
 struct host_info {

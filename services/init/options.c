@@ -62,6 +62,7 @@ static const struct {
 	{"nounrestricted", NULL, "no value"},
 	{"noreboot", NULL, "no value"},
 	{"spec-ctrl", NULL, "auto, on or off"},
+	{"coresched", NULL, "on or off"},
 	{"reboot", NULL, "acpi, pci, kbd or triple"},
 };
 

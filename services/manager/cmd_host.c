@@ -22,6 +22,27 @@ static void cpu_model(char name[49])
 	}
 }
 
+/* How many CPUs share a core. Intel SDM 2, CPUID leaf 0xB; AMD APM 3, leaf 8000_001E. */
+static u32 threads_per_core(void)
+{
+	struct cpuid topology = cpuid(0, 0).eax >= 0xb ? cpuid(0xb, 0) : (struct cpuid){0};
+
+	if ((topology.ecx >> 8 & 0xff) == 1)
+		return topology.ebx & 0xffff;
+	return cpuid(0x80000000, 0).eax >= 0x8000001e ? 1 + (cpuid(0x8000001e, 0).ebx >> 8 & 0xff)
+						      : 1;
+}
+
+static void print_threads(struct manager *m, u32 spec)
+{
+	u32 threads = threads_per_core();
+
+	con_printf(m, "Threads a core: %u%s\n", threads,
+		   spec & SPEC_CORES ? ", of one VM at a time"
+		   : threads > 1     ? ", of any VMs (coresched=on keeps these apart)"
+				     : "");
+}
+
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 {
 	char model[49] = "";
@@ -35,6 +56,7 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 	cpu_model(model);
 	con_printf(m, "CPU model:      %s\n", model);
 	con_printf(m, "CPU(s):         %u of %u\n", h.cpus_up, h.cpus);
+	print_threads(m, h.spec);
 	con_printf(m, "TSC:            %lu.%03lu MHz\n", h.tsc_hz / 1000000,
 		   h.tsc_hz / 1000 % 1000);
 	con_printf(m, "Clock:          %.15s\n", h.clock);
@@ -51,7 +73,7 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 		   h.virt_reason);
 	if (h.virt_features[0])
 		con_printf(m, "Features:       %.127s\n", h.virt_features);
-	con_printf(m, "Speculation:   %s%s%s%s\n", h.spec ? "" : " no defences",
+	con_printf(m, "Speculation:   %s%s%s%s\n", h.spec & ~SPEC_CORES ? "" : " no defences",
 		   h.spec & SPEC_IBPB ? " ibpb" : "", h.spec & SPEC_L1D ? " l1d-flush" : "",
 		   h.spec & SPEC_BUFFERS ? h.spec_offered & SPEC_BUFFERS
 						   ? " buffer-clear"

@@ -41,11 +41,11 @@ static void every_option_is_read(void **state)
 {
 	struct boot_options o = parse(
 		"  console=com2,9600 loglevel=debug maxcpus=3\tmem=1G tsc=off noreboot noapicv nounrestricted "
-		"spec-ctrl=on "
+		"spec-ctrl=on coresched=on "
 		"reboot=kbd "
 		"exitport=0xf4 autostart=off exit=last-vm ");
 
-	assert_string_equal(left, "            exitport=0xf4 autostart=off exit=last-vm ");
+	assert_string_equal(left, "             exitport=0xf4 autostart=off exit=last-vm ");
 	assert_int_equal(o.uart.port, 0x2f8);
 	assert_int_equal(o.uart.divisor, 12);
 	assert_false(o.vga);
@@ -56,23 +56,19 @@ static void every_option_is_read(void **state)
 	assert_true(o.noreboot && o.noapicv && o.nounrestricted);
 	assert_int_equal(o.reboot, RESET_KBD);
 	assert_int_equal(o.spec, SPEC_ON);
+	assert_int_equal(o.coresched, 1);
 	assert_int_equal(o.exit_port, 0xf4);
 }
 
 static void what_is_not_understood_stays_and_changes_nothing(void **state)
 {
 	static const char *const lines[] = {
-		"colour=blue",	"loglevel=9",
-		"loglevel=",	"loglevel",
-		"maxcpus=0",	"maxcpus=",
-		"mem=12Q",	"mem=1M",
-		"tsc=0",	"exitport",
-		"exitport=0",	"noreboot=1",
-		"noapicv=1",	"spec-ctrl=1",
-		"reboot=bios",	"reboot=0",
-		"exit=never",	"console=",
-		"console=com9", "console=vgax",
-		"console=,vga", "console=com1,9600,vga,",
+		"colour=blue",	"loglevel=9",	"loglevel=",	"loglevel",
+		"maxcpus=0",	"maxcpus=",	"mem=12Q",	"mem=1M",
+		"tsc=0",	"exitport",	"exitport=0",	"noreboot=1",
+		"noapicv=1",	"spec-ctrl=1",	"coresched",	"coresched=1",
+		"reboot=bios",	"reboot=0",	"exit=never",	"console=",
+		"console=com9", "console=vgax", "console=,vga", "console=com1,9600,vga,",
 	};
 	struct boot_options none = parse(""), o;
 

@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /*
  * The scheduler in simulated time: threads that compute and sleep at random, and on each CPU one
  * that sleeps most of the time and must have its turn within a slice whatever the others do.
@@ -51,8 +51,8 @@ static u64 next_event(void)
 	u64 next = DEADLINE_NEVER;
 
 	for (u32 i = 0; i < CPUS; i++) {
-		if (queues[i].slice.armed)
-			next = MIN(next, MAX(queues[i].slice.deadline, now_ns));
+		if (own[i].slice.armed)
+			next = MIN(next, MAX(own[i].slice.deadline, now_ns));
 		if (running(i) != &idle[i])
 			next = MIN(next, now_ns + running(i)->run_left);
 	}
@@ -107,19 +107,20 @@ static void begin_beat(struct actor *a)
 static void look(u32 n)
 {
 	struct run_queue *q = &queues[n];
-	bool slice_ends = q->slice.armed && q->slice.deadline <= now_ns;
+	struct timer *slice = &own[n].slice;
+	bool slice_ends = slice->armed && slice->deadline <= now_ns;
 	bool idles = running(n) == &idle[n], sleeps = !idles && !running(n)->run_left;
 
-	if (!slice_ends && !sleeps && !cpu[n].resched && (!idles || !q->queued))
+	if (!slice_ends && !sleeps && !cpu[n].resched)
 		return;
 	on_cpu(n);
 	if (slice_ends) {
-		q->slice.armed = false;
-		q->slice.fn(&q->slice);
+		slice->armed = false;
+		slice->fn(slice);
 	}
 	if (sleeps)
 		go_to_sleep(running(n));
-	while (cpu[n].resched || (running(n) == &idle[n] && q->queued)) {
+	while (cpu[n].resched) {
 		spin_lock(&q->lock);
 		schedule(q);
 	}
@@ -162,6 +163,7 @@ static void set_up(u64 seed)
 	memset(idle, 0, sizeof(idle));
 	memset(cpu, 0, sizeof(cpu));
 	memset(queues, 0, sizeof(queues));
+	memset(own, 0, sizeof(own));
 	kernel_domain.own_group = (struct sched_group){.cpus = ~0ull, .weight = WEIGHT_DEFAULT};
 	cpu_count = CPUS;
 	for (u32 i = 0; i < CPUS; i++) {

@@ -1,4 +1,4 @@
-// SOURCES: kernel/sched_group.c
+// SOURCES: kernel/sched_group.c kernel/sched_core.c
 /*
  * The scheduler's own code in simulated time with thousands of threads on one CPU: at any moment
  * those that want the CPU all the time have had what their weights say within two slices of each,
@@ -71,7 +71,7 @@ static void go_to_sleep(struct actor *a)
 static void step(void)
 {
 	struct actor *a = current();
-	struct timer *slice = &queues[0].slice;
+	struct timer *slice = &own[0].slice;
 	u64 next = (now_ns / MS + 1) * MS;
 
 	if (slice->armed)
@@ -117,6 +117,7 @@ static void set_up(u64 seed, u32 threads)
 	memset(actor, 0, sizeof(actor));
 	memset(&idle, 0, sizeof(idle));
 	memset(queues, 0, sizeof(queues));
+	memset(own, 0, sizeof(own));
 	for (u32 i = 0; i < GROUPS; i++) {
 		domain[i].own_group = (struct sched_group){.cpus = ~0ull, .weight = 1u << rnd(4)};
 		domain[i].group = &domain[i].own_group;
