@@ -47,7 +47,7 @@ help: ## this list
 
 # ---- Ring 0: every .c and .asm of these folders, and the freestanding library files named here ----
 R0_DIRS := mm drivers/platform svm vmx kernel boot
-R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/insn_decode.c lib/guest_rules.c
+R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/guest_rules.c
 ifeq ($(DEBUG),1)
 R0_DIRS += audit
 endif
@@ -108,10 +108,10 @@ manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c audit/*.c)
 TEST_PROGRAMS := stress wild numa destroy chaos irqs
 stress_SRC  := $(wildcard tests/ring3/stress*.c) tests/ring3/self.c
-wild_SRC    := tests/ring3/wild.c vmm/console.c $(wildcard audit/*.c)
+wild_SRC    := tests/ring3/wild.c vmm/console.c vmm/cpu_reset.c $(wildcard audit/*.c)
 numa_SRC    := tests/ring3/numa.c
-destroy_SRC := tests/ring3/destroy.c tests/ring3/self.c
-irqs_SRC    := tests/ring3/irqs.c tests/ring3/self.c
+destroy_SRC := tests/ring3/destroy.c tests/ring3/self.c vmm/cpu_reset.c
+irqs_SRC    := tests/ring3/irqs.c tests/ring3/self.c vmm/cpu_reset.c
 chaos_SRC   := tests/ring3/chaos.c tests/ring3/self.c $(filter-out services/init/main.c,$(init_SRC))
 
 $(B)/ring3/%.o: %.c

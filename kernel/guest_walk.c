@@ -3,7 +3,6 @@
 #include "arch/cpu.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "kernel/insn_known.h"
 #include "lib/string.h"
 #include "mm/window.h"
 
@@ -46,11 +45,11 @@ static gva_t rip_linear(const struct hv_mode *m, u64 rip)
 	return gva(hv_mode_64(m) ? rip : (u32)(m->cs_base + rip));
 }
 
-static enum insn_mode insn_mode(const struct hv_mode *m)
+static u32 code_bits(const struct hv_mode *m)
 {
 	if (hv_mode_64(m))
-		return INSN_MODE_64;
-	return m->cs_attr & SEG_ATTR_DB ? INSN_MODE_32 : INSN_MODE_16;
+		return 64;
+	return m->cs_attr & SEG_ATTR_DB ? 32 : 16;
 }
 
 void guest_walk_reset(struct vcpu *v)
@@ -159,20 +158,10 @@ static inline bool tables_same(const struct walk_cache *c)
 }
 
 /*
- * The page that was found last is good as long as all that the walk depended on is the same, its
- * table entries included. What else is in the windows then still belongs to it.
+ * The code page at a linear address; NULL when it is not mapped. Of long mode it stays the one that
+ * was found last.
  */
-static inline bool same_page(const struct vcpu *v, const struct hv_mode *m, u64 linear)
-{
-	const struct walk_cache *c = &v->walk;
-
-	return c->page == (linear | (PAGE_SIZE - 1)) && c->cr3 == m->cr3 &&
-	       c->mode == walk_mode(m) && tables_same(c);
-}
-
-/* Apart, so that the usual way, where the page is the same, saves no registers. */
-static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struct hv_mode *m,
-						     u64 linear)
+static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
 {
 	struct walk_cache *c = &v->walk;
 	enum walk_mode mode = walk_mode(m);
@@ -183,23 +172,15 @@ static __attribute__((noinline)) const u8 *find_page(struct vcpu *v, const struc
 	c->levels = 0;
 	for (u32 i = 0; i < WALK_LEVELS; i++)
 		c->at[i] = &c->entry[i];
-	c->cr3 = m->cr3;
-	c->code_cr3 = mode == WALK_LONG ? m->cr3 : ~1ull; /* no CR3 */
-	c->mode = mode;
+	c->code_cr3 = m->cr3;
 	c->epoch = __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE);
 	if ((mode != WALK_NONE && !walk(v, mode, m->cr3, linear, &page)) ||
 	    !aspace_lookup(&v->vm->space, page, &at))
 		return NULL;
 	(void)window(v, CODE_WINDOW, at.v);
-	if (mode != WALK_32) /* its entries of 4 bytes are read anew each time */
+	if (mode == WALK_LONG)
 		c->page = linear | (PAGE_SIZE - 1);
 	return c->va[CODE_WINDOW];
-}
-
-/* The code page at a linear address; NULL when it is not mapped. */
-static const u8 *code_page(struct vcpu *v, const struct hv_mode *m, u64 linear)
-{
-	return likely(same_page(v, m, linear)) ? v->walk.va[CODE_WINDOW] : find_page(v, m, linear);
 }
 
 /* Copies n bytes of code of one page; returns how many could be read: all or none. */
@@ -217,7 +198,7 @@ static u32 fetch(struct vcpu *v, const struct hv_mode *m, gva_t linear, u8 *buf,
  * What was decoded at rip before, of 64-bit code with that CR3, if page and bytes are the same.
  * Nested mappings that are removed after the entry stay what they are until this CPU has answered.
  */
-static inline const struct insn *seen_insn(const struct vcpu *v, u64 cr3)
+static inline const struct exit_insn *seen_insn(const struct vcpu *v, u64 cr3)
 {
 	const struct walk_cache *c = &v->walk;
 	u64 rip = v->priv->regs.rip, low, high;
@@ -246,14 +227,14 @@ static void see(struct insn_seen *s, u64 rip, const u8 *bytes)
 	s->rip = rip;
 }
 
-const struct insn *guest_decode(struct vcpu *v)
+const struct exit_insn *guest_decode(struct vcpu *v)
 {
 	struct hv_mode m;
-	u8 bytes[INSN_MAX];
+	u8 bytes[EXIT_INSN_MAX];
 	u32 n = v->exit.insn_bytes;
 	u64 in_page, rip = v->priv->regs.rip;
 	struct insn_seen *s = &v->walk.seen[rip % INSNS_SEEN];
-	const struct insn *seen;
+	const struct exit_insn *seen;
 	gva_t linear;
 
 	hv_ops->read_mode(v, &m);
@@ -264,26 +245,25 @@ const struct insn *guest_decode(struct vcpu *v)
 		return seen;
 	s->rip = ~rip; /* no rip of this row */
 	if (n)
-		return insn_decode(v->exit.insn, n, insn_mode(&m), insn_known, &s->insn) ? &s->insn
-											 : NULL;
+		return exit_insn_decode(v->exit.insn, n, code_bits(&m), &s->insn) ? &s->insn : NULL;
 	linear = rip_linear(&m, rip);
 	in_page = PAGE_SIZE - (linear.v & (PAGE_SIZE - 1));
 	/* The next page is touched only when the instruction reaches into it. */
-	n = fetch(v, &m, linear, bytes, (u32)MIN(in_page, INSN_MAX));
-	if (insn_decode(bytes, n, insn_mode(&m), insn_known, &s->insn)) {
+	n = fetch(v, &m, linear, bytes, (u32)MIN(in_page, EXIT_INSN_MAX));
+	if (exit_insn_decode(bytes, n, code_bits(&m), &s->insn)) {
 		if (hv_mode_64(&m))
 			see(s, rip, bytes);
 		return &s->insn;
 	}
-	if (n == INSN_MAX || n < in_page)
+	if (n == EXIT_INSN_MAX || n < in_page)
 		return NULL;
-	n += fetch(v, &m, gva(linear.v + n), bytes + n, INSN_MAX - n);
-	return insn_decode(bytes, n, insn_mode(&m), insn_known, &s->insn) ? &s->insn : NULL;
+	n += fetch(v, &m, gva(linear.v + n), bytes + n, EXIT_INSN_MAX - n);
+	return exit_insn_decode(bytes, n, code_bits(&m), &s->insn) ? &s->insn : NULL;
 }
 
 u32 vcpu_insn_decoded(struct vcpu *v)
 {
-	const struct insn *insn = guest_decode(v);
+	const struct exit_insn *insn = guest_decode(v);
 
 	if (insn)
 		return insn->length;
@@ -300,7 +280,7 @@ u32 vcpu_insn_decoded(struct vcpu *v)
 
 u32 vcpu_insn_length(struct vcpu *v)
 {
-	const struct insn *seen;
+	const struct exit_insn *seen;
 
 	if (v->exit.insn_len)
 		return v->exit.insn_len;

@@ -10,16 +10,6 @@
 
 #define ENABLED 1ull
 
-/* What a guest registers. bytes 0: nothing that is offered. */
-static const struct {
-	u8 align, bytes;
-} area[PV_MSRS] = {
-	[PV_WALL_CLOCK] = {4, 12},
-	[PV_SYSTEM_TIME] = {4, 32},
-	[PV_STEAL_TIME] = {64, 64},
-	[PV_EOI] = {4, 4},
-};
-
 /* In guest memory. */
 struct steal_time {
 	u64 ns;
@@ -82,21 +72,11 @@ static void *show(struct vcpu *v, u32 i)
 
 /* ---- The MSRs ---- */
 
-static bool valid(u32 i, u64 value)
-{
-	u64 a = value & ~ENABLED;
-
-	return area[i].bytes ? !(a % area[i].align) && a % PAGE_SIZE <= PAGE_SIZE - area[i].bytes
-			     : !value;
-}
-
+/* Aligned, neither crosses a page. */
 bool pv_valid(const u64 msr[PV_MSRS])
 {
-	u32 i = 0;
-
-	while (i < PV_MSRS && valid(i, msr[i]))
-		i++;
-	return i == PV_MSRS;
+	return !((msr[PV_STEAL_TIME] & ~ENABLED) % sizeof(struct steal_time)) &&
+	       !((msr[PV_EOI] & ~ENABLED) % sizeof(u32));
 }
 
 void pv_set(struct vcpu *v, const u64 msr[PV_MSRS])
@@ -104,47 +84,11 @@ void pv_set(struct vcpu *v, const u64 msr[PV_MSRS])
 	pv_eoi_withdraw(v);
 	hide(v, PV_STEAL_TIME);
 	hide(v, PV_EOI);
+	if (msr[PV_STEAL_TIME] != v->pv.msr[PV_STEAL_TIME])
+		thread_current()->waited_ns = 0; /* until now it was not asked for */
 	memcpy(v->pv.msr, msr, sizeof(v->pv.msr));
 	v->lapic.update = true;
 	vcpu_kick(v, KICK_PV);
-}
-
-void pv_reset(struct vcpu *v) { pv_set(v, (const u64[PV_MSRS]){0}); }
-
-bool pv_msr_read(struct vcpu *v, u32 i, u64 *value)
-{
-	*value = v->pv.msr[i];
-	return area[i].bytes;
-}
-
-void pv_clock_changed(struct vcpu *v, u64 wall)
-{
-	v->run->exit = RUN_EXIT_CLOCK;
-	v->run->clock.wall_clock = wall;
-	v->run->clock.system_time = v->pv.msr[PV_SYSTEM_TIME];
-	v->run->clock.tsc_offset = v->tsc_offset;
-	v->lapic.eoi_exit = PV_CLOCK_EXIT;
-}
-
-bool pv_msr_write(struct vcpu *v, u32 i, u64 value)
-{
-	u64 before[PV_MSRS], after[PV_MSRS];
-
-	if (!area[i].bytes || !valid(i, value))
-		return false;
-	memcpy(before, v->pv.msr, sizeof(before));
-	memcpy(after, before, sizeof(after));
-	after[i] = value;
-	pv_set(v, after);
-	if (i < PV_STEAL_TIME) {
-		pv_clock_changed(v, i == PV_WALL_CLOCK ? value : 0);
-	} else if (value & ENABLED && !show(v, i)) {
-		pv_set(v, before);
-		return false;
-	}
-	if (i == PV_STEAL_TIME)
-		thread_current()->waited_ns = 0; /* until now it was not asked for */
-	return true;
 }
 
 /* ---- Steal time ---- */

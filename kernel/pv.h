@@ -1,26 +1,15 @@
 /*
- * The KVM paravirtual ABI, as far as it must be in ring 0: the MSRs, steal time, EOI without an
- * exit, hypercalls. What the clock's page holds is the monitor's (RUN_EXIT_CLOCK). Linux,
+ * The KVM paravirtual ABI, as far as it must be in ring 0: steal time, EOI without an exit,
+ * hypercalls. The MSRs and the clock are the monitor's. Linux,
  * Documentation/virt/kvm/x86/msr.rst and hypercalls.rst. own (the vCPU's runner).
  */
 #pragma once
 
 #include "hv/vcpu.h"
 
-/* Of the MSR with number MSR_KVM_BASE + i: false = #GP. */
-bool pv_msr_read(struct vcpu *v, u32 i, u64 *value);
-bool pv_msr_write(struct vcpu *v, u32 i, u64 value);
 /* May the MSRs have these values (state group MSR)? pv_set takes them. */
 bool pv_valid(const u64 msr[PV_MSRS]);
 void pv_set(struct vcpu *v, const u64 msr[PV_MSRS]);
-void pv_reset(struct vcpu *v);
-
-/*
- * The monitor is to write the guest's clock; wall: the wall clock too, at this address, if not 0.
- * The run page is filled, and lapic.eoi_exit says so.
- */
-void pv_clock_changed(struct vcpu *v, u64 wall);
-#define PV_CLOCK_EXIT 0x200u
 
 /* The vCPU is loaded, and is to run: KICK_PV. */
 void pv_running(struct vcpu *v);

@@ -147,14 +147,23 @@ static int interrupted(struct vcpu *v)
 	return -E_INTR;
 }
 
-static void take_reset(struct vcpu *v)
+/* True: the run page asks for the state that INIT or SIPI makes. */
+static bool take_reset(struct vcpu *v)
 {
 	u32 reset = __atomic_exchange_n(&v->lapic.reset, 0, __ATOMIC_ACQ_REL);
 
-	if (reset & VLAPIC_INIT)
-		vcpu_state_init(v, true);
-	if (reset & VLAPIC_SIPI && v->activity == VCPU_WAIT_SIPI)
-		vcpu_state_sipi(v, (u8)reset);
+	if (reset & VLAPIC_INIT) {
+		v->activity = VCPU_WAIT_SIPI;
+		v->nmi_pending = v->pv.unhalted = false;
+		v->ext_vector = -1;
+	}
+	if (!reset || v->activity != VCPU_WAIT_SIPI)
+		return false;
+	v->run->exit = RUN_EXIT_RESET;
+	v->run->reset.init = (reset & VLAPIC_INIT) != 0;
+	v->run->reset.sipi = (reset & VLAPIC_SIPI) != 0;
+	v->run->reset.vector = (u8)reset;
+	return true;
 }
 
 /* Does anything end the HLT? */
@@ -196,7 +205,7 @@ static void first_guest(void)
 
 /*
  * What keeps the vCPU out of the guest; each load is followed by a call of this. 0: look again and
- * go on; else what vcpu_run returns.
+ * go on; 1: the run page is filled; else what vcpu_run returns.
  */
 static int attend(struct vcpu *v)
 {
@@ -207,9 +216,9 @@ static int attend(struct vcpu *v)
 		preempt_point();
 	if (v->obj.dead || v->vm->obj.dead)
 		return -E_DEAD;
-	if (kick & KICK_RESET) {
-		vcpu_load(v);
-		take_reset(v);
+	if (kick & KICK_RESET && take_reset(v)) {
+		__atomic_fetch_or(&v->kick, kick & ~(u32)KICK_RESET, __ATOMIC_SEQ_CST);
+		return 1;
 	}
 	if (kick & KICK_PV) {
 		vcpu_load(v);
@@ -314,8 +323,10 @@ static int run(struct vcpu *v)
 
 			__atomic_store_n(&v->in_guest, false, __ATOMIC_RELEASE);
 			r = attend(v);
-			if (r)
+			if (r < 0)
 				return r;
+			if (r)
+				break;
 			continue;
 		}
 		enter(v);
@@ -332,7 +343,6 @@ static enum vcpu_step carry_out(struct vcpu *v)
 		[RUN_DO_CPUID] = HV_EXIT_CPUID,
 		[RUN_DO_MSR_READ] = HV_EXIT_MSR_READ,
 		[RUN_DO_MSR_WRITE] = HV_EXIT_MSR_WRITE,
-		[RUN_DO_CR] = HV_EXIT_CR,
 	};
 	u8 what = __atomic_load_n(&v->run->emulate.carry_out, __ATOMIC_RELAXED);
 
@@ -376,7 +386,7 @@ s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
 
 	if (unlikely(r))
 		return r;
-	if (unlikely(v->broken)) {
+	if (unlikely(v->missing)) {
 		r = -E_STATE;
 	} else if (unlikely(v->vm->obj.dead)) {
 		r = -E_DEAD;
@@ -459,8 +469,6 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	r = hv_ops->vcpu_init(v);
 	if (r)
 		return r;
-	vcpu_load(v);
-	vcpu_state_init(v, false);
 	r = aspace_map_kernel_page(&d->aspace, run_va, v->run, PROT_R | PROT_W);
 	if (!r)
 		v->run_va = run_va;
@@ -488,8 +496,9 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->cpu = -1;
 	v->exit.code_cr3 = ~0ull;
 	v->tsc_offset = -vm->tsc_base;
-	v->misc_enable = 1;	  /* fast strings */
-	v->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
+	v->missing = STATE_GPR | STATE_SEG | STATE_CR | STATE_DR;
+	v->activity = VCPU_WAIT_SIPI;
+	v->ext_vector = -1;
 	r = vcpu_init(v, args->a[2]);
 	if (!r && !__atomic_compare_exchange_n(&vm->vcpu[index], &none, v, false, __ATOMIC_SEQ_CST,
 					       __ATOMIC_SEQ_CST))

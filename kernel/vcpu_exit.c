@@ -1,5 +1,6 @@
 /* What becomes of each neutral exit. */
 #include "arch/cpu.h"
+#include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/mce.h"
@@ -42,7 +43,7 @@ const struct vcpu_record *vcpu_record(struct vcpu *v)
 static enum vcpu_step internal(struct vcpu *v, u32 code, const char *why, u64 number)
 {
 	log_error("vm %u: vCPU %u stopped: %s: %#lx", v->vm->id, v->index, why, number);
-	v->broken = true;
+	v->missing = ~0u;
 	v->run->record = *vcpu_record(v);
 	v->run->exit = RUN_EXIT_INTERNAL;
 	v->run->internal.code = code;
@@ -138,82 +139,6 @@ static enum vcpu_step exit_hypercall(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_undefined(struct vcpu *v, u32 length) { return vcpu_fault(v, EXC_UD); }
 
-/* ---- MSRs and the local APIC ---- */
-
-/* A level-triggered interrupt has ended: its line may be raised again. */
-static enum vcpu_step after_apic(struct vcpu *v)
-{
-	u32 eoi = v->lapic.eoi_exit;
-
-	if (likely(!eoi))
-		return STEP_CONTINUE;
-	v->lapic.eoi_exit = 0;
-	if (eoi == PV_CLOCK_EXIT)
-		return STEP_USER;
-	v->run->exit = RUN_EXIT_EOI;
-	v->run->eoi.vector = eoi & 0xff;
-	return STEP_USER;
-}
-
-static enum vcpu_step exit_msr_read(struct vcpu *v, u32 length)
-{
-	u64 *gpr = v->priv->regs.gpr, value;
-
-	if (!msr_policy_read(v, (u32)gpr[GPR_RCX], &value))
-		return vcpu_fault(v, EXC_GP);
-
-	gpr[GPR_RAX] = (u32)value;
-	gpr[GPR_RDX] = value >> 32;
-	return vcpu_skip(v, length);
-}
-
-static enum vcpu_step exit_msr_write(struct vcpu *v, u32 length)
-{
-	const u64 *gpr = v->priv->regs.gpr;
-
-	if (!msr_policy_write(v, (u32)gpr[GPR_RCX], (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32))
-		return vcpu_fault(v, EXC_GP);
-
-	vcpu_skip(v, length);
-	return after_apic(v);
-}
-
-/* Only MOV of 32 bits is carried out here; no operating system uses another access on this page. */
-static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
-{
-	u64 *gpr = v->priv->regs.gpr;
-	const struct insn *i = guest_decode(v);
-	bool decoded = i && i->has_mem && i->opcode & 1 && i->op_size == 4;
-
-	v->stat[STAT_APIC_MMIO]++;
-	if (decoded && i->kind == INSN_LOAD) {
-		gpr[i->reg & 15] = vlapic_mmio_read(v, offset);
-	} else if (decoded && (i->kind == INSN_STORE || i->kind == INSN_STORE_IMM)) {
-		vlapic_mmio_write(v, offset,
-				  i->kind == INSN_STORE ? (u32)gpr[i->reg & 15] : (u32)i->imm);
-	} else {
-		if (vm_log_once(v->vm, LOG_KEY_APIC))
-			log_info(
-				"vm %u: instruction at rip %#lx is not supported on the local APIC's page",
-				v->vm->id, v->priv->regs.rip);
-		return vcpu_fault(v, EXC_UD);
-	}
-	vcpu_skip(v, i->length);
-	return after_apic(v);
-}
-
-static enum vcpu_step exit_apic_write(struct vcpu *v, u32 length)
-{
-	vlapic_written(v, v->exit.apic_write.offset);
-	return after_apic(v);
-}
-
-static enum vcpu_step exit_eoi(struct vcpu *v, u32 length)
-{
-	vlapic_eoi_broadcast(v, (u8)v->exit.eoi.vector);
-	return after_apic(v);
-}
-
 /* ---- To the monitor ---- */
 
 static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, bool fetch)
@@ -230,7 +155,8 @@ static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, 
 	return STEP_USER;
 }
 
-enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length)
+/* An instruction that is too rare for the kernel. */
+static enum vcpu_step exit_emulate(struct vcpu *v, u32 length)
 {
 	return emulate(v, 0, false, false, false);
 }
@@ -239,8 +165,97 @@ static enum vcpu_step exit_unenterable(struct vcpu *v, u32 length)
 {
 	v->pending_reply = RUN_EXIT_EMULATE;
 	v->run->emulate.carry_out = RUN_DO_NOTHING;
-	return vcpu_exit_emulate(v, 0);
+	return exit_emulate(v, 0);
 }
+
+/* ---- MSRs and the local APIC ---- */
+
+/* A level-triggered interrupt has ended: its line may be raised again. */
+static enum vcpu_step after_apic(struct vcpu *v)
+{
+	u32 eoi = v->lapic.eoi_exit;
+
+	if (likely(!eoi))
+		return STEP_CONTINUE;
+	v->lapic.eoi_exit = 0;
+	v->run->exit = RUN_EXIT_EOI;
+	v->run->eoi.vector = eoi & 0xff;
+	return STEP_USER;
+}
+
+/*
+ * Beside the local APIC's, APIC_BASE can be read and TSC_DEADLINE is here; others: the monitor's.
+ */
+static enum vcpu_step exit_msr_read(struct vcpu *v, u32 length)
+{
+	u64 *gpr = v->priv->regs.gpr, value;
+	u32 msr = (u32)gpr[GPR_RCX];
+
+	if (msr == MSR_APIC_BASE)
+		value = v->apic_base;
+	else if (msr == MSR_TSC_DEADLINE)
+		value = v->lapic.tsc_deadline;
+	else if (msr - MSR_X2APIC_BASE >= 0x100)
+		return exit_emulate(v, 0);
+	else if (!vlapic_msr_read(v, msr, &value))
+		return vcpu_fault(v, EXC_GP);
+	gpr[GPR_RAX] = (u32)value;
+	gpr[GPR_RDX] = value >> 32;
+	return vcpu_skip(v, length);
+}
+
+static enum vcpu_step exit_msr_write(struct vcpu *v, u32 length)
+{
+	const u64 *gpr = v->priv->regs.gpr;
+	u64 value = (u32)gpr[GPR_RAX] | gpr[GPR_RDX] << 32;
+	u32 msr = (u32)gpr[GPR_RCX];
+
+	if (unlikely(msr - MSR_X2APIC_BASE >= 0x100)) {
+		if (msr != MSR_TSC_DEADLINE)
+			return exit_emulate(v, 0);
+		vlapic_timer_write_deadline(v, value);
+	} else if (!vlapic_msr_write(v, msr, value)) {
+		return vcpu_fault(v, EXC_GP);
+	}
+	vcpu_skip(v, length);
+	return after_apic(v);
+}
+
+/* Only MOV of 32 bits is carried out here; no operating system uses another access on this page. */
+static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
+{
+	u64 *gpr = v->priv->regs.gpr;
+	const struct exit_insn *i = guest_decode(v);
+
+	v->stat[STAT_APIC_MMIO]++;
+	if (!i || i->access == ACCESS_NONE) {
+		if (vm_log_once(v->vm, LOG_KEY_APIC))
+			log_info(
+				"vm %u: instruction at rip %#lx is not supported on the local APIC's page",
+				v->vm->id, v->priv->regs.rip);
+		return vcpu_fault(v, EXC_UD);
+	}
+	if (i->access == ACCESS_LOAD)
+		gpr[i->reg] = vlapic_mmio_read(v, offset);
+	else
+		vlapic_mmio_write(v, offset, i->access == ACCESS_STORE ? (u32)gpr[i->reg] : i->imm);
+	vcpu_skip(v, i->length);
+	return after_apic(v);
+}
+
+static enum vcpu_step exit_apic_write(struct vcpu *v, u32 length)
+{
+	vlapic_written(v, v->exit.apic_write.offset);
+	return after_apic(v);
+}
+
+static enum vcpu_step exit_eoi(struct vcpu *v, u32 length)
+{
+	vlapic_eoi_broadcast(v, (u8)v->exit.eoi.vector);
+	return after_apic(v);
+}
+
+/* ---- Ports and memory ---- */
 
 static enum vcpu_step exit_task_switch(struct vcpu *v, u32 length)
 {
@@ -360,9 +375,9 @@ static const struct handler {
 	[HV_EXIT_IO] = {exit_io, STAT_IO, true},
 	[HV_EXIT_MSR_READ] = {exit_msr_read, STAT_MSR_READ, true},
 	[HV_EXIT_MSR_WRITE] = {exit_msr_write, STAT_MSR_WRITE, true},
-	[HV_EXIT_CR] = {vcpu_exit_cr, STAT_CR},
-	[HV_EXIT_DR] = {vcpu_exit_emulate, STAT_DR},
-	[HV_EXIT_XSETBV] = {vcpu_exit_emulate, STAT_XSETBV},
+	[HV_EXIT_CR] = {exit_emulate, STAT_CR},
+	[HV_EXIT_DR] = {exit_emulate, STAT_DR},
+	[HV_EXIT_XSETBV] = {exit_emulate, STAT_XSETBV},
 	[HV_EXIT_HYPERCALL] = {exit_hypercall, STAT_HYPERCALL, true},
 	[HV_EXIT_APIC_WRITE] = {exit_apic_write, STAT_APIC_MMIO},
 	[HV_EXIT_EOI] = {exit_eoi, STAT_APIC_MMIO},

@@ -5,7 +5,6 @@
 
 #include "hv/vendor.h"
 #include "kernel/vcpu.h"
-#include "lib/insn_decode.h"
 
 /* What an exit's handler wants next. */
 enum vcpu_step {
@@ -15,9 +14,6 @@ enum vcpu_step {
 
 /* Handles the exit in v->exit (kernel/vcpu_exit.c). */
 enum vcpu_step vcpu_exit_handle(struct vcpu *v);
-
-/* An instruction that is too rare for the kernel: to the monitor. STEP_USER. */
-enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length);
 
 /* Its control block now; in v->scratch. */
 const struct vcpu_record *vcpu_record(struct vcpu *v);
@@ -55,45 +51,11 @@ void vcpu_load(struct vcpu *v);
 int vcpu_claim(struct vcpu *v) __must_check;
 void vcpu_release(struct vcpu *v);
 
-/* State after reset or INIT, and the start by SIPI (kernel/vcpu_state.c). */
-void vcpu_state_init(struct vcpu *v, bool init);
-void vcpu_state_sipi(struct vcpu *v, u8 vector);
-
 /* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
 enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
 
 /* True the first time for a key and VM: for messages that a guest can cause at will. */
 bool vm_log_once(struct vm *vm, u32 key);
-
-/*
- * ---- Writes of control registers and EFER by the guest (kernel/vcpu_cr.c). Intel
- * SDM 3, "Control Registers". ----
- */
-/*
- * The rules of a write (kernel/cr_rules.c), pure. False = #GP. *value loses the bits that the CPU
- * ignores.
- */
-bool cr0_check(const struct hv_mode *m, u64 *value);
-bool cr4_check(const struct hv_mode *m, u64 value);
-bool efer_check(const struct hv_mode *m, u64 *value);
-
-/* IA32_EFER as the guest's RDMSR and WRMSR see it; write: false = #GP. */
-u64 vcpu_efer_read(struct vcpu *v);
-bool vcpu_efer_write(struct vcpu *v, u64 value);
-
-/*
- * Exits; each carries out the instruction or injects the fault. length: as the table of exits has
- * it.
- */
-enum vcpu_step vcpu_exit_cr(struct vcpu *v, u32 length);
-
-/*
- * ---- What RDMSR and WRMSR do that leave the guest (kernel/msr_policy.c): a table of the MSRs that
- * guests may see. Any other is #GP, logged once per VM and number. ----
- */
-/* False = #GP. own (the vCPU's runner). */
-bool msr_policy_read(struct vcpu *v, u32 msr, u64 *value);
-bool msr_policy_write(struct vcpu *v, u32 msr, u64 value);
 
 /*
  * ---- Guest code, read through the guest's page tables (kernel/guest_walk.c), for the length and
@@ -104,7 +66,7 @@ bool msr_policy_write(struct vcpu *v, u32 msr, u64 value);
  * The instruction at rip, from the exit's bytes or from memory. NULL: not readable or not
  * decodable. Good until the next call.
  */
-const struct insn *guest_decode(struct vcpu *v);
+const struct exit_insn *guest_decode(struct vcpu *v);
 
 /* Forgets the windows: another CPU, or other frames in them. At load and unload. */
 void guest_walk_reset(struct vcpu *v);

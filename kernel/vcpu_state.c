@@ -1,4 +1,4 @@
-/* vcpu_get and vcpu_set, and the states that INIT and SIPI make. */
+/* vcpu_get and vcpu_set. */
 #include "arch/cpu.h"
 #include "arch/msr.h"
 #include "hv/vendor.h"
@@ -23,11 +23,8 @@ static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
 	s->size = sizeof(*s);
 	s->groups = groups;
 	hv_ops->get_state(v, s, groups & GROUPS_VENDOR);
-	if (groups & STATE_MSR) {
-		s->msr.misc_enable = v->misc_enable;
-		s->msr.mtrr_def_type = v->mtrr_def_type;
+	if (groups & STATE_MSR)
 		memcpy(s->msr.pv, v->pv.msr, sizeof(s->msr.pv));
-	}
 	if (groups & STATE_TIMER_STOP)
 		vlapic_timer_stop(v);
 	if (groups & STATE_CLOCK) { /* before what the timer's end may post is taken */
@@ -96,11 +93,9 @@ static int set(struct vcpu *v, const struct vcpu_state *s)
 	r = hv_ops->set_state(v, s, groups & GROUPS_VENDOR);
 	if (r)
 		return r;
-	if (groups & STATE_MSR) {
-		v->misc_enable = s->msr.misc_enable;
-		v->mtrr_def_type = s->msr.mtrr_def_type & 0xcff;
+	v->missing &= ~groups;
+	if (groups & STATE_MSR)
 		pv_set(v, s->msr.pv);
-	}
 	if (groups & STATE_APIC)
 		vlapic_set_state(v, s);
 	if (groups & STATE_CLOCK) {
@@ -135,59 +130,4 @@ s64 sys_vcpu_set(struct object *obj, const struct sys_args *args)
 		r = set(v, s);
 	vcpu_release(v);
 	return r;
-}
-
-/* ---- INIT and SIPI: SDM 3, "Processor State After Reset" ---- */
-
-#define DATA_ATTR (SEG_ATTR_P | SEG_ATTR_S | 3)
-
-static const struct vcpu_state reset_state = {
-	.gpr[GPR_RDX] = 0x600,
-	.rip = 0xfff0,
-	.rflags = RFLAGS_FIXED,
-	.seg = {[SEG_ES] = {0, DATA_ATTR, 0xffff, 0},
-		[SEG_CS] = {0xf000, SEG_ATTR_P | SEG_ATTR_S | 0xb, 0xffff, 0xffff0000},
-		[SEG_SS... SEG_GS] = {0, DATA_ATTR, 0xffff, 0},
-		[SEG_LDTR] = {0, SEG_ATTR_P | 2, 0xffff, 0},
-		[SEG_TR] = {0, SEG_ATTR_P | 0xb, 0xffff, 0}},
-	.gdtr.limit = 0xffff,
-	.idtr.limit = 0xffff,
-	.cr0 = CR0_ET | CR0_CD | CR0_NW,
-	.dr6 = 0xffff0ff0,
-	.dr7 = 0x400,
-};
-
-void vcpu_state_init(struct vcpu *v, bool init)
-{
-	struct vcpu_state *s = v->scratch;
-	struct hv_mode before;
-	int r;
-
-	hv_ops->read_mode(v, &before);
-	*s = reset_state;
-	s->xcr0 = v->xcr0;
-	if (init)
-		s->cr0 &= before.cr0 | CR0_ET;
-	r = hv_ops->set_state(v, s, STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT);
-	ASSERT(!r);
-	vlapic_reset(v, init);
-	pv_reset(v);
-	v->nmi_pending = v->pv.unhalted = false;
-	v->ext_vector = -1;
-	v->activity = v->apic_base & APIC_BASE_BSP ? VCPU_RUNNABLE : VCPU_WAIT_SIPI;
-}
-
-void vcpu_state_sipi(struct vcpu *v, u8 vector)
-{
-	struct vcpu_state *s = v->scratch;
-
-	hv_ops->get_state(v, s, STATE_GPR | STATE_SEG);
-	s->seg[SEG_CS].selector = (u16)(vector << 8);
-	s->seg[SEG_CS].base = (u64)vector << 12;
-	s->rip = 0;
-	/*
-	 * a monitor may let a vCPU wait whose guest has loaded what set_state refuses: it waits on
-	 */
-	if (!hv_ops->set_state(v, s, STATE_GPR | STATE_SEG))
-		v->activity = VCPU_RUNNABLE;
 }

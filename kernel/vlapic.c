@@ -3,7 +3,6 @@
 #include "arch/apic.h"
 #include "arch/msr.h"
 #include "hv/facts.h"
-#include "lib/string.h"
 
 #define REG VLAPIC_REG
 #define REGS VLAPIC_REGS
@@ -329,52 +328,6 @@ static bool base_valid(u64 base)
 	       !(base >> cpu_facts.phys_bits) && (base & modes) != APIC_BASE_X2APIC;
 }
 
-bool vlapic_base_write(struct vcpu *v, u64 value)
-{
-	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
-	u64 old = v->apic_base & modes, wanted = value & modes;
-
-	/*
-	 * SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled.
-	 */
-	if (!base_valid(value) || (wanted == modes && !old) ||
-	    (old == modes && wanted == APIC_BASE_ENABLE))
-		return false;
-	v->apic_base = (value & ~APIC_BASE_BSP) | (v->apic_base & APIC_BASE_BSP);
-	if (old && !wanted)
-		vlapic_reset(v, true);
-	identify(v);
-	v->lapic.update = true;
-	return true;
-}
-
-/* ---- Life ---- */
-
-void vlapic_reset(struct vcpu *v, bool init)
-{
-	struct vlapic *l = &v->lapic;
-
-	if (!init)
-		v->apic_base =
-			APIC_DEFAULT_BASE | APIC_BASE_ENABLE | (v->index ? 0 : APIC_BASE_BSP);
-	vlapic_timer_stop(v);
-	vlapic_sync(v); /* what was posted is forgotten */
-	memset(l->page, 0, REGS << 4);
-	l->tsc_deadline = l->esr_pending = l->eoi_exit = 0;
-	vlapic_timer_write_divide(v, 0);
-	identify(v);
-	*vlapic_reg(v, APIC_DFR) = ~0u;
-	*vlapic_reg(v, APIC_SVR) = 0xff;
-	mask_lvt(v);
-	/*
-	 * Firmware leaves the PIC wired through LINT0 of the boot CPU; guests are started without
-	 * firmware.
-	 */
-	if (v->index == 0)
-		*vlapic_reg(v, APIC_LVT_LINT0) = APIC_DM_EXTINT << 8;
-	l->update = true;
-}
-
 /* ---- State group APIC ---- */
 
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
@@ -399,13 +352,12 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 {
 	const u32 *reg = s->apic.reg;
 
-	vlapic_timer_stop(v);
 	v->apic_base = s->apic.base; /* what was posted meanwhile comes on top */
 	for (u32 i = 0; i < REGS; i++)
 		*vlapic_reg(v, i << 4) = reg[i] & state_mask(i);
 	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;
 	identify(v);
-	v->lapic.eoi_exit = 0;
+	v->lapic.eoi_exit = v->lapic.esr_pending = 0;
 	vlapic_timer_mode(v);
 	vlapic_timer_write_divide(v, *vlapic_reg(v, APIC_TIMER_DIVIDE));
 	vlapic_timer_write_init(v, reg[REG(APIC_TIMER_INIT)]);

@@ -24,9 +24,6 @@ static inline void vlapic_set_bit(struct vlapic *l, enum apic_reg map, u8 n, boo
 	*word = on ? *word | bit : *word & ~bit;
 }
 
-/* State after reset or INIT. own. */
-void vlapic_reset(struct vcpu *v, bool init);
-
 /* x2APIC MSR (0x800..0x8ff): false = #GP. own. A level-triggered EOI is left in lapic.eoi_exit. */
 bool vlapic_msr_read(struct vcpu *v, u32 msr, u64 *value);
 bool vlapic_msr_write(struct vcpu *v, u32 msr, u64 value);
@@ -38,8 +35,6 @@ u32 vlapic_mmio_read(struct vcpu *v, u32 offset);
 void vlapic_mmio_write(struct vcpu *v, u32 offset, u32 value);
 /* The CPU has put what the guest wrote into the page as it is: the rest of the write. own. */
 void vlapic_written(struct vcpu *v, u32 offset);
-/* IA32_APIC_BASE: false = #GP. own. */
-bool vlapic_base_write(struct vcpu *v, u64 value);
 
 /*
  * A level-triggered interrupt has ended: lapic.eoi_exit, unless the guest tells the I/O APIC. own.
@@ -103,8 +98,8 @@ void vlapic_timer_write_divide(struct vcpu *v, u32 divide);
 u32 vlapic_timer_current(const struct vcpu *v);
 /* LVT timer was written: what runs in another mode than it says is disarmed. */
 void vlapic_timer_mode(struct vcpu *v);
-/* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. True: no #GP. */
-bool vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
+/* IA32_TSC_DEADLINE; also the same value again, when the guest's TSC has changed. */
+void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
 /* State group CLOCK, once the registers and the TSC's offset are right. */
 void vlapic_timer_set(struct vcpu *v, u64 apic_deadline, u64 tsc_deadline);
 

@@ -78,18 +78,17 @@ void vlapic_timer_mode(struct vcpu *v)
 	l->tsc_deadline = *vlapic_reg(v, APIC_TIMER_INIT) = 0;
 }
 
-bool vlapic_timer_write_deadline(struct vcpu *v, u64 tsc)
+void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc)
 {
 	struct vlapic *l = &v->lapic;
 
 	if (!mode_is(l, APIC_LVT_TIMER_DEADLINE))
-		return true;
+		return;
 	vlapic_timer_stop(v);
 	l->timer.fn = expired;
 	l->tsc_deadline = tsc;
 	if (tsc)
 		deadline_arm(v);
-	return true;
 }
 
 void vlapic_timer_write_init(struct vcpu *v, u32 count)

@@ -13,17 +13,6 @@ static void decode_exception(const struct vmcb *b, struct hv_exit *x)
 	x->exception.error = (u32)b->exit_info1;
 }
 
-static void decode_cr_write(const struct vmcb *b, struct hv_exit *x)
-{
-	x->cr.cr = (u8)(b->exit_code - VMEXIT_CR0_WRITE);
-	x->cr.op = CR_OP_UNKNOWN;
-	/* clear for CLTS and LMSW */
-	if (cpu_facts.svm_decode_assists && (b->exit_info1 & CR_INFO_MOV)) {
-		x->cr.op = CR_OP_WRITE;
-		x->cr.gpr = b->exit_info1 & CR_INFO_GPR;
-	}
-}
-
 static void decode_io(const struct vmcb *b, struct hv_exit *x)
 {
 	/* given even without nRIP save */
@@ -65,9 +54,9 @@ static const struct exit_row {
 	enum hv_exit_reason reason;
 	void (*decode)(const struct vmcb *b, struct hv_exit *x);
 } exits[VMEXIT_LOW_CODES] = {
-	[VMEXIT_CR0_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
-	[VMEXIT_CR4_WRITE] = {ALWAYS | INSN, HV_EXIT_CR, decode_cr_write},
-	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS | INSN, HV_EXIT_DR, NULL},
+	[VMEXIT_CR0_WRITE] = {ALWAYS, HV_EXIT_CR, NULL},
+	[VMEXIT_CR4_WRITE] = {ALWAYS, HV_EXIT_CR, NULL},
+	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS, HV_EXIT_DR, NULL},
 	/* #AC and #DB can fault for ever while they are delivered: each must pass through here. */
 	[VMEXIT_EXCP0 + EXC_DB] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},
 	[VMEXIT_EXCP0 + EXC_AC] = {ALWAYS, HV_EXIT_EXCEPTION, decode_exception},
@@ -92,7 +81,7 @@ static const struct exit_row {
 	[VMEXIT_VMLOAD... VMEXIT_SKINIT] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 	[VMEXIT_WBINVD] = {ALWAYS | INSN, HV_EXIT_WBINVD, NULL},
 	[VMEXIT_MONITOR... VMEXIT_MWAIT_ARMED] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
-	[VMEXIT_XSETBV] = {ALWAYS | INSN, HV_EXIT_XSETBV, NULL},
+	[VMEXIT_XSETBV] = {ALWAYS, HV_EXIT_XSETBV, NULL},
 	[VMEXIT_RDPRU] = {ALWAYS | INSN, HV_EXIT_UNDEFINED, NULL},
 };
 

@@ -180,24 +180,6 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 	};
 }
 
-/* What VMRUN would refuse, or what would reach the host, is dropped whatever the caller says. */
-void svm_set_cr(struct vcpu *v, u32 cr, u64 value)
-{
-	struct svm_vcpu *s = to_svm(v);
-	struct vmcb *b = s->vmcb;
-	u64 *held = cr == 0 ? &b->cr0 : cr == 3 ? &b->cr3 : cr == 4 ? &b->cr4 : &b->efer;
-	u64 efer = b->efer;
-
-	value = cr_fit(cr, value);
-	if (cr_flushes(cr, *held, value))
-		svm_flush(s);
-	*held = cr == CR_EFER ? value | EFER_SVME : value;
-	b->efer = efer_with_lma(b->efer, b->cr0);
-	if (cr_flushes(CR_EFER, efer, b->efer))
-		svm_flush(s);
-	svm_dirty(s, CLEAN_CR);
-}
-
 void svm_skip_insn(struct vcpu *v, u32 length)
 {
 	struct vmcb *b = to_svm(v)->vmcb;

@@ -459,8 +459,13 @@ static const emul_fn map_1[256] = {
 
 static const emul_fn map_0f[256] = {
 	[0x01] = emul_group_7,
+	[0x06] = emul_clts,
+	[0x20] = emul_mov_cr,
 	[0x21] = emul_mov_dr,
+	[0x22] = emul_mov_cr,
 	[0x23] = emul_mov_dr,
+	[0x30] = emul_msr,
+	[0x32] = emul_msr,
 	[0x40 ... 0x4f] = do_cmov,
 	[0x90 ... 0x9f] = do_setcc,
 	[0xa3] = do_bit,

@@ -1,9 +1,9 @@
 /*
  * The monitor's instruction emulator: carries out the one instruction at rip that the kernel could
  * not (RUN_EXIT_EMULATE): integer instructions with a memory operand, string instructions, IN and
- * OUT, and the system instructions of emul_system.c. For a CPU that can't run real mode it runs it
- * (emul_run): all integer and system instructions, and events. Task switches: emul_task_switch. It
- * knows no device and no RAM layout: the operations below do.
+ * OUT, and the system instructions of emul_system.c (control and debug registers, MSRs). For a CPU
+ * that can't run real mode it runs it (emul_run): all integer and system instructions, and events.
+ * Task switches: emul_task_switch. It knows no device and no RAM layout: the operations below do.
  */
 #pragma once
 
@@ -21,6 +21,14 @@ enum status_flags {
 };
 
 struct emul;
+
+enum emul_result {
+	EMUL_OK,       /* done, or a part of a REP or a lost race: enter the guest, it comes back */
+	EMUL_FAULT,    /* the guest gets an exception, already put into s->event (and s->cr2) */
+	EMUL_KERNEL,   /* e->carry_out is for the kernel; rip is at the instruction */
+	EMUL_SHUTDOWN, /* emul_run: triple fault */
+	EMUL_UNSUPPORTED, /* bytes, byte_count and why are for the log; the state is unchanged */
+};
 
 struct emul_ops {
 	/*
@@ -40,14 +48,13 @@ struct emul_ops {
 	 * which no other vCPU's locked one may come. RAM needs no such help.
 	 */
 	void (*bus_lock)(struct emul *e, bool on);
-};
-
-enum emul_result {
-	EMUL_OK,       /* done, or a part of a REP or a lost race: enter the guest, it comes back */
-	EMUL_FAULT,    /* the guest gets an exception, already put into s->event (and s->cr2) */
-	EMUL_KERNEL,   /* emul_run: e->carry_out is for the kernel; rip is at the instruction */
-	EMUL_SHUTDOWN, /* emul_run: triple fault */
-	EMUL_UNSUPPORTED, /* bytes, byte_count and why are for the log; the state is unchanged */
+	/*
+	 * The vCPU's control registers become what s has. False: no CPU takes these, and nothing
+	 * has changed.
+	 */
+	bool (*set_control)(struct emul *e);
+	/* RDMSR and WRMSR, but of EFER. EMUL_OK, EMUL_FAULT (#GP) or EMUL_KERNEL. */
+	enum emul_result (*msr)(struct emul *e, u32 msr, bool write, u64 *value);
 };
 
 /* A linear page that this step has translated already. */

@@ -1,22 +1,16 @@
 /*
  * Code in a mode that the CPU can't run, instruction by instruction: real mode on VT-x without
- * "unrestricted guest", and what it takes to get into protected mode. What the kernel decides for
- * other modes too (CPUID, MSRs, control registers) it is asked for.
+ * "unrestricted guest", and what it takes to get into protected mode. What the kernel does for
+ * other modes too (CPUID, the local APIC's MSRs) it is asked for.
  */
 #include "vmm/emul_priv.h"
 
-static enum emul_result ask(struct emul *e, u8 what)
+static enum emul_result do_cpuid(struct emul *e)
 {
-	if (e->cpl)
-		return emul_unsupported(e, "a system instruction outside of ring 0");
-	e->carry_out = what;
+	e->carry_out = RUN_DO_CPUID;
 	return EMUL_KERNEL;
 }
 
-static enum emul_result do_cpuid(struct emul *e) { return ask(e, RUN_DO_CPUID); }
-static enum emul_result do_rdmsr(struct emul *e) { return ask(e, RUN_DO_MSR_READ); }
-static enum emul_result do_wrmsr(struct emul *e) { return ask(e, RUN_DO_MSR_WRITE); }
-static enum emul_result do_cr(struct emul *e) { return ask(e, RUN_DO_CR); }
 static enum emul_result do_nothing(struct emul *e) { return EMUL_OK; }
 static enum emul_result do_undefined(struct emul *e) { return emul_fault(e, EXC_UD, 0); }
 
@@ -118,17 +112,8 @@ static enum emul_result do_group_7(struct emul *e)
 }
 
 static const emul_fn system_0f[256] = {
-	[0x00] = do_group_6,
-	[0x01] = do_group_7,
-	[0x06] = do_cr,		      /* CLTS */
-	[0x08 ... 0x09] = do_nothing, /* INVD, WBINVD */
-	[0x0b] = do_undefined,
-	[0x20] = do_cr,
-	[0x22] = do_cr,
-	[0x30] = do_wrmsr,
-	[0x31] = do_rdtsc,
-	[0x32] = do_rdmsr,
-	[0xa2] = do_cpuid,
+	[0x00] = do_group_6,   [0x01] = do_group_7, [0x08 ... 0x09] = do_nothing, /* INVD, WBINVD */
+	[0x0b] = do_undefined, [0x31] = do_rdtsc,   [0xa2] = do_cpuid,
 };
 
 emul_fn emul_any(const struct emul *e)

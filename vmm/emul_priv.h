@@ -132,6 +132,12 @@ bool emul_condition(u8 code, u64 flags); /* low four bits of Jcc, SETcc, CMOVcc 
 enum emul_result emul_string(struct emul *e);
 enum emul_result emul_in_out(struct emul *e);
 
-/* emul_system.c: MOV to and from debug registers; LMSW, XGETBV and XSETBV of 0F 01. */
+/*
+ * emul_system.c: MOV to and from control and debug registers, CLTS; RDMSR and WRMSR; LMSW,
+ * XGETBV and XSETBV of 0F 01.
+ */
+enum emul_result emul_mov_cr(struct emul *e);
+enum emul_result emul_clts(struct emul *e);
+enum emul_result emul_msr(struct emul *e);
 enum emul_result emul_mov_dr(struct emul *e);
 enum emul_result emul_group_7(struct emul *e);

@@ -1,8 +1,132 @@
 /*
- * System instructions that leave the guest and are too rare for the kernel: MOV to and from debug
- * registers, LMSW, XGETBV, XSETBV. Intel SDM 2, on each; SDM 3, "Debug Registers".
+ * System instructions that leave the guest and are too rare for the kernel: MOV to and from control
+ * and debug registers, CLTS, LMSW, XGETBV, XSETBV, RDMSR, WRMSR. Intel SDM 2, on each; SDM 3,
+ * "Control Registers", "Debug Registers".
  */
+#include "arch/msr.h"
 #include "vmm/emul_priv.h"
+
+/* ---- Control registers and EFER ---- */
+
+/* LMA follows from LME and PG; then the kernel says whether any CPU takes it. */
+static enum emul_result control_write(struct emul *e, u64 *reg, u64 value)
+{
+	struct vcpu_state *s = e->s;
+	u64 old = *reg, efer = s->efer;
+
+	*reg = value;
+	s->efer &= ~(u64)EFER_LMA;
+	if (s->efer & EFER_LME && s->cr0 & CR0_PG)
+		s->efer |= EFER_LMA;
+	if (e->ops->set_control(e)) {
+		e->dirty |= STATE_CR;
+		return EMUL_OK;
+	}
+	s->efer = efer;
+	*reg = old;
+	return emul_fault(e, EXC_GP, 0);
+}
+
+/* Long mode begins and ends outside of 64-bit code. */
+static enum emul_result cr0_write(struct emul *e, u64 value)
+{
+	struct vcpu_state *s = e->s;
+	bool long_code = s->efer & EFER_LME && s->seg[SEG_CS].attr & SEG_ATTR_L;
+
+	if (value >> 32 || (long_code && (value ^ s->cr0) & CR0_PG))
+		return emul_fault(e, EXC_GP, 0);
+	return control_write(e, &s->cr0, (value & CR0_DEFINED) | CR0_ET);
+}
+
+static enum emul_result cr4_write(struct emul *e, u64 value)
+{
+	struct vcpu_state *s = e->s;
+
+	if (value & ~s->cr4 & CR4_PCIDE && s->cr3 & 0xfff)
+		return emul_fault(e, EXC_GP, 0);
+	return control_write(e, &s->cr4, value);
+}
+
+static enum emul_result efer_write(struct emul *e, u64 value)
+{
+	struct vcpu_state *s = e->s;
+
+	if (s->cr0 & CR0_PG && (value ^ s->efer) & EFER_LME)
+		return emul_fault(e, EXC_GP, 0);
+	return control_write(e, &s->efer, value);
+}
+
+static u64 *control_register(struct vcpu_state *s, u8 n)
+{
+	switch (n) {
+	case 0: return &s->cr0;
+	case 2: return &s->cr2;
+	case 3: return &s->cr3;
+	case 4: return &s->cr4;
+	case 8: return &s->cr8;
+	default: return NULL;
+	}
+}
+
+enum emul_result emul_mov_cr(struct emul *e)
+{
+	struct vcpu_state *s = e->s;
+	u64 *reg = control_register(s, e->insn.reg), *gpr = &s->gpr[e->insn.rm & 15];
+	bool wide = e->mode == INSN_MODE_64;
+	u64 value = wide ? *gpr : (u32)*gpr;
+
+	if (!reg)
+		return emul_fault(e, EXC_UD, 0);
+	if (e->cpl)
+		return emul_fault(e, EXC_GP, 0);
+	if (e->insn.opcode == 0x20) { /* MOV from CR */
+		*gpr = wide ? *reg : (u32)*reg;
+		return EMUL_OK;
+	}
+	switch (e->insn.reg) {
+	case 0: return cr0_write(e, value);
+	case 3: /* bit 63 asks to keep translations */
+		return control_write(e, reg, s->cr4 & CR4_PCIDE ? value & ~BIT(63) : value);
+	case 4: return cr4_write(e, value);
+	default: return control_write(e, reg, value);
+	}
+}
+
+enum emul_result emul_clts(struct emul *e)
+{
+	if (e->cpl)
+		return emul_fault(e, EXC_GP, 0);
+	return control_write(e, &e->s->cr0, e->s->cr0 & ~(u64)CR0_TS);
+}
+
+/* ---- MSRs ---- */
+
+enum emul_result emul_msr(struct emul *e)
+{
+	struct vcpu_state *s = e->s;
+	bool write = e->insn.opcode == 0x30;
+	u32 msr = (u32)s->gpr[GPR_RCX];
+	u64 value = write ? (u32)s->gpr[GPR_RAX] | s->gpr[GPR_RDX] << 32 : s->efer;
+	enum emul_result r = EMUL_OK;
+
+	if (e->cpl)
+		return emul_fault(e, EXC_GP, 0);
+	if (msr == MSR_EFER && write)
+		return efer_write(e, value);
+	if (msr != MSR_EFER)
+		r = e->ops->msr(e, msr, write, &value);
+	if (r == EMUL_FAULT)
+		return emul_fault(e, EXC_GP, 0);
+	if (r == EMUL_KERNEL)
+		e->carry_out = write ? RUN_DO_MSR_WRITE : RUN_DO_MSR_READ;
+	if (r != EMUL_OK || write)
+		return r;
+	s->gpr[GPR_RAX] = (u32)value;
+	s->gpr[GPR_RDX] = value >> 32;
+	return EMUL_OK;
+}
+
+/* ---- Debug registers ---- */
 
 /* The register that a debug-register number names, DR4 and DR5 as the others without CR4.DE. */
 static u64 *debug_register(struct vcpu_state *s, u8 n)
@@ -39,6 +163,8 @@ enum emul_result emul_mov_dr(struct emul *e)
 	e->dirty |= STATE_DR;
 	return EMUL_OK;
 }
+
+/* ---- 0F 01 ---- */
 
 static enum emul_result do_xsetbv(struct emul *e)
 {

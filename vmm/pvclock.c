@@ -59,14 +59,13 @@ static void write_wall(const struct pvclock *c, struct pvclock_wall *w)
 	end(&w->version);
 }
 
-void pvclock_write(const struct pvclock *c, const struct vcpu_run *run)
+void pvclock_write(const struct pvclock *c, u64 wall_clock, u64 system_time, u64 tsc_offset)
 {
-	u64 wall = run->clock.wall_clock;
-	struct pvclock_wall *w = wall ? ram_ptr(c->ram, wall, sizeof(*w)) : NULL;
+	struct pvclock_wall *w = wall_clock ? ram_ptr(c->ram, wall_clock, sizeof(*w)) : NULL;
 
 	if (w && pvclock_usable(c->host))
 		write_wall(c, w);
-	write_time(c, run->clock.system_time, run->clock.tsc_offset, FLAG_TSC_STABLE);
+	write_time(c, system_time, tsc_offset, FLAG_TSC_STABLE);
 }
 
 void pvclock_stood(const struct pvclock *c, u64 system_time, u64 tsc_offset)

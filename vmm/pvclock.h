@@ -19,8 +19,11 @@ struct pvclock {
 
 static inline bool pvclock_usable(const struct kinfo *host) { return host->flags & KINFO_TSC; }
 
-/* RUN_EXIT_CLOCK. An address that is not RAM is ignored. */
-void pvclock_write(const struct pvclock *c, const struct vcpu_run *run);
+/*
+ * A vCPU's MSRs: wall_clock 0: it was not written just now; system_time: address, bit 0 = on. Guest
+ * TSC = host TSC + tsc_offset. An address that is not RAM is ignored.
+ */
+void pvclock_write(const struct pvclock *c, u64 wall_clock, u64 system_time, u64 tsc_offset);
 
 /*
  * The VM has stood: the page of a vCPU whose MSR is system_time says so, once, to the guest's

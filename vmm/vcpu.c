@@ -4,6 +4,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "user/sys.h"
+#include "vmm/cpu_reset.h"
 #include "vmm/dump.h"
 #include "vmm/flat.h"
 
@@ -39,6 +40,18 @@ static void emul_bus_lock(struct emul *e, bool on)
 		rt_unlock(&of(e)->m->bus_lock);
 }
 
+static bool emul_set_control(struct emul *e)
+{
+	struct vcpu *v = of(e);
+
+	v->state.groups = STATE_CR;
+	return !vcpu_set(v->handle, &v->state);
+}
+static enum emul_result emul_access_msr(struct emul *e, u32 msr, bool write, u64 *value)
+{
+	return msr_access(of(e), msr, write, value);
+}
+
 static const struct emul_ops emul_callbacks = {
 	.ram = emul_ram,
 	.mmio_read = emul_mmio_read,
@@ -46,6 +59,8 @@ static const struct emul_ops emul_callbacks = {
 	.io_in = emul_io_in,
 	.io_out = emul_io_out,
 	.bus_lock = emul_bus_lock,
+	.set_control = emul_set_control,
+	.msr = emul_access_msr,
 };
 
 static void fail(struct vcpu *v) { machine_end(v->m, VM_REASON_INTERNAL, VM_STATUS_INTERNAL); }
@@ -194,6 +209,21 @@ static void exit_emulate(struct vcpu *v)
 	write_state(v, err);
 }
 
+static void exit_reset(struct vcpu *v)
+{
+	struct vcpu_state *s = &v->state;
+	s64 err = vcpu_read(v, CPU_INIT_GROUPS | STATE_MSR);
+
+	v->emul.dirty = STATE_GPR | STATE_SEG | STATE_EVENT;
+	if (v->run->reset.init) {
+		cpu_init(s);
+		v->emul.dirty = CPU_INIT_GROUPS | STATE_MSR;
+	}
+	if (v->run->reset.sipi && s->event.activity == VCPU_WAIT_SIPI)
+		cpu_sipi(s, v->run->reset.vector);
+	write_state(v, err);
+}
+
 static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
 static void exit_extint(struct vcpu *v) { v->run->extint.vector = irq_ack(&v->m->irq); }
 
@@ -214,7 +244,6 @@ static void exit_shutdown(struct vcpu *v)
 }
 
 static void say(const char *line) { rt_log("%s", line); }
-static void exit_clock(struct vcpu *v) { pvclock_write(&v->m->pvclock, v->run); }
 
 static void exit_internal(struct vcpu *v)
 {
@@ -240,11 +269,11 @@ static void (*const exits[])(struct vcpu *) = {
 	[RUN_EXIT_IO] = exit_io,
 	[RUN_EXIT_EMULATE] = exit_emulate,
 	[RUN_EXIT_TASK_SWITCH] = exit_task_switch,
+	[RUN_EXIT_RESET] = exit_reset,
 	[RUN_EXIT_EOI] = exit_eoi,
 	[RUN_EXIT_EXTINT] = exit_extint,
 	[RUN_EXIT_SHUTDOWN] = exit_shutdown,
 	[RUN_EXIT_INTERNAL] = exit_internal,
-	[RUN_EXIT_CLOCK] = exit_clock,
 };
 static_assert(ARRAY_SIZE(exits) == RUN_EXITS, "an exit has no handler");
 
@@ -282,6 +311,7 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 	v->emul.ops = &emul_callbacks;
 	v->emul.xcr0 = m->xcr0;
 	v->index = index;
+	msr_init(&v->msr);
 	m->vcpu[index] = v->handle;
 	h = event_create();
 	if (h < 0) {
@@ -294,5 +324,9 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 		       UAPI_VERSION);
 		return -E_INVAL;
 	}
-	return 0;
+	cpu_power_on(&v->state, index);
+	h = vcpu_set(v->handle, &v->state);
+	if (h)
+		rt_log("vCPU %u: first state: %s", index, rt_error(h));
+	return (int)h;
 }

@@ -3,6 +3,7 @@
 
 #include "vmm/emul.h"
 #include "vmm/machine.h"
+#include "vmm/msr.h"
 
 struct vcpu {
 	struct machine *m;    /* [I] */
@@ -11,6 +12,8 @@ struct vcpu {
 	struct vcpu_run *run; /* [I] shared with the kernel */
 	struct emul emul;
 	struct vcpu_state state;
+	struct msr_state msr;
+	struct vcpu_state held; /* of msr.c, for a moment */
 	/* What could not be emulated: how often in a row, and what was found then. */
 	u32 refusals;
 	struct refused {

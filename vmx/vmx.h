@@ -178,7 +178,6 @@ void vmx_tlb_reset(struct vmx_cpu *c); /* the first entry on the CPU flushes all
 void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void vmx_read_mode(struct vcpu *v, struct hv_mode *m);
-void vmx_set_cr(struct vcpu *v, u32 cr, u64 value);
 void vmx_skip_insn(struct vcpu *v, u32 length);
 /* PDPTEs of PAE paging into the VMCS: VM entry takes them from there. */
 void vmx_load_pdptes(struct vmx_vcpu *s);

@@ -4,8 +4,6 @@
  */
 #include "vmx/vmx.h"
 
-#define CR_OPS 4 /* qualification bits 5:4 of a control-register access */
-
 /*
  * The CPU leaves DR6 and DR7 to us. INT1 is the one instruction that raises an intercepted
  * exception: the handler's frame points behind it.
@@ -37,16 +35,6 @@ static void decode_exception(struct vmx_vcpu *s, struct hv_exit *x)
 		x->reason = HV_EXIT_MC;
 	else if (x->exception.vector == EXC_DB)
 		decode_debug(s, info);
-}
-
-static void decode_cr(struct vmx_vcpu *s, struct hv_exit *x)
-{
-	static const u8 op[CR_OPS] = {CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS, CR_OP_UNKNOWN};
-	u64 q = vmcs_read64(VMCS_EXIT_QUALIFICATION);
-
-	x->cr.cr = q & 0xf;
-	x->cr.op = op[q >> 4 & 3];
-	x->cr.gpr = q >> 8 & 0xf;
 }
 
 static void decode_io(struct vmx_vcpu *s, struct hv_exit *x)
@@ -146,8 +134,8 @@ static const struct {
 	[EXIT_RSM] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_VMCALL] = {KNOWN | INSN, HV_EXIT_HYPERCALL, NULL},
 	[EXIT_VMCLEAR... EXIT_VMXON] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
-	[EXIT_CR] = {KNOWN | INSN, HV_EXIT_CR, decode_cr},
-	[EXIT_DR] = {KNOWN | INSN, HV_EXIT_DR, NULL},
+	[EXIT_CR] = {KNOWN, HV_EXIT_CR, NULL},
+	[EXIT_DR] = {KNOWN, HV_EXIT_DR, NULL},
 	[EXIT_IO] = {KNOWN | INSN, HV_EXIT_IO, decode_io},
 	[EXIT_RDMSR] = {KNOWN | INSN, HV_EXIT_MSR_READ, NULL},
 	[EXIT_WRMSR] = {KNOWN | INSN, HV_EXIT_MSR_WRITE, NULL},
@@ -167,7 +155,7 @@ static const struct {
 	[EXIT_PREEMPTION_TIMER] = {KNOWN, HV_EXIT_EXTINT, NULL},
 	[EXIT_INVVPID] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_WBINVD] = {KNOWN | INSN, HV_EXIT_WBINVD, NULL},
-	[EXIT_XSETBV] = {KNOWN | INSN, HV_EXIT_XSETBV, NULL},
+	[EXIT_XSETBV] = {KNOWN, HV_EXIT_XSETBV, NULL},
 	[EXIT_VMFUNC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 };
 

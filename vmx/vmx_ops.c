@@ -389,7 +389,6 @@ const struct hv_ops vmx_ops = {
 	.get_state = vmx_get_state,
 	.set_state = vmx_set_state,
 	.read_mode = vmx_read_mode,
-	.set_cr = vmx_set_cr,
 	.offer_irq = vmx_offer_irq,
 	.inject = vmx_inject,
 	.can_inject = vmx_can_inject,

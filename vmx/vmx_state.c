@@ -284,36 +284,6 @@ void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
 	};
 }
 
-/* Bits that an entry would refuse are dropped whatever the caller says. */
-void vmx_set_cr(struct vcpu *v, u32 cr, u64 value)
-{
-	struct vmx_vcpu *s = to_vmx(v);
-	u64 cr0 = cr0_get(), old = s->efer, efer = old;
-
-	value = cr_fit(cr, value);
-	s->pdptes = true;
-	switch (cr) {
-	case 0:
-		s->flush |= cr_flushes(cr, cr0, value);
-		cr0_put(s, cr0 = value);
-		break;
-	case 3:
-		s->flush = true;
-		cr3_put(s, value);
-		break;
-	case 4:
-		s->flush |= cr_flushes(cr, cr4_get(), value);
-		cr4_put(s, value);
-		break;
-	default: efer = value;
-	}
-	efer = efer_with_lma(efer, cr0);
-	if (efer == old)
-		return;
-	efer_put(s, efer);
-	s->flush |= cr_flushes(CR_EFER, old, efer);
-}
-
 void vmx_skip_insn(struct vcpu *v, u32 length)
 {
 	struct vcpu_regs *r = &v->priv->regs;

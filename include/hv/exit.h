@@ -17,8 +17,7 @@ enum hv_exit_reason {
 	HV_EXIT_IO,
 	HV_EXIT_MSR_READ, /* number in the guest's ECX */
 	HV_EXIT_MSR_WRITE,
-	/* MOV to or from CR, CLTS, LMSW: `cr` when the CPU decodes it and it is no LMSW */
-	HV_EXIT_CR,
+	HV_EXIT_CR, /* MOV to or from CR, CLTS, LMSW */
 	HV_EXIT_DR,
 	HV_EXIT_XSETBV,
 	HV_EXIT_HYPERCALL,  /* VMMCALL or VMCALL */
@@ -38,8 +37,6 @@ enum hv_exit_reason {
 	HV_EXITS
 };
 
-enum hv_cr_op { CR_OP_UNKNOWN, CR_OP_WRITE, CR_OP_READ, CR_OP_CLTS };
-
 struct hv_exit {
 	enum hv_exit_reason reason;
 	u8 insn_len;	 /* of the instruction at rip; 0 = the CPU does not say */
@@ -54,8 +51,6 @@ struct hv_exit {
 		struct { u16 offset; } apic_write;
 		struct { u8 vector; } eoi;
 		struct { u16 port; u8 size; bool in, string; } io;
-		/* op: enum hv_cr_op; UNKNOWN: decode it */
-		struct { u8 cr; u8 op; u8 gpr; } cr;
 		struct run_task task;
 		/* clang-format on */
 		struct {

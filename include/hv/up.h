@@ -81,13 +81,6 @@ void fpu_unload(struct vcpu *v); /* at vcpu_unload: back into v->priv->fpu */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
 void fpu_init_area(struct vcpu *v);	     /* reset state */
 
-/* ---- Control registers (kernel/cr_rules.c), pure ---- */
-u64 efer_with_lma(u64 efer, u64 cr0); /* LMA as it follows from LME and PG */
-/* What may be held of a value, whatever the caller says. cr as for ops->set_cr. */
-u64 cr_fit(u32 cr, u64 value);
-/* Does the guest expect that this change drops translations, which an entry does not do? */
-bool cr_flushes(u32 cr, u64 before, u64 after);
-
 /* ---- State (kernel/state_rules.c), of the loaded vCPU; groups: enum state_group ---- */
 /* All that the state itself must keep; the back-end checks what its control block adds. */
 bool state_valid(const struct vcpu_state *st, u32 groups);

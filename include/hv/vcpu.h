@@ -99,7 +99,6 @@ struct vcpu {
 	u64 xcr0;	      /* [v] guest's */
 	u64 apic_base;	      /* [v] */
 	u64 tsc_offset;	      /* [v] guest TSC = host TSC + this */
-	u64 misc_enable, mtrr_def_type; /* [v] MSRs that are state only */
 	/*
 	 * [v] kernel/pv.c; at: where this CPU shows the pages of steal time and EOI, in that epoch
 	 */
@@ -110,9 +109,9 @@ struct vcpu {
 		bool eoi_offered; /* the guest may end its interrupt by clearing the flag */
 		bool unhalted;	  /* [a] KVM_HC_KICK_CPU: its HLT, or the next one, ends */
 	} pv;
-	s32 ext_vector;		    /* [v] the PIC's vector, not yet injected; -1 = none */
-	bool broken;		    /* [v] after RUN_EXIT_INTERNAL */
-	bool unload;		    /* [a] another CPU waits for it to be unloaded */
+	s32 ext_vector; /* [v] the PIC's vector, not yet injected; -1 = none */
+	u32 missing;	/* [v] enum state_group: not set yet; never none after RUN_EXIT_INTERNAL */
+	bool unload;	/* [a] another CPU waits for it to be unloaded */
 	struct walk_cache walk;	    /* [v] */
 	struct vcpu_state *scratch; /* [v] room for a state or a record, too large for a stack */
 	u64 run_va;		    /* [I] where the monitor sees the run page */

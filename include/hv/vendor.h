@@ -25,8 +25,8 @@ struct hv_ops {
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
 	/*
-	 * Memory of v; vm->space exists. The first vcpu_load follows, then set_state makes the
-	 * state after reset. -E_NOMEM
+	 * Memory of v; vm->space exists. No entry comes before set_state of all that it needs.
+	 * -E_NOMEM
 	 */
 	int (*vcpu_init)(struct vcpu *v);
 	void (*vcpu_fini)(struct vcpu *v); /* any CPU; the vCPU is loaded nowhere */
@@ -57,11 +57,6 @@ struct hv_ops {
 	 */
 	int (*set_state)(struct vcpu *v, const struct vcpu_state *s, u32 groups);
 	void (*read_mode)(struct vcpu *v, struct hv_mode *m);
-	/*
-	 * Guest CR0, CR3, CR4, EFER, XCR0 writes by common code after its checks
-	 * (kernel/vcpu_cr.c). cr: 0, 3, 4; or CR_EFER
-	 */
-	void (*set_cr)(struct vcpu *v, u32 cr, u64 value);
 
 	/*
 	 * Interrupts. offer_irq: deliver `vector` as soon as the guest can take it, without an exit
@@ -85,8 +80,6 @@ struct hv_ops {
 	 */
 	void (*record)(struct vcpu *v, struct vcpu_record *r);
 };
-
-#define CR_EFER 0x100u
 
 /* Whatever the monitor's CPUID tells a guest. [I] before the first VM. */
 extern struct guest_bits guest_bits;

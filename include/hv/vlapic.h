@@ -45,8 +45,7 @@ struct vlapic {
 	u8 offered;   /* [v] vector offered to the CPU by offer_irq; 0 = none */
 	bool update;  /* [v] IRR, ISR or the enable bits changed: choose again what to offer */
 	/*
-	 * [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor; PV_CLOCK_EXIT:
-	 * the run page is filled already
+	 * [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor
 	 */
 	u32 eoi_exit;
 	struct timer timer;

@@ -1,8 +1,7 @@
 /* The walk cache of one vCPU: where its code page was found through the guest's page tables. */
 #pragma once
 
-#include "lib/insn_decode.h"
-#include "lib/types.h"
+#include "hv/exit_insn.h"
 
 #define WALK_LEVELS 4
 #define INSNS_SEEN 32
@@ -15,7 +14,7 @@
 struct insn_seen {
 	u64 rip;
 	u64 bytes[2], mask[2]; /* mask: those that belong to it */
-	struct insn insn;
+	struct exit_insn insn;
 };
 
 /*
@@ -30,9 +29,7 @@ struct walk_cache {
 	 * mappings were removed since.
 	 */
 	u64 page;
-	u64 cr3;
-	u64 code_cr3; /* the same, of a walk in long mode; else no value of CR3 */
-	u64 mode;     /* enum walk_mode of guest_walk.c */
+	u64 code_cr3; /* with which it was found in long mode; else no value of CR3 */
 	u64 epoch;    /* vm->space.epoch before the walk */
 	u32 levels;
 	const u64 *at[WALK_LEVELS]; /* in the windows; without such a level, the entry here */

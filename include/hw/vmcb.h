@@ -84,10 +84,6 @@ enum ioio_info {
 /* the fault came from a guest page table, not from the final address */
 #define NPF_TABLE_WALK (1ull << 33)
 
-/* EXITINFO1 of MOV CR and MOV DR exits with decode assists. */
-#define CR_INFO_MOV (1ull << 63)
-#define CR_INFO_GPR 0xfull
-
 struct vmcb_seg {
 	u16 selector;
 	u16 attrib; /* as in uapi/run.h */

@@ -15,16 +15,16 @@ enum run_exit {
 	RUN_EXIT_INTR, /* kicked, or `immediate` was set; vcpu_run returned -E_INTR */
 	RUN_EXIT_IO,   /* IN or OUT; rip is already past it. String forms: RUN_EXIT_EMULATE */
 	/*
-	 * an instruction at rip that the monitor must carry out: MMIO, string I/O, or MOV DR, LMSW,
-	 * XSETBV
+	 * an instruction at rip that the monitor must carry out: MMIO, string I/O, MOV CR and DR,
+	 * CLTS, LMSW, XSETBV, RDMSR and WRMSR of what is not the local APIC's
 	 */
 	RUN_EXIT_EMULATE,
 	RUN_EXIT_TASK_SWITCH, /* by hardware; the monitor carries it out */
+	RUN_EXIT_RESET,	      /* INIT or SIPI has come: the monitor sets the state that it makes */
 	RUN_EXIT_EOI,	      /* end of a level-triggered interrupt */
 	RUN_EXIT_EXTINT,      /* the vCPU can take an ExtINT: which vector? */
 	RUN_EXIT_SHUTDOWN,    /* triple fault */
 	RUN_EXIT_INTERNAL,    /* the kernel can't go on with this vCPU; `record` is filled in */
-	RUN_EXIT_CLOCK,	      /* the guest's clock is to be written into its memory */
 	RUN_EXITS
 };
 
@@ -88,6 +88,11 @@ struct vcpu_run {
 		} emulate;
 		struct run_task task;
 		struct {
+			u8 init;   /* 1 = INIT: the vCPU waits for SIPI from now on */
+			u8 sipi;   /* 1 = SIPI, behind it if both */
+			u8 vector; /* of SIPI */
+		} reset;
+		struct {
 			u32 vector;
 		} eoi;
 		struct {
@@ -96,24 +101,12 @@ struct vcpu_run {
 		struct {
 			u32 code; /* enum run_internal */
 		} internal;
-		struct {
-			u64 wall_clock;	 /* MSR that was written just now; 0: it was not */
-			u64 system_time; /* MSR: address, bit 0 = on */
-			u64 tsc_offset;	 /* guest TSC = host TSC + this */
-		} clock;
 	};
 	struct vcpu_record record; /* with RUN_EXIT_INTERNAL */
 };
 
 /* Instructions whose rules the kernel knows; with mode 1 nothing at rip was fetched yet. */
-enum run_carry_out {
-	RUN_DO_NOTHING,
-	RUN_DO_CPUID,
-	RUN_DO_MSR_READ,
-	RUN_DO_MSR_WRITE,
-	RUN_DO_CR,
-	RUN_DOES
-};
+enum run_carry_out { RUN_DO_NOTHING, RUN_DO_CPUID, RUN_DO_MSR_READ, RUN_DO_MSR_WRITE, RUN_DOES };
 
 /*
  * Guest-physical page where the monitor keeps a page directory of 4 MiB pages, one to one: what the
@@ -224,8 +217,8 @@ struct vcpu_state {
 	struct {
 		u64 star, lstar, cstar, sfmask, kernel_gs_base;
 		u64 sysenter_cs, sysenter_esp, sysenter_eip;
-		u64 pat, tsc_aux, misc_enable, mtrr_def_type;
-		u64 pv[PV_MSRS];
+		u64 pat, tsc_aux;
+		u64 pv[PV_MSRS]; /* the kernel acts on PV_STEAL_TIME and PV_EOI */
 	} msr;
 	struct {
 		u64 base;    /* IA32_APIC_BASE */

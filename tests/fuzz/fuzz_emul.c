@@ -90,8 +90,16 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 
 static void op_bus_lock(struct emul *e, bool on) {}
 
-static const struct emul_ops ops = {op_ram,   op_mmio_read, op_mmio_write,
-				    op_io_in, op_io_out,    op_bus_lock};
+static bool op_set_control(struct emul *e) { return fuzz_u8(&m.in) & 1; }
+
+static enum emul_result op_msr(struct emul *e, u32 msr, bool write, u64 *value)
+{
+	*value = fuzz_u64(&m.in);
+	return fuzz_u8(&m.in) % (EMUL_KERNEL + 1);
+}
+
+static const struct emul_ops ops = {op_ram,    op_mmio_read, op_mmio_write,  op_io_in,
+				    op_io_out, op_bus_lock,  op_set_control, op_msr};
 
 /* ---- The machine ---- */
 

@@ -1,4 +1,4 @@
-// SOURCES: lib/insn_decode.c vmm/insn_forms.c kernel/insn_known.c
+// SOURCES: lib/insn_decode.c vmm/insn_forms.c kernel/exit_insn.c tests/host/insn_kinds.c
 // LIBS: -lZydis
 // MAX_LEN: 20
 /* insn_decode against Zydis, and against itself on input cut short. */
@@ -50,6 +50,16 @@ static void check(const struct fuzz_input *f, u32 m, u32 caller)
 		check_cuts(f->at, left, reference_modes[m], insn_forms[caller], &in);
 }
 
+static void check_exit(const struct fuzz_input *f, u32 m)
+{
+	u32 n = (u32)MIN(f->left, EXIT_INSN_MAX);
+	u8 *exact = fuzz_exact(f->at, n);
+	const char *what = reference_differs_at_exit(m, exact, n);
+
+	FUZZ_CHECK(!what, "%s in mode %d", what, reference_modes[m]);
+	free(exact);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 {
 	static bool ready;
@@ -61,5 +71,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	ready = true;
 	check(&f, m, 0);
 	check(&f, m, 1);
+	check_exit(&f, m);
 	return 0;
 }

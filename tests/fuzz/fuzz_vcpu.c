@@ -1,10 +1,9 @@
-// SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c kernel/vcpu_cr.c kernel/cr_rules.c
-// SOURCES: kernel/state_rules.c kernel/pv.c
-// SOURCES: kernel/msr_policy.c kernel/vlapic.c kernel/vlapic_ipi.c
-// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c lib/insn_decode.c svm/svm_state.c
-// SOURCES: kernel/insn_known.c
+// SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c
+// SOURCES: kernel/state_rules.c kernel/pv.c kernel/vlapic.c kernel/vlapic_ipi.c
+// SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c kernel/exit_insn.c svm/svm_state.c
 // SOURCES: svm/svm_inject.c svm/svm_record.c svm/svm_exit.c svm/svm_tlb.c
-// SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
+// SOURCES: vmm/cpu_reset.c audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c
+// SOURCES: lib/fmt.c
 // MAX_LEN: 4096
 /*
  * A vCPU between a hostile monitor and a hostile guest: the real run loop, exits, state groups,
@@ -30,6 +29,7 @@
 #include "mm/window.h"
 #include "svm/svm.h"
 #include "tests/host/fake_cpu.h"
+#include "vmm/cpu_reset.h"
 
 #define PAGES 16u
 #define HPA 0x100000000ull
@@ -281,7 +281,7 @@ static void world_switch(struct svm_vcpu *s)
 		u8 range = fuzz_u8(&in), n = fuzz_u8(&in);
 
 		r->gpr[GPR_RCX] = range & 1   ? 0xc0000080u + (n & 7)
-				  : range & 2 ? MSR_KVM_BASE + (n & 7u)
+				  : range & 2 ? MSR_TSC_DEADLINE
 					      : 0x800u + n;
 	}
 	choose_exit(b);
@@ -330,7 +330,6 @@ static const struct hv_ops ops = {
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
 	.read_mode = svm_read_mode,
-	.set_cr = svm_set_cr,
 	.offer_irq = svm_offer_irq,
 	.inject = svm_inject,
 	.can_inject = svm_can_inject,
@@ -350,6 +349,13 @@ static void fill_policy(struct vm_policy *p)
 		((u8 *)p->first)[i] = (u8)(i * 37);
 	for (u32 i = 0; i < CPUID_ROWS; i++)
 		p->row[i] = (struct cpuid_row){.kind = i % 5, .more = i * 0x01010101};
+}
+
+static s64 call(sys_fn fn, struct vcpu *v)
+{
+	struct sys_args args = {{0, (u64)&user}};
+
+	return fn(&v->obj, &args);
 }
 
 static void build(void)
@@ -377,21 +383,16 @@ static void build(void)
 					.run = &run_pages[i],
 					.scratch = &scratch[i],
 					.lapic.page = apic_pages[i],
+					.ext_vector = -1,
 					.xcr0 = 1};
 		svm_intercepts_init(s->vmcb);
 		s->vmcb->nested_ctl = NESTED_NP_ENABLE;
 		s->vmcb->efer = EFER_SVME;
 		s->vmcb->g_pat = 0x0007040600070406;
 		vm.vcpu[i] = &s->vcpu;
-		vcpu_state_init(&s->vcpu, false);
+		cpu_power_on(&user, i);
+		FUZZ_CHECK(!call(sys_vcpu_set, &s->vcpu), "the state after power-on");
 	}
-}
-
-static s64 call(sys_fn fn, struct vcpu *v)
-{
-	struct sys_args args = {{0, (u64)&user}};
-
-	return fn(&v->obj, &args);
 }
 
 /* All that can be got can be set again, as it is. */

@@ -1,4 +1,5 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
+// SOURCES: vmm/cpu_reset.c
 // MAX_LEN: 1024
 /*
  * The local APICs of four vCPUs: registers by MSR and by page, messages, time, and state that a
@@ -27,7 +28,7 @@ static void build(void)
 		vcpu[i].index = i;
 		vcpu[i].lapic.page = fake_apic_page(i);
 		vm.vcpu[i] = &vcpu[i];
-		vlapic_reset(&vcpu[i], false);
+		fake_apic_reset(&vcpu[i], false);
 	}
 }
 
@@ -105,9 +106,9 @@ static void step(void)
 	case 1: set_state(v); break;
 	case 2: deliver(v); break;
 	case 3: vlapic_msi(&vm, 0xfee00000 | fuzz_u32(&in), fuzz_u32(&in)); break;
-	case 4: vlapic_base_write(v, fuzz_u64(&in)); break;
-	case 5: vlapic_base_write(v, APIC_DEFAULT_BASE | (u64)(fuzz_u8(&in) & 0xd) << 8); break;
-	case 6: vlapic_reset(v, op & 16); break;
+	case 4: fake_set_base(v, fuzz_u64(&in)); break;
+	case 5: fake_set_base(v, APIC_DEFAULT_BASE | (u64)(fuzz_u8(&in) & 0xd) << 8); break;
+	case 6: fake_apic_reset(v, op & 16); break;
 	case 7: vlapic_post(v, 16 + fuzz_u8(&in) % 240, op & 16); break;
 	case 8: vlapic_cr8_set(&v->lapic, fuzz_u8(&in) & 15); break;
 	case 9: vlapic_msr_read(v, 0x800 + fuzz_u8(&in), &value); break;

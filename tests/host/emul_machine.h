@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "arch/cpu.h"
+#include "lib/guest_rules.h"
 #include "vmm/emul.h"
 
 #define RAM_BYTES MiB(4)
@@ -31,6 +32,7 @@ static struct machine {
 	struct access log[8192];
 	u32 logged;
 	u64 next_read;
+	u64 msr;
 } m;
 
 static void logged(char kind, u64 at, u32 size, u64 value)
@@ -72,8 +74,33 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 /* Inside it the log has the accesses of a locked instruction. */
 static void op_bus_lock(struct emul *e, bool on) { logged(on ? 'L' : 'U', 0, 0, 0); }
 
-static const struct emul_ops ops = {op_ram,   op_mmio_read, op_mmio_write,
-				    op_io_in, op_io_out,    op_bus_lock};
+/* As the kernel checks them. */
+static const struct guest_bits may = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE | CR4_OSXSAVE | CR4_DE,
+				      .efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE};
+
+static bool op_set_control(struct emul *e)
+{
+	const struct vcpu_state *s = e->s;
+
+	return !(s->cr0 & ~(u64)CR0_DEFINED) && !cr_broken(&may, s->cr0, s->cr4, s->efer) &&
+	       !(s->cr3 >> 40) && s->cr8 <= 15;
+}
+
+/* 0x10 can be read and written, 0x800 is the kernel's. */
+static enum emul_result op_msr(struct emul *e, u32 msr, bool write, u64 *value)
+{
+	if (msr == 0x800)
+		return EMUL_KERNEL;
+	if (msr != 0x10)
+		return EMUL_FAULT;
+	if (write)
+		m.msr = *value;
+	*value = m.msr;
+	return EMUL_OK;
+}
+
+static const struct emul_ops ops = {op_ram,    op_mmio_read, op_mmio_write,  op_io_in,
+				    op_io_out, op_bus_lock,  op_set_control, op_msr};
 
 static u64 rng_state = 88172645463325252ull;
 

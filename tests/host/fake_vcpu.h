@@ -14,6 +14,7 @@
 #include "kernel/domain.h"
 #include "kernel/timer.h"
 #include "kernel/vlapic.h"
+#include "vmm/cpu_reset.h"
 
 struct cpu_facts cpu_facts = {.phys_bits = 40};
 static u64 fake_now;
@@ -58,6 +59,31 @@ static inline u32 *fake_apic_page(u32 n)
 	static u32 page[20][PAGE_SIZE / sizeof(u32)];
 
 	return page[n];
+}
+
+/* The local APIC after power-on, or after INIT: as the monitor makes it. */
+static inline void fake_apic_reset(struct vcpu *v, bool init)
+{
+	static struct vcpu_state s, mode;
+
+	vlapic_get_state(v, &mode);
+	cpu_power_on(&s, v->index);
+	if (init)
+		s.apic.base = mode.apic.base;
+	vlapic_set_state(v, &s);
+}
+
+/* IA32_APIC_BASE by state group APIC, as a monitor does. False: refused. */
+static inline bool fake_set_base(struct vcpu *v, u64 base)
+{
+	static struct vcpu_state s;
+
+	vlapic_get_state(v, &s);
+	s.apic.base = base;
+	if (!vlapic_state_valid(&s))
+		return false;
+	vlapic_set_state(v, &s);
+	return true;
 }
 
 /* Lets time pass; timers fire on the way, each at its deadline plus `late`. */

@@ -13,7 +13,7 @@ static struct vcpu vcpu[20];
 
 static void x2apic_on(struct vcpu *v)
 {
-	assert_true(vlapic_base_write(v, v->apic_base | APIC_BASE_X2APIC));
+	assert_true(fake_set_base(v, v->apic_base | APIC_BASE_X2APIC));
 }
 
 /* n vCPUs after reset, software-enabled. */
@@ -31,7 +31,7 @@ static int setup_n(u32 n, bool x2)
 		v->index = i;
 		v->lapic.page = fake_apic_page(i);
 		vm.vcpu[i] = v;
-		vlapic_reset(v, false);
+		fake_apic_reset(v, false);
 		vlapic_mmio_write(v, APIC_SVR, 0x1ff);
 		if (x2)
 			x2apic_on(v);

@@ -5,11 +5,12 @@
 
 #include <Zydis/Zydis.h>
 
-#include "kernel/insn_known.h"
+#include "hv/exit_insn.h"
+#include "tests/host/insn_kinds.h"
 #include "vmm/insn_forms.h"
 
-/* What each of the two callers knows. */
-static const insn_form_fn insn_forms[2] = {insn_any, insn_known};
+/* The monitor's forms, and few that tell what kind an instruction is of. */
+static const insn_form_fn insn_forms[2] = {insn_any, insn_kinds};
 
 static ZydisDecoder reference_decoder[3];
 static const enum insn_mode reference_modes[3] = {INSN_MODE_16, INSN_MODE_32, INSN_MODE_64};
@@ -159,6 +160,30 @@ static inline bool reference_same_control(const struct insn *in, const struct re
 		return true;
 	return ZydisRegisterGetId(r->op[!write].reg.value) == in->reg &&
 	       ZydisRegisterGetId(r->op[write].reg.value) == in->rm;
+}
+
+/* The kernel's own decoder: what it accepts the reference does too, and both say the same of it. */
+static inline const char *reference_differs_at_exit(u32 m, const u8 *b, u32 n)
+{
+	struct exit_insn in;
+	struct reference r;
+
+	if (!exit_insn_decode(b, n, reference_modes[m], &in))
+		return NULL;
+	if (!reference_decode(m, b, n, &r)) /* a prefix that the instruction does not bear */
+		return NULL;
+	if (in.length != r.in.length)
+		return "length at an exit";
+	if (in.access == ACCESS_NONE)
+		return NULL;
+	bool load = in.access == ACCESS_LOAD;
+
+	if (r.in.mnemonic != ZYDIS_MNEMONIC_MOV || r.op[load].type != ZYDIS_OPERAND_TYPE_MEMORY ||
+	    r.op[load].size != 32)
+		return "access at an exit";
+	if (in.access == ACCESS_STORE_IMM)
+		return (u32)r.op[1].imm.value.u == in.imm ? NULL : "immediate at an exit";
+	return reference_gpr(r.op[!load].reg.value) == in.reg ? NULL : "register at an exit";
 }
 
 /*

@@ -1,7 +1,7 @@
 // SOURCES: vmm/emul.c vmm/emul_walk.c vmm/emul_operand.c vmm/emul_alu.c vmm/emul_string.c
 // SOURCES: vmm/emul_system.c vmm/emul_segment.c vmm/emul_flow.c vmm/emul_integer.c
-// SOURCES: vmm/emul_any.c vmm/emul_task.c lib/insn_decode.c vmm/insn_forms.c
-/* The system instructions that the kernel leaves to the monitor: MOV DR, LMSW, XSETBV. */
+// SOURCES: vmm/emul_any.c vmm/emul_task.c lib/insn_decode.c vmm/insn_forms.c lib/guest_rules.c
+/* The system instructions that the kernel leaves to the monitor: MOV CR and DR, MSRs, XSETBV. */
 #include "emul_machine.h"
 
 static void user_mode(void)
@@ -166,6 +166,141 @@ static void the_rest_of_the_group_is_unsupported(void **state)
 	assert_int_equal(STEP(0x0f, 0x01, 0x17), EMUL_UNSUPPORTED); /* lgdt [rdi] */
 }
 
+/* ---- Control registers and MSRs ---- */
+
+static void protected_mode(u64 cr0, u64 cr4, u64 efer)
+{
+	enter_flat(true, true);
+	m.s.cr0 = cr0;
+	m.s.cr4 = cr4;
+	m.s.efer = efer;
+}
+
+static void cr0_rules(void **state)
+{
+	static const struct {
+		u64 cr0, cr4, efer, value;
+		bool ok;
+		const char *why;
+	} rows[] = {
+		{CR0_PE, 0, 0, CR0_PE | CR0_TS, true, "TS"},
+		{CR0_PE, 0, 0, CR0_PG, false, "PG without PE"},
+		{CR0_PE, 0, 0, CR0_PE | CR0_NW, false, "NW without CD"},
+		{CR0_PE, 0, 0, CR0_PE | CR0_NW | CR0_CD, true, "caches off"},
+		{CR0_PE, 0, 0, CR0_PE | 1u << 7, true, "reserved low bits are ignored"},
+		{CR0_PE, 0, EFER_LME, CR0_PE | CR0_PG, false, "long mode without PAE"},
+		{CR0_PE, CR4_PAE, EFER_LME, CR0_PE | CR0_PG, true, "long mode"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum emul_result r;
+
+		protected_mode(rows[i].cr0, rows[i].cr4, rows[i].efer);
+		m.s.gpr[GPR_RAX] = rows[i].value;
+		r = STEP(0x0f, 0x22, 0xc0); /* mov cr0, eax */
+		if (r != (rows[i].ok ? EMUL_OK : EMUL_FAULT))
+			fail_msg("%s: got %d, expected %d", rows[i].why, r, rows[i].ok);
+		assert_int_equal(m.s.cr0,
+				 rows[i].ok ? (rows[i].value & CR0_DEFINED) | CR0_ET : rows[i].cr0);
+		assert_int_equal(!!(m.s.efer & EFER_LMA),
+				 rows[i].efer && rows[i].ok && rows[i].value & CR0_PG);
+	}
+	enter_64();
+	m.s.gpr[GPR_RAX] = m.s.cr0 & ~(u64)CR0_PG;
+	expect_fault(STEP(0x0f, 0x22, 0xc0), EXC_GP); /* paging off in 64-bit code */
+	enter_64();
+	m.s.gpr[GPR_RAX] = m.s.cr0 | 1ull << 32;
+	expect_fault(STEP(0x0f, 0x22, 0xc0), EXC_GP);
+}
+
+static enum emul_result mov_to_cr(u8 n, u64 value)
+{
+	enter_64();
+	m.s.gpr[GPR_RAX] = value;
+	return n < 8 ? STEP(0x0f, 0x22, (u8)(0xc0 | n << 3))
+		     : STEP(0x44, 0x0f, 0x22, (u8)(0xc0 | (n & 7) << 3));
+}
+
+static void rules_of_the_other_control_registers(void **state)
+{
+	assert_int_equal(mov_to_cr(4, CR4_PAE | CR4_PCIDE), EMUL_OK);
+	assert_int_equal(m.s.cr4, CR4_PAE | CR4_PCIDE);
+	assert_int_equal(m.e.dirty, STATE_GPR | STATE_CR);
+	expect_fault(mov_to_cr(4, CR4_PGE), EXC_GP); /* PAE is needed */
+	expect_fault(mov_to_cr(4, CR4_PAE | CR4_VMXE), EXC_GP);
+	assert_int_equal(m.s.cr4, CR4_PAE);
+	enter_64();
+	m.s.cr3 |= 5;
+	m.s.gpr[GPR_RAX] = CR4_PAE | CR4_PCIDE;
+	expect_fault(STEP(0x0f, 0x22, 0xe0), EXC_GP);
+	assert_int_equal(mov_to_cr(3, 0x2000), EMUL_OK);
+	assert_int_equal(m.s.cr3, 0x2000);
+	expect_fault(mov_to_cr(3, 1ull << 63), EXC_GP);
+	assert_int_equal(mov_to_cr(8, 15), EMUL_OK);
+	expect_fault(mov_to_cr(8, 16), EXC_GP);
+	expect_fault(mov_to_cr(1, 0), EXC_UD);
+	expect_fault(mov_to_cr(9, 0), EXC_UD);
+	enter_64();
+	m.s.cr2 = 0x123456789a;
+	assert_int_equal(STEP(0x0f, 0x20, 0xd1), EMUL_OK); /* mov rcx, cr2 */
+	assert_int_equal(m.s.gpr[GPR_RCX], 0x123456789a);
+}
+
+static void clts_clears_ts(void **state)
+{
+	enter_64();
+	m.s.cr0 |= CR0_TS;
+	assert_int_equal(STEP(0x0f, 0x06), EMUL_OK);
+	assert_int_equal(m.s.cr0, CR0_PE | CR0_PG | CR0_WP);
+}
+
+static enum emul_result access_msr(u8 opcode, u32 msr, u64 value)
+{
+	enter_64();
+	m.s.gpr[GPR_RCX] = msr;
+	m.s.gpr[GPR_RAX] = (u32)value;
+	m.s.gpr[GPR_RDX] = value >> 32;
+	return STEP(0x0f, opcode);
+}
+
+static void msrs_are_the_monitors_or_fault(void **state)
+{
+	assert_int_equal(access_msr(0x30, 0x10, 0x1122334455667788), EMUL_OK);
+	assert_int_equal(m.msr, 0x1122334455667788);
+	assert_int_equal(access_msr(0x32, 0x10, ~0ull), EMUL_OK);
+	assert_int_equal(m.s.gpr[GPR_RAX], 0x55667788);
+	assert_int_equal(m.s.gpr[GPR_RDX], 0x11223344);
+	expect_fault(access_msr(0x32, 0x11, 0), EXC_GP);
+	expect_fault(access_msr(0x30, 0x11, 0), EXC_GP);
+	assert_int_equal(access_msr(0x30, 0x800, 0), EMUL_KERNEL);
+	assert_int_equal(m.e.carry_out, RUN_DO_MSR_WRITE);
+	assert_int_equal(m.e.dirty, 0);
+}
+
+static void efer_rules(void **state)
+{
+	assert_int_equal(access_msr(0x30, 0xc0000080, EFER_LME | EFER_SCE), EMUL_OK);
+	assert_int_equal(m.s.efer, EFER_LME | EFER_LMA | EFER_SCE);
+	expect_fault(access_msr(0x30, 0xc0000080, EFER_SCE), EXC_GP); /* paging is on */
+	expect_fault(access_msr(0x30, 0xc0000080, EFER_LME | EFER_SVME), EXC_GP);
+	assert_int_equal(access_msr(0x32, 0xc0000080, 0), EMUL_OK);
+	assert_int_equal(m.s.gpr[GPR_RAX], EFER_LME | EFER_LMA | EFER_NXE);
+}
+
+/* The code may have changed since the exit: what was a user's CPUID is no system instruction. */
+static void a_user_writes_no_control_register_and_no_msr(void **state)
+{
+	static const u8 code[][3] = {
+		{0x0f, 0x22, 0xc0}, {0x0f, 0x20, 0xc0}, {0x0f, 0x06}, {0x0f, 0x30}, {0x0f, 0x32}};
+
+	for (u32 i = 0; i < ARRAY_SIZE(code); i++) {
+		enter_64();
+		user_mode();
+		m.s.gpr[GPR_RCX] = 0x10;
+		expect_fault(step(code[i], sizeof(code[i])), EXC_GP);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +313,12 @@ int main(void)
 		cmocka_unit_test(xsetbv_takes_what_is_offered),
 		cmocka_unit_test(xsetbv_needs_osxsave_and_ring_0),
 		cmocka_unit_test(the_rest_of_the_group_is_unsupported),
+		cmocka_unit_test(cr0_rules),
+		cmocka_unit_test(rules_of_the_other_control_registers),
+		cmocka_unit_test(clts_clears_ts),
+		cmocka_unit_test(msrs_are_the_monitors_or_fault),
+		cmocka_unit_test(efer_rules),
+		cmocka_unit_test(a_user_writes_no_control_register_and_no_msr),
 	};
 
 	return cmocka_run_group_tests(tests, machine_setup, machine_teardown);

@@ -1,4 +1,4 @@
-// SOURCES: kernel/cr_rules.c lib/guest_rules.c
+// SOURCES: kernel/guest_bits.c
 /* What a guest may switch on, on made-up machines: what the CPU has and the kernel handles. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,9 +8,6 @@
 
 #include "arch/cpu.h"
 #include "hv/vendor.h"
-
-struct cpu_facts cpu_facts;
-struct guest_bits guest_bits;
 
 /* Never, whatever the CPU has: nothing handles them. */
 #define CR4_NEVER ((u64)CR4_LA57 | CR4_VMXE | CR4_PKE)

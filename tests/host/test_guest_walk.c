@@ -1,5 +1,4 @@
-// SOURCES: kernel/guest_walk.c kernel/vcpu_cr.c kernel/cr_rules.c lib/insn_decode.c
-// SOURCES: kernel/insn_known.c lib/guest_rules.c
+// SOURCES: kernel/guest_walk.c kernel/exit_insn.c
 // CFLAGS: -Wno-unused-function
 /*
  * Code is found through the guest's page tables in every paging mode, and never through stale ones.
@@ -49,14 +48,9 @@ void *window_map(enum window w, hpa_t a)
 }
 void window_unmap(enum window w) {}
 
-/* What vcpu_cr.c needs to link; its rules are tested without it. */
-struct cpu_facts cpu_facts = {.phys_bits = 40};
-struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE,
-				.efer = EFER_LME | EFER_LMA | EFER_SCE};
 void log_line(enum log_level level, const char *fmt, ...) {}
-enum vcpu_step vcpu_exit_emulate(struct vcpu *v, u32 length) { return STEP_USER; }
-enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
 enum vcpu_step vcpu_single_step(struct vcpu *v) { return STEP_CONTINUE; }
+enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
 bool vm_log_once(struct vm *vm, u32 key) { return true; }
 
 static struct hv_mode mode;
@@ -308,70 +302,6 @@ static void outside_of_memory(void **state)
 	assert_int_equal(length_at(LINEAR), 0);
 }
 
-/* ---- Rules of CR0, CR4, EFER, XCR0 ---- */
-
-#define LONG                                                                                       \
-	{                                                                                          \
-		.cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE, .efer = EFER_LME | EFER_LMA,               \
-		.cs_attr = SEG_ATTR_L                                                              \
-	}
-
-static void cr0_rules(void **state)
-{
-	const struct {
-		struct hv_mode m;
-		u64 value;
-		bool ok;
-		const char *why;
-	} rows[] = {
-		{{0}, CR0_PE, true, "protected mode"},
-		{{0}, CR0_PG, false, "PG without PE"},
-		{{0}, CR0_NW, false, "NW without CD"},
-		{{0}, CR0_NW | CR0_CD, true, "caches off"},
-		{{0}, 1ull << 32, false, "high bits"},
-		{{0}, 1u << 7, true, "reserved low bits are ignored"},
-		{{.cr0 = CR0_PE, .efer = EFER_LME},
-		 CR0_PE | CR0_PG,
-		 false,
-		 "long mode without PAE"},
-		{{.cr0 = CR0_PE, .efer = EFER_LME, .cr4 = CR4_PAE},
-		 CR0_PE | CR0_PG,
-		 true,
-		 "long mode"},
-		{LONG, CR0_PE, false, "paging off in 64-bit code"},
-	};
-
-	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
-		u64 value = rows[i].value;
-
-		if (cr0_check(&rows[i].m, &value) != rows[i].ok)
-			fail_msg("%s: expected %d", rows[i].why, rows[i].ok);
-		if (rows[i].ok)
-			assert_true(value & CR0_ET);
-	}
-}
-
-static void cr4_efer_xcr0_rules(void **state)
-{
-	const struct hv_mode l = LONG, dirty_cr3 = {.cr0 = CR0_PE | CR0_PG,
-						    .cr4 = CR4_PAE,
-						    .efer = EFER_LME | EFER_LMA,
-						    .cr3 = 5};
-	u64 value;
-
-	assert_true(cr4_check(&l, CR4_PAE | CR4_PCIDE));
-	assert_false(cr4_check(&dirty_cr3, CR4_PAE | CR4_PCIDE));
-	assert_false(cr4_check(&l, CR4_PGE));
-	assert_false(cr4_check(&l, CR4_PAE | CR4_VMXE));
-	value = EFER_SCE | EFER_LME;
-	assert_true(efer_check(&l, &value));
-	assert_int_equal(value, EFER_SCE | EFER_LME | EFER_LMA);
-	value = EFER_SCE;
-	assert_false(efer_check(&l, &value));
-	value = EFER_SVME | EFER_LME;
-	assert_false(efer_check(&l, &value));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,8 +320,6 @@ int main(void)
 		cmocka_unit_test_setup(real_mode_uses_the_base, setup),
 		cmocka_unit_test_setup(guest_memory_is_read_where_it_is_and_populated, setup),
 		cmocka_unit_test_setup(outside_of_memory, setup),
-		cmocka_unit_test_setup(cr0_rules, setup),
-		cmocka_unit_test_setup(cr4_efer_xcr0_rules, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

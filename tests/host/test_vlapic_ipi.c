@@ -1,4 +1,5 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
+// SOURCES: vmm/cpu_reset.c
 /*
  * Interrupt messages of local APICs, devices and I/O APICs: who gets them, and as what. Intel SDM
  * 3, chapter "APIC".
@@ -202,7 +203,7 @@ static void an_apic_that_is_off_gets_nothing_but_the_pics_line(void **state)
 {
 	struct vcpu *v = &vcpu[0];
 
-	assert_true(vlapic_base_write(v, APIC_DEFAULT_BASE));
+	assert_true(fake_set_base(v, APIC_DEFAULT_BASE));
 	v->kick = 0;
 	vlapic_msi(&vm, MSI_ADDR_BASE, 0x41);
 	vlapic_msi(&vm, MSI_ADDR_BASE, APIC_DM_NMI << 8);

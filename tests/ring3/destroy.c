@@ -6,6 +6,7 @@
  */
 #include "lib/string.h"
 #include "tests/ring3/self.h"
+#include "vmm/cpu_reset.h"
 
 #define BOARD_VA 0x10000000ull
 #define GUEST_VA 0x200000000ull /* the guest's memory, in its monitor */
@@ -110,9 +111,7 @@ static void set_state(handle_t vcpu, u64 bytes, u32 activity)
 {
 	static struct vcpu_state s;
 
-	s.size = sizeof(s);
-	s.groups = STATE_GPR | STATE_SEG | STATE_EVENT;
-	must(vcpu_get(vcpu, &s));
+	cpu_power_on(&s, 0);
 	for (u32 i = SEG_ES; i <= SEG_GS; i++) {
 		s.seg[i].base = 0;
 		s.seg[i].limit = 0xffffffff;

@@ -6,6 +6,7 @@
 #include "arch/msr.h"
 #include "lib/string.h"
 #include "tests/ring3/self.h"
+#include "vmm/cpu_reset.h"
 
 #define BOARD_VA 0x10000000ull
 #define GUEST_VA 0x200000000ull
@@ -64,9 +65,7 @@ static void vm_make(void)
 	vm = (handle_t)vm_create();
 	must(mem_map(vm, mem, 0, 0, GUEST_BYTES, PROT_R | PROT_W), "guest memory");
 	vcpu = (handle_t)vcpu_create(vm, 0, RUN_VA);
-	state.size = sizeof(state);
-	state.groups = STATE_GPR | STATE_SEG | STATE_APIC;
-	must(vcpu_get(vcpu, &state), "vcpu_get");
+	cpu_power_on(&state, 0);
 	state.seg[SEG_CS].base = state.seg[SEG_CS].selector = 0;
 	state.rip = ENTRY;
 	state.gpr[GPR_RSP] = 0x1000;
@@ -182,12 +181,14 @@ static void by_a_device(u64 rounds)
 
 static void short_lived(void)
 {
-	s64 own = vm_create(), mem = mem_create(CHILD_BYTES, MEM_GUEST);
+	s64 own = vm_create(), mem = mem_create(CHILD_BYTES, MEM_GUEST), vcpu;
 
 	if (own < 0 || mem < 0 ||
 	    mem_map((handle_t)own, (handle_t)mem, 0, 0, CHILD_BYTES, PROT_R) ||
-	    mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, CHILD_BYTES, PROT_R) ||
-	    vcpu_create((handle_t)own, 0, RUN_VA) < 0 ||
+	    mem_map(HANDLE_SELF, (handle_t)mem, GUEST_VA, 0, CHILD_BYTES, PROT_R))
+		domain_exit(1);
+	vcpu = vcpu_create((handle_t)own, 0, RUN_VA);
+	if (vcpu < 0 || vcpu_run((handle_t)vcpu) != -E_STATE || /* it has none yet */
 	    vm_irq_bind((handle_t)own, HANDLE_GIVEN, MSI_ADDR_BASE, 0x40))
 		domain_exit(1);
 	rt_populate((void *)GUEST_VA, CHILD_BYTES);

@@ -10,6 +10,7 @@
 #include "user/rt.h"
 #include "user/sys.h"
 #include "vmm/console.h"
+#include "vmm/cpu_reset.h"
 
 #define FLOOD 400
 #define CHILD_QUOTA KiB(256)
@@ -39,12 +40,11 @@ static void say(const char *line) { console_log(shared, line); }
 static void run_state(const struct vmm_start *start)
 {
 	struct vcpu_run *run;
-	static struct vcpu_state s = {.size = sizeof(s), .groups = STATE_SEG | STATE_CR};
+	static struct vcpu_state s;
 	u64 va = rt_va_reserve(PAGE_SIZE);
 	handle_t v = (handle_t)vcpu_create((handle_t)vm_create(), 0, va);
 
-	if (vcpu_get(v, &s))
-		return;
+	cpu_power_on(&s, 0);
 	s.cr0 |= CR0_PE;
 	s.seg[SEG_CS].attr = SEG_ATTR_P | SEG_ATTR_S | 1;
 	run = (struct vcpu_run *)va;

@@ -1,4 +1,4 @@
-#include "kernel/insn_known.h"
+#include "tests/host/insn_kinds.h"
 
 #define M INSN_MODRM
 
@@ -27,7 +27,7 @@ static const struct {
 };
 /* clang-format on */
 
-bool insn_known(struct insn *in, enum insn_mode mode, u8 next, u8 *form)
+bool insn_kinds(struct insn *in, enum insn_mode mode, u8 next, u8 *form)
 {
 	for (u32 i = 0; i < ARRAY_SIZE(known); i++) {
 		if (known[i].map != in->map || in->opcode < known[i].first ||
