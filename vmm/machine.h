@@ -45,7 +45,7 @@ struct machine {
 	handle_t vcpu[VM_VCPUS_MAX]; /* [I] to kick when the VM ends; of the first vcpus */
 	u32 has_flat_table;	     /* [a] flat.h */
 	struct pause pause;
-	u64 msr_logged[4];	     /* [a] hashed: MSRs whose refusal was logged */
+	u64 msr_logged[4]; /* [a] hashed: MSRs whose refusal was logged */
 
 	struct irq irq;
 	struct pit pit;

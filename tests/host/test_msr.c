@@ -63,7 +63,8 @@ static int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	memset(ram, 0, sizeof(ram));
 	machine.ram = (struct ram){.host = ram, .low = RAM_BYTES};
-	machine.pvclock = (struct pvclock){.ram = &machine.ram, .host = &host, .clock = &machine.clock};
+	machine.pvclock =
+		(struct pvclock){.ram = &machine.ram, .host = &host, .clock = &machine.clock};
 	vcpu.m = &machine;
 	msr_init(&vcpu.msr);
 	kept.apic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
