@@ -126,7 +126,8 @@ $(B)/ring3/%.asm.o: %.asm
 VMM_ACPI := $(patsubst vmm/acpi/%.asl,$(B)/ring3/vmm/acpi/%.o,$(wildcard vmm/acpi/*.asl))
 $(B)/ring3/vmm/acpi/%.o: vmm/acpi/%.asl
 	@mkdir -p $(@D)
-	iasl -vs -p $(@:.o=) $< > $(@:.o=.log) 2>&1 || { cat $(@:.o=.log); exit 1; }
+	$(CC) -E -P -undef -x c $< -o $(@:.o=.pre.asl)
+	iasl -vs -p $(@:.o=) $(@:.o=.pre.asl) > $(@:.o=.log) 2>&1 || { cat $(@:.o=.log); exit 1; }
 	cd $(@D) && printf 'global acpi_%s, acpi_%s_end\nsection .rodata\nacpi_%s: incbin "%s"\nacpi_%s_end:\nsection .note.GNU-stack\n' $* $* $* $*.aml $* > $*.gen.asm && $(NASM) -f elf64 $*.gen.asm -o $*.o
 
 define program

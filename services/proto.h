@@ -16,12 +16,12 @@
 enum vm_on_exit { ON_EXIT_DESTROY, ON_EXIT_RESTART, ON_EXIT_PRESERVE };
 struct vm_def {
 	char name[VM_NAME_MAX];
-	u64 memory; /* bytes, multiple of 2 MiB... see docs */
-	u32 vcpus;
-	u32 weight;	 /* the values of thread_set's group operations */
-	u64 cap, cpus;	 /* cpus 0 = all but isolated ones */
-	u32 on_exit;	 /* enum vm_on_exit */
-	u32 restart_max; /* restart:N; 0 = no limit */
+	u64 memory;	      /* bytes, multiple of 2 MiB... see docs */
+	u32 vcpus, vcpus_max; /* at the start; that the guest may have */
+	u32 weight;	      /* the values of thread_set's group operations */
+	u64 cap, cpus;	      /* cpus 0 = all but isolated ones */
+	u32 on_exit;	      /* enum vm_on_exit */
+	u32 restart_max;      /* restart:N; 0 = no limit */
 	bool autostart, populate, console_attach;
 	char kernel[64], initrd[64]; /* module names without '@'; initrd may be empty */
 	char cmdline[VM_CMDLINE_MAX];
@@ -68,6 +68,7 @@ enum vm_event_bits {
 	VM_EV_SHUTDOWN = 2, /* press the ACPI power button */
 	VM_EV_PIN = 4,	    /* pin[] has changed */
 	VM_EV_PAUSE = 8,    /* suspend has changed */
+	VM_EV_VCPUS = 16,   /* so many CPUs as vcpus_wanted says */
 };
 /* event vmm -> manager */
 enum vm_notify_bits {
@@ -85,9 +86,13 @@ struct vm_shared {
 	u32 suspend;  /* manager: 1 = the VM shall stand still */
 	u64 pin[VM_VCPUS_MAX];	  /* manager: CPUs that each vCPU shall use, 0 = any */
 	u64 pinned[VM_VCPUS_MAX]; /* vmm: that it uses, 0 = any of the VM's */
-	u64 in_head;		  /* manager */
-	u64 in_tail;		  /* vmm */
-	char log[7168]; /* vmm: its last error lines, NUL-terminated, written before state */
+	/* vmm: a bit for each vCPU that the guest has; init: 0 = as the definition says */
+	u64 vcpus;
+	u32 vcpus_wanted;  /* manager */
+	u32 vcpus_refused; /* vmm: why the guest keeps one (_OST); manager clears it */
+	u64 in_head;	   /* manager */
+	u64 in_tail;	   /* vmm */
+	char log[7168];	   /* vmm: its last error lines, NUL-terminated, written before state */
 	u8 in[VM_INPUT_BYTES];
 	u8 out[VM_RING_BYTES];
 };
@@ -143,7 +148,7 @@ enum init_call {
 struct init_vm_info { /* fits in 63 words */
 	char name[VM_NAME_MAX];
 	u64 memory;
-	u32 vcpus;
+	u32 vcpus, vcpus_max;
 	u32 present;	/* 0 = index beyond the last VM */
 	u32 running;	/* has a domain */
 	u32 generation; /* raised at every start: attached handles of an older one are stale */

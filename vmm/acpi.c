@@ -125,7 +125,13 @@ struct madt_lapic_nmi {
 	u16 flags;
 	u8 lint;
 } __packed;
-enum { LAPIC_ENABLED = 1, INTI_CONFORMING = 0, INTI_HIGH_LEVEL = 0xd, ALL_PROCESSORS = 0xff };
+enum {
+	LAPIC_ENABLED = 1,
+	LAPIC_ONLINE_CAPABLE = 2,
+	INTI_CONFORMING = 0,
+	INTI_HIGH_LEVEL = 0xd,
+	ALL_PROCESSORS = 0xff
+};
 
 /* Where the next table goes. acpi_build has checked that all of them fit. */
 struct builder {
@@ -191,9 +197,12 @@ static u64 fadt_build(struct builder *b, u64 dsdt, u64 facs)
 	f->pm1_cnt_len = 2;
 	f->pm_tmr_blk = ACPI_PM_BASE + 8;
 	f->pm_tmr_len = 4;
+	f->gpe0_blk = ACPI_GPE_BASE;
+	f->gpe0_blk_len = ACPI_GPE_BYTES;
 	f->x_pm1a_evt_blk = io(ACPI_PM_BASE, 32, GAS_WORD);
 	f->x_pm1a_cnt_blk = io(ACPI_PM_BASE + 4, 16, GAS_WORD);
 	f->x_pm_tmr_blk = io(ACPI_PM_BASE + 8, 32, GAS_DWORD);
+	f->x_gpe0_blk = io(ACPI_GPE_BASE, ACPI_GPE_BYTES * 8, GAS_BYTE);
 	f->p_lvl2_lat = C2_UNSUPPORTED;
 	f->p_lvl3_lat = C3_UNSUPPORTED;
 	f->century = CMOS_CENTURY;
@@ -206,9 +215,9 @@ static u64 fadt_build(struct builder *b, u64 dsdt, u64 facs)
 	return gpa;
 }
 
-static u64 madt_build(struct builder *b, u32 vcpus)
+static u64 madt_build(struct builder *b, u32 vcpus, u32 possible)
 {
-	u64 gpa, bytes = sizeof(struct madt) + vcpus * sizeof(struct madt_lapic) +
+	u64 gpa, bytes = sizeof(struct madt) + possible * sizeof(struct madt_lapic) +
 			 sizeof(struct madt_ioapic) + 2 * sizeof(struct madt_override) +
 			 sizeof(struct madt_lapic_nmi);
 	struct madt *m = table_alloc(b, bytes, &gpa);
@@ -218,8 +227,9 @@ static u64 madt_build(struct builder *b, u32 vcpus)
 
 	m->local_apic = (u32)APIC_DEFAULT_BASE;
 	m->flags = MADT_PCAT_COMPAT;
-	for (u32 i = 0; i < vcpus; i++)
-		*cpu++ = (struct madt_lapic){MADT_LAPIC, sizeof(*cpu), (u8)i, (u8)i, LAPIC_ENABLED};
+	for (u32 i = 0; i < possible; i++)
+		*cpu++ = (struct madt_lapic){MADT_LAPIC, sizeof(*cpu), (u8)i, (u8)i,
+					     i < vcpus ? LAPIC_ENABLED : LAPIC_ONLINE_CAPABLE};
 	ioapic = (void *)cpu;
 	*ioapic++ = (struct madt_ioapic){MADT_IOAPIC, sizeof(*ioapic), 0, 0, (u32)IOAPIC_BASE, 0};
 	o = (void *)ioapic;
@@ -242,26 +252,56 @@ static u64 xsdt_build(struct builder *b, u64 fadt, u64 madt)
 	return gpa;
 }
 
-int acpi_build(const struct ram *ram, u32 vcpus)
+/* Devices of CPUs that the machine can't have stand at the end, each with this in its name. */
+u64 acpi_dsdt_length(const u8 *dsdt, u64 bytes, u32 possible)
+{
+	/* 5b 82: device; two bytes of length; 2f 03: a name of three parts */
+	enum { BEFORE_NAME = 6 };
+	static const char digit[] = "0123456789ABCDEF";
+	char name[] = "_SB_CPUSC0xx";
+	const u32 n = sizeof(name) - 1;
+
+	name[n - 2] = digit[possible >> 4 & 0xf];
+	name[n - 1] = digit[possible & 0xf];
+	for (u64 i = sizeof(struct header) + BEFORE_NAME; i + n <= bytes; i++)
+		if (!memcmp(dsdt + i, name, n))
+			return i - BEFORE_NAME;
+	return bytes;
+}
+
+static u64 dsdt_build(struct builder *b, u32 possible)
+{
+	u64 gpa, bytes = acpi_dsdt_length(acpi_dsdt, (u64)(acpi_dsdt_end - acpi_dsdt), possible);
+	struct header *h = table_alloc(b, bytes, &gpa);
+
+	memcpy(h, acpi_dsdt, bytes);
+	h->length = (u32)bytes;
+	h->checksum = 0;
+	h->checksum = acpi_checksum(h, bytes);
+	return gpa;
+}
+
+int acpi_build(const struct ram *ram, u32 vcpus, u32 possible)
 {
 	struct builder b = {.base = ram_ptr(ram, ACPI_GPA, ACPI_BYTES)};
-	u64 gpa, dsdt, facs, dsdt_bytes = (u64)(acpi_dsdt_end - acpi_dsdt);
+	u64 gpa, facs;
 	struct facs *f;
 	struct rsdp *r;
 
-	if (!b.base || vcpus > VCPUS_MAX || dsdt_bytes > ACPI_BYTES - OTHER_TABLES_MAX)
+	if (!b.base || possible > VCPUS_MAX ||
+	    (u64)(acpi_dsdt_end - acpi_dsdt) > ACPI_BYTES - OTHER_TABLES_MAX)
 		return -E_NOMEM;
 	r = table_alloc(&b, sizeof(*r), &gpa);
 	f = table_alloc(&b, sizeof(*f), &facs);
 	memcpy(f->signature, "FACS", 4);
 	f->length = sizeof(*f);
 	f->version = 2;
-	memcpy(table_alloc(&b, dsdt_bytes, &dsdt), acpi_dsdt, dsdt_bytes);
 	memcpy(r->signature, "RSD PTR ", 8);
 	memcpy(r->oem_id, OEM_ID, 6);
 	r->revision = 2;
 	r->length = sizeof(*r);
-	r->xsdt = xsdt_build(&b, fadt_build(&b, dsdt, facs), madt_build(&b, vcpus));
+	r->xsdt = xsdt_build(&b, fadt_build(&b, dsdt_build(&b, possible), facs),
+			     madt_build(&b, vcpus, possible));
 	r->checksum = acpi_checksum(r, offsetof(struct rsdp, length));
 	r->extended_checksum = acpi_checksum(r, sizeof(*r));
 	return 0;

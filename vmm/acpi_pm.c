@@ -4,6 +4,8 @@
 #include "vmm/state.h"
 
 enum pm_reg { PM1_STS = 0, PM1_EN = 2, PM1_CNT = 4, PM_TMR = 8 };
+enum gpe_reg { GPE_STS = ACPI_GPE, GPE_EN = ACPI_GPE + ACPI_GPE_BYTES / 2 };
+#define GPE_EVENTS (1u << GPE_CPU_HOTPLUG)
 /* clang-format off */
 enum pm1 {
 	PM1_TMR = 1 << 0, PM1_GBL = 1 << 5, PM1_PWRBTN = 1 << 8, PM1_SLPBTN = 1 << 9,
@@ -34,7 +36,8 @@ static void update(struct acpi_pm *a)
 
 	if (dev_now(&a->dev) >= a->carry)
 		a->status |= PM1_TMR;
-	dev_line(&a->dev, IRQ_SCI, a->status & a->enable & PM1_EVENTS);
+	dev_line(&a->dev, IRQ_SCI,
+		 (a->status & a->enable & PM1_EVENTS) | (a->gpe_status & a->gpe_enable));
 	dev_timer(&a->dev, &a->timer, wanted && !(a->status & PM1_TMR) ? a->carry : VTIMER_OFF);
 }
 
@@ -57,6 +60,8 @@ static u64 pm_read(struct device *d, u64 offset, u32 size)
 	struct acpi_pm *a = container_of(d, struct acpi_pm, dev);
 	u64 reg = offset & ~1ull, v;
 
+	if (offset >= ACPI_GPE)
+		return offset == GPE_STS ? a->gpe_status : offset == GPE_EN ? a->gpe_enable : 0;
 	if (offset == PM_TMR)
 		return register_read(a, PM_TMR);
 	if (offset == 6 || offset == 7)
@@ -100,11 +105,24 @@ static void register_write(struct acpi_pm *a, u64 reg, u16 v, u16 keep)
 	}
 }
 
+static void gpe_write(struct acpi_pm *a, u64 offset, u8 value)
+{
+	if (offset == GPE_STS)
+		a->gpe_status &= (u8)~value;
+	else if (offset == GPE_EN)
+		a->gpe_enable = value & GPE_EVENTS;
+	update(a);
+}
+
 static void pm_write(struct device *d, u64 offset, u32 size, u64 value)
 {
 	struct acpi_pm *a = container_of(d, struct acpi_pm, dev);
 	u64 reg = offset & ~1ull;
 
+	if (offset >= ACPI_GPE) {
+		gpe_write(a, offset, (u8)value);
+		return;
+	}
 	if (size == 1) {
 		u32 shift = (offset & 1) * 8;
 
@@ -124,29 +142,44 @@ void acpi_pm_button(struct acpi_pm *a)
 	rt_unlock(&a->dev.lock);
 }
 
+void acpi_pm_gpe(struct acpi_pm *a, enum acpi_gpe event)
+{
+	rt_lock(&a->dev.lock);
+	a->gpe_status |= (u8)BIT(event);
+	update(a);
+	rt_unlock(&a->dev.lock);
+}
+
 static void pm_reset(struct device *d)
 {
 	struct acpi_pm *a = container_of(d, struct acpi_pm, dev);
 
 	a->status = a->enable = a->control = 0;
+	a->gpe_status = a->gpe_enable = 0;
 	a->carry = next_carry(dev_now(d));
 	a->timer.dev = d;
 	a->timer.fn = expired;
 	dev_timer(d, &a->timer, VTIMER_OFF);
 }
 
-static void pm_restored(struct device *d) { update(container_of(d, struct acpi_pm, dev)); }
+static void pm_restored(struct device *d)
+{
+	struct acpi_pm *a = container_of(d, struct acpi_pm, dev);
+
+	a->gpe_status &= GPE_EVENTS;
+	a->gpe_enable &= GPE_EVENTS;
+	update(a);
+}
 
 static const struct state_field pm_fields[] = {
-	STATE_FIELD(struct acpi_pm, status, 1),
-	STATE_FIELD(struct acpi_pm, enable, 1),
-	STATE_FIELD(struct acpi_pm, control, 1),
-	STATE_FIELD(struct acpi_pm, carry, 1),
+	STATE_FIELD(struct acpi_pm, status, 1),	    STATE_FIELD(struct acpi_pm, enable, 1),
+	STATE_FIELD(struct acpi_pm, control, 1),    STATE_FIELD(struct acpi_pm, carry, 1),
+	STATE_FIELD(struct acpi_pm, gpe_status, 2), STATE_FIELD(struct acpi_pm, gpe_enable, 2),
 };
 
 static const struct dev_ops pm_ops = {
 	.name = "acpi-pm",
-	.version = 1,
+	.version = 2,
 	.max_size = 4,
 	.read = pm_read,
 	.write = pm_write,

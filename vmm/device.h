@@ -59,6 +59,8 @@ struct platform_ops {
 	void (*msi)(struct platform *p, u64 address, u32 data);
 	/* the VM ends after this exit */
 	void (*end)(struct platform *p, enum vm_reason reason, u32 status);
+	/* the guest has given a CPU back; status not 0: it will not, and says why (_OST's codes) */
+	void (*cpu_answer)(struct platform *p, u32 cpu, u32 status);
 };
 
 struct platform {

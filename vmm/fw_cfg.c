@@ -29,8 +29,8 @@ static struct item item_of(const struct fw_cfg *f)
 	case KEY_SIGNATURE: return (struct item){signature, sizeof(signature)};
 	case KEY_ID: return (struct item){&id, sizeof(id)};
 	case KEY_RAM_SIZE: return (struct item){&f->ram_bytes, sizeof(f->ram_bytes)};
-	case KEY_CPUS:
-	case KEY_MAX_CPUS: return (struct item){&f->vcpus, sizeof(f->vcpus)};
+	case KEY_CPUS: return (struct item){&f->vcpus, sizeof(f->vcpus)};
+	case KEY_MAX_CPUS: return (struct item){&f->possible, sizeof(f->possible)};
 	case KEY_DIRECTORY: return (struct item){&f->directory, sizeof(f->directory)};
 	case KEY_FIRST_FILE: return (struct item){f->e820, f->e820_rows * sizeof(f->e820[0])};
 	default: return (struct item){NULL, 0};
@@ -89,10 +89,12 @@ static void add_e820(struct fw_cfg *f, u64 base, u64 bytes)
 		f->e820[f->e820_rows++] = (struct fw_cfg_e820){base, bytes, E820_RAM};
 }
 
-void fw_cfg_init(struct fw_cfg *f, struct platform *plat, const struct ram *ram, u16 vcpus)
+void fw_cfg_init(struct fw_cfg *f, struct platform *plat, const struct ram *ram, u16 vcpus,
+		 u16 possible)
 {
 	f->ram_bytes = ram->low + ram->high;
 	f->vcpus = vcpus;
+	f->possible = possible;
 	f->e820_rows = 0;
 	add_e820(f, 0, ram->low);
 	add_e820(f, RAM_HIGH_BASE, ram->high);

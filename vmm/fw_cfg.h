@@ -31,7 +31,7 @@ struct fw_cfg {
 	u32 offset; /* in the item of that key */
 	/* [I] the items' contents */
 	u64 ram_bytes;
-	u16 vcpus;
+	u16 vcpus, possible;
 	struct fw_cfg_e820 e820[2];
 	u32 e820_rows;
 	struct {
@@ -40,5 +40,6 @@ struct fw_cfg {
 	} __packed directory;
 };
 
-/* The machine has `vcpus` CPUs and that RAM. */
-void fw_cfg_init(struct fw_cfg *f, struct platform *plat, const struct ram *ram, u16 vcpus);
+/* The machine has that RAM and, at power-on, `vcpus` of `possible` CPUs. */
+void fw_cfg_init(struct fw_cfg *f, struct platform *plat, const struct ram *ram, u16 vcpus,
+		 u16 possible);

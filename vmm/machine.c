@@ -70,28 +70,35 @@ static void plat_end(struct platform *p, enum vm_reason reason, u32 status)
 	machine_end(of(p), reason, status);
 }
 
+static void plat_cpu_answer(struct platform *p, u32 cpu, u32 status)
+{
+	cpus_answer(of(p), cpu, status);
+}
+
 static const struct platform_ops ops = {
 	.now = plat_now,
 	.line = plat_line,
 	.timer = plat_timer,
 	.msi = plat_msi,
 	.end = plat_end,
+	.cpu_answer = plat_cpu_answer,
 };
 
-static void create_devices(struct machine *m, u64 unix_s)
+static void create_devices(struct machine *m, u64 unix_s, u32 boot_cpus)
 {
 	irq_init(&m->irq, &m->plat);
 	pit_init(&m->pit, &m->plat);
 	rtc_init(&m->rtc, &m->plat, unix_s, m->ram.low, m->ram.high);
 	uart_init(&m->com1, &m->plat, &m->console.peer, IRQ_COM1);
 	acpi_pm_init(&m->acpi_pm, &m->plat);
+	cpu_hotplug_init(&m->cpu_hotplug, &m->plat, boot_cpus, m->vcpus);
 	pci_init(&m->pci, &m->plat);
 	exit_port_init(&m->exit_port, &m->plat);
 	reset_port_init(&m->reset_port, &m->plat);
-	fw_cfg_init(&m->fw_cfg, &m->plat, &m->ram, m->vcpus);
+	fw_cfg_init(&m->fw_cfg, &m->plat, &m->ram, (u16)boot_cpus, m->vcpus);
 }
 
-int machine_init(struct machine *m, u64 unix_s)
+int machine_init(struct machine *m, u64 unix_s, u32 boot_cpus)
 {
 	const struct {
 		u64 base, size;
@@ -110,6 +117,8 @@ int machine_init(struct machine *m, u64 unix_s)
 		{COM1_BASE, 8, &m->com1.dev, 0},
 		{FW_CFG_PORT_BASE, FW_CFG_PORT_BYTES, &m->fw_cfg.dev, 0},
 		{ACPI_PM_BASE, ACPI_PM_BYTES, &m->acpi_pm.dev, 0},
+		{ACPI_GPE_BASE, ACPI_GPE_BYTES, &m->acpi_pm.dev, ACPI_GPE},
+		{CPU_HOTPLUG_BASE, CPU_HOTPLUG_BYTES, &m->cpu_hotplug.dev, 0},
 		{PCI_PORT_BASE, PCI_PORT_BYTES, &m->pci.dev, 0},
 	};
 	int err = 0;
@@ -118,7 +127,7 @@ int machine_init(struct machine *m, u64 unix_s)
 	m->armed = VTIMER_OFF;
 	vm_clock_init(&m->clock);
 	m->pvclock = (struct pvclock){&m->ram, rt_kinfo(), &m->clock, unix_s};
-	create_devices(m, unix_s + m->clock.start_ns / NS_PER_S);
+	create_devices(m, unix_s + m->clock.start_ns / NS_PER_S, boot_cpus);
 	for (u32 i = 0; i < ARRAY_SIZE(ports) && !err; i++)
 		err = bus_register(&m->ports, ports[i].base, ports[i].size, ports[i].dev,
 				   ports[i].offset);

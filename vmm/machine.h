@@ -5,6 +5,8 @@
 #include "vmm/acpi_pm.h"
 #include "vmm/bus.h"
 #include "vmm/console.h"
+#include "vmm/cpu_hotplug.h"
+#include "vmm/cpus.h"
 #include "vmm/exit_port.h"
 #include "vmm/fw_cfg.h"
 #include "vmm/irq.h"
@@ -30,7 +32,7 @@ struct machine {
 	struct vm_clock clock;
 	struct pvclock pvclock; /* [I] */
 	u64 xcr0;		/* [I] what CPUID offers */
-	u16 vcpus;		/* [I] */
+	u16 vcpus;		/* [I] that are prepared */
 	struct bus ports, mmio;
 	struct rt_mutex bus_lock; /* above every device's: one locked instruction at a time */
 
@@ -47,12 +49,15 @@ struct machine {
 	struct pause pause;
 	u64 msr_logged[4]; /* [a] hashed: MSRs whose refusal was logged */
 
+	struct cpus cpus;
+
 	struct irq irq;
 	struct pit pit;
 	struct rtc rtc;
 	struct console console;
 	struct uart com1;
 	struct acpi_pm acpi_pm;
+	struct cpu_hotplug cpu_hotplug;
 	struct pci pci;
 	struct exit_port exit_port;
 	struct reset_port reset_port;
@@ -60,11 +65,11 @@ struct machine {
 };
 
 /*
- * Builds the devices; unix_s: wall time when the host's clock was 0. m is zeroed but for vm,
- * timer_event, ram, vcpus and console.
- * 0 or a negative error.
+ * Builds the devices; unix_s: wall time when the host's clock was 0; the guest begins with the
+ * first `boot_cpus`. m is zeroed but for vm, timer_event, ram, vcpus and console. 0 or a negative
+ * error.
  */
-int machine_init(struct machine *m, u64 unix_s);
+int machine_init(struct machine *m, u64 unix_s, u32 boot_cpus);
 
 /* Ends the VM; the first call decides. The vCPUs leave the guest after their present exit. */
 void machine_end(struct machine *m, enum vm_reason reason, u32 status);

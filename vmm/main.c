@@ -15,6 +15,7 @@ struct vm {
 	const struct vmm_start *start;
 	struct vm_shared *shared;
 	struct machine machine;
+	u32 boot_cpus;	   /* that the guest begins with */
 	struct vcpu *vcpu; /* machine.vcpus of them */
 	struct vm_policy policy;
 	handle_t port;		       /* what the event thread waits at */
@@ -105,10 +106,10 @@ static void unmap_image(const struct loader_image *image)
 }
 
 /* Where systems look for the machine's CPUs and interrupts: ACPI, else the MP table. */
-static int build_tables(const struct ram *ram, u32 vcpus)
+static int build_tables(const struct ram *ram, u32 vcpus, u32 possible)
 {
 	u32 signature, ebx, ecx, features;
-	int err = acpi_build(ram, vcpus);
+	int err = acpi_build(ram, vcpus, possible);
 
 	__cpuid(1, signature, ebx, ecx, features);
 	if (!err)
@@ -135,7 +136,7 @@ static int load(struct vm *vm)
 	if (!map_image("kernel", st->def.kernel, st->kernel_mem, st->kernel_size, &kernel) ||
 	    !map_image("initrd", st->def.initrd, st->initrd_mem, st->initrd_size, &initrd))
 		return -E_NOMEM;
-	err = build_tables(r, st->def.vcpus);
+	err = build_tables(r, vm->boot_cpus, vm->machine.vcpus);
 	if (err)
 		return err;
 	err = loader_load(&kernel, initrd.data ? &initrd : NULL, st->def.cmdline, &ram,
@@ -165,7 +166,7 @@ static int create_vcpus(struct vm *vm)
 	}
 	for (u32 i = 0; i < m->vcpus && !err; i++)
 		err = vcpu_init(&vm->vcpu[i], m, i);
-	return err;
+	return err ? err : cpus_init(m, vm->shared, m->vcpus > 1 ? &vm->vcpu[1] : NULL);
 }
 
 /* The machine without its guest. */
@@ -195,9 +196,10 @@ static int create_machine(struct vm *vm)
 		return (int)h;
 	}
 	m->timer_event = (handle_t)h;
-	m->vcpus = (u16)vm->start->def.vcpus;
+	m->vcpus = (u16)vm->start->def.vcpus_max;
+	vm->boot_cpus = cpus_at_start(&vm->start->def, vm->shared);
 	console_init(&m->console, vm->shared, vm->start->notify);
-	err = machine_init(m, vm->start->boot_unix_s);
+	err = machine_init(m, vm->start->boot_unix_s, vm->boot_cpus);
 	if (err) {
 		rt_log("devices: %s", rt_error(err));
 		return err;
@@ -249,6 +251,9 @@ static void event_loop(void *arg)
 				uart_poll(&m->com1);
 			if (packet[i].bits & VM_EV_PIN)
 				pin_vcpus(vm);
+			if (packet[i].bits & VM_EV_VCPUS)
+				cpus_set(m, __atomic_load_n(&vm->shared->vcpus_wanted,
+							    __ATOMIC_RELAXED));
 		}
 		pause_or_go_on(vm);
 		machine_run_timers(m);
@@ -305,8 +310,10 @@ int program_main(void *arg)
 		return VM_STATUS_INTERNAL;
 	vm->start = start;
 	vm->shared = shared;
-	if (!start->def.vcpus || start->def.vcpus > VM_VCPUS_MAX) {
-		rt_log("vcpus: %u: expected 1 to %u", start->def.vcpus, VM_VCPUS_MAX);
+	if (!start->def.vcpus || start->def.vcpus > start->def.vcpus_max ||
+	    start->def.vcpus_max > VM_VCPUS_MAX) {
+		rt_log("vcpus: %u of %u: expected 1 to %u", start->def.vcpus, start->def.vcpus_max,
+		       VM_VCPUS_MAX);
 		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
 	}
 	if (create_machine(vm))

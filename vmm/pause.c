@@ -50,6 +50,7 @@ bool pause_step(struct machine *m, bool want, struct vm_shared *shared)
 		set_wanted(p, true);
 		for (u32 i = 0; i < m->vcpus; i++)
 			vcpu_kick(m->vcpu[i]);
+		pause_open(m); /* CPUs that the guest does not have stand there (cpus.c) */
 	} else if (!want && p->wanted) {
 		if (stands)
 			go_on(m, shared);

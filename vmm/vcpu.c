@@ -227,14 +227,17 @@ static void exit_reset(struct vcpu *v)
 static void exit_eoi(struct vcpu *v) { irq_eoi(&v->m->irq, (u8)v->run->eoi.vector); }
 static void exit_extint(struct vcpu *v) { v->run->extint.vector = irq_ack(&v->m->irq); }
 
+/* Somebody has kicked the vCPU: to be looked at here. */
 static void exit_intr(struct vcpu *v)
 {
 	s64 err = pause_here(v);
 
 	v->run->immediate = 0;
 	if (!err)
+		err = cpus_stand(v);
+	if (!err)
 		return;
-	rt_log("vCPU state around a pause: %s", rt_error(err));
+	rt_log("vCPU %u: its state around a pause or hot-plug: %s", v->index, rt_error(err));
 	fail(v);
 }
 

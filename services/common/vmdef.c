@@ -80,15 +80,26 @@ static bool key_memory(struct parse *p, const char *key, const char *v)
 	return true;
 }
 
-static bool key_vcpus(struct parse *p, const char *key, const char *v)
+static bool parse_vcpus(struct parse *p, const char *key, const char *v, u32 *out)
 {
 	const char *end;
 	u64 n;
 
 	if (!fmt_parse_u64(v, &end, &n) || *end || n < 1 || n > VM_VCPUS_MAX)
 		return bad_value(p, key, v, "a number of vCPUs from 1 to 64");
-	p->def->vcpus = (u32)n;
+	*out = (u32)n;
 	return true;
+}
+
+static bool key_vcpus(struct parse *p, const char *key, const char *v)
+{
+	return parse_vcpus(p, key, v, &p->def->vcpus);
+}
+
+static bool key_maxvcpus(struct parse *p, const char *key, const char *v)
+{
+	p->lines->maxvcpus = p->line;
+	return parse_vcpus(p, key, v, &p->def->vcpus_max);
 }
 
 static bool key_weight(struct parse *p, const char *key, const char *v)
@@ -195,6 +206,7 @@ static const struct key {
 	{.name = "name", .set = key_name, .required = true},
 	{.name = "memory", .set = key_memory},
 	{.name = "vcpus", .set = key_vcpus},
+	{.name = "maxvcpus", .set = key_maxvcpus},
 	{.name = "weight", .set = key_weight},
 	{.name = "cap", .set = key_cap},
 	{.name = "cpus", .set = key_cpus},
@@ -279,6 +291,21 @@ static bool line_take(struct parse *p, char *line, u32 *seen)
 	return false;
 }
 
+/* What several keys say together. */
+static bool check_together(struct parse *p)
+{
+	struct vm_def *d = p->def;
+
+	if (!d->vcpus_max)
+		d->vcpus_max = d->vcpus;
+	if (d->vcpus_max >= d->vcpus)
+		return true;
+	fmt_snprintf(p->error, p->error_size,
+		     "%s:%u: maxvcpus = %u: expected at least the %u of vcpus", p->file,
+		     p->lines->maxvcpus, d->vcpus_max, d->vcpus);
+	return false;
+}
+
 bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *out,
 		 struct vmdef_lines *lines, char *error, size_t error_size)
 {
@@ -315,5 +342,5 @@ bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *ou
 				     keys[i].name, keys[i].name);
 			return false;
 		}
-	return true;
+	return check_together(&p);
 }

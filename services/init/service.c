@@ -21,6 +21,7 @@ static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words, const
 		i = (struct init_vm_info){
 			.memory = vm->def.memory,
 			.vcpus = vm->def.vcpus,
+			.vcpus_max = vm->def.vcpus_max,
 			.present = 1,
 			.running = vm->running,
 			.generation = vm->generation,

@@ -169,9 +169,14 @@ void vms_read(struct init *in, const struct init_info *info)
 
 /* ---- Start ---- */
 
-/* The shared memory as a monitor expects it; what its console said before stays readable. */
-static void vm_shared_reset(struct vm_shared *s)
+/*
+ * The shared memory as a monitor expects it; what its console said before stays readable. A guest
+ * that restarts has as many CPUs as before.
+ */
+static void vm_shared_reset(struct vm_shared *s, bool restart)
 {
+	if (!restart)
+		s->vcpus = 0;
 	s->version = UAPI_VERSION;
 	s->state = VM_STATE_STARTING;
 	s->reason = VM_REASON_NONE;
@@ -321,7 +326,7 @@ static void vm_release(struct vm *vm)
 /* Memory of a domain that just ended comes back in steps: worth a short wait. */
 static int vm_create_process(struct init *in, struct vm *vm)
 {
-	u64 quota = vm->def.memory + MONITOR_BYTES + (vm->def.vcpus - 1) * VCPU_BYTES +
+	u64 quota = vm->def.memory + MONITOR_BYTES + (vm->def.vcpus_max - 1) * VCPU_BYTES +
 		    vm->def.memory / TABLE_SHARE;
 	struct host_info host = {0};
 	int e = -E_NOMEM;
@@ -340,6 +345,7 @@ static int vm_create_process(struct init *in, struct vm *vm)
 
 int vm_start(struct init *in, struct vm *vm)
 {
+	bool restart = vm->restart_at && vm->reason == VM_REASON_RESET;
 	int e;
 
 	vm->restart_at = 0;
@@ -348,7 +354,7 @@ int vm_start(struct init *in, struct vm *vm)
 	if (vm->running)
 		return -E_STATE;
 	vm_release(vm); /* a preserved one */
-	vm_shared_reset(vm->view);
+	vm_shared_reset(vm->view, restart);
 	vm->error[0] = 0;
 	vm->generation++;
 	e = vm_create_process(in, vm);

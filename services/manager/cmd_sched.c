@@ -86,9 +86,11 @@ void cmd_vcpuinfo(struct manager *m, u32 words, const char *const *word)
 		return;
 	vm = &m->vm[i];
 	con_printf(m, " VCPU   CPU Affinity\n----------------------\n");
-	for (u32 n = 0; n < MIN(vm->info.vcpus, VM_VCPUS_MAX); n++) {
+	for (u32 n = 0; n < VM_VCPUS_MAX; n++) {
 		u64 pin = vm->view ? __atomic_load_n(&vm->view->pin[n], __ATOMIC_RELAXED) : 0;
 
+		if (!(vm_vcpu_mask(vm) >> n & 1))
+			continue;
 		cpus_text(pin & vm->info.cpus ? pin & vm->info.cpus : vm->info.cpus, cpus);
 		con_printf(m, " %-6u %s\n", n, cpus[0] ? cpus : "-");
 	}
@@ -120,8 +122,9 @@ void cmd_vcpupin(struct manager *m, u32 words, const char *const *word)
 		return;
 	vm = &m->vm[i];
 	if (!fmt_parse_u64(word[2], &end, &vcpu) || *end ||
-	    vcpu >= MIN(vm->info.vcpus, VM_VCPUS_MAX)) {
-		con_printf(m, "error: vCPU %.16s: expected 0 to %u\n", word[2], vm->info.vcpus - 1);
+	    vcpu >= MIN(vm->info.vcpus_max, VM_VCPUS_MAX)) {
+		con_printf(m, "error: vCPU %.16s: expected 0 to %u\n", word[2],
+			   vm->info.vcpus_max - 1);
 		return;
 	}
 	if (strcmp(word[3], "any") &&

@@ -198,7 +198,7 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 	con_printf(m, "Id:             %d\n", i + 1);
 	con_printf(m, "Name:           %s\n", info->name);
 	con_printf(m, "State:          %s\n", state_text(&m->vm[i]));
-	con_printf(m, "CPU(s):         %u\n", info->vcpus);
+	con_printf(m, "CPU(s):         %u\n", vm_vcpus(&m->vm[i]));
 	con_printf(m, "Max memory:     %lu KiB\n", info->memory >> 10);
 	if (!vm_domain_info(m, (u32)i, &d))
 		print_domain(m, &d);

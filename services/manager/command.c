@@ -39,6 +39,12 @@ const struct command commands[COMMANDS] = {
 			  1, 1, ARG_VM},
 	[CMD_VCPUPIN] = {"vcpupin", GROUP_VM, "VM VCPU LIST", "the CPUs that a vCPU uses",
 			 "LIST: such as 0-3,8, or any: all that the VM may use.", 3, 3, ARG_VM},
+	[CMD_VCPUCOUNT] = {"vcpucount", GROUP_VM, "VM", "how many vCPUs it has and may have",
+			   "config: its definition; live: now.", 1, 1, ARG_VM},
+	[CMD_SETVCPUS] = {"setvcpus", GROUP_VM, "VM N", "give a running VM vCPUs, or take some",
+			  "By ACPI hot-plug, up to its maxvcpus; its guest may refuse to give one "
+			  "back.",
+			  2, 2, ARG_VM},
 	[CMD_TOP] = {"top", GROUP_VM, "[-1]", "the VMs by CPU time, live",
 		     "Refreshed each second until a key is pressed; -1 prints one second.", 0, 1,
 		     ARG_NONE},

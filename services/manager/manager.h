@@ -71,6 +71,10 @@ void attach_input(struct manager *m, u8 c);
 /* The VM started or ended. */
 void attach_state_changed(struct manager *m, u32 index);
 
+/* The vCPUs that it has now, or begins with: a bit for each; how many they are. */
+u64 vm_vcpu_mask(const struct vm_client *vm);
+u32 vm_vcpus(const struct vm_client *vm);
+
 /* ---- shell.c, cmd_vm.c, cmd_host.c, cmd_node.c, cmd_trace.c ---- */
 void shell_run_line(struct manager *m, const char *line);
 void shell_complete(struct editor *e);
@@ -88,6 +92,8 @@ void cmd_nodeinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_schedinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_vcpuinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_vcpupin(struct manager *m, u32 words, const char *const *word);
+void cmd_setvcpus(struct manager *m, u32 words, const char *const *word);
+void cmd_vcpucount(struct manager *m, u32 words, const char *const *word);
 void cmd_top(struct manager *m, u32 words, const char *const *word);
 void cmd_hostinfo(struct manager *m, u32 words, const char *const *word);
 void cmd_dmesg(struct manager *m, u32 words, const char *const *word);

@@ -52,7 +52,8 @@ static const command_fn run[] = {
 	[CMD_RESTART_MANAGER] = cmd_restart_manager,
 	[CMD_TRACE] = cmd_trace,       [CMD_SCHEDINFO] = cmd_schedinfo,
 	[CMD_VCPUINFO] = cmd_vcpuinfo, [CMD_VCPUPIN] = cmd_vcpupin,
-	[CMD_TOP] = cmd_top,
+	[CMD_TOP] = cmd_top,	       [CMD_SETVCPUS] = cmd_setvcpus,
+	[CMD_VCPUCOUNT] = cmd_vcpucount,
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(run) == COMMANDS, "a function for each command");

@@ -1,5 +1,6 @@
 // SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
-// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/state.c vmm/timer.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/cpu_hotplug.c vmm/state.c
+// SOURCES: vmm/timer.c
 // MAX_LEN: 2048
 /*
  * All device models through their ports and registers, in time, and with saved state that somebody
@@ -99,7 +100,12 @@ static void step(void)
 		FUZZ_CHECK(vector >= -1 && vector <= 255, "vector %d", vector);
 		break;
 	case 3: irq_eoi(&pc.irq, fuzz_u8(&in)); break;
-	case 4: acpi_pm_button(&pc.pm); break;
+	case 4:
+		if (op & 1)
+			pc_hotplug(&pc);
+		else
+			acpi_pm_button(&pc.pm);
+		break;
 	case 5: load_hostile(fuzz_u8(&in)); break;
 	default: access_register(op);
 	}

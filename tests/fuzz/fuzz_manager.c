@@ -1,5 +1,6 @@
 // SOURCES: services/manager/attach.c services/manager/cmd_host.c services/manager/cmd_node.c
-// SOURCES: services/manager/cmd_sched.c services/manager/cmd_trace.c services/manager/cmd_vm.c
+// SOURCES: services/manager/cmd_sched.c services/manager/cmd_trace.c services/manager/cmd_vcpus.c
+// SOURCES: services/manager/cmd_vm.c
 // SOURCES: services/manager/command.c
 // SOURCES: services/manager/console.c services/manager/editor.c services/manager/shell.c
 // SOURCES: services/manager/vms.c user/tables.c

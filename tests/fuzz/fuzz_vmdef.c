@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 		check_name(&d);
 		FUZZ_CHECK(d.memory && IS_ALIGNED(d.memory, PAGE_2M) && d.memory <= GiB(1024),
 			   "memory %#lx", d.memory);
-		FUZZ_CHECK(d.vcpus >= 1 && d.vcpus <= 64, "vcpus %u", d.vcpus);
+		FUZZ_CHECK(d.vcpus >= 1 && d.vcpus <= d.vcpus_max && d.vcpus_max <= 64,
+			   "vcpus %u of %u", d.vcpus, d.vcpus_max);
 		FUZZ_CHECK(d.on_exit <= ON_EXIT_PRESERVE, "on_exit %u", d.on_exit);
 		FUZZ_CHECK(d.kernel[0] && strnlen(d.kernel, sizeof(d.kernel)) < sizeof(d.kernel),
 			   "kernel");

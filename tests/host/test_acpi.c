@@ -13,10 +13,15 @@
 #include "uapi/abi.h"
 #include "vmm/acpi.h"
 
-/* Stands for the compiled DSDT: a header whose body does not matter here. */
+/* Stands for the compiled DSDT: a header, a body that does not matter here, and CPUs 1 and 2. */
+#define DSDT_BYTES 40
+#define CPU_BYTES 20
 asm(".section .rodata\n.global acpi_dsdt, acpi_dsdt_end\n"
-    "acpi_dsdt: .ascii \"DSDT\"\n.long 40\n.byte 2, 0\n.ascii \"CAISSNCAISSNPC\"\n.long 1\n.ascii \"INTL\"\n.long 1\n"
-    ".byte 1, 2, 3, 4\nacpi_dsdt_end:\n.text\n");
+    "acpi_dsdt: .ascii \"DSDT\"\n.long 80\n.byte 2, 0\n.ascii \"CAISSNCAISSNPC\"\n.long 1\n.ascii \"INTL\"\n.long 1\n"
+    ".byte 1, 2, 3, 4\n"
+    ".byte 0x5b, 0x82, 0x41, 1, 0x2f, 3\n.ascii \"_SB_CPUSC001\"\n.byte 0xa3, 0xa3\n"
+    ".byte 0x5b, 0x82, 0x41, 1, 0x2f, 3\n.ascii \"_SB_CPUSC002\"\n.byte 0xa3, 0xa3\n"
+    "acpi_dsdt_end:\n.text\n");
 
 static u8 sum(const u8 *p, u32 n)
 {
@@ -73,7 +78,7 @@ static void tables_are_linked_and_summed(void **s)
 	struct ram r = make_ram();
 	u8 *rsdp, *xsdt, *fadt, *madt, *dsdt;
 
-	assert_int_equal(acpi_build(&r, 1), 0);
+	assert_int_equal(acpi_build(&r, 1, 1), 0);
 	rsdp = find_rsdp(&r);
 	assert_non_null(rsdp);
 	assert_int_equal(rsdp[15], 2);
@@ -89,13 +94,16 @@ static void tables_are_linked_and_summed(void **s)
 	assert_int_equal(sum(xsdt, get32(xsdt + 4)), 0);
 	assert_int_equal(sum(fadt, get32(fadt + 4)), 0);
 	assert_int_equal(sum(madt, get32(madt + 4)), 0);
-	assert_int_equal(get32(dsdt + 4), 40);
+	assert_int_equal(get32(dsdt + 4), DSDT_BYTES);
+	assert_int_equal(sum(dsdt, DSDT_BYTES), 0);
 	/* The fixed hardware at the offsets that ACPI 6.4, table 5.33, gives. */
 	assert_int_equal(fadt[46] | fadt[47] << 8, 9);	  /* SCI_INT */
 	assert_int_equal(get32(fadt + 48), 0);		  /* SMI_CMD */
 	assert_int_equal(get32(fadt + 56), 0x600);	  /* PM1a_EVT_BLK */
 	assert_int_equal(get32(fadt + 64), 0x604);	  /* PM1a_CNT_BLK */
 	assert_int_equal(get32(fadt + 76), 0x608);	  /* PM_TMR_BLK */
+	assert_int_equal(get32(fadt + 80), 0x620);	  /* GPE0_BLK */
+	assert_int_equal(fadt[92], 16);			  /* GPE0_BLK_LEN */
 	assert_int_equal(fadt[108], 0x32);		  /* CENTURY */
 	assert_int_equal(get32(fadt + 112) >> 10 & 1, 1); /* RESET_REG_SUP */
 	assert_int_equal(get64(fadt + 120), 0xcf9);
@@ -103,6 +111,7 @@ static void tables_are_linked_and_summed(void **s)
 	free(r.host);
 }
 
+/* One that may come is online-capable, which is bit 1; one that is there is enabled, bit 0. */
 static void madt_names_every_cpu(void **s)
 {
 	static const u32 counts[] = {1, 2, 7, 255};
@@ -110,16 +119,18 @@ static void madt_names_every_cpu(void **s)
 	for (u32 i = 0; i < ARRAY_SIZE(counts); i++) {
 		struct ram r = make_ram();
 		u8 *madt, *end, *p;
-		u32 cpus = 0, ioapics = 0, overrides = 0;
+		u32 cpus = 0, ioapics = 0, overrides = 0, here = (counts[i] + 1) / 2;
 
-		assert_int_equal(acpi_build(&r, counts[i]), 0);
+		assert_int_equal(acpi_build(&r, here, counts[i]), 0);
 		madt = r.host + get64(r.host + get64(find_rsdp(&r) + 24) + 44);
 		assert_int_equal(get32(madt + 36), 0xfee00000);
 		end = madt + get32(madt + 4);
 		assert_int_equal(sum(madt, get32(madt + 4)), 0);
 		for (p = madt + 44; p < end; p += p[1]) {
 			assert_in_range(p[1], 6, 12);
-			cpus += p[0] == 0 && p[3] == cpus;
+			if (!p[0])
+				assert_int_equal(get32(p + 4), cpus < here ? 1 : 2);
+			cpus += p[0] == 0 && p[2] == cpus && p[3] == cpus;
 			ioapics += p[0] == 1 && get32(p + 4) == 0xfec00000;
 			overrides += p[0] == 2;
 		}
@@ -131,13 +142,31 @@ static void madt_names_every_cpu(void **s)
 	}
 }
 
+static void dsdt_has_the_cpus_that_may_be(void **s)
+{
+	for (u32 possible = 1; possible <= 64; possible++) {
+		struct ram r = make_ram();
+		u32 bytes = DSDT_BYTES + MIN(possible - 1, 2) * CPU_BYTES;
+		u8 *fadt, *dsdt;
+
+		assert_int_equal(acpi_build(&r, 1, possible), 0);
+		fadt = r.host + get64(r.host + get64(find_rsdp(&r) + 24) + 36);
+		dsdt = table(&r, get64(fadt + 140), "DSDT");
+		assert_int_equal(get32(dsdt + 4), bytes);
+		assert_int_equal(sum(dsdt, bytes), 0);
+		if (possible == 2)
+			assert_memory_equal(dsdt + bytes - 6, "C001", 4);
+		free(r.host);
+	}
+}
+
 static void without_room_an_error(void **s)
 {
 	struct ram r = make_ram();
 
-	assert_int_equal(acpi_build(&r, 256), -E_NOMEM);
+	assert_int_equal(acpi_build(&r, 1, 256), -E_NOMEM);
 	r.low = 0xe8000;
-	assert_int_equal(acpi_build(&r, 1), -E_NOMEM);
+	assert_int_equal(acpi_build(&r, 1, 1), -E_NOMEM);
 	free(r.host);
 }
 
@@ -178,6 +207,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_are_linked_and_summed),
 		cmocka_unit_test(madt_names_every_cpu),
+		cmocka_unit_test(dsdt_has_the_cpus_that_may_be),
 		cmocka_unit_test(without_room_an_error),
 		cmocka_unit_test(ram_has_holes),
 	};

@@ -1,5 +1,5 @@
 // SOURCES: vmm/acpi_pm.c vmm/state.c vmm/timer.c
-/* ACPI fixed hardware: PM timer, power button, power-off, access widths. */
+/* ACPI fixed hardware: PM timer, power button, general events, power-off, access widths. */
 #include "tests/host/vmm_fake.h"
 #include "vmm/acpi_pm.h"
 
@@ -68,6 +68,35 @@ static void button_raises_the_sci_when_enabled(void **state)
 	assert_int_equal(fake_read(&s.a.dev, EN, 2), 0x100);
 }
 
+static void general_event_raises_the_sci_when_enabled(void **state)
+{
+	enum { GPE_STS = 0x20, GPE_EN = 0x28, CPUS = 4 };
+	struct set s;
+
+	start(&s);
+	acpi_pm_gpe(&s.a, GPE_CPU_HOTPLUG);
+	assert_int_equal(fake_read(&s.a.dev, GPE_STS, 1), CPUS);
+	assert_false(s.f.level[SCI]);
+	fake_write(&s.a.dev, GPE_EN, 1, 0xff);
+	assert_int_equal(fake_read(&s.a.dev, GPE_EN, 1), CPUS); /* there are no others */
+	assert_true(s.f.level[SCI]);
+	fake_write(&s.a.dev, GPE_STS, 1, 0xff & ~CPUS);
+	assert_true(s.f.level[SCI]);
+	fake_write(&s.a.dev, GPE_STS, 1, CPUS);
+	assert_false(s.f.level[SCI]);
+	for (u32 offset = GPE_STS + 1; offset < GPE_STS + 16; offset++)
+		if (offset != GPE_EN)
+			assert_int_equal(fake_read(&s.a.dev, offset, 1), 0);
+	acpi_pm_gpe(&s.a, GPE_CPU_HOTPLUG);
+	assert_true(s.f.level[SCI]);
+	fake_write(&s.a.dev, GPE_EN, 1, 0);
+	assert_false(s.f.level[SCI]);
+	acpi_pm_button(&s.a); /* one line for both: neither takes it from the other */
+	fake_write(&s.a.dev, EN, 2, 0x100);
+	fake_write(&s.a.dev, GPE_STS, 1, CPUS);
+	assert_true(s.f.level[SCI]);
+}
+
 static void sleep_types(void **state)
 {
 	static const struct {
@@ -100,6 +129,7 @@ static void state_moves(void **state)
 	start(&t);
 	fake_write(&s.a.dev, EN, 2, 0x101);
 	acpi_pm_button(&s.a);
+	acpi_pm_gpe(&s.a, GPE_CPU_HOTPLUG);
 	t.f.now = s.f.now;
 	fake_check_state(&s.a.dev, &t.a.dev);
 	assert_true(t.f.level[SCI]);
@@ -111,6 +141,7 @@ int main(void)
 		cmocka_unit_test(timer_counts),
 		cmocka_unit_test(timer_carry_sets_status_and_interrupts),
 		cmocka_unit_test(button_raises_the_sci_when_enabled),
+		cmocka_unit_test(general_event_raises_the_sci_when_enabled),
 		cmocka_unit_test(sleep_types),
 		cmocka_unit_test(state_moves),
 	};

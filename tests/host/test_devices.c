@@ -1,5 +1,6 @@
 // SOURCES: vmm/bus.c vmm/pic.c vmm/ioapic.c vmm/irq.c vmm/pit.c vmm/rtc.c vmm/uart.c vmm/acpi_pm.c
-// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/state.c vmm/timer.c
+// SOURCES: vmm/pci.c vmm/exit_port.c vmm/reset_port.c vmm/fw_cfg.c vmm/cpu_hotplug.c vmm/state.c
+// SOURCES: vmm/timer.c
 /*
  * All device models under a guest that writes anything anywhere at any time, moved to fresh ones in
  * between.
@@ -26,7 +27,12 @@ static void step(struct pc *pc)
 		assert_in_range(irq_ack(&pc->irq) + 1, 0, 256);
 		irq_eoi(&pc->irq, (u8)chance(pc));
 		break;
-	case 3: acpi_pm_button(&pc->pm); break;
+	case 3:
+		if (chance(pc) & 1)
+			acpi_pm_button(&pc->pm);
+		else
+			pc_hotplug(pc);
+		break;
 	case 4:
 	case 5:
 	case 6:

@@ -10,13 +10,13 @@ struct set {
 
 enum { SELECTOR = 0, DATA = 1 };
 
-static void start(struct set *s, u64 low, u64 high, u16 vcpus)
+static void start(struct set *s, u64 low, u64 high, u16 vcpus, u16 possible)
 {
 	struct ram ram = {.low = low, .high = high};
 
 	memset(s, 0, sizeof(*s));
 	fake_init(&s->f);
-	fw_cfg_init(&s->c, &s->f.plat, &ram, vcpus);
+	fw_cfg_init(&s->c, &s->f.plat, &ram, vcpus, possible);
 }
 
 static u64 item(struct set *s, u16 key, u32 bytes)
@@ -33,19 +33,19 @@ static void items(void **state)
 {
 	struct set s;
 
-	start(&s, GiB(3), GiB(5), 12);
+	start(&s, GiB(3), GiB(5), 12, 64);
 	assert_int_equal(item(&s, 0x00, 4), 0x554d4551); /* "QEMU" */
 	assert_int_equal(item(&s, 0x01, 4), 1);		 /* no DMA */
 	assert_int_equal(item(&s, 0x03, 8), GiB(8));
 	assert_int_equal(item(&s, 0x05, 2), 12);
-	assert_int_equal(item(&s, 0x0f, 2), 12);
+	assert_int_equal(item(&s, 0x0f, 2), 64);
 }
 
 static void behind_the_end_and_without_an_item_zeroes(void **state)
 {
 	struct set s;
 
-	start(&s, MiB(16), 0, 1);
+	start(&s, MiB(16), 0, 1, 1);
 	assert_int_equal(item(&s, 0x05, 8), 1);
 	assert_int_equal(item(&s, 0x02, 8), 0);
 	assert_int_equal(item(&s, 0xffff, 8), 0);
@@ -62,7 +62,7 @@ static void directory_names_the_memory_map(void **state)
 		struct set s;
 		u16 key;
 
-		start(&s, rows[i].low, rows[i].high, 1);
+		start(&s, rows[i].low, rows[i].high, 1, 1);
 		assert_int_equal(__builtin_bswap32((u32)item(&s, 0x19, 4)), 1);
 		assert_int_equal(__builtin_bswap32((u32)fake_read(&s.c.dev, DATA, 1) |
 						   (u32)fake_read(&s.c.dev, DATA, 1) << 8 |
@@ -92,7 +92,7 @@ static void other_accesses_do_nothing(void **state)
 {
 	struct set s;
 
-	start(&s, MiB(16), 0, 3);
+	start(&s, MiB(16), 0, 3, 3);
 	assert_int_equal(item(&s, 0x05, 1), 3);
 	fake_write(&s.c.dev, SELECTOR, 1, 0x01);
 	fake_write(&s.c.dev, DATA, 1, 7);
@@ -105,8 +105,8 @@ static void state_moves(void **state)
 {
 	struct set s, t;
 
-	start(&s, MiB(16), 0, 1);
-	start(&t, MiB(16), 0, 1);
+	start(&s, MiB(16), 0, 1, 1);
+	start(&t, MiB(16), 0, 1, 1);
 	assert_int_equal(item(&s, 0x00, 1), 'Q');
 	fake_check_state(&s.c.dev, &t.c.dev);
 	assert_int_equal(fake_read(&t.c.dev, DATA, 1), 'E');

@@ -37,7 +37,8 @@ static void every_key(void **state)
 	assert_true(parse("# a web server\n"
 			  "name = web-1.x_Y\r\n"
 			  "\tmemory=512M\n"
-			  "vcpus = 1\n"
+			  "maxvcpus = 8\n"
+			  "vcpus = 2\n"
 			  "kernel = @linux   # the kernel\n"
 			  "initrd = @initrd\n"
 			  "cmdline = console=ttyS0 root=/dev/ram#1 quiet\n"
@@ -52,7 +53,8 @@ static void every_key(void **state)
 	assert_string_equal(error, "");
 	assert_string_equal(def.name, "web-1.x_Y");
 	assert_int_equal(def.memory, MiB(512));
-	assert_int_equal(def.vcpus, 1);
+	assert_int_equal(def.vcpus, 2);
+	assert_int_equal(def.vcpus_max, 8);
 	assert_string_equal(def.kernel, "linux");
 	assert_string_equal(def.initrd, "initrd");
 	assert_string_equal(def.cmdline, "console=ttyS0 root=/dev/ram#1 quiet");
@@ -62,12 +64,13 @@ static void every_key(void **state)
 	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
 	assert_int_equal(def.restart_max, 3);
 	assert_int_equal(lines.memory, 3);
-	assert_int_equal(lines.kernel, 5);
-	assert_int_equal(lines.initrd, 6);
+	assert_int_equal(lines.maxvcpus, 4);
+	assert_int_equal(lines.kernel, 6);
+	assert_int_equal(lines.initrd, 7);
 	assert_int_equal(def.weight, 400);
 	assert_int_equal(def.cap, 25000ull << 32 | 100000);
 	assert_int_equal(def.cpus, 0x107);
-	assert_int_equal(lines.cpus, 15);
+	assert_int_equal(lines.cpus, 16);
 }
 
 static void defaults(void **state)
@@ -75,6 +78,7 @@ static void defaults(void **state)
 	assert_true(parse("name = a\nkernel = @k\n"));
 	assert_int_equal(def.memory, MiB(256));
 	assert_int_equal(def.vcpus, 1);
+	assert_int_equal(def.vcpus_max, 1);
 	assert_int_equal(def.weight, 100);
 	assert_int_equal(def.cap, 0);
 	assert_int_equal(def.cpus, 0);
@@ -99,9 +103,11 @@ static void values(void **state)
 	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
 	assert_int_equal(def.restart_max, 0);
 	assert_true(def.populate);
+	assert_true(parse("name=a\nkernel=@k\nvcpus = 4\n"));
+	assert_int_equal(def.vcpus_max, 4);
 }
 
-static void shares_that_do_not_fit(void **state)
+static void cpus_that_do_not_fit(void **state)
 {
 	static const struct {
 		const char *text, *error;
@@ -112,6 +118,10 @@ static void shares_that_do_not_fit(void **state)
 		 "web.vm:1: weight = 10001: expected a number from 1 to 10000; 100 is usual"},
 		{"cap = 0%\n", "web.vm:1: cap = 0%: expected " CAP_EXPECTED},
 		{"cpus = 3-1\n", "web.vm:1: cpus = 3-1: expected CPUs such as 0-3,8"},
+		{"maxvcpus = 65\n",
+		 "web.vm:1: maxvcpus = 65: expected a number of vCPUs from 1 to 64"},
+		{"name = a\nmaxvcpus = 3\nvcpus = 4\nkernel = @k\n",
+		 "web.vm:2: maxvcpus = 3: expected at least the 4 of vcpus"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -162,10 +172,10 @@ static void errors(void **state)
 		{"hello\n", "web.vm:1: hello: expected key = value"},
 		{"= 5\n", "web.vm:1: = 5: expected key = value"},
 		{"disk = @d\n",
-		 "web.vm:1: disk: unknown key: expected one of name memory vcpus weight cap cpus kernel initrd "
+		 "web.vm:1: disk: unknown key: expected one of name memory vcpus maxvcpus weight cap cpus kernel initrd "
 		 "cmdline autostart console on_exit populate"},
 		{"Name = a\n",
-		 "web.vm:1: Name: unknown key: expected one of name memory vcpus weight cap cpus kernel initrd "
+		 "web.vm:1: Name: unknown key: expected one of name memory vcpus maxvcpus weight cap cpus kernel initrd "
 		 "cmdline autostart console on_exit populate"},
 		{"name = a\x01\n", "web.vm:1: byte 0x01: expected text"},
 	};
@@ -228,7 +238,7 @@ int main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(values),
 		cmocka_unit_test(errors),
-		cmocka_unit_test(shares_that_do_not_fit),
+		cmocka_unit_test(cpus_that_do_not_fit),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(random_bytes),
 	};

@@ -29,6 +29,8 @@ struct fake {
 	u32 ends;
 	enum vm_reason reason;
 	u32 status;
+	u64 cpus_back, cpus_kept; /* by cpu_answer */
+	u32 kept_why;
 };
 
 void rt_lock(struct rt_mutex *m)
@@ -77,12 +79,25 @@ static void fake_end(struct platform *p, enum vm_reason reason, u32 status)
 	f->status = status;
 }
 
+static void fake_cpu_answer(struct platform *p, u32 cpu, u32 status)
+{
+	struct fake *f = fake_of(p);
+
+	assert_in_range(cpu, 1, 63); /* the boot CPU never goes */
+	if (status)
+		f->cpus_kept |= BIT(cpu);
+	else
+		f->cpus_back |= BIT(cpu);
+	f->kept_why = status;
+}
+
 static const struct platform_ops fake_ops = {
 	.now = fake_now,
 	.line = fake_line,
 	.timer = fake_timer,
 	.msi = fake_msi,
 	.end = fake_end,
+	.cpu_answer = fake_cpu_answer,
 };
 
 static inline void fake_init(struct fake *f)

@@ -251,6 +251,18 @@ MUTANTS = [
            "host/state", "a short saved state is read behind its end"),
     Mutant("state-field-missing", "vmm/state.c", "since <= version && !(seen & BIT(i))", "since <= version && 0",
            "host/state", "a saved state without a field is taken"),
+    Mutant("boot-cpu-ejected", "vmm/cpu_hotplug.c", "	if (!(h->here & cpu & ~BIT(0)))", "	if (!(h->here & cpu & ~0ull))",
+           "host/cpu_hotplug", "a guest gives its boot CPU back, whose thread is the VM's"),
+    Mutant("cpus-beyond-the-machine", "vmm/cpu_hotplug.c", "BIT(h->selector) & h->possible : 0", "BIT(h->selector) : 0",
+           "host/cpu_hotplug", "a guest drives the registers of CPUs that nobody has prepared", ci=True),
+    Mutant("cpu-comes-without-init", "vmm/cpus.c", "APIC_DM_INIT << 8);\n	__atomic_fetch_or(", "0);\n	__atomic_fetch_or(",
+           "host/cpus", "a CPU that comes starts where the guest said before it was there"),
+    Mutant("cpu-back-at-once", "vmm/cpus.c", "	__atomic_fetch_or(&c->gone, BIT(cpu)", "	__atomic_fetch_or(&c->gone, 0 * BIT(cpu)",
+           "host/cpus", "a CPU that was given back runs on"),
+    Mutant("gpe-without-enable", "vmm/acpi_pm.c", "(a->gpe_status & a->gpe_enable)", "a->gpe_status",
+           "host/acpi_pm", "an event that is not enabled interrupts"),
+    Mutant("cpus-kept-over-a-start", "services/init/vms.c", "		s->vcpus = 0;\n", "",
+           "boot/hotplug", "a new start has as many CPUs as the VM's last life, not as its definition"),
 
     # ---- Guest loaders and services ----
     Mutant("elf-headers-unbounded", "guest-loader/multiboot.c", "phoff > l->kernel->bytes || count * size > l->kernel->bytes - phoff",

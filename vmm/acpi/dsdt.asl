@@ -1,4 +1,36 @@
-/* The guest platform as ACPI describes it. The numbers are those of vmm/irq.h, acpi_pm.h and machine.c. */
+/*
+ * The guest platform as ACPI describes it. The numbers are those of vmm/irq.h, acpi_pm.h, cpu_hotplug.h and
+ * machine.c. The C preprocessor goes over it before iasl does.
+ */
+
+/*
+ * ROW16 (X, 2) is X (C020, 0x20) to X (C02F, 0x2F), ROW15 begins with X (C021, 0x21). Plain numbers: in a Buffer
+ * iasl makes more than one byte of an expression.
+ */
+#define CPU(X, row, digit) X (C0##row##digit, 0x##row##digit)
+#define ROW15(X, row) \
+	CPU (X, row, 1) CPU (X, row, 2) CPU (X, row, 3) CPU (X, row, 4) CPU (X, row, 5) \
+	CPU (X, row, 6) CPU (X, row, 7) CPU (X, row, 8) CPU (X, row, 9) CPU (X, row, A) \
+	CPU (X, row, B) CPU (X, row, C) CPU (X, row, D) CPU (X, row, E) CPU (X, row, F)
+#define ROW16(X, row) CPU (X, row, 0) ROW15 (X, row)
+/* Each CPU but the boot CPU, which never leaves. */
+#define OTHER_CPUS(X) ROW15 (X, 0) ROW16 (X, 1) ROW16 (X, 2) ROW16 (X, 3)
+
+/* _MAT: as in the MADT, of a CPU that is there. */
+#define PROCESSOR_IDS(id) \
+		Name (_HID, "ACPI0007") \
+		Name (_UID, id) \
+		Name (_MAT, Buffer () { 0, 8, id, id, 1, 0, 0, 0 }) \
+		Method (_STA) { Return (CSTA (id)) } \
+		Method (_OST, 3) { COST (id, Arg0, Arg1) }
+#define PROCESSOR(name, id) \
+	Device (\_SB.CPUS.name) \
+	{ \
+		PROCESSOR_IDS (id) \
+		Method (_EJ0, 1) { CEJT (id) } \
+	}
+#define NOTIFY(name, id) If (Arg0 == id) { Notify (name, Arg1) }
+
 DefinitionBlock ("dsdt.aml", "DSDT", 2, "CAISSN", "CAISSNPC", 0x00000001)
 {
 	/* PM1a_CNT.SLP_TYP of the soft-off state: ACPI_SLP_TYP_S5 */
@@ -107,8 +139,126 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "CAISSN", "CAISSNPC", 0x00000001)
 					IO (Decode16, 0x92, 0x92, 0, 1)
 					IO (Decode16, 0xf4, 0xf4, 0, 4)
 					IO (Decode16, 0x600, 0x600, 0, 12)
+					IO (Decode16, 0x620, 0x620, 0, 16)
+				})
+			}
+
+			/* The registers in CPUS below */
+			Device (CPHP)
+			{
+				Name (_HID, EisaId ("PNP0A06"))
+				Name (_UID, "CPU hot-plug")
+				Name (_STA, 0x0b)
+				Name (_CRS, ResourceTemplate ()
+				{
+					IO (Decode16, 0xcd8, 0xcd8, 1, 12)
 				})
 			}
 		}
+
+		Device (CPUS)
+		{
+			Name (_HID, "ACPI0010")
+			Name (_CID, EisaId ("PNP0A05"))
+
+			/* vmm/cpu_hotplug.h */
+			OperationRegion (REGS, SystemIO, 0xcd8, 12)
+			Field (REGS, ByteAcc, NoLock, WriteAsZeros)
+			{
+				Offset (4),
+				HERE, 1, /* the selected CPU is there */
+				CAME, 1, /* it has come; write 1: known */
+				MUST, 1, /* it is to go; write 1: known */
+				GONE, 1, /* write 1: take it */
+				Offset (5),
+				CMND, 8
+			}
+			Field (REGS, DWordAcc, NoLock, Preserve)
+			{
+				SLCT, 32, /* the CPU that is meant */
+				Offset (8),
+				DATA, 32
+			}
+			Mutex (MUTX, 0)
+
+			/* _STA of CPU Arg0 */
+			Method (CSTA, 1, Serialized)
+			{
+				Local0 = 0
+				Acquire (MUTX, 0xffff)
+				SLCT = Arg0
+				If (HERE)
+				{
+					Local0 = 0x0f
+				}
+				Release (MUTX)
+				Return (Local0)
+			}
+
+			/* _EJ0 of it */
+			Method (CEJT, 1, Serialized)
+			{
+				Acquire (MUTX, 0xffff)
+				SLCT = Arg0
+				GONE = 1
+				Release (MUTX)
+			}
+
+			/* _OST of it: what became (Arg2) of the request Arg1 */
+			Method (COST, 3, Serialized)
+			{
+				Acquire (MUTX, 0xffff)
+				SLCT = Arg0
+				CMND = 1
+				DATA = Arg1
+				CMND = 2
+				DATA = Arg2
+				Release (MUTX)
+			}
+
+			Method (CNTF, 2, NotSerialized)
+			{
+				OTHER_CPUS (NOTIFY)
+			}
+
+			/* Passes on what has come and what is to go, one CPU after the other, until nothing is left. */
+			Method (CSCN, 0, Serialized)
+			{
+				Acquire (MUTX, 0xffff)
+				Local0 = 1
+				While (Local0)
+				{
+					Local0 = 0
+					CMND = 0 /* selects one with an event */
+					Local1 = DATA
+					If (CAME)
+					{
+						CNTF (Local1, 1) /* device check */
+						CAME = 1
+						Local0 = 1
+					}
+					ElseIf (MUST)
+					{
+						CNTF (Local1, 3) /* eject request */
+						MUST = 1
+						Local0 = 1
+					}
+				}
+				Release (MUTX)
+			}
+
+			Device (C000)
+			{
+				PROCESSOR_IDS (0)
+			}
+		}
 	}
+
+	Method (\_GPE._E02)
+	{
+		\_SB.CPUS.CSCN ()
+	}
+
+	/* The last of all, in this order: acpi.c cuts off those that the machine can't have. */
+	OTHER_CPUS (PROCESSOR)
 }

@@ -1,0 +1,89 @@
+"""CPU hot-plug: `setvcpus` and what a guest makes of it."""
+from boot.scenes import PROMPT, command, definition, escape, tiny, to_shell
+from machine import TestError
+
+
+def seen(m, *lines):
+    """Lines on the console of the VM `hotplug`, in this order, from its start on; ends at the prompt."""
+    m.send("console hotplug\r")
+    for line in lines:
+        m.expect(line, 120)
+    escape(m)
+
+
+def hotplug(scene, deaf=True):
+    """A tiny guest drives the registers: CPUs come, go, stay; a restart keeps them, a new start does not."""
+    vms = [("hotplug.vm", definition("hotplug", "hotplug", memory="16M", vcpus=2, maxvcpus=4, on_exit="restart:1",
+                                     cmdline="keep=1")),
+           ("deaf.vm", definition("deaf", "bystander", memory="32M", vcpus=2, cmdline="ticks=4000000000", autostart="no"))]
+    with scene.start("", tiny("hotplug", "bystander"), vms) as m:
+        m.expect(PROMPT, 300)
+        seen(m, r"hotplug: begins with 2 of 4")
+        command(m, "setvcpus hotplug 4", r"^vm hotplug has 4 vCPUs", 120)
+        seen(m, r"CPU [23] came", r"CPU [23] came")
+        command(m, "vcpucount hotplug", r"^maximum +config +4\nmaximum +live +4\ncurrent +config +2\ncurrent +live +4\n")
+        for count in ("5", "0", "x"):
+            command(m, f"setvcpus hotplug {count}", rf"error: setvcpus {count}: expected 1 to 4, its definition's maxvcpus")
+        command(m, "setvcpus hotplug 3", r"^vm hotplug has 3 vCPUs", 120)
+        command(m, "vcpuinfo hotplug", r"^ 0 .*\n 1 .*\n 2 .*\n(?=hv> )")
+        command(m, "setvcpus hotplug 1", r"error: vm hotplug: its guest keeps a vCPU \(ACPI status 0x82\): it has [23]", 120)
+        seen(m, r"CPU 3 went", r"CPU 1 stays", r"CPU 2 went")
+        command(m, "suspend hotplug", r"^vm hotplug suspended", 120)     # those that the guest does not have stand already
+        command(m, "setvcpus hotplug 3", r"error: vm hotplug is paused: resume it first")
+        command(m, "resume hotplug", r"^vm hotplug resumed", 120)
+        command(m, "setvcpus hotplug 3", r"^vm hotplug has 3 vCPUs", 120)
+        seen(m, r"CPU 2 went", r"CPU 2 came")
+        m.send("shutdown hotplug\r")    # what it makes of the button is a reset
+        m.expect(r"init: vm hotplug started", 120)
+        seen(m, r"begins with 3 of 4")
+        command(m, "dominfo hotplug", r"CPU\(s\): +3\n")
+        command(m, "destroy hotplug; start hotplug", r"vm hotplug started\n")
+        seen(m, r"begins with 2 of 4")
+        command(m, "destroy hotplug; setvcpus hotplug 2", r"error: vm hotplug is not running")
+        command(m, "vcpucount hotplug", r"^maximum +config +4\ncurrent +config +2\n(?=hv> )")
+        if deaf:
+            command(m, "start deaf", r"vm deaf started")
+            command(m, "setvcpus deaf 1", r"error: vm deaf: its guest does not answer: it has 2 vCPUs", 300)
+            command(m, "setvcpus deaf 2", r"^vm deaf has 2 vCPUs")
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
+def hotplug_bochs(scene):
+    """The same on VT-x, but for a wait of ten seconds."""
+    hotplug(scene, deaf=False)
+
+
+def linux_cpus(m, count, possible):
+    """Linux has them, uses them and complains about nothing; ends at Caisson's prompt."""
+    m.send("console linux\r")
+    m.expect(r"onnected|\^\]", 60)
+    m.send(f"\rsh /test/cpus {count} {possible}\r")
+    result = m.expect(r"^(PASS|FAIL) cpus.*\n", 120)
+    if result[1] != "PASS":
+        raise TestError(result[0])
+    escape(m)
+
+
+def linux_hotplug(scene):
+    """Debian's kernel takes CPUs and gives them back, again and again, and restarts with those that it has."""
+    vm = definition("linux", cmdline="console=ttyS0", vcpus=2, maxvcpus=4, memory="512M", console="attach", on_exit="restart:1")
+    with scene.start("", definitions=[("linux.vm", vm)]) as m:
+        to_shell(m)
+        escape(m)
+        for _ in range(3):
+            for count in (4, 1, 3, 2):
+                command(m, f"setvcpus linux {count}", rf"^vm linux has {count} vCPUs", 120)
+                linux_cpus(m, count, 4)
+        command(m, "setvcpus linux 3", r"^vm linux has 3 vCPUs", 120)
+        linux_cpus(m, 3, 4)
+        m.send("console linux\r")
+        m.expect(r"onnected|\^\]", 60)
+        m.send("\rreboot -f\r")
+        to_shell(m)
+        escape(m)
+        linux_cpus(m, 3, 4)
+        command(m, "setvcpus linux 4", r"^vm linux has 4 vCPUs", 120)
+        linux_cpus(m, 4, 4)
+        m.send("poweroff\r")
+        m.expect_power_off()
