@@ -11,7 +11,6 @@ VGA_TEXT	equ 0xb8000
 BOOT_STACK	equ 16384
 
 MB2_HEADER_MAGIC equ 0xe85250d6
-MB2_LOADER_MAGIC equ 0x36d76289
 
 CR0_BOOT	equ 1 << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1 << 1 | 1	; PG WP NE ET MP PE
 CR4_BOOT	equ 1 << 5 | 1 << 7		; PAE PGE
@@ -22,7 +21,7 @@ PTE_P_W		equ 3
 PTE_P_W_PS	equ 0x83
 
 extern boot_main, _image_start
-global boot_entry, boot_long_mode, boot_pml4, boot_pd_image, boot_stack_top
+global boot_entry, boot_long_mode, boot_pml4, boot_pd_image
 
 %define IMG(sym) (sym - KERNEL_BASE)		; offset from the start of the image
 
@@ -32,11 +31,6 @@ section .boot progbits alloc exec nowrite align=8
 align 8
 header:		dd MB2_HEADER_MAGIC, 0, header_end - header
 		dd -(MB2_HEADER_MAGIC + (header_end - header))
-; information request: 1 command line, 2 loader name, 3 modules, 6 memory map, 14 and 15 RSDP
-align 8
-		dw 1, 1
-		dd 8 + 6 * 4
-		dd 1, 2, 3, 6, 14, 15
 align 8						; entry address
 		dw 3, 0
 		dd 12
@@ -62,18 +56,15 @@ align 8						; end
 		dd 8
 header_end:
 
-; ---- 32-bit entry: eax = magic, ebx = information; no stack is given -----------------------------
+; ---- 32-bit entry: ebx = information; no stack is given ------------------------------------------
+; No loader but one of multiboot2 finds this header: the magic number in eax says nothing more.
 bits 32
 boot_entry:	cli
 		cld
-		mov	edi, eax
 		rdtsc
 		mov	esi, eax		; edx:esi = time of entry
-		mov	esp, 0x7c00
-		cmp	edi, MB2_LOADER_MAGIC
-		jne	.find_base
 		lea	esp, [ebx + 8]		; borrows the "reserved" word of the information
-.find_base:	call	.here
+		call	.here
 .here:		pop	ebp
 		sub	ebp, IMG(.here)		; ebp = where the image was loaded
 		lea	esp, [ebp + IMG(boot_stack_top)]
@@ -81,9 +72,6 @@ boot_entry:	cli
 		push	esi
 		push	ebx
 
-		mov	esi, IMG(msg_loader)
-		cmp	edi, MB2_LOADER_MAGIC
-		jne	refuse
 		mov	esi, IMG(msg_base)
 		test	ebp, 0x1fffff
 		jnz	refuse
@@ -205,8 +193,6 @@ refuse:		add	esi, ebp
 		hlt
 		jmp	.halt
 
-msg_loader:	db "refused: Caisson can't start here: it was not started by a multiboot2 loader; "
-		db "GRUB's command is multiboot2", 13, 10, 0
 msg_base:	db "refused: Caisson can't start here: the boot loader put the image at an address "
 		db "that is not a multiple of 2 MiB; use GRUB 2.06 or newer", 13, 10, 0
 msg_cpu:	db "refused: Caisson can't start here: this CPU has no 64-bit mode (long mode); "

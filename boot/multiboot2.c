@@ -166,7 +166,7 @@ static void check_modules(struct bootinfo *out)
 		const struct boot_module *m = &out->module[i];
 		u64 start = m->start.v, end = start + ALIGN_UP(m->bytes, PAGE_SIZE);
 
-		if (!ranges_contain(&left, start, end))
+		if (ranges_bytes(&left, start, end) < end - start)
 			refuse(out,
 			       "multiboot2: module '%s' does not lie in usable memory, or overlaps the kernel or "
 			       "another module",

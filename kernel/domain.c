@@ -11,8 +11,6 @@
 struct domain kernel_domain = {.name = "kernel", .obj = {.type = OBJ_DOMAIN, .refs = 1}};
 struct kinfo *kernel_kinfo;
 
-static u32 next_id = 1;
-
 static void fields_init(struct domain *d, const struct domain *parent, const char *name)
 {
 	bool of_init = parent && !parent->obj.quota;
@@ -24,7 +22,6 @@ static void fields_init(struct domain *d, const struct domain *parent, const cha
 	list_init(&d->children);
 	list_init(&d->sibling);
 	d->handle_top = 1; /* handle index 0 names nothing */
-	d->id = __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED);
 }
 
 void domain_init(void)

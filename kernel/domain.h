@@ -20,7 +20,6 @@ struct handle_slot {
 struct domain {
 	struct object obj;
 	char name[32]; /* [I] */
-	u32 id;	       /* [I] for the log */
 	struct aspace aspace;
 	struct quota quota; /* [a] */
 	spinlock_t lock;

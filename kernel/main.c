@@ -26,8 +26,6 @@ const struct hv_ops *hv_ops;
 
 static bool uart_routed; /* its interrupt comes to the boot CPU */
 
-extern u8 boot_stack_top[]; /* boot/multiboot2.asm */
-
 static void start_console(void)
 {
 	options_parse(bootinfo.cmdline, &boot_options);
@@ -74,14 +72,12 @@ static void start_platform(void)
 
 static void start_kernel(void)
 {
-	static struct thread boot_idle;
+	struct thread *idle;
 
 	domain_init();
-	boot_idle.domain = &kernel_domain;
-	boot_idle.state = THREAD_RUNNABLE;
-	boot_idle.kstack_top = (u64)boot_stack_top;
-	sched_init_cpu(this_cpu(), &boot_idle);
-	cpu_set_kstack(boot_idle.kstack_top);
+	idle = thread_create_kernel(NULL); /* it stays on the stack of the start */
+	ASSERT(idle);
+	sched_init_cpu(this_cpu(), idle);
 	kernel_kinfo->uapi_version = UAPI_VERSION;
 }
 

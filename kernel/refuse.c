@@ -9,10 +9,8 @@
 /* RAM within the limit, without the image and the modules, which lie in it. */
 static u64 free_bytes(const struct bootinfo *b, u64 limit)
 {
-	u64 ram = 0, used = b->kernel_bytes;
+	u64 ram = ranges_bytes(&b->ram, 0, ~0ull), used = b->kernel_bytes;
 
-	for (u32 i = 0; i < b->ram.count; i++)
-		ram += b->ram.r[i].end - b->ram.r[i].start;
 	for (u32 i = 0; i < b->modules; i++)
 		used += ALIGN_UP(b->module[i].bytes, PAGE_SIZE);
 	ram = limit ? MIN(ram, limit) : ram;

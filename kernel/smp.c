@@ -148,7 +148,6 @@ void ap_main(struct cpu *c)
 	c->aspace = NULL;
 	aspace_switch(&kernel_aspace);
 	sched_init_cpu(c, c->idle);
-	cpu_set_kstack(c->idle->kstack_top);
 	if (hv_ops && hv_ops->cpu_enable(c))
 		log_error("smp: cpu%u cannot run VMs", c->id);
 	else if (hv_ops)

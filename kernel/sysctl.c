@@ -108,13 +108,6 @@ static s64 hostinfo(union sys_request *r, u64 n)
 	return 0;
 }
 
-/* What was printed must be out before the machine is gone. */
-static void say_flushed(const char *line)
-{
-	log_notice("%s", line);
-	uart_flush();
-}
-
 static s64 nodeinfo(union sys_request *r, u64 n)
 {
 	const struct numa *numa = &acpi_facts.numa;
@@ -132,7 +125,11 @@ static s64 nodeinfo(union sys_request *r, u64 n)
 }
 static_assert(NODES_MAX == NUMA_NODES, "struct node_info holds every distance");
 
-static s64 reboot(union sys_request *r, u64 n) { platform_reset(boot_options.reboot, say_flushed); }
+/* Polled: what was printed must be out before the machine is gone. */
+static s64 reboot(union sys_request *r, u64 n)
+{
+	platform_reset(boot_options.reboot, log_panic_line);
+}
 
 static s64 power(union sys_request *r, u64 n)
 {

@@ -39,18 +39,14 @@ void ranges_add(struct ranges *l, u64 start, u64 end)
 	insert(l, start, end);
 }
 
-bool ranges_contain(const struct ranges *l, u64 start, u64 end)
+u64 ranges_bytes(const struct ranges *l, u64 start, u64 end)
 {
-	for (u32 i = 0; i < l->count; i++)
-		if (l->r[i].start <= start && start < l->r[i].end)
-			start = l->r[i].end;
-	return start >= end;
-}
+	u64 sum = 0;
 
-bool ranges_touch(const struct ranges *l, u64 start, u64 end)
-{
-	for (u32 i = 0; i < l->count; i++)
-		if (l->r[i].start < end && start < l->r[i].end)
-			return true;
-	return false;
+	for (u32 i = 0; i < l->count; i++) {
+		u64 from = MAX(start, l->r[i].start), to = MIN(end, l->r[i].end);
+
+		sum += from < to ? to - from : 0;
+	}
+	return sum;
 }

@@ -17,7 +17,5 @@ struct ranges {
 /* Both ignore an empty range. */
 void ranges_add(struct ranges *l, u64 start, u64 end);
 void ranges_remove(struct ranges *l, u64 start, u64 end);
-/* Is all of [start, end) in the list? True for an empty range. */
-bool ranges_contain(const struct ranges *l, u64 start, u64 end);
-/* Is any of [start, end) in the list? */
-bool ranges_touch(const struct ranges *l, u64 start, u64 end);
+/* How much of [start, end) is in the list. */
+u64 ranges_bytes(const struct ranges *l, u64 start, u64 end);

@@ -75,23 +75,16 @@ static void insert_merged(struct buddy *b, struct zone *z, u64 pfn, u32 order)
 	list_add(b, z, pfn, order);
 }
 
-void buddy_add(struct buddy *b, u64 pfn, u32 order)
-{
-	struct zone *z = zone_of(b, pfn);
-
-	ASSERT(order <= b->max_order && IS_ALIGNED(pfn, BIT(order)) && pfn + BIT(order) <= z->end);
-	insert_merged(b, z, pfn, order);
-}
-
-void buddy_add_run(struct buddy *b, u64 pfn, u64 frames)
+void buddy_add(struct buddy *b, u64 pfn, u64 frames)
 {
 	while (frames) {
-		u64 room = MIN(frames, zone_of(b, pfn)->end - pfn);
+		struct zone *z = zone_of(b, pfn);
+		u64 room = MIN(frames, z->end - pfn);
 		u32 order = b->max_order;
 
 		while (BIT(order) > room || !IS_ALIGNED(pfn, BIT(order)))
 			order--;
-		buddy_add(b, pfn, order);
+		insert_merged(b, z, pfn, order);
 		pfn += BIT(order);
 		frames -= BIT(order);
 	}

@@ -46,10 +46,8 @@ struct buddy {
 
 /* Above the zones that it has, at most ZONE_FRAMES; before any frame of it is given. */
 void buddy_zone_add(struct buddy *b, u64 start, u64 end, u32 node);
-/* Gives 2^order frames to the allocator; aligned, not known to it before. */
-void buddy_add(struct buddy *b, u64 pfn, u32 order);
-/* Gives any run of frames. */
-void buddy_add_run(struct buddy *b, u64 pfn, u64 frames);
+/* Gives it a run of frames that it did not know before. */
+void buddy_add(struct buddy *b, u64 pfn, u64 frames);
 /* From the first of these nodes that has such a block. */
 bool buddy_alloc(struct buddy *b, u32 order, enum frame_owner owner, const u8 *node, u32 nodes,
 		 u64 *pfn) __must_check;

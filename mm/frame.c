@@ -30,25 +30,13 @@ static void build_table(void)
 	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G) {
 		u64 va = FRAMES_BASE + a / PAGE_2M * PAGE_SIZE, block;
 
-		if (!ranges_touch(&early_ram, a, a + PAGE_1G))
+		if (!ranges_bytes(&early_ram, a, a + PAGE_1G))
 			continue;
 		if (!early_carve(PAGE_2M, PAGE_2M, ~0ull, &block) ||
 		    pt_map(kernel_pt(), va, hpa(block), PAGE_2M, PT_R | PT_W | PT_GLOBAL))
 			panic("mm: too little RAM for the frame table");
 		memset((void *)va, 0, PAGE_2M);
 	}
-}
-
-static u64 ram_between(u64 start, u64 end)
-{
-	u64 sum = 0;
-
-	for (u32 i = 0; i < early_ram.count; i++) {
-		u64 from = MAX(start, early_ram.r[i].start), to = MIN(end, early_ram.r[i].end);
-
-		sum += from < to ? to - from : 0;
-	}
-	return sum;
 }
 
 /* A zone for each stretch of one node's RAM. */
@@ -64,7 +52,7 @@ static void make_zones(const struct numa *n)
 		u64 bytes;
 
 		end = MIN(MIN(end, top), a + (u64)ZONE_FRAMES * PAGE_SIZE);
-		bytes = ram_between(a, end);
+		bytes = ranges_bytes(&early_ram, a, end);
 		if (bytes)
 			buddy_zone_add(&frames, a / PAGE_SIZE, end / PAGE_SIZE, node);
 		node_bytes[node] += bytes;
@@ -88,7 +76,7 @@ void frame_init(const struct bootinfo *b, const struct numa *n)
 	for (u32 i = 0; i < early_free.count; i++) {
 		struct range r = early_free.r[i];
 
-		buddy_add_run(&frames, r.start / PAGE_SIZE, (r.end - r.start) / PAGE_SIZE);
+		buddy_add(&frames, r.start / PAGE_SIZE, (r.end - r.start) / PAGE_SIZE);
 	}
 	total_bytes = frames.free_frames * PAGE_SIZE + owner_bytes[FRAME_GUEST] +
 		      owner_bytes[FRAME_KERNEL];
@@ -132,7 +120,7 @@ enum frame_owner frame_owner_of(hpa_t a)
 
 	u64 area = ALIGN_DOWN(a.v, PAGE_1G);
 
-	if (!ranges_touch(&early_ram, area, area + PAGE_1G))
+	if (!ranges_bytes(&early_ram, area, area + PAGE_1G))
 		return FRAME_RESERVED;
 	f = buddy_block_of(frames.table, a.v / PAGE_SIZE);
 	return f ? (enum frame_owner)f->owner : FRAME_RESERVED;

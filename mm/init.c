@@ -53,7 +53,7 @@ static void build_tables(const struct boot_screen *screen)
 	if (pt_init(kernel_pt(), &pt_host_format, NULL))
 		panic("mm: no memory for the kernel's tables");
 	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G)
-		if (ranges_touch(&early_ram, a, a + PAGE_1G))
+		if (ranges_bytes(&early_ram, a, a + PAGE_1G))
 			make_table(DIRECT_BASE + a, 2);
 	make_table(FRAMES_BASE, 3);
 	make_table(MMIO_BASE, 3);

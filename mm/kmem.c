@@ -105,7 +105,7 @@ u64 kmem_adopt(const struct buddy *frames)
 	heap.table = table;
 	for (const struct zone *z = frames->zone; z < frames->zone + frames->zones; z++)
 		buddy_zone_add(&heap, z->start, z->end, z->node);
-	buddy_add_run(&heap, early.next / PAGE_SIZE, (early.end - early.next) / PAGE_SIZE);
+	buddy_add(&heap, early.next / PAGE_SIZE, (early.end - early.next) / PAGE_SIZE);
 	spin_unlock(&lock);
 	return early.end - early.start;
 }
@@ -117,7 +117,7 @@ static bool grow(u32 reach)
 	if (!frame_alloc_near(reach, ORDER_2M, FRAME_KERNEL, &block))
 		return false;
 	map_block(block.v);
-	buddy_add(&heap, block.v / PAGE_SIZE, ORDER_2M);
+	buddy_add(&heap, block.v / PAGE_SIZE, PAGES_2M);
 	return true;
 }
 

@@ -19,7 +19,7 @@ void *acpi_map(hpa_t a, u64 bytes, u32 prot)
 	u64 last = a.v + bytes - 1;
 
 	if (!a.v || last < a.v || last >> cpu_facts.phys_bits ||
-	    ranges_touch(&early_ram, a.v, last + 1))
+	    ranges_bytes(&early_ram, a.v, last + 1))
 		return NULL;
 	return mmio_map(a, bytes, prot);
 }

@@ -32,7 +32,7 @@ static void check_modules(void)
 		FUZZ_CHECK(strnlen(m->name, sizeof(m->name)) < sizeof(m->name), "name without end");
 		FUZZ_CHECK(IS_ALIGNED(m->start.v, PAGE_SIZE) && end >= m->start.v, "%#lx to %#lx",
 			   m->start.v, end);
-		FUZZ_CHECK(!m->bytes || ranges_contain(&b.ram, m->start.v, end),
+		FUZZ_CHECK(!m->bytes || ranges_bytes(&b.ram, m->start.v, end) == end - m->start.v,
 			   "module outside RAM");
 		for (u32 k = 0; k < i && m->bytes; k++)
 			FUZZ_CHECK(!b.module[k].bytes || b.module[k].start.v >= end ||

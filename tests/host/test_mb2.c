@@ -369,9 +369,9 @@ static void a_screen_is_never_usable_memory(void **state)
 						  .bpp = 32,
 						  .type = 1});
 	assert_int_equal(b.screen.bytes, 768 * 4096);
-	assert_true(ranges_contain(&b.ram, 0x1f00000, 0x2000000));
-	assert_false(ranges_touch(&b.ram, 0x2000000, 0x2301000));
-	assert_true(ranges_contain(&b.ram, 0x2301000, 0x2400000));
+	assert_int_equal(ranges_bytes(&b.ram, 0x1f00000, 0x2000000), 0x100000);
+	assert_int_equal(ranges_bytes(&b.ram, 0x2000000, 0x2301000), 0);
+	assert_int_equal(ranges_bytes(&b.ram, 0x2301000, 0x2400000), 0xff000);
 }
 
 static void a_large_screen_is_used_as_far_as_it_can_be_mapped(void **state)

@@ -1,4 +1,5 @@
-// SOURCES: kernel/refuse.c svm/svm_caps.c svm/svm_bitmap.c vmx/vmx_caps.c lib/fmt.c lib/str_copy.c
+// SOURCES: kernel/refuse.c lib/ranges.c svm/svm_caps.c svm/svm_bitmap.c vmx/vmx_caps.c lib/fmt.c
+// SOURCES: lib/str_copy.c
 /*
  * Which machines Caisson starts on, and which of them can run VMs: made-up facts, the line
  * expected.
