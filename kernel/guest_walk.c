@@ -202,12 +202,13 @@ static inline const struct exit_insn *seen_insn(const struct vcpu *v, u64 cr3)
 {
 	const struct walk_cache *c = &v->walk;
 	u64 rip = v->priv->regs.rip, low, high;
-	const u8 *code = c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1));
+	const u8 *code;
 	const struct insn_seen *s = &c->seen[rip % INSNS_SEEN];
 
 	if (unlikely(s->rip != rip || c->page != (rip | (PAGE_SIZE - 1)) || c->code_cr3 != cr3 ||
 		     !tables_same(c)))
 		return NULL;
+	code = c->va[CODE_WINDOW] + (rip & (PAGE_SIZE - 1));
 	__builtin_memcpy(&low, code, sizeof(low));
 	__builtin_memcpy(&high, code + sizeof(low), sizeof(high));
 	return ((low ^ s->bytes[0]) & s->mask[0]) | ((high ^ s->bytes[1]) & s->mask[1]) ? NULL
