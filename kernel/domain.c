@@ -217,7 +217,7 @@ static void fill_domain(const struct object *o, struct domain_info *i)
 	i->status = d->status;
 	spin_lock(&d->lock);
 	if (d->vm)
-		i->vcpus = vm_stats(d->vm, i->exits);
+		vm_stats(d->vm, i);
 	spin_unlock(&d->lock);
 }
 

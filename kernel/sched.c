@@ -85,8 +85,14 @@ static void charge_thread(struct thread *t, u64 now)
 	u64 ran = now - MIN(now, t->run_start); /* another CPU's clock may be a little ahead */
 	struct thread *client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
 	struct domain *payer = client ? client->domain : t->domain;
+	struct vcpu *v = t->vcpu;
 
 	t->run_start = now;
+	t->cpu_ns += ran;
+	if (v) {
+		v->cpu_ns = t->cpu_ns;
+		v->ran_on = t->cpu;
+	}
 	t->vruntime += weighed(t, ran);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->served_ns += client ? ran : 0;

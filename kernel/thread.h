@@ -46,6 +46,7 @@ struct thread {
 	bool yields;		 /* [t] see sched_yield */
 	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
 	u64 run_start;		 /* [r] clock when it was put on the CPU, last charged or woken */
+	u64 cpu_ns;		 /* [r] run time */
 	u64 waited_ns;		 /* [r] runnable, but not running; the vCPU that it runs takes it */
 	struct rb_node run_node; /* [r] */
 	bool queued;		 /* [r] */

@@ -17,8 +17,8 @@ void vcpu_drop(struct cpu *c);
 /* A running vCPU is told to leave the guest: the domain is dying. Any CPU. */
 void vcpu_stop_all(struct vm *vm);
 
-/* Adds the exit counters of all vCPUs of the VM; returns how many there are. */
-u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS]);
+/* What struct domain_info has of vCPUs; it holds zeros before. */
+void vm_stats(struct vm *vm, struct domain_info *i);
 
 /* Bit n: CPU n enters guests. A thread that runs a vCPU moves to one of these, for good. */
 extern u64 vcpu_cpus;

@@ -119,16 +119,19 @@ s64 sys_vm_policy(struct object *obj, const struct sys_args *args)
 	return r ? r : ucopy_in(p, args->a[1], sizeof(*p));
 }
 
-u32 vm_stats(struct vm *vm, u64 sum[STAT_ROWS])
+void vm_stats(struct vm *vm, struct domain_info *i)
 {
-	u32 vcpus = 0;
+	for (u32 n = 0; n < VM_MAX_VCPUS; n++) {
+		struct vcpu *v = __atomic_load_n(&vm->vcpu[n], __ATOMIC_ACQUIRE);
 
-	for (u32 i = 0; i < VM_MAX_VCPUS; i++) {
-		struct vcpu *v = __atomic_load_n(&vm->vcpu[i], __ATOMIC_ACQUIRE);
-
-		vcpus += v != NULL;
-		for (u32 row = 0; v && row < STAT_ROWS; row++)
-			sum[row] += v->stat[row];
+		if (!v)
+			continue;
+		i->vcpus++;
+		i->vcpu_ns[n] = v->cpu_ns;
+		i->vcpu_cpu[n] = (u8)v->ran_on;
+		i->vcpu_state[n] = (u8)(1 + v->activity);
+		for (u32 row = 0; row < STAT_ROWS; row++)
+			i->exits[row] += v->stat[row];
 	}
-	return vcpus;
 }
+static_assert(DOMAIN_VCPUS == VM_MAX_VCPUS, "struct domain_info has room for each vCPU");

@@ -116,6 +116,8 @@ struct vcpu {
 	struct vcpu_state *scratch; /* [v] room for a state or a record, too large for a stack */
 	u64 run_va;		    /* [I] where the monitor sees the run page */
 	u64 stat[STAT_ROWS + 1];    /* [v] */
+	u64 cpu_ns;		    /* [a] run time of its thread, when that was charged last, */
+	u32 ran_on;		    /* [a] and the CPU */
 };
 
 /*

@@ -178,6 +178,8 @@ enum exit_stat {
 };
 /* clang-format on */
 
+#define DOMAIN_VCPUS 64
+
 struct object_info { /* every type starts with this */
 	u32 type;    /* enum obj_type */
 	u32 rights;  /* of the handle */
@@ -193,6 +195,10 @@ struct domain_info {
 	u32 threads, vcpus;
 	u32 dead, status;     /* after exit or destroy */
 	u64 exits[STAT_ROWS]; /* of all its vCPUs */
+	/* of each vCPU: run time of its thread, the CPU that it ran on last, */
+	u64 vcpu_ns[DOMAIN_VCPUS];
+	u8 vcpu_cpu[DOMAIN_VCPUS];
+	u8 vcpu_state[DOMAIN_VCPUS]; /* 1 + enum vcpu_activity; 0: there is none */
 };
 
 /* ---- sys_ctl ---- */

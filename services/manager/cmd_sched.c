@@ -4,6 +4,7 @@
 #include "services/common/cap.h"
 #include "services/common/cpulist.h"
 #include "services/manager/manager.h"
+#include "uapi/run.h"
 #include "user/sys.h"
 
 #define PIN_NS 1000000000ull /* how long a monitor may take */
@@ -76,23 +77,44 @@ void cmd_schedinfo(struct manager *m, u32 words, const char *const *word)
 
 /* ---- vcpuinfo, vcpupin ---- */
 
+static const char *vcpu_state(const struct vm_client *vm, u8 state)
+{
+	static const char *const names[] = {[0] = "offline",
+					    [1 + VCPU_RUNNABLE] = "running",
+					    [1 + VCPU_HALTED] = "halted",
+					    [1 + VCPU_WAIT_SIPI] = "offline"};
+	const char *name = state < ARRAY_SIZE(names) ? names[state] : "unknown";
+
+	if (!vm->info.running)
+		return "shut off";
+	return vm_paused(vm) && strcmp(name, "offline") ? "paused" : name;
+}
+
 void cmd_vcpuinfo(struct manager *m, u32 words, const char *const *word)
 {
 	s32 i = vm_find(m, word[1]);
+	struct domain_info d = {0};
 	const struct vm_client *vm;
-	char cpus[CPULIST_MAX];
 
 	if (i < 0 || !vm_refresh(m, (u32)i))
 		return;
 	vm = &m->vm[i];
-	con_printf(m, " VCPU   CPU Affinity\n----------------------\n");
+	if (vm->info.running && vm_domain_info(m, (u32)i, &d))
+		d = (struct domain_info){0}; /* it has just ended */
+	con_printf(m, " VCPU   CPU   State      CPU time   CPU Affinity\n");
+	con_printf(m, "-------------------------------------------------\n");
 	for (u32 n = 0; n < VM_VCPUS_MAX; n++) {
 		u64 pin = vm->view ? __atomic_load_n(&vm->view->pin[n], __ATOMIC_RELAXED) : 0;
+		char cpus[CPULIST_MAX], cpu[8] = "-";
 
 		if (!(vm_vcpu_mask(vm) >> n & 1))
 			continue;
 		cpus_text(pin & vm->info.cpus ? pin & vm->info.cpus : vm->info.cpus, cpus);
-		con_printf(m, " %-6u %s\n", n, cpus[0] ? cpus : "-");
+		if (d.vcpu_ns[n])
+			fmt_snprintf(cpu, sizeof(cpu), "%u", d.vcpu_cpu[n]);
+		con_printf(m, " %-6u %-5s %-10s %6lu.%lus   %s\n", n, cpu,
+			   vcpu_state(vm, d.vcpu_state[n]), d.vcpu_ns[n] / 1000000000,
+			   d.vcpu_ns[n] / 100000000 % 10, cpus[0] ? cpus : "-");
 	}
 }
 

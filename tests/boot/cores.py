@@ -4,7 +4,7 @@ import re
 import time
 
 from boot.fair import BOCHS_SECOND, WORKER, expect_near, rate, told, worker
-from boot.scenes import PROMPT, command, escape
+from boot.scenes import PROMPT, command, definition, escape, tiny
 from boot.trace import decode
 from machine import BUILD, TestError
 
@@ -70,12 +70,16 @@ def core_sched(scene):
     """Two threads a core: with coresched=on never two VMs at once on one, without it they are; all get on."""
     names = {"one": 1, "two": 2, "three": 3, "other": 1}
     vms = [worker(name, "on ticks=20000000", vcpus=str(n), autostart="yes") for name, n in names.items()]
+    vms.append(("idler.vm", definition("idler", "bystander", memory="16M", vcpus="2")))
     for args, line in (("coresched=on", "2, of one VM at a time"),
                        ("coresched=off", r"2, of any VMs \(coresched=on keeps these apart\)")):
-        with scene.start(args, WORKER, vms) as m:
+        with scene.start(args, WORKER + tiny("bystander"), vms) as m:
             m.expect(PROMPT, 60)
             command(m, "hostinfo", f"Threads a core: {line}")
             check_apart(traced(scene, m, 3), args == "coresched=on")
+            command(m, "vcpuinfo two", r"^ 0 +[1-3] +running +\d*[1-9]\d*\.\ds +0-3\n 1 +[1-3] +running +\d+\.\ds +0-3\n")
+            command(m, "vcpuinfo idler", r"^ 0 +[1-3] +(halted|running) +\d+\.\ds +0-3\n 1 +(-|\d) +offline +0\.\ds +0-3\n")
+            command(m, "suspend idler; vcpuinfo idler", r"^ 0 +[1-3] +paused +(?s:.*)\n 1 +(-|\d) +offline ")
             for name in names:
                 done, _ = told(m, name, r"(\d+) in (\d+)\D", 60)
                 if not done:
@@ -88,13 +92,13 @@ def core_sched(scene):
 def core_shares(scene):
     """On one core of two threads VMs with one and two vCPUs get their shares, one at a time."""
     weights = {"w100": (100, 1), "w200": (200, 2), "w400": (400, 1)}
-    words = f"on skip={BOCHS_SECOND} ticks={4 * BOCHS_SECOND}"
+    words = f"on skip={BOCHS_SECOND} ticks={3 * BOCHS_SECOND}"
     vms = [worker(name, words, weight=str(w), vcpus=str(n), autostart="yes") for name, (w, n) in weights.items()]
     with scene.start("coresched=on loglevel=notice", WORKER, vms) as m:
         m.expect(PROMPT, 60)
         command(m, "hostinfo", "Threads a core: 2, of one VM at a time")
         got = {name: rate(m, name) for name in weights}
-        check_apart(traced(scene, m, 5), True)
+        check_apart(traced(scene, m, 3), True)
         m.send("poweroff\r")
         m.expect_power_off()
     for name, (weight, _) in weights.items():

@@ -2,13 +2,14 @@
 take turns after a few, and under QEMU's -icount with one CPU (with two it does not give both the same)."""
 import re
 
-from boot.scenes import PROMPT, command, definition, escape, tiny
+from boot.scenes import PROMPT, command, definition, escape, free_memory, tiny
 from machine import TestError
 
 BOCHS_SECOND = 50_000_000  # of its TSC
 MS = 1_000_000       # of the TSC: one tick a nanosecond
 SLICE_US = 5000      # SCHED_SLICE_NS
 WORKER = tiny("worker")
+FLOODS, FLOOD_EXITS = ("ports", "eois", "ipis", "timers"), 100
 SHARE_ERROR, CAP_ERROR = 0.02, 0.01
 
 
@@ -53,13 +54,60 @@ def fair_shares(scene):
         expect_near(f"the share of {name}", got[name] / sum(got.values()), weight / sum(weights.values()), SHARE_ERROR)
 
 
+def fair_cap(scene):
+    """A cap of 25% holds, and none where the CPU is free."""
+    words = f"on skip={BOCHS_SECOND // 5} ticks={BOCHS_SECOND}"
+    with scene.start("loglevel=notice", WORKER, [worker("alone", words), worker("capped", words, cap="25%")]) as m:
+        m.expect(PROMPT, 60)
+        command(m, "start alone", "started")
+        whole = rate(m, "alone")
+        end(m, "alone")
+        command(m, "start capped", "started")
+        expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
+def destroy_floods(scene, args=""):
+    """VMs that flood the machine with exits end at once when they are destroyed in the middle of it, and leave nothing behind."""
+    with scene.start(f"loglevel=notice{args}", WORKER, [worker(word, word) for word in FLOODS]) as m:
+        m.expect(PROMPT, 60)
+        before = free_memory(m)
+        for _ in range(2):
+            for word in FLOODS:
+                command(m, f"start {word}", "started")
+            m.send("top -1\r")
+            rows = m.expect(rf"((?: \d+ +\w+ +\d+\.\d +\d+\.\ds +\d+ +\d+\n){{{len(FLOODS)}}})", 120)[1]
+            m.expect(PROMPT, 60)
+            for line in rows.splitlines():
+                _, name, _, _, exits, _ = line.split()
+                if int(exits) < FLOOD_EXITS:
+                    raise TestError(f"{name}: {exits} exits a second, expected a flood of at least {FLOOD_EXITS}")
+            for word in FLOODS:
+                command(m, f"destroy {word}", rf"vm {word} destroyed", 30)
+        command(m, "selftest", r"0 violations: PASS", 120)
+        lost = before
+        for _ in range(20):
+            lost = before - free_memory(m)
+            if lost <= 1024:
+                break
+        if lost > 1024:
+            raise TestError(f"{lost} KiB did not come back")
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
+def destroy_floods_noapicv(scene):
+    """With the CPU's APIC most of them would cause no exits."""
+    destroy_floods(scene, " noapicv")
+
+
 def fair_guests(scene):
     """Beside what other guests do, one gets its share; a cap holds; one that wakes up is on the CPU within a slice."""
-    floods = ["ports", "eois", "ipis", "timers"]
     vms = [worker("alone", f"on skip={50 * MS} ticks={200 * MS}"),
            worker("capped", f"on skip={150 * MS} ticks={1000 * MS}", cap="25%"),
            worker("rival", f"on skip={50 * MS} ticks={600 * MS}")]
-    vms += [worker(word, word) for word in floods]
+    vms += [worker(word, word) for word in FLOODS]
     vms += [worker(f"burner{i}", f"ticks={1 << 60}") for i in range(8)] + [worker("napper", "naps")]
     with scene.start("loglevel=notice", WORKER, vms) as m:
         m.expect(PROMPT, 60)
@@ -70,7 +118,7 @@ def fair_guests(scene):
         expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
         command(m, "schedinfo capped --cap none", r"Cap: +none")
         end(m, "capped")
-        for word in floods:
+        for word in FLOODS:
             command(m, f"start {word}; start rival", rf"vm {word} started(?s:.*)vm rival started")
             share = rate(m, "rival") / whole
             if share < 0.5 * (1 - SHARE_ERROR):
