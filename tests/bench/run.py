@@ -22,8 +22,15 @@ EXIT_GOALS = {
     "cpuid": 400, "port-monitor": 1000, "pm-timer": 1100, "rdmsr": 400, "wrmsr": 400, "eoi": 400,
     "self-ipi-x2apic": 1200, "self-ipi-xapic-hlt": 2000, "timer-rearm": 1000,
 }
-MANY = (8, 32)  # VMs that wait beside the measured one; an image has room for 62 modules and definitions
-ROUNDS = 1000  # of tests/bench/exits.c
+# of tests/bench/pair.c: two vCPUs that run beside each other, and on one CPU
+BESIDE_GOALS = {"ipi-running": 1500, "hlt-wakeup": 2000}
+SWITCH_GOALS = {"vcpu-switch": 4000}
+CALL_GOALS = {"channel-call": 3500, "channel-call-inside": 3500}
+MANY = (1, 8, 64, 256)  # VMs that there are, the measured one among them
+BOCHS_MEMORY = ["memory: guest=1024, host=1024"]  # for 256 VMs
+ROUNDS = 1000  # of tests/bench/exits.c and pair.c
+# times the rounds of a "long" run; with several CPUs what starting them takes is not always the same
+LONG = {"exits": 3, "pair": 21}
 START_GOAL = 150_000_000
 KIB_PER_VM = 1024
 KIB_HOST = 12 * 1024
@@ -41,28 +48,31 @@ def machine(name, cpus, memory, args, modules, definitions, kernel=None):
     options = ["-accel", "tcg,thread=single", "-icount", "shift=0", "-machine", "q35", "-cpu", "max,+svm", "-smp",
                str(cpus), "-m", memory] + COMMON + ["-drive", f"file={image},format=raw,media=cdrom,readonly=on",
                                                     "-boot", "d"]
-    return Machine(options, f"{OUT}/{name}.log", 600)
+    return Machine(options, f"{OUT}/{name}.log", 1800)
 
 
-def qemu_exits(name, args, modules, definitions, kernel=None):
-    return machine(name, 1, "1G", args, modules, definitions, kernel)
+def svm(name, cpus, args, *parts):
+    # with QEMU's TCG no VM runs on the first of several CPUs
+    return machine(name, cpus if cpus == 1 else cpus + 1, "2G", args, *parts)
 
 
-def bochs_exits(name, args, modules, definitions, kernel=None):
+def vmx(name, cpus, args, modules, definitions, kernel=None):
     image = mkimage(f"{OUT}/{name}.iso", args, modules, definitions, **({"kernel": kernel} if kernel else {}))
-    return Bochs(image, table.MACHINES["vmx-bochs-1cpu"], f"{OUT}/{name}.log", 1200)
+    machine_lines = table.MACHINES["vmx-bochs-1cpu" if cpus == 1 else "vmx-bochs"][:1] + BOCHS_MEMORY
+    return Bochs(image, machine_lines, f"{OUT}/{name}.log", 1800)
 
 
-def bochs_exits_noapicv(name, args, *parts):
-    return bochs_exits(name, args + " noapicv", *parts)
+def vmx_noapicv(name, cpus, args, *parts):
+    return vmx(name, cpus, args + " noapicv", *parts)
 
 
-# prefix of the figures' names -> what starts the machine with one CPU
-EXIT_MACHINES = {"": qemu_exits, "vmx-": bochs_exits, "vmx-noapicv-": bochs_exits_noapicv}
+# prefix of the figures' names -> what starts the machine with CPUs that run VMs
+EXIT_MACHINES = {"": svm, "vmx-": vmx, "vmx-noapicv-": vmx_noapicv}
 
 
 def definition(name, kernel, cmdline="caisson", **keys):
-    return (f"{name}.vm", scenes.definition(name, kernel, memory="16M", cmdline=cmdline, **keys))
+    keys = {"memory": "16M", **keys}
+    return (f"{name}.vm", scenes.definition(name, kernel, cmdline=cmdline, **keys))
 
 
 def hostinfo(m, *keys):
@@ -83,65 +93,139 @@ def counting_kernel():
     return f"{build}/kernel.elf"
 
 
-def slow_operations(prefix, kernel):
+def slow_operations(prefix, kernel, guest, goals, vcpus, cpus):
     """name -> slow operations a round: what two runs of different length differ by."""
-    runs = [(name, length) for name in EXIT_GOALS for length in ("short", "long")]
-    vms = [definition(f"{name}-{length}", "exits", f"caisson only {name} {length}") for name, length in runs]
+    runs = [(name, length) for name in goals for length in ("short", "long")]
+    vms = [definition(f"{name}-{length}", guest, f"caisson only {name} {length}", vcpus=vcpus) for name, length in runs]
     spent = {}
-    with EXIT_MACHINES[prefix](prefix + "slow", "autostart=off", scenes.tiny("exits"), vms, kernel) as m:
+    log = f"{prefix}{guest}-{cpus}-slow"
+    with EXIT_MACHINES[prefix](log, cpus, "autostart=off", scenes.tiny(guest), vms, kernel) as m:
         m.expect(scenes.PROMPT, 300)
         before = hostinfo(m, "Slow operations")[0]
         for name, length in runs:
             m.send(f"start {name}-{length}\r")
-            m.expect(rf"vm {name}-{length} ended", 120)
+            status = m.expect(rf"vm {name}-{length} ended: (.*)\n", 120)[1]
+            if "status 0" not in status:
+                raise TestError(f"{prefix}{name}: the VM ended with {status}")
             now = hostinfo(m, "Slow operations")[0]
             spent[name, length] = now - before
             before = now
         m.send("poweroff\r")
         m.expect_power_off()
-    return {name: round((spent[name, "long"] - spent[name, "short"]) / (2 * ROUNDS)) for name in EXIT_GOALS}
+    return {name: round((spent[name, "long"] - spent[name, "short"]) / ((LONG[guest] - 1) * ROUNDS)) for name in goals}
 
 
-def exits(prefix):
-    slow = slow_operations(prefix, counting_kernel())
-    with EXIT_MACHINES[prefix](prefix + "exits", "exit=last-vm", scenes.tiny("exits"),
-                               [definition("exits", "exits", console="attach")], None) as m:
-        m.expect_power_off(400)
-        found = dict(re.findall(r"^BENCH (\S+) (\d+)$", m.output(), re.MULTILINE))
-    for name, goal in EXIT_GOALS.items():
+def figures(text, goals, log):
+    """name -> what the guest has printed."""
+    found = {name: int(value) for name, value in re.findall(r"^BENCH (\S+) (\d+)\r?$", text, re.MULTILINE)}
+    for name in goals:
         if name not in found:
-            raise TestError(f"no figure for {prefix}{name}; see {OUT}/{prefix}exits.log")
+            raise TestError(f"no figure for {name}; see {OUT}/{log}.log")
+    return found
+
+
+def paths(prefix, guest, goals, vcpus=1, cpus=1):
+    slow = slow_operations(prefix, counting_kernel(), guest, goals, vcpus, cpus)
+    log = f"{prefix}{guest}-{cpus}"
+    vm = definition(guest, guest, f"caisson {' '.join(goals)}", console="attach", vcpus=vcpus)
+    with EXIT_MACHINES[prefix](log, cpus, "exit=last-vm", scenes.tiny(guest), [vm], None) as m:
+        m.expect_power_off(400)
+        found = figures(m.output(), goals, log)
+    for name, goal in goals.items():
         report(prefix + name, found[name], "instructions", goal, f" slow {slow[name]}")
 
 
+def guests(prefix):
+    paths(prefix, "exits", EXIT_GOALS)
+    paths(prefix, "pair", SWITCH_GOALS, vcpus=2)
+    paths(prefix, "pair", BESIDE_GOALS, vcpus=2, cpus=2)
+
+
 def bench_exits():
-    exits("")
+    guests("")
 
 
 def bench_vmx_exits():
-    exits("vmx-")
+    guests("vmx-")
 
 
 def bench_vmx_noapicv_exits():
-    exits("vmx-noapicv-")
+    guests("vmx-noapicv-")
 
 
-def bench_exits_among_many():
-    """The same paths while other VMs exist, halted, on the same CPU."""
-    for count in MANY:
-        vms = [definition(f"idle{i}", "idle") for i in range(count)]
-        vms.append(definition("exits", "exits", console="attach", autostart="no"))
-        with qemu_exits(f"exits-{count}", "", scenes.tiny("exits", "idle"), vms) as m:
-            m.expect(scenes.PROMPT, 300)
-            m.send("start exits\r")
-            m.expect(r"vm exits ended", 300)
-            found = dict(re.findall(r"^BENCH (\S+) (\d+)\r?$", m.output(), re.MULTILINE))
-            m.send("poweroff\r")
-            m.expect_power_off()
-        for name, goal in EXIT_GOALS.items():
-            if name not in found:
-                raise TestError(f"no figure for {name} beside {count} VMs; see {OUT}/exits-{count}.log")
-            report(f"{name}-beside-{count}", found[name], "instructions", goal)
+def calls(prefix):
+    """Between programs, without a VM: tests/ring3/calls.c in the place of init."""
+    found = {}
+    for name, kernel in (("", None), ("slow", counting_kernel())):
+        parts = {"kernel": kernel} if kernel else {}
+        log = f"{prefix}calls{name}"
+        image = mkimage(f"{OUT}/{log}.iso", "exitport=0xf4 loglevel=error noreboot",
+                        init=f"{BUILD}/programs/calls", **parts)
+        with bare(prefix, image, log) as m:
+            m.expect(r"^calls: PASS", 300)
+            found[name] = {path: (value, slow) for path, value, slow in
+                           re.findall(r"^calls: BENCH (\S+) (\d+) (\d+)\r?$", m.output(), re.MULTILINE)}
+    for name, goal in CALL_GOALS.items():
+        report(prefix + name, found[""][name][0], "instructions", goal, f" slow {found['slow'][name][1]}")
+
+
+def bare(prefix, image, log):
+    """A machine with one CPU and this image."""
+    if prefix:
+        return Bochs(image, table.MACHINES["vmx-bochs-1cpu"], f"{OUT}/{log}.log", 600)
+    options = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1", "-m", "1G"]
+    return Machine(caisson_options(image, options), f"{OUT}/{log}.log", 600)
+
+
+def bench_calls():
+    calls("")
+    calls("vmx-")
+
+
+def until_vms(m, count):
+    """As many exist: a monitor that has started makes its VM soon."""
+    for _ in range(100):
+        m.send("hostinfo\r")
+        there = m.expect(r" (\d+) VMs, \d+ vCPUs", 60)[1]
+        m.expect(scenes.PROMPT, 60)
+        if there == str(count):
+            return
+    raise TestError(f"{there} VMs, expected {count}")
+
+
+def among_many(prefix, guest, goals, counts, vcpus=1, cpus=1):
+    """The paths while other VMs exist, which halt: what they cost more than alone."""
+    log = f"{prefix}{guest}-{cpus}-many"
+    vms = [definition(f"idle{i}", "idle", memory="2M", autostart="no") for i in range(1, max(counts))]
+    vms.append(definition(guest, guest, f"caisson {' '.join(goals)}", console="attach", autostart="no", vcpus=vcpus))
+    alone, exist = {}, 1
+    with EXIT_MACHINES[prefix](log, cpus, "loglevel=error", scenes.tiny(guest, "idle"), vms) as m:
+        m.expect(scenes.PROMPT, 300)
+        for count in counts:
+            for i in range(exist, count):
+                m.send(f"start idle{i}\r")
+                m.expect(rf"^vm idle{i} started", 60)
+            until_vms(m, count - 1)
+            exist, before = count, len(m.output())
+            m.send(f"start {guest}\r")
+            m.expect(rf"vm {guest} ended", 600)
+            found = figures(m.output()[before:], goals, log)
+            alone = alone or found
+            for name, goal in goals.items():
+                report(f"{prefix}{name}-of-{count}", found[name], "instructions", goal,
+                       f" grown {found[name] - alone[name]}")
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
+def bench_among_many():
+    among_many("", "exits", EXIT_GOALS, MANY)
+    among_many("", "pair", SWITCH_GOALS, MANY, vcpus=2)
+    among_many("", "pair", BESIDE_GOALS, MANY, vcpus=2, cpus=2)
+
+
+def bench_vmx_among_many():
+    among_many("vmx-", "exits", EXIT_GOALS, MANY)
 
 
 def bench_memory():
@@ -209,8 +293,12 @@ def bench_lines():
 def main():
     os.makedirs(OUT, exist_ok=True)
     failed = False
-    for part in (bench_lines, bench_exits, bench_vmx_exits, bench_vmx_noapicv_exits, bench_exits_among_many,
-                 bench_start, bench_memory, bench_destroy):
+    parts = (bench_lines, bench_exits, bench_vmx_exits, bench_vmx_noapicv_exits, bench_calls, bench_among_many,
+             bench_vmx_among_many, bench_start, bench_memory, bench_destroy)
+    asked = sys.argv[1:]
+    for part in parts:
+        if asked and part.__name__[6:] not in asked:
+            continue
         try:
             part()
         except (TestError, subprocess.CalledProcessError) as error:
