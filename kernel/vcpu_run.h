@@ -51,11 +51,11 @@ void vcpu_load(struct vcpu *v);
 int vcpu_claim(struct vcpu *v) __must_check;
 void vcpu_release(struct vcpu *v);
 
-/* Keys of messages that are logged once a VM; MSR numbers are the other keys. */
-enum log_key { LOG_KEY_APIC = 0xf0000001, LOG_KEY_LENGTH };
+/* Messages that are logged once a VM. */
+enum log_key { LOG_KEY_APIC = 1, LOG_KEY_LENGTH = 2 };
 
 /* True the first time for a key and VM: for messages that a guest can cause at will. */
-bool vm_log_once(struct vm *vm, u32 key);
+bool vm_log_once(struct vm *vm, enum log_key key);
 
 /*
  * ---- Guest code, read through the guest's page tables (kernel/guest_walk.c), for the length and

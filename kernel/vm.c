@@ -14,13 +14,9 @@ static u32 vm_ids; /* [a] */
 
 static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
 
-bool vm_log_once(struct vm *vm, u32 key)
+bool vm_log_once(struct vm *vm, enum log_key key)
 {
-	u32 hash = (key * 0x9e3779b1u) >> 24;
-	u64 bit = BIT(hash % 64);
-
-	/* A collision of hashes only saves a line. */
-	return !(__atomic_fetch_or(&vm->msr_logged[hash / 64], bit, __ATOMIC_RELAXED) & bit);
+	return !(__atomic_fetch_or(&vm->logged, key, __ATOMIC_RELAXED) & key);
 }
 
 /* Who found it through its domain before this is gone before it is freed: one epoch later. */

@@ -6,13 +6,6 @@
 #include "vmm/cpu_reset.h"
 #include "vmm/vcpu.h"
 
-/* AMD BKDG/PPR; guests read these without asking CPUID first */
-enum msr_amd {
-	MSR_HWCR = 0xc0010015,
-	MSR_INT_PENDING = 0xc0010055,
-	MSR_DE_CFG = 0xc0011029,
-};
-
 #define MTRR_DEF_TYPE_BITS 0xcffull
 #define MISC_ENABLE_FAST_STRINGS 1ull
 #define DE_CFG_LFENCE_SERIALIZE 2ull

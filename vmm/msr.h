@@ -6,6 +6,20 @@
 
 #include "vmm/emul.h"
 
+/* Those that the kernel has nothing to do with. Intel SDM 4; AMD APM 2, Appendix A, and PPR. */
+enum guest_msr {
+	MSR_BIOS_UPDT_TRIG = 0x79,
+	MSR_BIOS_SIGN_ID = 0x8b,
+	MSR_MTRRCAP = 0xfe,
+	MSR_MISC_ENABLE = 0x1a0,
+	MSR_MTRR_DEF_TYPE = 0x2ff,
+	MSR_KVM_BASE = 0x4b564d00, /* enum pv_msr: Linux, Documentation/virt/kvm/x86/msr.rst */
+	MSR_SYSCFG = 0xc0010010,
+	MSR_HWCR = 0xc0010015, /* guests read this and the next two without asking CPUID first */
+	MSR_INT_PENDING = 0xc0010055,
+	MSR_DE_CFG = 0xc0011029,
+};
+
 struct vcpu;
 
 /* MSRs that are state only: what the guest wrote. [v] */

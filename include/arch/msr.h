@@ -6,9 +6,6 @@ enum msr {
 	MSR_APIC_BASE = 0x1b,
 	MSR_FEATURE_CONTROL = 0x3a,
 	MSR_PRED_CMD = 0x49, /* 1: IBPB */
-	MSR_BIOS_UPDT_TRIG = 0x79,
-	MSR_BIOS_SIGN_ID = 0x8b,
-	MSR_MTRRCAP = 0xfe,
 	MSR_ARCH_CAPABILITIES = 0x10a,
 	MSR_FLUSH_CMD = 0x10b, /* 1: L1D */
 	MSR_SYSENTER_CS = 0x174,
@@ -17,9 +14,7 @@ enum msr {
 	MSR_MCG_CAP = 0x179,
 	MSR_MCG_STATUS = 0x17a,
 	MSR_MCG_CTL = 0x17b,
-	MSR_MISC_ENABLE = 0x1a0,
 	MSR_PAT = 0x277,
-	MSR_MTRR_DEF_TYPE = 0x2ff,
 	MSR_MC0_CTL = 0x400, /* a bank has 4: control, status, address, more */
 	MSR_VMX_BASIC = 0x480,
 	MSR_VMX_PINBASED_CTLS = 0x481,
@@ -38,8 +33,7 @@ enum msr {
 	MSR_VMX_TRUE_EXIT_CTLS = 0x48f,
 	MSR_VMX_TRUE_ENTRY_CTLS = 0x490,
 	MSR_TSC_DEADLINE = 0x6e0,
-	MSR_X2APIC_BASE = 0x800,   /* 0x800 + APIC page offset / 16 */
-	MSR_KVM_BASE = 0x4b564d00, /* enum pv_msr: Linux, Documentation/virt/kvm/x86/msr.rst */
+	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
 	MSR_EFER = 0xc0000080,
 	MSR_STAR = 0xc0000081,
 	MSR_LSTAR = 0xc0000082,
@@ -49,7 +43,6 @@ enum msr {
 	MSR_GS_BASE = 0xc0000101,
 	MSR_KERNEL_GS_BASE = 0xc0000102,
 	MSR_TSC_AUX = 0xc0000103,
-	MSR_SYSCFG = 0xc0010010,
 	MSR_VM_CR = 0xc0010114,
 	MSR_VM_HSAVE_PA = 0xc0010117,
 };

@@ -26,7 +26,6 @@ enum vmcb_clean {
 	CLEAN_I = 1u << 0, /* intercepts, TSC offset, pause filter */
 	CLEAN_ASID = 1u << 2,
 	CLEAN_TPR = 1u << 3, /* 060h */
-	CLEAN_CR = 1u << 5,  /* CR0, CR3, CR4, EFER */
 	CLEAN_DR = 1u << 6,  /* DR6, DR7 */
 	CLEAN_CR2 = 1u << 9,
 	CLEAN_ALL = (1u << 10) - 1,

@@ -151,7 +151,7 @@ struct vm_policy {
 };
 
 /* ---- vCPU state, in groups ---- */
-/* MSRs of the KVM paravirtual ABI, from MSR_KVM_BASE on */
+/* MSRs of the KVM paravirtual ABI, from 0x4b564d00 on */
 enum pv_msr { PV_WALL_CLOCK, PV_SYSTEM_TIME, PV_ASYNC_PF, PV_STEAL_TIME, PV_EOI, PV_MSRS };
 
 enum state_group {
