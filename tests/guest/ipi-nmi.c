@@ -58,8 +58,8 @@ static void test_sleeper(const char *what, void (*sleep)(void *))
 		fail("%s: a fixed interrupt came through", what);
 	apic_ipi(2, NMI);
 	crew_expect(what, NMI_VECTOR, CPU_BIT(2));
+	crew_wait(2); /* the handler has counted before it returned */
 	expect_eq(what, woken, 2);
-	crew_wait(2);
 }
 
 static void test_nmi(void)
