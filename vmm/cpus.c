@@ -110,6 +110,7 @@ static s64 reset(struct vcpu *v)
 		return err;
 	v->state = *v->m->cpus.reset;
 	v->state.clock.tsc_offset = tsc_offset;
+	msr_init(&v->msr);
 	return vcpu_set(v->handle, &v->state);
 }
 

@@ -55,7 +55,7 @@ static void say_result(struct manager *m, const struct vm_client *vm, u32 wanted
 	if (!vm->info.running)
 		con_printf(m, "error: vm %s has ended\n", vm->info.name);
 	else if (now == wanted)
-		con_printf(m, "vm %s has %u vCPUs\n", vm->info.name, now);
+		con_printf(m, "vm %s has %u vCPU%s\n", vm->info.name, now, now == 1 ? "" : "s");
 	else if (refused)
 		con_printf(m, "error: vm %s: its guest keeps a vCPU (ACPI status %#x): it has %u\n",
 			   vm->info.name, refused, now);

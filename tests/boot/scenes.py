@@ -133,11 +133,6 @@ def linux_bochs(scene, args="", vcpus=1):
         m.expect_power_off()
 
 
-def linux_bochs_noapicv(scene):
-    """With two vCPUs, which Bochs' `apicv` is not fit for (docs/testing.md)."""
-    linux_bochs(scene, " noapicv", vcpus=2)
-
-
 def linux_bochs_restricted(scene):
     """The second vCPU begins in real mode, which is emulated here."""
     linux_bochs(scene, vcpus=2)

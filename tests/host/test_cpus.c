@@ -35,6 +35,7 @@ s64 vcpu_read(struct vcpu *v, u32 groups)
 }
 
 s64 pause_here(struct vcpu *v) { return 0; }
+void msr_init(struct msr_state *s) { s->misc_enable = 1; }
 
 s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
@@ -128,6 +129,7 @@ static void those_that_the_guest_has_not_stand(void **state)
 	assert_int_equal(cpus_stand(&vcpu[2]), 0);
 	assert_int_equal(waits, 1);
 	assert_int_equal(resets, BIT(2));
+	assert_int_equal(vcpu[2].msr.misc_enable, 1);
 	assert_int_equal(inits, BIT(2));
 	assert_int_equal(here_at_init, 3);
 	assert_int_equal(shared.vcpus, 7);
