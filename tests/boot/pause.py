@@ -45,6 +45,7 @@ def pause_clocks(scene):
             command(m, "suspend tiny", r"error: vm tiny is paused already")
             command(m, "list", r"tiny +paused")
             command(m, "dominfo tiny", r"State: +paused")
+            command(m, "vcpuinfo tiny", r"paused(?:.*\n)+.*paused")
             command(m, "start tiny", r"error: vm tiny is paused")
             command(m, "vcpupin tiny 1 1; schedinfo tiny", r"Weight: ")
             pass_seconds(m, SECONDS)
@@ -153,7 +154,7 @@ def pause_linux(scene):
         for _ in range(LOOP // 4):
             command(m, ";".join(["suspend linux; resume linux"] * 4), r"(vm linux suspended\s+vm linux resumed\s+){4}", 120)
         m.send("console linux\r")
-        m.send("sleep 1; dmesg | grep -E 'BUG:|WARNING:|Call Trace|soft lockup|detected stall|clocksource:.*unstable|"
+        m.send("sleep 1; dmesg | grep -E 'BUG:|WARNING: CPU|Call Trace|soft lockup|detected stall|clocksource:.*unstable|"
                "time warp|hrtimer: interrupt took'; t c\r")
         said = m.expect(r"^((?:.*\n)*?)(\d+) (\d+) c-2", 120)
         if "] " in said[1].replace("\r", "").split("t c\n", 1)[-1]:
