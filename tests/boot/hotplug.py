@@ -104,8 +104,12 @@ def linux_bochs_noapicv(scene):
         for count in (3, 2):
             command(m, f"setvcpus linux {count}", rf"^vm linux has {count} vCPUs?", 300)
             linux_cpus(m, count, 3)
+        command(m, "suspend linux; top -1; resume linux", r"vm linux suspended(?:\n.*)*vm linux resumed", 120)
         m.send("console linux\r")
         m.expect(r"onnected|\^\]", 60)
-        m.send("\rpoweroff -f\r")
+        m.send("\rdmesg | grep -cE 'BUG:|WARNING: CPU|soft lockup|detected stall'; echo on-$((40 + 2))\r")
+        if m.expect(r"^(\d+)\s+on-42", 120)[1] != "0":
+            raise TestError("Linux complained about hot-plug or a pause")
+        m.send("poweroff -f\r")
         m.expect(r"^vm linux: status 0 \(power-off\)", 60)
         m.expect_power_off()
