@@ -96,10 +96,7 @@ static void registers_in(struct svm_vcpu *s)
 	b->cr2 = r->cr2;
 	if (unlikely(read_cr2() != r->cr2)) /* Bochs 2.7 does not load it at VMRUN */
 		write_cr2(r->cr2);
-	if (b->dr6 != r->dr6) {
-		b->dr6 = r->dr6;
-		svm_dirty(s, CLEAN_DR);
-	}
+	b->dr6 = r->dr6;
 	/*
 	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
 	 */
@@ -119,8 +116,9 @@ static void registers_out(struct svm_vcpu *s)
 	r->rflags = b->rflags;
 	r->cr2 = b->cr2;
 	r->dr6 = b->dr6;
+	b->tlb_control = TLB_NOTHING;
 	/* What each entry writes is never clean; CPUs without these bits do not look. */
-	b->clean = CLEAN_ALL & ~(u32)(CLEAN_TPR | CLEAN_CR2);
+	b->clean = CLEAN_ALL & ~(u32)(CLEAN_TPR | CLEAN_DR | CLEAN_CR2);
 	vlapic_cr8_set(&s->vcpu.lapic, b->int_ctl); /* V_TPR */
 }
 

@@ -12,7 +12,6 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c)
 	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
 	bool current = s->asid_generation == c->asid_generation;
 
-	b->tlb_control = TLB_NOTHING;
 	if (likely(current && epoch == s->vcpu.npt_seen))
 		return;
 	s->vcpu.npt_seen = epoch;

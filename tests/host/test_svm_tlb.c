@@ -43,6 +43,7 @@ static void load(u32 v, u32 c)
 static void enter(u32 v, u32 c)
 {
 	load(v, c);
+	block[v].tlb_control = TLB_NOTHING; /* as the last exit left it */
 	svm_tlb_prepare(&vcpu[v], &cpu[c]);
 	assert_in_range(block[v].asid, 1, svm_max_asid());
 }
