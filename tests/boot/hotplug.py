@@ -39,7 +39,7 @@ def hotplug(scene, all_of_it=True):
         seen(m, r"begins with 3 of 4")
         command(m, "dominfo hotplug", r"CPU\(s\): +3\n")
         command(m, "destroy hotplug; start hotplug", r"vm hotplug started\n")
-        seen(m, r"begins with 2 of 4")
+        command(m, "vcpucount hotplug", r"current +live +2\n(?=hv> )")
         command(m, "destroy hotplug; setvcpus hotplug 2", r"error: vm hotplug is not running")
         command(m, "vcpucount hotplug", r"^maximum +config +4\ncurrent +config +2\n(?=hv> )")
         if all_of_it:
