@@ -411,6 +411,21 @@ static struct aspace *space_of(struct thread *t)
 	return t->domain == &kernel_domain ? &kernel_aspace : &t->domain->aspace;
 }
 
+/*
+ * A vCPU that waits in HLT stays loaded while its CPU idles: the idle thread keeps the address
+ * space too. Its thread then runs here again (thread->vcpu). Not one that could run: others must
+ * be able to, and its guest is told that it doesn't.
+ */
+static void unload(struct cpu *c, const struct thread *next)
+{
+	const struct vcpu *v = c->vcpu;
+
+	if (!v || v->runner == next)
+		return;
+	if (next != c->idle || !v->runner || v->runner->state != THREAD_BLOCKED || v->obj.dead)
+		vcpu_drop(c);
+}
+
 static void switch_to(struct thread *next)
 {
 	struct cpu *c = this_cpu();
@@ -418,7 +433,6 @@ static void switch_to(struct thread *next)
 	struct aspace *as = space_of(next);
 	u64 cr3 = 0, rsp = next->saved_rsp;
 
-	vcpu_sched_out(next);
 	trace_thread(TRACE_SWITCH, next, c->id);
 	if (as != c->aspace) {
 		aspace_activate(as);
@@ -483,6 +497,7 @@ static void schedule(struct run_queue *q)
 	next = choose(q, now);
 	next->waited_ns += now - MIN(now, next->run_start);
 	next->run_start = now;
+	unload(c, next);
 	if (next != c->idle)
 		arm_slice(q, next, now);
 	if (next == prev)

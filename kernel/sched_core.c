@@ -14,22 +14,24 @@ static u64 running_beside(const struct run_queue *q)
 	return running;
 }
 
-/* Of q->group, the first that may run here. */
-static struct thread *first_of_group(const struct run_queue *q, const struct thread *first)
+/* Of q->group, the first that may run here, and not far ahead of other groups' that wait. */
+static struct thread *first_of_group(const struct run_queue *q)
 {
 	struct rb_node *n = rb_first(&q->tree);
 	u32 me = this_cpu()->id;
+	bool others = false;
 
 	for (u32 i = 0; n && i < MOVE_LOOKS; i++, n = rb_next(n)) {
 		struct thread *t = container_of(n, struct thread, run_node);
 
+		others |= group_of(t) != q->group;
 		/* elsewhere than in this core it goes when it has run */
 		if (!may_run_on(t, me) && allowed(t) & q->cpus)
 			continue;
 		/* the CPU that has its vCPU runs it, or drops that and asks this one */
 		if (t->cpu != me && is_loaded(t) && may_run_on(t, t->cpu))
 			continue;
-		if (t == first ? group_of(t) == q->group : may_fill(q, t, q->group))
+		if (others ? may_fill(q, t, q->group) : group_of(t) == q->group)
 			return t;
 	}
 	return NULL;
@@ -57,7 +59,7 @@ struct thread *sched_core_choose(struct run_queue *q, u64 now)
 		q->prompt = first->prompt_ns;
 		q->turn_ends = now + slice_of(q, first);
 	}
-	t = first_of_group(q, first);
+	t = first_of_group(q);
 	if (t) {
 		sched_take(q, t);
 		t->cpu = this_cpu()->id;

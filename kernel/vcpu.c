@@ -81,21 +81,6 @@ void vcpu_load(struct vcpu *v)
 		vcpu_kick(v, KICK_PV);
 }
 
-/*
- * A vCPU that waits in HLT stays loaded while its CPU idles: the idle thread keeps the address
- * space too. Its thread then runs here again (thread->vcpu).
- */
-void vcpu_sched_out(struct thread *next)
-{
-	struct cpu *c = this_cpu();
-	struct vcpu *v = c->vcpu;
-
-	if (!v || v->runner == next)
-		return;
-	if (next != c->idle || !v->runner || v->obj.dead)
-		vcpu_drop(c);
-}
-
 int vcpu_claim(struct vcpu *v)
 {
 	if (v->vm->owner != current_domain())

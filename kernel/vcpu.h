@@ -5,12 +5,6 @@
 #include "hv/vcpu.h"
 #include "kernel/object.h"
 
-/*
- * The scheduler is about to run `next` here: unloads this CPU's vCPU unless next runs that vCPU or
- * is the idle thread. The old thread's address space is still loaded.
- */
-void vcpu_sched_out(struct thread *next);
-
 /* Unloads what this CPU has loaded (c->vcpu may be NULL); the owner's address space is active. */
 void vcpu_drop(struct cpu *c);
 

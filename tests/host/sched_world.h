@@ -37,8 +37,12 @@ void timer_arm(struct timer *t, u64 deadline_ns)
 void timer_cancel(struct timer *t) { t->armed = false; }
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first) { *save_rsp = 1; }
 void smp_ipi(u32 n, u32 bits) {}
-void vcpu_sched_out(struct thread *next) {}
-void vcpu_drop(struct cpu *c) {}
+void vcpu_drop(struct cpu *c)
+{
+	if (c->vcpu)
+		c->vcpu->cpu = -1;
+	c->vcpu = NULL;
+}
 void aspace_activate(struct aspace *next) {}
 u64 aspace_cr3(const struct aspace *as) { return 0; }
 void cpu_set_kstack(u64 top) {}

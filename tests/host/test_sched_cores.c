@@ -23,6 +23,7 @@ struct vm_kind {
 
 struct actor {
 	struct thread t;
+	struct vcpu vcpu; /* that it runs */
 	u64 run_left, total, wake_at;
 	u64 wants_since; /* not yet run since then; 0: it has */
 	const struct vm_kind *kind;
@@ -92,6 +93,20 @@ static void computed(struct actor *a)
 	thread_block(DEADLINE_NEVER);
 }
 
+/* A thread that runs has its vCPU on its CPU, and nowhere else. */
+static void load_vcpu(u32 n)
+{
+	struct vcpu *v = running(n)->t.vcpu;
+
+	if (!v || cpu[n].vcpu == v)
+		return;
+	if (v->cpu >= 0)
+		vcpu_drop(&cpu[v->cpu]);
+	vcpu_drop(&cpu[n]);
+	cpu[n].vcpu = v;
+	v->cpu = (s32)n;
+}
+
 /* Has a thread come to run, or left? */
 static void follow(struct actor *before, struct actor *now)
 {
@@ -132,12 +147,17 @@ static void look(u32 n)
 	if (ends)
 		computed(before);
 	while (cpu[n].resched) {
-		spin_lock(&cpu[n].queue->lock);
-		schedule(cpu[n].queue);
+		struct run_queue *q = cpu[n].queue;
+
+		if (q->queued && now_ns >= own[n].balance_at)
+			balance(q, &own[n], now_ns);
+		spin_lock(&q->lock);
+		schedule(q);
 		check_cores();
 		while (running(n) != &idle[n] && capped(running(n)))
 			;
 	}
+	load_vcpu(n);
 	follow(before, running(n));
 	check_cores();
 }
@@ -218,6 +238,9 @@ static void set_up(u64 seed, u32 n, u32 per_core, bool on, const struct vm_kind 
 			a->t.weight = WEIGHT_DEFAULT;
 			a->t.affinity = ~0ull;
 			a->t.state = THREAD_STOPPED;
+			a->t.vcpu = &a->vcpu;
+			a->vcpu.runner = &a->t;
+			a->vcpu.cpu = -1;
 			a->kind = &kind[v];
 			a->wake_at = now_ns + rnd(100 * MS);
 		}
@@ -380,6 +403,44 @@ static void a_cap_holds_on_a_core(void **state)
 		fail_msg("got %lu/1000 of a CPU, expected 250", percent);
 }
 
+/* It has waited in HLT there, and stayed loaded. */
+static void wait_on(struct actor *a, u32 n)
+{
+	a->t.cpu = n;
+	a->t.state = THREAD_BLOCKED;
+	cpu[n].vcpu = &a->vcpu;
+	a->vcpu.cpu = (s32)n;
+}
+
+/* Two VMs whose vCPUs waited on the CPUs of one core begin to compute, and another core idles. */
+static void a_vcpu_that_waits_for_its_turn_is_free_to_go(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 0, 0}, {1, 100, 0, 0, 0, 0}};
+
+	set_up(1, 4, 2, true, kinds, ARRAY_SIZE(kinds));
+	wait_on(&actor[0], 0);
+	wait_on(&actor[1], 1);
+	play();
+	for (u32 v = 0; v < ARRAY_SIZE(kinds); v++)
+		if (total_of(v) * 100 < 95 * (PLAY_NS - BEGIN_NS))
+			fail_msg("VM %u got %lu%% of a CPU, expected nearly all", v,
+				 (u64)(total_of(v) * 100 / (PLAY_NS - BEGIN_NS)));
+}
+
+/* Where nobody of another VM wants the core, one vCPU's lead keeps no CPU idle. */
+static void a_vm_alone_has_all_its_cpus(void **state)
+{
+	static const struct vm_kind kinds[] = {{3, 100, 0, 0, 0, 0}};
+
+	set_up(1, 2, 2, true, kinds, ARRAY_SIZE(kinds));
+	actor[0].t.affinity = 1;
+	actor[1].t.affinity = actor[2].t.affinity = 2;
+	play();
+	if (actor[0].total * 100 < 99 * (PLAY_NS - BEGIN_NS))
+		fail_msg("got %lu%% of its CPU, expected all",
+			 (u64)(actor[0].total * 100 / (PLAY_NS - BEGIN_NS)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +451,8 @@ int main(void)
 		cmocka_unit_test(threads_of_a_vm_find_each_other),
 		cmocka_unit_test(who_wakes_up_has_its_turn_before_the_others_end),
 		cmocka_unit_test(a_cap_holds_on_a_core),
+		cmocka_unit_test(a_vcpu_that_waits_for_its_turn_is_free_to_go),
+		cmocka_unit_test(a_vm_alone_has_all_its_cpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
