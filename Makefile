@@ -26,7 +26,9 @@ say = @printf '  %-8s %s\n' $(1) $(2);
 endif
 
 WARN   := -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -Wno-unused-parameter
-COMMON := -std=gnu11 -O2 -g -I. -Iinclude -ffreestanding -fno-strict-aliasing -fno-stack-protector \
+# In GCC 12's pass "peephole2" an AND in front of a CMOV can get the wrong register as its operand.
+OPTIMIZE := -O2 $(if $(findstring clang,$(CC)),,-fno-peephole2)
+COMMON := -std=gnu11 $(OPTIMIZE) -g -I. -Iinclude -ffreestanding -fno-strict-aliasing -fno-stack-protector \
 	  -fno-asynchronous-unwind-tables -fno-pic -fno-pie -mgeneral-regs-only -MMD -MP $(WARN)
 ifeq ($(DEBUG),1)
 COMMON += -DCAISSON_DEBUG

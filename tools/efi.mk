@@ -1,6 +1,6 @@
 # The UEFI application, outside of ring 0: boot/efi and a few files of lib, as a PE image by gnu-efi.
 EFI_INC    := /usr/include/efi
-EFI_CFLAGS := -std=gnu11 -O2 -g -I. -Iinclude -isystem $(EFI_INC) -isystem $(EFI_INC)/x86_64 -ffreestanding -fpic \
+EFI_CFLAGS := -std=gnu11 $(OPTIMIZE) -g -I. -Iinclude -isystem $(EFI_INC) -isystem $(EFI_INC)/x86_64 -ffreestanding -fpic \
 	      -fshort-wchar -fno-strict-aliasing -fno-stack-protector -fno-asynchronous-unwind-tables -mno-red-zone \
 	      -mgeneral-regs-only -MMD -MP $(WARN)
 EFI_SRC    := $(wildcard boot/efi/*.c) lib/fmt.c lib/string.c lib/str_copy.c lib/memmove.c

@@ -90,11 +90,8 @@ static const char *vcpu_state(const struct vm_client *vm, u8 state)
 	return vm_paused(vm) && strcmp(name, "offline") ? "paused" : name;
 }
 
-/*
- * The CPUs that a vCPU may use. By itself: inlined, GCC 12 takes what another call returned for
- * info.cpus.
- */
-static __attribute__((noinline)) u64 vcpu_cpus(const struct vm_client *vm, u32 n)
+/* The CPUs that a vCPU may use. */
+static u64 vcpu_cpus(const struct vm_client *vm, u32 n)
 {
 	u64 pin = vm->view ? __atomic_load_n(&vm->view->pin[n], __ATOMIC_RELAXED) : 0;
 
