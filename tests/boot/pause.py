@@ -123,7 +123,7 @@ def pause_to_the_end(m, name):
     """Pauses a VM until it has ended well; how often it was."""
     for n in range(200):
         begin = len(m.output())
-        command(m, f"suspend {name}; resume {name}", r"(resumed|error: vm .* (is not running|has ended))$", 60)
+        command(m, f"suspend {name}; resume {name}", r"(resumed|error: vm .*)$", 60)
         if re.search(rf"error: vm {name} (is not running|has ended)", m.output()[begin:]):
             command(m, f"dominfo {name}", r"Ended: +exit port, status 0\n")
             return n
