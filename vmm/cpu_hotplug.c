@@ -75,20 +75,21 @@ static void ost_status(struct cpu_hotplug *h, u64 cpu, u32 status)
 {
 	if (h->ost_event != OST_EJECT_REQUEST && h->ost_event != OST_EJECT_BY_GUEST)
 		return;
-	if (!(h->asked & cpu) || status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
+	if (!(h->asked & h->here & cpu) || status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
 		return;
 	h->asked &= ~cpu;
 	h->must_go &= ~cpu;
 	h->dev.plat->ops->cpu_answer(h->dev.plat, h->selector, status);
 }
 
-static void command_write(struct cpu_hotplug *h, u8 command)
+/* The next CPU with an event is looked for from `cpu`, the selected one, and then from 0. */
+static void command_write(struct cpu_hotplug *h, u64 cpu, u8 command)
 {
-	u64 events = (h->came | h->must_go) & h->possible;
+	u64 events = (h->came | h->must_go) & h->possible, behind = events & ~(cpu - 1);
 
 	h->command = command;
 	if (command == CMD_NEXT_EVENT && events)
-		h->selector = (u32)__builtin_ctzll(events);
+		h->selector = (u32)__builtin_ctzll(behind ? behind : events);
 }
 
 static void hotplug_write(struct device *d, u64 offset, u32 size, u64 value)
@@ -103,7 +104,7 @@ static void hotplug_write(struct device *d, u64 offset, u32 size, u64 value)
 	else if (offset == FLAGS && size == 1)
 		flags_write(h, cpu, value);
 	else if (offset == COMMAND && size == 1)
-		command_write(h, (u8)value);
+		command_write(h, cpu, (u8)value);
 	else if (offset == DATA && size == 4 && h->command == CMD_OST_EVENT)
 		h->ost_event = (u32)value;
 	else if (offset == DATA && size == 4 && h->command == CMD_OST_STATUS)
@@ -115,13 +116,15 @@ void cpu_hotplug_insert(struct cpu_hotplug *h, u32 cpu)
 	rt_lock(&h->dev.lock);
 	h->here |= BIT(cpu);
 	h->came |= BIT(cpu);
+	h->must_go |= h->asked & BIT(cpu);
 	rt_unlock(&h->dev.lock);
 }
 
 void cpu_hotplug_ask(struct cpu_hotplug *h, u64 cpus)
 {
 	rt_lock(&h->dev.lock);
-	h->asked = h->must_go = cpus & h->here & ~BIT(0);
+	h->asked = cpus & h->possible & ~BIT(0);
+	h->must_go = h->asked & h->here;
 	rt_unlock(&h->dev.lock);
 }
 
@@ -142,7 +145,7 @@ static void hotplug_restored(struct device *d)
 	h->here = (h->here & h->possible) | BIT(0);
 	h->came &= h->here;
 	h->must_go &= h->here & ~BIT(0);
-	h->asked &= h->here & ~BIT(0);
+	h->asked &= h->possible & ~BIT(0);
 }
 
 static const struct state_field hotplug_fields[] = {

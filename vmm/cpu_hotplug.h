@@ -17,7 +17,7 @@ struct cpu_hotplug {
 	u64 boot;	   /* [I] that are there at power-on */
 	u64 here;	   /* that are there */
 	u64 came, must_go; /* events that the guest has not taken yet */
-	u64 asked;	   /* it was asked for these and has not answered */
+	u64 asked;	   /* it was, or once they are there will be, asked for these */
 	u32 selector, ost_event;
 	u8 command;
 };
@@ -29,7 +29,8 @@ void cpu_hotplug_init(struct cpu_hotplug *h, struct platform *plat, u32 boot, u3
 void cpu_hotplug_insert(struct cpu_hotplug *h, u32 cpu);
 
 /*
- * Asks the guest for these CPUs, and for no others any more; its answers come by
- * platform_ops.cpu_answer. Takes the lock; afterwards the caller raises GPE_CPU_HOTPLUG.
+ * Asks the guest for these CPUs, for one that is not there yet as soon as it is, and for no others
+ * any more; its answers come by platform_ops.cpu_answer. Takes the lock; afterwards the caller
+ * raises GPE_CPU_HOTPLUG.
  */
 void cpu_hotplug_ask(struct cpu_hotplug *h, u64 cpus);

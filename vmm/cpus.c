@@ -57,20 +57,20 @@ void cpus_set(struct machine *m, u32 count)
 
 	if (!count || count > m->vcpus)
 		return;
+	for (u32 i = m->vcpus; i-- > 1 && have > count;)
+		if (on & BIT(i)) {
+			ask |= BIT(i);
+			have--;
+		}
+	cpu_hotplug_ask(&m->cpu_hotplug, ask); /* first: nobody who comes is to find an old wish */
+	if (ask)
+		acpi_pm_gpe(&m->acpi_pm, GPE_CPU_HOTPLUG);
 	for (u32 i = 1; i < m->vcpus && have < count; i++)
 		if (!(on & BIT(i))) {
 			__atomic_fetch_or(&c->on, BIT(i), __ATOMIC_RELEASE);
 			event_signal(m->pause.gate[i], 1);
 			have++;
 		}
-	for (u32 i = m->vcpus; i-- > 1 && have > count;)
-		if (on & BIT(i)) {
-			ask |= BIT(i);
-			have--;
-		}
-	cpu_hotplug_ask(&m->cpu_hotplug, ask);
-	if (ask)
-		acpi_pm_gpe(&m->acpi_pm, GPE_CPU_HOTPLUG);
 }
 
 void cpus_answer(struct machine *m, u32 cpu, u32 status)
@@ -100,16 +100,11 @@ static void come(struct machine *m, u32 cpu)
 	acpi_pm_gpe(&m->acpi_pm, GPE_CPU_HOTPLUG);
 }
 
-/* The state after reset, but for the TSC, which is the VM's. */
+/* The state after reset. Its TSC is the VM's: the clock stands only while each thread is parked. */
 static s64 reset(struct vcpu *v)
 {
-	s64 err = vcpu_read(v, STATE_CLOCK);
-	u64 tsc_offset = v->state.clock.tsc_offset;
-
-	if (err)
-		return err;
 	v->state = *v->m->cpus.reset;
-	v->state.clock.tsc_offset = tsc_offset;
+	v->state.clock.tsc_offset -= v->m->clock.stood.tsc;
 	msr_init(&v->msr);
 	return vcpu_set(v->handle, &v->state);
 }

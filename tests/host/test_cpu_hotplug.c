@@ -93,6 +93,26 @@ static void those_that_come_are_told_one_by_one(void **state)
 	assert_int_equal(get(&s, DATA, 4), 3); /* without an event nothing is selected anew */
 }
 
+/* As QEMU does it. */
+static void looks_for_events_from_the_selected_on(void **state)
+{
+	static const struct {
+		u64 came;
+		u32 selected, wanted;
+	} rows[] = {{0xc, 0, 2}, {0xc, 2, 2}, {0xc, 3, 3}, {4, 3, 2}, {6, 3, 1}, {9, 1, 3}};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct set s;
+
+		start(&s);
+		for (u32 cpu = 0; cpu < 4; cpu++)
+			if (rows[i].came & BIT(cpu))
+				cpu_hotplug_insert(&s.h, cpu);
+		put(&s, SELECTOR, 4, rows[i].selected);
+		assert_int_equal(next_event(&s), rows[i].wanted);
+	}
+}
+
 static void goes_when_the_guest_ejects_it(void **state)
 {
 	struct set s;
@@ -168,6 +188,24 @@ static void a_request_replaces_the_one_before(void **state)
 	assert_int_equal(flags(&s, 2), HERE | CAME);
 }
 
+/* It is on its way in when somebody wants it back; the guest can't refuse before it is asked. */
+static void one_that_is_not_there_yet_is_asked_for_when_it_comes(void **state)
+{
+	struct set s;
+
+	start(&s);
+	cpu_hotplug_ask(&s.h, BIT(2));
+	assert_int_equal(flags(&s, 2), 0);
+	answer(&s, 2, 3, 0x82);
+	assert_int_equal(s.f.cpus_kept, 0);
+	cpu_hotplug_insert(&s.h, 2);
+	assert_int_equal(flags(&s, 2), HERE | CAME | MUST_GO);
+	put(&s, FLAGS, 1, EJECT);
+	assert_int_equal(s.f.cpus_back, BIT(2));
+	cpu_hotplug_insert(&s.h, 2);
+	assert_int_equal(flags(&s, 2), HERE | CAME);
+}
+
 /* What is not a CPU of this machine has no registers but the selector. */
 static void others_have_no_registers(void **state)
 {
@@ -208,10 +246,12 @@ int main(void)
 		cmocka_unit_test(shows_who_is_there),
 		cmocka_unit_test(ids),
 		cmocka_unit_test(those_that_come_are_told_one_by_one),
+		cmocka_unit_test(looks_for_events_from_the_selected_on),
 		cmocka_unit_test(goes_when_the_guest_ejects_it),
 		cmocka_unit_test(boot_cpu_stays),
 		cmocka_unit_test(only_a_refusal_ends_a_request),
 		cmocka_unit_test(a_request_replaces_the_one_before),
+		cmocka_unit_test(one_that_is_not_there_yet_is_asked_for_when_it_comes),
 		cmocka_unit_test(others_have_no_registers),
 		cmocka_unit_test(state_moves),
 	};

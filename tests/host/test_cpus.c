@@ -12,7 +12,8 @@
 
 enum { POSSIBLE = 4, GATES = 100 }; /* the gates' handles: 100 and up */
 
-#define OFFSET 12345
+#define OFFSET 12345 /* of the VM's TSC at its creation */
+#define STOOD 45
 
 static struct machine m;
 static struct vm_shared shared;
@@ -24,15 +25,6 @@ static void (*on_wait)(void); /* what happens while a thread stands */
 void *rt_alloc(size_t n) { return calloc(1, n); }
 void rt_log(const char *fmt, ...) {}
 const char *rt_error(s64 e) { return ""; }
-
-/* It has run: its state is another than after reset. */
-s64 vcpu_read(struct vcpu *v, u32 groups)
-{
-	v->state.rip = 0x1000;
-	v->state.clock.tsc_offset = OFFSET;
-	v->state.clock.tsc_deadline = 1;
-	return 0;
-}
 
 s64 pause_here(struct vcpu *v) { return 0; }
 void msr_init(struct msr_state *s) { s->misc_enable = 1; }
@@ -46,11 +38,15 @@ s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 		on_wait();
 		return 1;
 	case SYS_VCPU_KICK: kicked |= BIT(a); return 0;
-	case SYS_VCPU_GET: ((struct vcpu_state *)b)->rip = 0xfff0; return 0;
+	case SYS_VCPU_GET:
+		((struct vcpu_state *)b)->rip = 0xfff0;
+		((struct vcpu_state *)b)->clock.tsc_offset = OFFSET;
+		return 0;
 	case SYS_VCPU_SET:
 		assert_int_equal(((struct vcpu_state *)b)->rip, 0xfff0);
 		assert_int_equal(((struct vcpu_state *)b)->groups, STATE_ALL);
-		assert_int_equal(((struct vcpu_state *)b)->clock.tsc_offset, OFFSET);
+		assert_int_equal(((struct vcpu_state *)b)->clock.tsc_offset,
+				 OFFSET - m.clock.stood.tsc);
 		assert_int_equal(((struct vcpu_state *)b)->clock.tsc_deadline, 0);
 		resets |= BIT(a);
 		return 0;
@@ -85,8 +81,12 @@ static void start(u32 boot)
 		vcpu[i] = (struct vcpu){.m = &m, .handle = i, .index = i};
 		m.vcpu[i] = i;
 		m.pause.gate[i] = GATES + i;
+		vcpu[i].state.rip = 0x1000; /* it has run, and its guest has set its TSC */
+		vcpu[i].state.clock.tsc_offset = 1;
+		vcpu[i].state.clock.tsc_deadline = 1;
 	}
 	assert_int_equal(cpus_init(&m, &shared, &vcpu[1]), 0);
+	m.clock.stood.tsc = STOOD;
 }
 
 static void stop(void) { free(m.cpus.reset); }
@@ -176,6 +176,21 @@ static void one_that_comes_back_at_once_is_reset(void **state)
 	stop();
 }
 
+/* Wanted, and wanted back before its thread has come. */
+static void one_on_its_way_in_is_asked_back(void **state)
+{
+	start(2);
+	cpus_set(&m, 3);
+	cpus_set(&m, 2);
+	assert_int_equal(m.cpu_hotplug.must_go, 0);
+	assert_int_equal(cpus_stand(&vcpu[2]), 0);
+	assert_int_equal(m.cpu_hotplug.must_go, BIT(2));
+	eject(2);
+	assert_int_equal(m.cpus.on, 3);
+	assert_int_equal(m.cpus.gone, 0xc);
+	stop();
+}
+
 static void counts_that_can_not_be_change_nothing(void **state)
 {
 	static const u32 counts[] = {0, 5, 64, ~0u};
@@ -207,6 +222,7 @@ int main(void)
 		cmocka_unit_test(those_that_the_guest_has_not_stand),
 		cmocka_unit_test(highest_are_asked_to_go_and_stand),
 		cmocka_unit_test(one_that_comes_back_at_once_is_reset),
+		cmocka_unit_test(one_on_its_way_in_is_asked_back),
 		cmocka_unit_test(counts_that_can_not_be_change_nothing),
 		cmocka_unit_test(refusal_is_told),
 	};
