@@ -77,22 +77,40 @@ void cmd_shutdown(struct manager *m, u32 words, const char *const *word)
 					: "");
 }
 
-/* Tells the monitor, and waits for it. -E_DEAD: the VM has ended meanwhile. -E_TIMEOUT. */
+static void want_suspended(struct manager *m, u32 index, bool suspend)
+{
+	__atomic_store_n(&m->vm[index].view->suspend, suspend, __ATOMIC_RELEASE);
+	vm_signal(m, index, VM_EV_PAUSE);
+}
+
+/*
+ * Tells the monitor, and waits for it. -E_DEAD: the VM has ended meanwhile. -E_TIMEOUT. A suspend
+ * that fails is taken back: the VM's next life, which may have begun, is not to stand still later.
+ */
 static int set_suspended(struct manager *m, u32 index, bool suspend)
 {
-	struct vm_client *vm = &m->vm[index];
+	const struct vm_client *vm = &m->vm[index];
 	u32 generation = vm->info.generation;
+	int e = -E_TIMEOUT;
 
-	__atomic_store_n(&vm->view->suspend, suspend, __ATOMIC_RELEASE);
-	vm_signal(m, index, VM_EV_PAUSE);
-	for (u32 step = 0; step < PAUSE_STEPS; step++) {
+	want_suspended(m, index, suspend);
+	for (u32 step = 0; step < PAUSE_STEPS && e == -E_TIMEOUT; step++) {
 		if (!vm_refresh(m, index) || !vm->info.running || vm->info.generation != generation)
-			return -E_DEAD;
-		if (vm_paused(vm) == suspend)
-			return 0;
-		event_wait(m->idle, rt_clock_ns() + PAUSE_NS / PAUSE_STEPS);
+			e = -E_DEAD;
+		else if (vm_paused(vm) == suspend)
+			e = 0;
+		else
+			event_wait(m->idle, rt_clock_ns() + PAUSE_NS / PAUSE_STEPS);
 	}
-	return -E_TIMEOUT;
+	if (e && suspend)
+		want_suspended(m, index, false);
+	return e;
+}
+
+/* It stands, or shall as soon as its monitor looks: a manager before may have ended meanwhile. */
+static bool is_suspended(const struct vm_client *vm)
+{
+	return vm_paused(vm) || __atomic_load_n(&vm->view->suspend, __ATOMIC_RELAXED);
 }
 
 /* suspend and resume: a VM that runs, in the other state than `suspend`. -1: it was said why not */
@@ -108,8 +126,10 @@ static s32 find_to_pause(struct manager *m, const char *name, bool suspend)
 		why = "is not running";
 	else if (vm_state(vm) == VM_STATE_STARTING)
 		why = "is still being loaded";
-	else if (vm_paused(vm) != !suspend)
-		why = suspend ? "is paused already: resume lets it go on" : "is not paused";
+	else if (suspend && vm_paused(vm))
+		why = "is paused already: resume lets it go on";
+	else if (!suspend && !is_suspended(vm))
+		why = "is not paused";
 	if (why)
 		con_printf(m, "error: vm %s %s\n", vm->info.name, why);
 	return why ? -1 : i;
@@ -127,8 +147,6 @@ static void pause_or_go_on(struct manager *m, const char *name, bool suspend)
 		con_printf(m, "vm %s %s\n", vm, suspend ? "suspended" : "resumed");
 		return;
 	}
-	if (e == -E_TIMEOUT && suspend)
-		set_suspended(m, (u32)i, false);
 	con_printf(m, "error: vm %s %s\n", vm,
 		   e == -E_DEAD ? "has ended"
 		   : suspend	? "goes on: its vCPUs did not stop within 10 s"
