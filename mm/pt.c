@@ -57,11 +57,11 @@ u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create)
 	u64 *t = pt->root;
 
 	for (u32 l = PT_LEVELS;; l--) {
-		u64 *e = &t[index(va, l)];
+		u64 *e = &t[index(va, l)], seen = __atomic_load_n(e, __ATOMIC_RELAXED);
 
 		if (l == *level)
 			return e;
-		if (!is_present(pt, *e)) {
+		if (!is_present(pt, seen)) {
 			if (!create) {
 				*level = l;
 				return e;
@@ -70,11 +70,11 @@ u64 *pt_walk(const struct pt *pt, u64 va, u32 *level, bool create)
 			if (!t)
 				return NULL;
 			entry_set(e, kva_to_hpa(t).v | pt->fmt->table);
-		} else if (is_leaf(*e, l)) {
+		} else if (is_leaf(seen, l)) {
 			*level = l;
 			return e;
 		} else {
-			t = table_of(*e);
+			t = table_of(seen);
 		}
 	}
 }
