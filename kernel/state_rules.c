@@ -90,6 +90,14 @@ void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 }
 
+bool state_flushes(const struct vcpu_state *st, u64 cr0, u64 cr3, u64 cr4, u64 efer)
+{
+	u64 changed = st->cr0 ^ cr0;
+
+	return !changed || changed & ~(u64)(CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_AM) ||
+	       st->cr3 != cr3 || st->cr4 != cr4 || st->efer != efer;
+}
+
 void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct vcpu_regs *r = &v->priv->regs;

@@ -120,15 +120,6 @@ static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
 	b->idtr.limit = st->idtr.limit;
 }
 
-static void set_control(struct svm_vcpu *s)
-{
-	struct vmcb *b = s->vmcb;
-
-	b->cr0 |= CR0_ET;
-	b->efer |= EFER_SVME;
-	svm_flush(s);
-}
-
 static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 {
 	svm_nmi_block(s, st->event.nmi_blocked);
@@ -140,22 +131,26 @@ static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
 
-	if (!state_valid(st, groups) || !code_valid(s->vmcb, st, groups) ||
+	if (!state_valid(st, groups) || !code_valid(b, st, groups) ||
 	    (groups & STATE_EVENT && st->event.injecting &&
 	     !event_valid(st->event.injecting, true)))
 		return -E_INVAL;
 	state_set_common(v, st, groups);
+	if (groups & STATE_CR &&
+	    state_flushes(st, b->cr0, b->cr3, b->cr4, b->efer & ~(u64)EFER_SVME))
+		svm_flush(s);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
-			*block_field(s->vmcb, i) = *state_field(st, i);
-	s->vmcb->clean = 0;
+			*block_field(b, i) = *state_field(st, i);
+	b->clean = 0;
 	if (groups & STATE_SEG)
 		set_segments(s, st);
-	if (groups & STATE_CR)
-		set_control(s);
+	b->cr0 |= CR0_ET;
+	b->efer |= EFER_SVME;
 	if (groups & STATE_DR)
-		s->vmcb->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
+		b->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
 	if ((groups & STATE_MSR) && cpu_facts.rdtscp)
 		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
 	if (groups & STATE_EVENT)

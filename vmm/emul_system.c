@@ -8,7 +8,10 @@
 
 /* ---- Control registers and EFER ---- */
 
-/* LMA follows from LME and PG; then the kernel says whether any CPU takes it. */
+/*
+ * LMA follows from LME and PG; then the kernel says whether any CPU takes it. It has all of the
+ * group then: nothing of it is left to be set with the rest.
+ */
 static enum emul_result control_write(struct emul *e, u64 *reg, u64 value)
 {
 	struct vcpu_state *s = e->s;
@@ -18,10 +21,8 @@ static enum emul_result control_write(struct emul *e, u64 *reg, u64 value)
 	s->efer &= ~(u64)EFER_LMA;
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG)
 		s->efer |= EFER_LMA;
-	if (e->ops->set_control(e)) {
-		e->dirty |= STATE_CR;
+	if (e->ops->set_control(e))
 		return EMUL_OK;
-	}
 	s->efer = efer;
 	*reg = old;
 	return emul_fault(e, EXC_GP, 0);
@@ -176,9 +177,7 @@ static enum emul_result do_xsetbv(struct emul *e)
 	if (e->cpl || (u32)s->gpr[GPR_RCX] || !(value & XCR0_X87) || value & ~e->xcr0 ||
 	    (value & XCR0_AVX && !(value & XCR0_SSE)))
 		return emul_fault(e, EXC_GP, 0);
-	s->xcr0 = value;
-	e->dirty |= STATE_CR;
-	return EMUL_OK;
+	return control_write(e, &s->xcr0, value);
 }
 
 static enum emul_result do_xgetbv(struct emul *e)
@@ -198,6 +197,7 @@ static enum emul_result do_xgetbv(struct emul *e)
 static enum emul_result do_lmsw(struct emul *e)
 {
 	const u64 bits = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
+	u64 kept = e->s->cr0 & ~(bits & ~(u64)CR0_PE);
 	struct emul_operand o;
 	enum emul_result r;
 
@@ -206,9 +206,7 @@ static enum emul_result do_lmsw(struct emul *e)
 	r = emul_operand_rm(e, 2, 0, &o);
 	if (r)
 		return r;
-	e->s->cr0 = (e->s->cr0 & ~(bits & ~(u64)CR0_PE)) | (emul_operand_read(e, &o) & bits);
-	e->dirty |= STATE_CR;
-	return EMUL_OK;
+	return control_write(e, &e->s->cr0, kept | (emul_operand_read(e, &o) & bits));
 }
 
 enum emul_result emul_group_7(struct emul *e)

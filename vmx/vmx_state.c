@@ -214,11 +214,12 @@ static void set_segments(const struct vcpu_state *st)
 
 static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
 {
+	if (state_flushes(st, cr0_get(), cr3_get(s), cr4_get(), s->efer))
+		s->flush = s->pdptes = true;
 	cr0_put(s, st->cr0 | CR0_ET);
 	cr3_put(s, st->cr3);
 	cr4_put(s, st->cr4);
 	efer_put(s, st->efer);
-	s->flush = s->pdptes = true;
 }
 
 /* With IF clear only a shadow of MOV SS can be. */

@@ -92,6 +92,12 @@ bool state_valid(const struct vcpu_state *st, u32 groups);
 void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups);
 void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups); /* valid */
 
+/*
+ * Translations go with a group CR that comes after these: a MOV CR3 of the same value too, so only
+ * a change of bits of CR0 that have no part in paging keeps them.
+ */
+bool state_flushes(const struct vcpu_state *st, u64 cr0, u64 cr3, u64 cr4, u64 efer);
+
 /* ---- drivers/platform ---- */
 void up_console_input(void);   /* the UART has received bytes or can take more */
 void up_timer_interrupt(void); /* the local APIC timer fired */

@@ -193,6 +193,39 @@ static void a_bad_value_changes_nothing(void **state)
 	}
 }
 
+/* Is a flush asked for by setting this group? */
+static bool flushes(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+{
+	v->npt_seen = 7;
+	assert_int_equal(svm_set_state(v, st, groups), 0);
+	return v->npt_seen != 7;
+}
+
+static void only_what_concerns_paging_flushes(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = long_mode(v);
+
+	assert_true(flushes(v, &st, GROUPS));
+	assert_true(flushes(v, &st, STATE_CR)); /* a MOV CR3 of the same value */
+	st.cr0 ^= CR0_TS;
+	assert_false(flushes(v, &st, STATE_CR));
+	st.cr0 ^= CR0_MP | CR0_EM | CR0_NE | CR0_AM;
+	assert_false(flushes(v, &st, STATE_CR));
+	st.cr0 ^= CR0_TS | CR0_WP;
+	assert_true(flushes(v, &st, STATE_CR));
+	st.cr0 ^= CR0_TS;
+	st.cr3 += 0x1000;
+	assert_true(flushes(v, &st, STATE_CR));
+	st.cr0 ^= CR0_TS;
+	st.cr4 ^= CR4_PGE;
+	assert_true(flushes(v, &st, STATE_CR));
+	st.cr0 ^= CR0_TS;
+	st.efer ^= EFER_NXE;
+	assert_true(flushes(v, &st, STATE_CR));
+	assert_false(flushes(v, &st, GROUPS & ~(u32)STATE_CR));
+}
+
 /* What one call leaves out counts too: the other half was set before. */
 static void code_of_64_bits_is_not_of_32(void **state)
 {
@@ -268,6 +301,7 @@ int main(void)
 		cmocka_unit_test(what_is_set_is_got),
 		cmocka_unit_test(what_a_guest_left_can_be_set_again),
 		cmocka_unit_test(a_bad_value_changes_nothing),
+		cmocka_unit_test(only_what_concerns_paging_flushes),
 		cmocka_unit_test(code_of_64_bits_is_not_of_32),
 		cmocka_unit_test(skipping_wraps_as_the_mode_says),
 		cmocka_unit_test(a_record_tells_no_address_of_the_kernel),
