@@ -1,6 +1,7 @@
 /* vCPUs: creation, where they are loaded, the run loop, kicks. */
 
 #include "arch/cpu.h"
+#include "arch/msr.h"
 #include "drivers/platform/lapic.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
@@ -141,9 +142,14 @@ static bool take_reset(struct vcpu *v)
 		v->activity = VCPU_WAIT_SIPI;
 		v->nmi_pending = v->pv.unhalted = false;
 		v->ext_vector = -1;
+		/* nothing of the old life reaches the next, whenever the monitor answers */
+		vlapic_timer_stop(v);
+		*vlapic_reg(v, APIC_SVR) &= ~(u32)APIC_SVR_ENABLE;
 	}
 	if (!reset || v->activity != VCPU_WAIT_SIPI)
 		return false;
+	if (reset & VLAPIC_SIPI || v->apic_base & APIC_BASE_BSP)
+		v->activity = VCPU_RUNNABLE; /* it takes NMIs from now on */
 	v->run->exit = RUN_EXIT_RESET;
 	v->run->reset.init = (reset & VLAPIC_INIT) != 0;
 	v->run->reset.sipi = (reset & VLAPIC_SIPI) != 0;

@@ -354,7 +354,8 @@ void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 
 	v->apic_base = s->apic.base; /* what was posted meanwhile comes on top */
 	for (u32 i = 0; i < REGS; i++)
-		*vlapic_reg(v, i << 4) = reg[i] & state_mask(i);
+		if (i != REG(APIC_LDR) || !vlapic_x2apic(v)) /* others look at it any time */
+			*vlapic_reg(v, i << 4) = reg[i] & state_mask(i);
 	*vlapic_reg(v, APIC_DFR) |= DFR_FIXED;
 	identify(v);
 	v->lapic.eoi_exit = v->lapic.esr_pending = 0;

@@ -1,5 +1,6 @@
 #include "vmm/vcpu.h"
 
+#include "arch/msr.h"
 #include "audit/audit.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -219,7 +220,7 @@ static void exit_reset(struct vcpu *v)
 		cpu_init(s);
 		v->emul.dirty = CPU_INIT_GROUPS | STATE_MSR;
 	}
-	if (v->run->reset.sipi && s->event.activity == VCPU_WAIT_SIPI)
+	if (v->run->reset.sipi && !(s->apic.base & APIC_BASE_BSP))
 		cpu_sipi(s, v->run->reset.vector);
 	write_state(v, err);
 }

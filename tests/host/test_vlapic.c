@@ -1,7 +1,10 @@
 // SOURCES: kernel/vlapic.c kernel/vlapic_ipi.c kernel/vlapic_timer.c
 // SOURCES: vmm/cpu_reset.c
+// LIBS: -lpthread
 /* The local APIC: registers, priorities, timer. Intel SDM 3, chapter "APIC". */
 #include "fake_vlapic.h"
+
+#include <pthread.h>
 
 static void what_arrives_kicks_its_vcpu(void **state)
 {
@@ -536,6 +539,35 @@ static void the_descriptor_has_the_layout_of_the_manual(void **state)
 	assert_int_equal(*vlapic_word(&v->lapic, APIC_TMR, 0x61), 1u << 1);
 }
 
+static u32 looking;
+
+/* What others see of the logical ID; returns how often it was another. */
+static void *look(void *arg)
+{
+	u32 *ldr = vlapic_reg(&vcpu[3], APIC_LDR);
+	uintptr_t wrong = 0;
+
+	while (__atomic_load_n(&looking, __ATOMIC_ACQUIRE))
+		wrong += __atomic_load_n(ldr, __ATOMIC_RELAXED) != 1u << 3;
+	return (void *)wrong;
+}
+
+static void a_set_state_never_hides_the_logical_id(void **state)
+{
+	static struct vcpu_state s;
+	pthread_t other;
+	void *wrong;
+
+	vlapic_get_state(&vcpu[3], &s);
+	looking = 1;
+	assert_int_equal(pthread_create(&other, NULL, look, NULL), 0);
+	for (u32 i = 0; i < 200000; i++)
+		vlapic_set_state(&vcpu[3], &s);
+	__atomic_store_n(&looking, 0, __ATOMIC_RELEASE);
+	pthread_join(other, &wrong);
+	assert_null(wrong);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,6 +621,8 @@ int main(void)
 			a_cpu_that_delivers_by_itself_is_told_of_what_waits_behind_its_service,
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(the_descriptor_has_the_layout_of_the_manual, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_set_state_never_hides_the_logical_id, setup_x2,
 						teardown),
 	};
 
