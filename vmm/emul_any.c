@@ -130,11 +130,16 @@ static bool open(const struct vcpu_state *s)
 	return s->rflags & RFLAGS_IF && !s->event.sti_blocked;
 }
 
+/* A WRMSR may have changed the copies that an emulator has: TSC offset, CR8. */
+static bool is_wrmsr(const struct insn *i) { return i->map == INSN_MAP_0F && i->opcode == 0x30; }
+
 /* True: it is for the kernel to look what comes next. */
-static bool for_the_kernel(const struct vcpu_state *s, bool was_open, bool nmi_was_blocked)
+static bool for_the_kernel(const struct emul *e, bool was_open, bool nmi_was_blocked)
 {
-	return s->event.activity != VCPU_RUNNABLE || s->cr0 & CR0_PE || (open(s) && !was_open) ||
-	       (nmi_was_blocked && !s->event.nmi_blocked);
+	const struct vcpu_state *s = e->s;
+
+	return is_wrmsr(&e->insn) || s->event.activity != VCPU_RUNNABLE || s->cr0 & CR0_PE ||
+	       (open(s) && !was_open) || (nmi_was_blocked && !s->event.nmi_blocked);
 }
 
 static enum emul_result one(struct emul *e)
@@ -160,7 +165,7 @@ enum emul_result emul_run(struct emul *e, u32 steps)
 		dirty |= e->dirty;
 		/* a string instruction that goes on has done as much as all the others */
 		if (r == EMUL_OK &&
-		    (for_the_kernel(e->s, was_open, nmi_was_blocked) ||
+		    (for_the_kernel(e, was_open, nmi_was_blocked) ||
 		     (e->s->rip == rip && e->insn.prefixes & (INSN_P_REP | INSN_P_REPNE))))
 			break;
 	}

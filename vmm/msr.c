@@ -90,7 +90,7 @@ static u64 apic_base_read(struct vcpu *v)
 /* SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled. */
 static bool apic_base_write(struct vcpu *v, u64 value)
 {
-	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC, wanted = value & modes, old;
+	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC, wanted = value & modes, old, before;
 
 	if (!get(v, STATE_APIC))
 		return false;
@@ -98,17 +98,18 @@ static bool apic_base_write(struct vcpu *v, u64 value)
 	if ((wanted == modes && !old) || (old == modes && wanted == APIC_BASE_ENABLE) ||
 	    !get(v, STATE_APIC | STATE_CLOCK | STATE_TIMER_STOP))
 		return false;
-	if (old && !wanted) {
-		cpu_reset_apic(&v->held);
-		v->held.clock.apic_deadline = v->held.clock.tsc_deadline = 0;
+	before = v->held.apic.base;
+	v->held.apic.base = (value & ~APIC_BASE_BSP) | (before & APIC_BASE_BSP);
+	if (!set(v, STATE_APIC | STATE_CLOCK)) {
+		v->held.apic.base = before; /* the timer goes on */
+		set(v, STATE_APIC | STATE_CLOCK);
+		return false;
 	}
-	old = v->held.apic.base;
-	v->held.apic.base = (value & ~APIC_BASE_BSP) | (old & APIC_BASE_BSP);
-	if (set(v, STATE_APIC | STATE_CLOCK))
+	if (!old || wanted)
 		return true;
-	v->held.apic.base = old; /* the timer goes on */
-	set(v, STATE_APIC | STATE_CLOCK);
-	return false;
+	cpu_reset_apic(&v->held);
+	v->held.clock.apic_deadline = v->held.clock.tsc_deadline = 0;
+	return set(v, STATE_APIC | STATE_CLOCK);
 }
 
 /* ---- The KVM paravirtual ABI ---- */

@@ -196,6 +196,18 @@ static void the_kernel_is_asked_in_time(void **state)
 	}
 }
 
+static void a_wrmsr_ends_the_run(void **state)
+{
+	ENTER(0x0f, 0x30, 0x90, 0x90); /* wrmsr; nop; nop */
+	m.s.gpr[GPR_RCX] = 0x10;
+	assert_int_equal(emul_run(&m.e, 5), EMUL_OK);
+	assert_int_equal(m.s.rip, CODE + 2); /* the TSC's offset, CR8: all may be others */
+	ENTER(0x0f, 0x32, 0x90, 0xf4);	     /* rdmsr; nop; hlt */
+	m.s.gpr[GPR_RCX] = 0x10;
+	assert_int_equal(emul_run(&m.e, 5), EMUL_OK);
+	assert_int_equal(m.s.rip, CODE + 4);
+}
+
 static void what_the_kernel_decides_is_left_to_it(void **state)
 {
 	static const struct {
@@ -388,6 +400,7 @@ int main(void)
 		cmocka_unit_test(code_ends_with_its_segment),
 		cmocka_unit_test(xcr0_is_read_where_the_guest_enabled_it),
 		cmocka_unit_test(the_kernel_is_asked_in_time),
+		cmocka_unit_test(a_wrmsr_ends_the_run),
 		cmocka_unit_test(what_the_kernel_decides_is_left_to_it),
 		cmocka_unit_test(faults_leave_the_state_as_it_was),
 		cmocka_unit_test(table_registers),

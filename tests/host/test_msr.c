@@ -249,6 +249,21 @@ static void the_local_apics_modes_change_in_their_order(void **state)
 	assert_int_equal(kept.apic.base, base | en | APIC_BASE_BSP);
 }
 
+static void a_refused_apic_base_changes_nothing(void **state)
+{
+	u64 base = kept.apic.base;
+
+	kept.apic.reg[APIC_TPR >> 4] = 0x60;
+	kept.clock.apic_deadline = 5;
+	assert_false(write(MSR_APIC_BASE, APIC_DEFAULT_BASE | 1)); /* off, and a reserved bit */
+	assert_int_equal(kept.apic.base, base);
+	assert_int_equal(kept.apic.reg[APIC_TPR >> 4], 0x60);
+	assert_int_equal(kept.clock.apic_deadline, 5);
+	assert_true(write(MSR_APIC_BASE, APIC_DEFAULT_BASE));
+	assert_int_equal(kept.apic.reg[APIC_TPR >> 4], 0);
+	assert_int_equal(kept.clock.apic_deadline, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +277,7 @@ int main(void)
 				       setup),
 		cmocka_unit_test_setup(what_the_abi_reserves_is_refused, setup),
 		cmocka_unit_test_setup(the_local_apics_modes_change_in_their_order, setup),
+		cmocka_unit_test_setup(a_refused_apic_base_changes_nothing, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
