@@ -46,6 +46,24 @@ static int map_guest(struct vm *vm, handle_t mem, u64 gpa, u64 offset, u64 end)
 	return (int)err;
 }
 
+/*
+ * By a call that reads a word of each page, and refuses what it reads: where there is no memory
+ * that call has an error, while a plain access would end the program.
+ */
+static int populate(const struct vm *vm, u64 bytes)
+{
+	const u8 *host = vm->machine.ram.host;
+
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
+		if (vm_policy(vm->machine.vm, (const struct vm_policy *)(host + at)) == -E_FAULT) {
+			rt_log("populate: the host has memory for only %llu of the VM's %llu MiB; "
+			       "give it less memory, or end another VM",
+			       (unsigned long long)(at >> 20), (unsigned long long)(bytes >> 20));
+			return -E_NOMEM;
+		}
+	return 0;
+}
+
 static int create_ram(struct vm *vm)
 {
 	const struct vm_def *def = &vm->start->def;
@@ -71,8 +89,11 @@ static int create_ram(struct vm *vm)
 		rt_log("memory: mapping it here: %s", rt_error(err));
 		return err;
 	}
-	if (def->populate)
-		rt_populate(r->host, def->memory);
+	if (def->populate) {
+		err = populate(vm, def->memory);
+		if (err)
+			return err;
+	}
 	r->low = MIN(def->memory, RAM_LOW_MAX);
 	r->high = def->memory - r->low;
 	err = map_guest(vm, mem, 0, 0, RAM_HOLE);
