@@ -5,6 +5,7 @@
  */
 #include "lib/string.h"
 #include "tests/ring3/stress.h"
+#include "vmm/cpu_reset.h"
 
 #define CODE_VA 0x10000ull /* of a child */
 #define CHILD_QUOTA KiB(256)
@@ -340,12 +341,12 @@ static void use_vm(u64 *s, u32 me)
 	CALL(SYS_MAP, h[0], h[1], 0, 0, GUEST_BYTES, PROT_R | PROT_W);
 	CALL(SYS_VM_POLICY, h[0], any_policy(s));
 	h[2] = CALL(SYS_VCPU_CREATE, h[0], 0, va + PAGE_SIZE);
-	state.size = sizeof(state);
+	cpu_power_on(&state, 0);
+	state.seg[SEG_CS].base = state.rip = 0;
+	CALL(SYS_VCPU_SET, h[2], &state);
 	state.groups = STATE_SEG | STATE_GPR;
-	if (!CALL(SYS_VCPU_GET, h[2], &state)) {
-		state.seg[SEG_CS].base = state.rip = 0;
+	if (!CALL(SYS_VCPU_GET, h[2], &state))
 		CALL(SYS_VCPU_SET, h[2], &state);
-	}
 	CALL(SYS_VM_MSI, h[0], 0xfee00000, 0x40);
 	h[3] = CALL(SYS_EVENT_CREATE);
 	CALL(SYS_VM_IRQ_BIND, h[0], h[3], 0xfee00000, 0x41);
