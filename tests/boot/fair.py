@@ -2,7 +2,7 @@
 take turns after a few, and under QEMU's -icount with one CPU (with two it does not give both the same)."""
 import re
 
-from boot.scenes import PROMPT, command, definition, escape, free_memory, tiny
+from boot.scenes import PROMPT, command, definition, escape, expect_memory_back, free_memory, tiny
 from machine import TestError
 
 BOCHS_SECOND = 50_000_000  # of its TSC
@@ -86,13 +86,7 @@ def destroy_floods(scene, args=""):
             for word in FLOODS:
                 command(m, f"destroy {word}", rf"vm {word} destroyed", 30)
         command(m, "selftest", r"0 violations: PASS", 120)
-        lost = before
-        for _ in range(20):
-            lost = before - free_memory(m)
-            if lost <= 1024:
-                break
-        if lost > 1024:
-            raise TestError(f"{lost} KiB did not come back")
+        expect_memory_back(m, before)
         m.send("poweroff\r")
         m.expect_power_off()
 

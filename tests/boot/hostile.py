@@ -5,7 +5,8 @@ import re
 import time
 
 import gdb
-from boot.scenes import LINUX, PROMPT, command, definition, escape, expect_status, free_memory, linux, tiny, wild_programs
+from boot.scenes import (LINUX, PROMPT, command, definition, escape, expect_memory_back, expect_status, free_memory, linux,
+                         tiny, wild_programs)
 from machine import BUILD, TestError
 
 OPERATIONS = int(os.environ.get("HOSTILE_OPERATIONS", "100000"))
@@ -122,12 +123,7 @@ def hostile_machine(m, operations, lives):
     command(m, "destroy bystander", r"vm bystander destroyed")
     command(m, "selftest", r"selftest: live page tables: 0 violations: PASS")
     check_log(m, time.monotonic() - start)
-    for _ in range(20):
-        lost = before - free_memory(m)
-        if lost <= 1024:
-            break
-    if lost > 1024:
-        raise TestError(f"{lost} KiB did not come back")
+    expect_memory_back(m, before)
     m.send("poweroff\r")
     m.expect_power_off()
     return gap
