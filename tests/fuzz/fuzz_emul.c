@@ -90,7 +90,16 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 
 static void op_bus_lock(struct emul *e, bool on) {}
 
-static bool op_set_control(struct emul *e) { return fuzz_u8(&m.in) & 1; }
+/* What is taken is set: no group of the step's holds it. */
+static bool op_set_control(struct emul *e)
+{
+	bool taken = fuzz_u8(&m.in) & 1;
+
+	if (taken)
+		memcpy(&m.before.cr0, &m.s.cr0,
+		       offsetof(struct vcpu_state, dr) - offsetof(struct vcpu_state, cr0));
+	return taken;
+}
 
 static enum emul_result op_msr(struct emul *e, u32 msr, bool write, u64 *value)
 {
@@ -361,7 +370,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 
 	enum emul_result r = emul_step(&m.e);
 
-	FUZZ_CHECK(r == EMUL_OK || r == EMUL_FAULT || r == EMUL_UNSUPPORTED, "result %d", r);
+	/* an MSR of the kernel's: another CPU has changed the code, the guest runs it again */
+	FUZZ_CHECK(r == EMUL_OK || r == EMUL_FAULT || r == EMUL_KERNEL || r == EMUL_UNSUPPORTED,
+		   "result %d", r);
+	FUZZ_CHECK(r != EMUL_KERNEL || !m.e.dirty, "groups %#x are changed", m.e.dirty);
 	check_memory();
 	check_state(r);
 	if (r == EMUL_OK)
