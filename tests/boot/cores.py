@@ -1,12 +1,11 @@
 """Core scheduling: what runs at the same time on CPUs that share a core, as the trace shows it."""
-import os
 import re
 import time
 
 from boot.fair import BOCHS_SECOND, WORKER, expect_near, rate, told, worker
 from boot.scenes import PROMPT, command, definition, escape, tiny
-from boot.trace import decode
-from machine import BUILD, TestError
+from boot.trace import decode, dump_trace
+from machine import TestError
 
 CORES = ((0, 1), (2, 3))
 SWITCH = re.compile(r"^ *(\d+) cpu(\d+) .* switch +(\S.*?) *$", re.MULTILINE)
@@ -45,12 +44,7 @@ def traced(scene, m, seconds):
     while time.monotonic() < end:
         m.read(end - time.monotonic())
     command(m, "trace off", r"trace off")
-    start = len(m.text)
-    command(m, "trace dump 1000", r"^trace: end", 400)
-    dump = os.path.join(BUILD, "test", os.path.basename(scene.base) + ".dump")
-    with open(dump, "w", encoding="utf-8") as f:
-        f.write(m.text[start:])
-    return decode(dump, "--list")
+    return decode(dump_trace(scene, m, "trace dump 1000"), "--list")
 
 
 def check_apart(listed, apart):

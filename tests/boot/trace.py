@@ -47,6 +47,16 @@ def check_drawing(dump, svg):
         raise TestError(f"the drawing has the lanes {lanes}")
 
 
+def dump_trace(scene, m, line):
+    """The file that holds what the command prints."""
+    start = len(m.text)
+    command(m, line, r"^trace: end", 400)
+    dump = os.path.join(BUILD, "test", os.path.basename(scene.base) + ".dump")
+    with open(dump, "w", encoding="utf-8") as f:
+        f.write(m.text[start:])
+    return dump
+
+
 def trace(scene, args=""):
     """On, a guest with known numbers of exits, off, a dump that tools/trace decodes to these numbers."""
     vm = (f"{GUEST}.vm", definition(GUEST, GUEST, memory="16M", autostart="no"))
@@ -57,11 +67,7 @@ def trace(scene, args=""):
         m.send(f"start {GUEST}\r")
         m.expect(rf"vm {GUEST} ended", 200)
         command(m, "trace off", r"trace off")
-        start = len(m.text)
-        command(m, "trace dump", r"^trace: end", 400)
-        dump = os.path.join(BUILD, "test", os.path.basename(scene.base) + ".dump")
-        with open(dump, "w", encoding="utf-8") as f:
-            f.write(m.text[start:])
+        dump = dump_trace(scene, m, "trace dump")
         check_counts(dump)
         check_drawing(dump, dump + ".svg")
         command(m, "trace dump 8", r"^trace: end", 60)
