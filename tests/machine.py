@@ -102,12 +102,13 @@ class Machine:
         return os.pread(self.errors.fileno(), size, 0).decode("utf-8", "replace")
 
     def ending(self):
-        """How the emulator ended by itself, in words."""
+        """How the emulator ended by itself, in words: with its reason, or else the last line that it wrote."""
         try:
             status = self.process.wait(30)
         except subprocess.TimeoutExpired:
             return f"{self.who} closed its streams but still runs"
         lines = self.said().splitlines()
+        lines += [line for line in lines if re.search(r"fatal: |Assertion", line)]
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         return f"{self.who} {how}" + (f": {lines[-1]}" if lines else "")
 
