@@ -71,9 +71,11 @@ $(B)/ring0/offsets.inc: kernel/offsets.c
 	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -MT $@ -S $< -o $(@:.inc=.s)
 	@sed -nE 's/.*->([A-Z0-9_]+) \$$?(-?[0-9]+).*/%define \1 \2/p' $(@:.inc=.s) > $@
 
+# nasm forgets included files where it writes the dependencies while it assembles (-MD, 2.16).
 $(B)/ring0/%.asm.o: %.asm $(B)/ring0/offsets.inc
 	@mkdir -p $(@D)
-	$(call say,NASM,$@) $(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. -MD $(@:.o=.d) -MP $< -o $@
+	@$(NASM) -I$(B)/ring0/ -I. -M -MP -MT $@ -MF $(@:.o=.d) $<
+	$(call say,NASM,$@) $(NASM) -f elf64 -g -F dwarf -I$(B)/ring0/ -I. $< -o $@
 
 # The screen's font, from its drawing.
 R0_OBJ  += $(B)/ring0/font.o
@@ -82,6 +84,12 @@ $(B)/ring0/font.c: drivers/platform/font.txt tools/font.py
 	@python3 tools/font.py $< > $@
 $(B)/ring0/font.o: $(B)/ring0/font.c
 	$(call say,CC,$@) $(CC) $(R0_CFLAGS) -c $< -o $@
+
+# What is linked, for tools/deps.py. An object that is no longer has the kernel linked anew.
+.PHONY: always
+$(B)/ring0/objects: always
+	@mkdir -p $(@D)
+	@printf '%s\n' $(R0_OBJ:$(B)/%=%) | cmp -s - $@ || printf '%s\n' $(R0_OBJ:$(B)/%=%) > $@
 
 # Linked twice: the second time with the symbol table for backtraces, made from the first. It moves no code.
 ifeq ($(LTO),)
@@ -96,7 +104,7 @@ $(call say,CC,$@) $(CC) $(R0_CFLAGS) -c $(B)/ring0/symtab.c -o $(B)/ring0/symtab
 $(call say,LD,$@) $(R0_LINK) $(B)/ring0/symtab.o -o $(2)
 endef
 kernel: $(B)/kernel.elf ## the ring-0 ELF
-$(B)/kernel.elf: $(R0_OBJ) linker.ld tools/symtab.py
+$(B)/kernel.elf: $(R0_OBJ) $(B)/ring0/objects linker.ld tools/symtab.py
 	$(call link-with-table,,$@.1)
 	$(call link-with-table,$@.1,$@)
 	@python3 tools/symtab.py $@ | cmp - $(B)/ring0/symtab.c || { rm $@; exit 1; }

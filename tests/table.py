@@ -240,6 +240,7 @@ BOOTS = [
     ("image-size", "host", "image_size", 120),
     ("esp-image", "host", "esp_image", 120),
     ("image-errors", "host", "image_errors", 120),
+    ("count-of-linked", "host", "count_of_linked", 120),
     ("ring3-stress", "svm-qemu", "ring3_stress", 900),
     ("ring3-stress-debug", "svm-qemu-debug", "ring3_stress_debug", 600),
     ("killed-at-random", "svm-qemu", "killed_at_random", 900),

@@ -6,27 +6,44 @@ BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "buil
 
 
 def dependencies(folder):
-    """folder below build/ -> {object: [files of the project that it was made from, source first]}."""
+    """
+    folder below build/ -> {dependency file: [files of the project that its target was made from, source first]}. Where
+    the build lists what it links, in folder/objects, what an object of an earlier build left behind is not among them.
+    """
     found = {}
     top = os.path.join(BUILD, folder)
+    linked = listed(os.path.join(top, "objects"))
     for where, _, files in os.walk(top):
         for name in files:
-            if name.endswith(".d"):
-                target, sources = read(os.path.join(where, name))
+            path = os.path.join(where, name)
+            if name.endswith(".d") and (not linked or in_use(path, linked)):
+                sources = read(path)
                 if sources:
-                    found[target] = sources
+                    found[path] = sources
     return found
+
+
+def in_use(path, linked):
+    """Is what the dependency file is of linked, or included by what is?"""
+    return os.path.relpath(path[:-2] + ".o", BUILD) in linked or os.path.exists(path[:-2] + ".inc")
+
+
+def listed(path):
+    """The lines of a file, if it is there."""
+    if not os.path.exists(path):
+        return set()
+    with open(path, encoding="utf-8") as f:
+        return set(f.read().split())
 
 
 def read(path):
     """One dependency file. Rules without prerequisites (-MP) are left out, and so is what a deleted source left."""
     with open(path, encoding="utf-8") as f:
         text = f.read().replace("\\\n", " ")
-    target, _, rest = text.split("\n", 1)[0].partition(":")
-    sources = [os.path.normpath(s) for s in rest.split()]
+    sources = [os.path.normpath(s) for s in text.split("\n", 1)[0].partition(":")[2].split()]
     if not sources or not inside(sources[0]):
-        return target.strip(), []
-    return target.strip(), [s for s in sources if inside(s)]
+        return []
+    return [s for s in sources if inside(s)]
 
 
 def inside(path):

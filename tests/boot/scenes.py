@@ -530,6 +530,33 @@ def image_errors(scene):
             raise TestError(f"{' '.join(arguments)}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")
 
 
+def ring0_count(folder):
+    r = subprocess.run([f"{ROOT}/tools/tcb"], cwd=ROOT, env=dict(os.environ, CAISSON_BUILD=folder), capture_output=True,
+                       text=True, check=True)
+    return int(re.search(r"^tcb ring0 (\d+)$", r.stdout, re.MULTILINE)[1])
+
+
+def count_of_linked(scene):
+    """`make tcb` in a build folder that has what an earlier build left, and what assembly includes."""
+    folder = scene.base + ".count"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(f"{BUILD}/ring0", f"{folder}/ring0")
+    before = ring0_count(folder)
+    with open(f"{folder}/ring0/lib/left.d", "w", encoding="utf-8") as f:
+        f.write("left.o: lib/insn_decode.c include/hv/guest_regs.inc\n")
+    after = ring0_count(folder)
+    if after != before:
+        raise TestError(f"with an object of an earlier build: got {after} lines, expected {before}")
+    with open(f"{folder}/ring0/objects", "a", encoding="utf-8") as f:
+        f.write("ring0/lib/left.o\n")
+    if ring0_count(folder) <= before:
+        raise TestError(f"with one more that is linked: expected more than {before} lines")
+    with open(f"{folder}/ring0/kernel/entry.asm.d", encoding="utf-8") as f:
+        if "include/hv/stack.inc" not in f.read():
+            raise TestError("kernel/entry.asm: expected include/hv/stack.inc among its dependencies")
+    shutil.rmtree(folder)
+
+
 # ---- Programs against the kernel ----
 
 def wild_programs(scene):
