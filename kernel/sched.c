@@ -298,10 +298,13 @@ static struct thread *pull(struct run_queue *q, u32 cpu, const struct sched_grou
 struct thread *sched_steal(struct run_queue *q, const struct sched_group *group)
 {
 	for (u32 i = 1; i < cpu_count; i++) {
-		struct run_queue *victim = cpus[my_own()->near[i]]->queue;
+		u32 cpu = my_own()->near[i];
+		struct run_queue *victim = cpus[cpu]->queue;
 		struct thread *t;
 
-		if (victim == q || !victim->queued || !spin_trylock(&victim->lock))
+		/* a core's, by the first of its CPUs */
+		if (victim == q || (victim->cpus & (BIT(cpu) - 1)) || !victim->queued ||
+		    !spin_trylock(&victim->lock))
 			continue;
 		t = pull(victim, this_cpu()->id, group, victim->load, victim->load);
 		if (t) {

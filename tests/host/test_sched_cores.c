@@ -4,6 +4,12 @@
  * two or four CPUs. No two VMs are ever on one core; each gets its share of CPU time, also one that
  * has a single thread and so leaves the core's other CPUs idle; nobody waits without bound.
  */
+#include "hv/lock.h"
+
+/* Queues of others that were looked at. */
+static unsigned queues_tried;
+#define spin_trylock(lock) (queues_tried++, spin_trylock(lock))
+
 #include "sched_world.h"
 
 #define CPUS_MAX 8u
@@ -441,6 +447,25 @@ static void a_vm_alone_has_all_its_cpus(void **state)
 			 (u64)(actor[0].total * 100 / (PLAY_NS - BEGIN_NS)));
 }
 
+/* Threads of one VM wait on another core, which they may not leave. */
+static void who_looks_for_a_thread_looks_at_each_core_once(void **state)
+{
+	static const struct vm_kind kinds[] = {{6, 100, 0, 0, 0xf0, 0}};
+	struct run_queue *q;
+
+	set_up(1, 8, 4, true, kinds, ARRAY_SIZE(kinds));
+	play_until(BEGIN_NS);
+	on_cpu(0);
+	q = cpu[0].queue;
+	assert_int_not_equal(cpu[7].queue->queued, 0);
+	queues_tried = 0;
+	spin_lock(&q->lock);
+	assert_null(sched_steal(q, NULL));
+	spin_unlock(&q->lock);
+	if (queues_tried != 1)
+		fail_msg("got %u looks at the other core's queue, expected 1", queues_tried);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_cap_holds_on_a_core),
 		cmocka_unit_test(a_vcpu_that_waits_for_its_turn_is_free_to_go),
 		cmocka_unit_test(a_vm_alone_has_all_its_cpus),
+		cmocka_unit_test(who_looks_for_a_thread_looks_at_each_core_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

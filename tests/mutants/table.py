@@ -91,6 +91,8 @@ MUTANTS = [
            "host/sched_cores", "a VM takes more than its share beside its own heavy thread"),
     Mutant("sleeper-waits-for-its-turn", "kernel/sched_core.c", "(over || (first->prompt_ns && !q->prompt))", "over",
            "host/sched_cores", "who wakes up waits until the others' turn on the core is over"),
+    Mutant("core-visited-for-each-cpu", "kernel/sched.c", "(victim->cpus & (BIT(cpu) - 1))", "!victim->cpus",
+           "host/sched_cores", "who looks for a thread takes a core's lock once for each CPU of it"),
     Mutant("wait-not-stolen", "kernel/sched.c", "next->waited_ns += now", "next->waited_ns += 0 * now",
            "boot/steal-time", "no time is ever stolen"),
     Mutant("clock-jumps-over-a-pause", "vmm/vm_clock.c", "	c->start_tsc += s.tsc;", "	c->start_tsc += 0 * s.tsc;",
