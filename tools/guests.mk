@@ -3,6 +3,7 @@
 # loader takes. A folder tests/guest/NAME is a guest of several files, which only scenes start.
 GUEST_LIB_C   := $(wildcard tests/guest/lib/*.c)
 GUEST_LIB_ASM := $(wildcard tests/guest/lib/*.asm)
+GUEST_LIB_INC := $(wildcard tests/guest/lib/*.inc)
 TINY_GUESTS   := $(basename $(notdir $(wildcard tests/guest/*.c)))
 BENCH_GUESTS  := $(basename $(notdir $(wildcard tests/bench/*.c)))
 SCENE_GUESTS  := $(filter-out lib,$(notdir $(patsubst %/,%,$(wildcard tests/guest/*/))))
@@ -24,12 +25,12 @@ $(B)/guests/32/%.o: %.c
 $(B)/guests/64/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_FLAGS) -m64 -c $< -o $@
-$(B)/guests/32/%.asm.o: %.asm
+$(B)/guests/32/%.asm.o: %.asm $(GUEST_LIB_INC)
 	@mkdir -p $(@D)
-	$(NASM) -f elf32 -g -F dwarf $< -o $@
-$(B)/guests/64/%.asm.o: %.asm
+	$(NASM) -f elf32 -g -F dwarf -I. $< -o $@
+$(B)/guests/64/%.asm.o: %.asm $(GUEST_LIB_INC)
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -DLONG -g -F dwarf $< -o $@
+	$(NASM) -f elf64 -DLONG -g -F dwarf -I. $< -o $@
 
 define tiny-guest
 $(1)_BITS := $$(if $$(shell grep -l '^// MODE: 32' tests/guest/$(1).c tests/bench/$(1).c 2>/dev/null),32,64)
