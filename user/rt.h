@@ -15,6 +15,16 @@ u64 rt_clock_ns(void); /* since boot; no system call where the TSC serves */
 u64 rt_clock_tsc(u64 *tsc);
 static inline const struct kinfo *rt_kinfo(void) { return (const struct kinfo *)KINFO_VA; }
 
+/* How many bits of the mask are set. */
+static inline u32 rt_count_bits(u64 mask)
+{
+	u32 n = 0;
+
+	for (; mask; mask &= mask - 1)
+		n++;
+	return n;
+}
+
 /* Heap: grows by memory objects of 1 MiB. Thread-safe. Zeroed. NULL: no memory. */
 void *rt_alloc(size_t n);
 void rt_free(void *p);

@@ -6,18 +6,9 @@
 
 static u64 load(const u64 *mask) { return __atomic_load_n(mask, __ATOMIC_ACQUIRE); }
 
-static u32 count_of(u64 mask)
-{
-	u32 n = 0;
-
-	for (; mask; mask &= mask - 1)
-		n++;
-	return n;
-}
-
 u32 cpus_at_start(const struct vm_def *def, struct vm_shared *shared)
 {
-	u32 before = count_of(load(&shared->vcpus));
+	u32 before = rt_count_bits(load(&shared->vcpus));
 
 	return before >= 1 && before <= def->vcpus_max ? before : def->vcpus;
 }
@@ -53,7 +44,7 @@ void cpus_set(struct machine *m, u32 count)
 {
 	struct cpus *c = &m->cpus;
 	u64 on = load(&c->on), ask = 0;
-	u32 have = count_of(on);
+	u32 have = rt_count_bits(on);
 
 	if (!count || count > m->vcpus)
 		return;

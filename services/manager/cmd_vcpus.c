@@ -18,14 +18,7 @@ u64 vm_vcpu_mask(const struct vm_client *vm)
 	return vm->info.running && mask ? mask : ~0ull >> (64 - MIN(MAX(vm->info.vcpus, 1u), 64u));
 }
 
-u32 vm_vcpus(const struct vm_client *vm)
-{
-	u32 n = 0;
-
-	for (u64 mask = vm_vcpu_mask(vm); mask; mask &= mask - 1)
-		n++;
-	return n;
-}
+u32 vm_vcpus(const struct vm_client *vm) { return rt_count_bits(vm_vcpu_mask(vm)); }
 
 static bool has_ended(const struct vm_client *vm, u32 generation)
 {
@@ -81,23 +74,15 @@ static void say_result(struct manager *m, const struct vm_client *vm, u32 genera
 
 void cmd_setvcpus(struct manager *m, u32 words, const char *const *word)
 {
-	s32 i = vm_find(m, word[1]);
+	s32 i = vm_find_loaded(m, word[1]);
 	struct vm_client *vm;
 	const char *end;
 	u32 generation;
 	u64 n;
 
-	if (i < 0 || !vm_refresh(m, (u32)i))
+	if (i < 0)
 		return;
 	vm = &m->vm[i];
-	if (!vm->info.running || !vm->view) {
-		con_printf(m, "error: vm %s is not running\n", vm->info.name);
-		return;
-	}
-	if (vm_state(vm) == VM_STATE_STARTING) {
-		con_printf(m, "error: vm %s is still being loaded\n", vm->info.name);
-		return;
-	}
 	if (vm_paused(vm)) {
 		con_printf(m, "error: vm %s is paused: resume it first\n", vm->info.name);
 		return;

@@ -113,8 +113,7 @@ static bool is_suspended(const struct vm_client *vm)
 	return vm_paused(vm) || __atomic_load_n(&vm->view->suspend, __ATOMIC_RELAXED);
 }
 
-/* suspend and resume: a VM that runs, in the other state than `suspend`. -1: it was said why not */
-static s32 find_to_pause(struct manager *m, const char *name, bool suspend)
+s32 vm_find_loaded(struct manager *m, const char *name)
 {
 	s32 i = vm_find(m, name);
 	const struct vm_client *vm = &m->vm[MAX(i, 0)];
@@ -126,7 +125,21 @@ static s32 find_to_pause(struct manager *m, const char *name, bool suspend)
 		why = "is not running";
 	else if (vm_state(vm) == VM_STATE_STARTING)
 		why = "is still being loaded";
-	else if (suspend && vm_paused(vm))
+	if (why)
+		con_printf(m, "error: vm %s %s\n", vm->info.name, why);
+	return why ? -1 : i;
+}
+
+/* suspend and resume: a VM that runs, in the other state than `suspend`. -1: it was said why not */
+static s32 find_to_pause(struct manager *m, const char *name, bool suspend)
+{
+	s32 i = vm_find_loaded(m, name);
+	const struct vm_client *vm = &m->vm[MAX(i, 0)];
+	const char *why = NULL;
+
+	if (i < 0)
+		return -1;
+	if (suspend && vm_paused(vm))
 		why = "is paused already: resume lets it go on";
 	else if (!suspend && !is_suspended(vm))
 		why = "is not paused";

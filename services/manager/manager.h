@@ -71,6 +71,8 @@ void attach_input(struct manager *m, u8 c);
 /* The VM started or ended. */
 void attach_state_changed(struct manager *m, u32 index);
 
+/* cmd_vm.c: as vm_find, one that runs and is loaded. */
+s32 vm_find_loaded(struct manager *m, const char *name);
 /* The vCPUs that it has now, or begins with: a bit for each; how many they are. */
 u64 vm_vcpu_mask(const struct vm_client *vm);
 u32 vm_vcpus(const struct vm_client *vm);

@@ -54,16 +54,22 @@ def fair_shares(scene):
         expect_near(f"the share of {name}", got[name] / sum(got.values()), weight / sum(weights.values()), SHARE_ERROR)
 
 
+def expect_capped(m):
+    """-> the rate of VM alone, of which VM capped gets a quarter."""
+    command(m, "start alone", "started")
+    whole = rate(m, "alone")
+    end(m, "alone")
+    command(m, "start capped", "started")
+    expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
+    return whole
+
+
 def fair_cap(scene):
     """A cap of 25% holds, and none where the CPU is free."""
     words = f"on skip={BOCHS_SECOND // 5} ticks={BOCHS_SECOND}"
     with scene.start("loglevel=notice", WORKER, [worker("alone", words), worker("capped", words, cap="25%")]) as m:
         m.expect(PROMPT, 60)
-        command(m, "start alone", "started")
-        whole = rate(m, "alone")
-        end(m, "alone")
-        command(m, "start capped", "started")
-        expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
+        expect_capped(m)
         m.send("poweroff\r")
         m.expect_power_off()
 
@@ -105,11 +111,7 @@ def fair_guests(scene):
     vms += [worker(f"burner{i}", f"ticks={1 << 60}") for i in range(8)] + [worker("napper", "naps")]
     with scene.start("loglevel=notice", WORKER, vms) as m:
         m.expect(PROMPT, 60)
-        command(m, "start alone", "started")
-        whole = rate(m, "alone")
-        end(m, "alone")
-        command(m, "start capped", "started")
-        expect_near("a cap of 25%", rate(m, "capped") / whole, 0.25, CAP_ERROR)
+        whole = expect_capped(m)
         command(m, "schedinfo capped --cap none", r"Cap: +none")
         end(m, "capped")
         for word in FLOODS:

@@ -34,6 +34,16 @@ def run_program(scene, program, args, seconds=None):
     return text
 
 
+def run_program_bochs(scene, program, args):
+    """The same on another engine: Bochs can't tell a program's status, so its output does."""
+    image = mkimage(scene.base + ".iso", f"noreboot loglevel=error {args}", init=f"{BUILD}/programs/{program}",
+                    kernel=scene.kernel)
+    with Bochs(image, scene.machine, scene.log, scene.limit) as m:
+        end = m.expect(rf"^({program}: (PASS|FAIL: .*)|panic: .*|.* error: .*)\n", scene.limit)[1]
+        if end != f"{program}: PASS":
+            raise TestError(end)
+
+
 def ring3_stress(scene):
     """A million random system calls from several domains on all CPUs; then quota, memory and objects are what they were."""
     run_program(scene, "stress", "")
@@ -61,13 +71,8 @@ def destroy_states(scene):
 
 
 def destroy_states_bochs(scene):
-    """The same on another engine, with fewer rounds: Bochs can't tell a program's status, so its output does."""
-    image = mkimage(scene.base + ".iso", "noreboot loglevel=error rounds=1 big=16", init=f"{BUILD}/programs/destroy",
-                    kernel=scene.kernel)
-    with Bochs(image, scene.machine, scene.log, scene.limit) as m:
-        end = m.expect(r"^(destroy: (PASS|FAIL: .*)|panic: .*|.* error: .*)\n", scene.limit)[1]
-        if end != "destroy: PASS":
-            raise TestError(end)
+    """The same on another engine, with fewer rounds."""
+    run_program_bochs(scene, "destroy", "rounds=1 big=16")
 
 
 def device_interrupts(scene):
@@ -76,12 +81,7 @@ def device_interrupts(scene):
 
 
 def device_interrupts_bochs(scene):
-    image = mkimage(scene.base + ".iso", "noreboot loglevel=error rounds=50", init=f"{BUILD}/programs/irqs",
-                    kernel=scene.kernel)
-    with Bochs(image, scene.machine, scene.log, scene.limit) as m:
-        end = m.expect(r"^(irqs: (PASS|FAIL: .*)|panic: .*|.* error: .*)\n", scene.limit)[1]
-        if end != "irqs: PASS":
-            raise TestError(end)
+    run_program_bochs(scene, "irqs", "rounds=50")
 
 
 def destroy_bounded(scene):
