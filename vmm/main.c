@@ -9,8 +9,6 @@
 #include "vmm/mptable.h"
 #include "vmm/vcpu.h"
 
-#define MEMORY_UNIT PAGE_2M
-
 struct vm {
 	const struct vmm_start *start;
 	struct vm_shared *shared;
@@ -34,74 +32,6 @@ static __noreturn void finish(struct vm *vm, enum vm_reason reason, u32 status)
 	__atomic_store_n(&vm->shared->state, VM_STATE_SHUTDOWN, __ATOMIC_RELEASE);
 	event_signal(vm->start->notify, VM_NOTIFY_OUTPUT | VM_NOTIFY_STATE);
 	domain_exit(status);
-}
-
-/* Guest RAM: one memory object, mapped here and in up to three ranges of the VM. */
-static int map_guest(struct vm *vm, handle_t mem, u64 gpa, u64 offset, u64 end)
-{
-	s64 err = mem_map(vm->machine.vm, mem, gpa, offset, end - gpa, PROT_R | PROT_W);
-
-	if (err)
-		rt_log("guest memory at %#llx: %s", (unsigned long long)gpa, rt_error(err));
-	return (int)err;
-}
-
-/*
- * By a call that reads a word of each page, and refuses what it reads: where there is no memory
- * that call has an error, while a plain access would end the program.
- */
-static int populate(const struct vm *vm, u64 bytes)
-{
-	const u8 *host = vm->machine.ram.host;
-
-	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
-		if (vm_policy(vm->machine.vm, (const struct vm_policy *)(host + at)) == -E_FAULT) {
-			rt_log("populate: the host has memory for only %llu of the VM's %llu MiB; "
-			       "give it less memory, or end another VM",
-			       (unsigned long long)(at >> 20), (unsigned long long)(bytes >> 20));
-			return -E_NOMEM;
-		}
-	return 0;
-}
-
-static int create_ram(struct vm *vm)
-{
-	const struct vm_def *def = &vm->start->def;
-	struct ram *r = &vm->machine.ram;
-	handle_t mem;
-	int err;
-	s64 h;
-
-	if (!def->memory || !IS_ALIGNED(def->memory, MEMORY_UNIT)) {
-		rt_log("memory: %llu bytes is not a multiple of 2 MiB",
-		       (unsigned long long)def->memory);
-		return -E_INVAL;
-	}
-	h = mem_create(def->memory, MEM_GUEST);
-	if (h < 0) {
-		rt_log("memory: %llu MiB: %s", (unsigned long long)(def->memory >> 20),
-		       rt_error(h));
-		return (int)h;
-	}
-	mem = (handle_t)h;
-	r->host = rt_map(mem, def->memory, PROT_R | PROT_W, &err);
-	if (!r->host) {
-		rt_log("memory: mapping it here: %s", rt_error(err));
-		return err;
-	}
-	if (def->populate) {
-		err = populate(vm, def->memory);
-		if (err)
-			return err;
-	}
-	r->low = MIN(def->memory, RAM_LOW_MAX);
-	r->high = def->memory - r->low;
-	err = map_guest(vm, mem, 0, 0, RAM_HOLE);
-	if (!err)
-		err = map_guest(vm, mem, RAM_HOLE_END, RAM_HOLE_END, r->low);
-	if (!err && r->high)
-		err = map_guest(vm, mem, RAM_HIGH_BASE, r->low, RAM_HIGH_BASE + r->high);
-	return err;
 }
 
 /* Maps a module to read. False: an error was logged. An absent one leaves *image empty. */
@@ -208,7 +138,7 @@ static int create_machine(struct vm *vm)
 		rt_log("CPUID: %s", rt_error(err));
 		return err;
 	}
-	err = create_ram(vm);
+	err = ram_create(&m->ram, m->vm, vm->start->def.memory, vm->start->def.populate);
 	if (err)
 		return err;
 	h = event_create();

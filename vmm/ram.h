@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "lib/types.h"
+#include "user/rt.h"
 
 #define RAM_LOW_MAX 0xc0000000ull
 #define RAM_HIGH_BASE GiB(4)
@@ -15,6 +15,12 @@ struct ram {
 	u8 *host;
 	u64 low, high; /* bytes */
 };
+
+/*
+ * One memory object, a multiple of 2 MiB, mapped here and in the VM; at_once: with all its frames.
+ * Negative: the error, which was logged; what was made goes with the program.
+ */
+int ram_create(struct ram *r, handle_t vm, u64 bytes, bool at_once);
 
 /* Host address of [gpa, gpa + bytes), or NULL when it is not RAM as a whole. */
 static inline void *ram_ptr(const struct ram *r, u64 gpa, u64 bytes)

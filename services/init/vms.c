@@ -288,17 +288,41 @@ static int vm_launch(struct init *in, struct vm *vm)
 	return e < 0 ? (int)e : process_run(p, &start, sizeof(start));
 }
 
+/* Guest memory, and what its monitor and the kernel need for it. */
+static u64 quota_of(const struct vm_def *d)
+{
+	return d->memory + MONITOR_BYTES + (d->vcpus_max - 1) * VCPU_BYTES +
+	       d->memory / TABLE_SHARE;
+}
+
+/*
+ * A VM's memory is taken from the machine's before it is touched: how much is free says nothing.
+ * What Caisson keeps for itself is small, and so counts only where VMs have nearly all.
+ */
+static void say_no_memory(struct init *in, struct vm *vm, u64 machine)
+{
+	u64 needs = quota_of(&vm->def), others = 0;
+	bool gib = IS_ALIGNED(vm->def.memory, PAGE_1G);
+	char at[16] = ""; /* the line, if memory is not the default */
+
+	for (u32 i = 0; i < in->vms; i++)
+		others += in->vm[i].running ? quota_of(&in->vm[i].def) : 0;
+	if (vm->lines.memory)
+		fmt_snprintf(at, sizeof(at), ":%u", vm->lines.memory);
+	fmt_snprintf(vm->error, sizeof(vm->error),
+		     "%s%s: memory = %lu%c: it needs %luM with its monitor, other VMs have %luM of "
+		     "%luM: give it less, or end another",
+		     vm->file, at, vm->def.memory >> (gib ? 30 : 20), gib ? 'G' : 'M',
+		     ALIGN_UP(needs, MiB(1)) >> 20, ALIGN_UP(others, MiB(1)) >> 20, machine >> 20);
+}
+
 static void vm_start_failed(struct init *in, struct vm *vm, int e)
 {
-	bool gib = IS_ALIGNED(vm->def.memory, PAGE_1G);
 	struct host_info host = {0};
 
 	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
 	if (e == -E_NOMEM)
-		fmt_snprintf(vm->error, sizeof(vm->error),
-			     "%s:%u: memory = %lu%c: expected at most what is free, %luM", vm->file,
-			     vm->lines.memory, vm->def.memory >> (gib ? 30 : 20), gib ? 'G' : 'M',
-			     host.mem_free >> 20);
+		say_no_memory(in, vm, host.mem_total);
 	else if (e == -E_NODEV && host.virt_reason[0])
 		fmt_snprintf(vm->error, sizeof(vm->error),
 			     "%s: can't start %s: no VM can run here: %s", vm->file, vm->def.name,
@@ -326,8 +350,6 @@ static void vm_release(struct vm *vm)
 /* Memory of a domain that just ended comes back in steps: worth a short wait. */
 static int vm_create_process(struct init *in, struct vm *vm)
 {
-	u64 quota = vm->def.memory + MONITOR_BYTES + (vm->def.vcpus_max - 1) * VCPU_BYTES +
-		    vm->def.memory / TABLE_SHARE;
 	struct host_info host = {0};
 	int e = -E_NOMEM;
 
@@ -338,7 +360,8 @@ static int vm_create_process(struct init *in, struct vm *vm)
 			break;
 		if (round)
 			event_wait(in->idle, rt_clock_ns() + REAP_NS / REAP_ROUNDS);
-		e = process_create(&vm->process, &in->vmm_program, vm->def.name, quota);
+		e = process_create(&vm->process, &in->vmm_program, vm->def.name,
+				   quota_of(&vm->def));
 	}
 	return e;
 }

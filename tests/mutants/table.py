@@ -37,6 +37,11 @@ MUTANTS = [
     Mutant("user-pointer-unchecked", "mm/ucopy.c", "if (user >= USER_VA_MAX || n > USER_VA_MAX - user)", "if (n > USER_VA_MAX)",
            "host/ucopy", "ring 3 names kernel memory as its buffer"),
 
+    Mutant("populate-in-part", "vmm/ram.c", "(host + at)) == -E_FAULT", "(host + at)) == 0",
+           "host/ram", "a VM starts without the memory that it was to have at once"),
+    Mutant("vm-into-promised-memory", "services/init/vms.c", "others += in->vm[i].running ?", "others += in->vm[i].ended ?",
+           "boot/memory-refused", "who has too little memory is told something else"),
+
     # ---- Kernel ----
     Mutant("spinning-vcpu-keeps-its-turn", "kernel/vcpu_exit.c", "	sched_yield();\n", "",
            "vmx-bochs/shootdown-storm", "whoever holds a lock waits until all that spin for it have used up their slices"),

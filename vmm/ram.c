@@ -1,0 +1,66 @@
+#include "vmm/ram.h"
+
+#include "user/sys.h"
+
+#define MEMORY_UNIT PAGE_2M
+
+static int map_guest(handle_t vm, handle_t mem, u64 gpa, u64 offset, u64 end)
+{
+	s64 err = mem_map(vm, mem, gpa, offset, end - gpa, PROT_R | PROT_W);
+
+	if (err)
+		rt_log("guest memory at %#llx: %s", (unsigned long long)gpa, rt_error(err));
+	return (int)err;
+}
+
+/*
+ * By a call that reads a word of each page, and refuses what it reads: where there is no memory
+ * that call has an error, while a plain access would end the program.
+ */
+static int populate(const u8 *host, handle_t vm, u64 bytes)
+{
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
+		if (vm_policy(vm, (const struct vm_policy *)(host + at)) == -E_FAULT) {
+			rt_log("populate: the host has memory for only %llu of the VM's %llu MiB; "
+			       "give it less memory, or end another VM",
+			       (unsigned long long)(at >> 20), (unsigned long long)(bytes >> 20));
+			return -E_NOMEM;
+		}
+	return 0;
+}
+
+int ram_create(struct ram *r, handle_t vm, u64 bytes, bool at_once)
+{
+	handle_t mem;
+	int err;
+	s64 h;
+
+	if (!bytes || !IS_ALIGNED(bytes, MEMORY_UNIT)) {
+		rt_log("memory: %llu bytes is not a multiple of 2 MiB", (unsigned long long)bytes);
+		return -E_INVAL;
+	}
+	h = mem_create(bytes, MEM_GUEST);
+	if (h < 0) {
+		rt_log("memory: %llu MiB: %s", (unsigned long long)(bytes >> 20), rt_error(h));
+		return (int)h;
+	}
+	mem = (handle_t)h;
+	r->host = rt_map(mem, bytes, PROT_R | PROT_W, &err);
+	if (!r->host) {
+		rt_log("memory: mapping it here: %s", rt_error(err));
+		return err;
+	}
+	if (at_once) {
+		err = populate(r->host, vm, bytes);
+		if (err)
+			return err;
+	}
+	r->low = MIN(bytes, RAM_LOW_MAX);
+	r->high = bytes - r->low;
+	err = map_guest(vm, mem, 0, 0, RAM_HOLE);
+	if (!err)
+		err = map_guest(vm, mem, RAM_HOLE_END, RAM_HOLE_END, r->low);
+	if (!err && r->high)
+		err = map_guest(vm, mem, RAM_HIGH_BASE, r->low, RAM_HIGH_BASE + r->high);
+	return err;
+}
