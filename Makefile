@@ -49,9 +49,10 @@ help: ## this list
 
 # ---- Ring 0: every .c and .asm of these folders, and the freestanding library files named here ----
 R0_DIRS := mm drivers/platform svm vmx kernel boot
-R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c lib/guest_rules.c
+R0_LIB  := lib/string.c lib/str_copy.c lib/fmt.c lib/ranges.c lib/rbtree.c
 ifeq ($(DEBUG),1)
 R0_DIRS += audit
+R0_LIB  += lib/guest_rules.c
 endif
 R0_SRC  := $(foreach d,$(R0_DIRS),$(wildcard $(d)/*.c)) $(wildcard $(R0_LIB))
 R0_SRC  := $(filter-out kernel/offsets.c boot/efi_% $(if $(filter 1,$(BENCH_BUILD)),,kernel/slow.c),$(R0_SRC))

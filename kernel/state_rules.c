@@ -1,13 +1,11 @@
 /*
  * What both back-ends do alike with a vCPU's state: its checks, and the registers that neither
- * control block holds. Intel SDM 3, "Checks on Guest State"; AMD APM 2, "Canonicalization and
- * Consistency Checks".
+ * control block holds. What registers must keep together the CPU checks at the entry.
  */
 #include "arch/cpu.h"
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/vendor.h"
-#include "lib/guest_rules.h"
 #include "lib/string.h"
 
 #define RFLAGS_DEFINED 0x3f7fd5ull
@@ -38,9 +36,9 @@ static bool segments_valid(const struct vcpu_state *st)
 
 static bool control_valid(const struct vcpu_state *st)
 {
-	return !(st->cr0 & ~(u64)CR0_DEFINED) &&
-	       !cr_broken(&guest_bits, st->cr0, st->cr4, st->efer) &&
-	       !(st->cr3 >> cpu_facts.phys_bits) && st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
+	return !(st->cr0 & ~(u64)CR0_DEFINED) && !(st->cr4 & ~guest_bits.cr4) &&
+	       !(st->efer & ~guest_bits.efer) && !(st->cr3 >> cpu_facts.phys_bits) &&
+	       st->cr8 <= 15 && fpu_xcr0_valid(st->xcr0);
 }
 
 bool state_valid(const struct vcpu_state *st, u32 groups)
@@ -51,8 +49,7 @@ bool state_valid(const struct vcpu_state *st, u32 groups)
 			return false;
 	return (!(groups & STATE_SEG) || segments_valid(st)) &&
 	       (!(groups & STATE_CR) || control_valid(st)) &&
-	       (!(groups & STATE_DR) || !((st->dr6 | st->dr7) >> 32)) &&
-	       (!(groups & STATE_MSR) || (pat_valid(st->msr.pat) && !(st->msr.tsc_aux >> 32)));
+	       (!(groups & STATE_MSR) || !(st->msr.tsc_aux >> 32));
 }
 
 static u64 canonicalize(u64 a) { return (u64)((s64)(a << 16) >> 16); }

@@ -29,6 +29,7 @@ void vcpu_drop(struct cpu *c)
 		return;
 	guest_walk_unload(v);
 	pv_unload(v);
+	fpu_unload(v);
 	hv_ops->vcpu_unload(v);
 	c->vcpu = NULL;
 	__atomic_fetch_and(&v->vm->space.active, ~BIT(c->id), __ATOMIC_SEQ_CST);
@@ -77,6 +78,7 @@ void vcpu_load(struct vcpu *v)
 	__atomic_store_n(&v->cpu, (s32)c->id, __ATOMIC_RELEASE);
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
+	fpu_load(v);
 	hv_ops->set_tsc(v, v->tsc_offset);
 	if (v->pv.msr[PV_STEAL_TIME])
 		vcpu_kick(v, KICK_PV);
@@ -408,6 +410,8 @@ s64 sys_vcpu_kick(struct object *obj, const struct sys_args *args)
 
 /* ---- Life ---- */
 
+#define PRIVATE_PAGES 2 /* v->block, v->priv */
+
 static void vcpu_revoke(struct object *o)
 {
 	struct vcpu *v = vcpu_of(o), *self = v;
@@ -429,7 +433,8 @@ static bool vcpu_destroy_step(struct object *o)
 	vlapic_timer_stop(v);
 	if (v->run_va)
 		aspace_unmap_kernel_page(&d->aspace, v->run_va);
-	hv_ops->vcpu_fini(v);
+	if (v->block)
+		kpriv_free(&d->aspace, v->block, PRIVATE_PAGES);
 	if (v->run)
 		kmem_pages_free(q, v->run, 0);
 	if (v->lapic.page)
@@ -451,11 +456,14 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	struct domain *d = v->vm->owner;
 	int r;
 
+	v->block = kpriv_alloc(&d->aspace, PRIVATE_PAGES, &v->block_hpa);
 	v->run = kmem_pages_alloc(v->obj.quota, 0);
 	v->lapic.page = kmem_pages_alloc(v->obj.quota, 0);
 	v->scratch = kmem_alloc(v->obj.quota, sizeof(*v->scratch));
-	if (!v->run || !v->lapic.page || !v->scratch)
+	if (!v->block || !v->run || !v->lapic.page || !v->scratch)
 		return -E_NOMEM;
+	v->priv = (struct vcpu_private *)((u8 *)v->block + PAGE_SIZE);
+	fpu_init_area(v);
 	v->run->version = UAPI_VERSION;
 	r = hv_ops->vcpu_init(v);
 	if (r)

@@ -78,6 +78,9 @@ void guest_walk_unload(struct vcpu *v);
  * CR0.TS is set outside the functions there, so neither the kernel nor ring 3 can touch it. hv/up.h
  * declares what back-ends call. ----
  */
+void fpu_load(struct vcpu *v);	    /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
+void fpu_unload(struct vcpu *v);    /* at unload: back into v->priv->fpu */
+void fpu_init_area(struct vcpu *v); /* reset state */
 /*
  * vcpu_get and vcpu_set of the FPU group: FPU_STATE_BYTES in the standard XSAVE format. The area
  * may be hostile: fpu_set takes a copy of it that no XRSTOR refuses. Interrupts off; if v is

@@ -1,6 +1,6 @@
 /*
- * What a guest's registers and events must keep, stated once: for the kernel, which lets no other
- * state in, and for the audit. Pure.
+ * What a guest's registers and events must keep, stated once: for the monitor, whose guest gets #GP
+ * for what breaks it, and for the audit. The CPU refuses an entry with any other. Pure.
  */
 #pragma once
 

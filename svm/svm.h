@@ -39,9 +39,7 @@ enum svm_virq {
 /* [I] immutable, [v] as in struct vcpu */
 struct svm_vcpu {
 	struct vcpu vcpu;
-	struct vmcb *vmcb;   /* [I] in the owner's private slot, before vcpu.priv */
-	hpa_t vmcb_hpa;	     /* [I] */
-	struct aspace *as;   /* [I] the owner's */
+	struct vmcb *vmcb;   /* [I] vcpu.block */
 	u64 asid_generation; /* [v] 0 = needs a new ASID */
 	s32 last_cpu;	     /* [v] whose generation that is */
 	struct svm_cpu *cpu; /* [v] where it is loaded */

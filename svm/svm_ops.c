@@ -10,19 +10,11 @@
 
 /* ---- vCPU ---- */
 
-/* The control block holds guest registers: it stands with them in the owner's private slot. */
-#define PRIVATE_PAGES 2
-static_assert(sizeof(struct vcpu_private) <= PAGE_SIZE, "a page behind the control block");
-
 static int svm_vcpu_init(struct vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	s->as = this_cpu()->aspace;
-	s->vmcb = kpriv_alloc(s->as, PRIVATE_PAGES, &s->vmcb_hpa);
-	if (!s->vmcb)
-		return -E_NOMEM;
-	v->priv = (struct vcpu_private *)((u8 *)s->vmcb + PAGE_SIZE);
+	s->vmcb = v->block;
 	s->last_cpu = -1;
 	svm_intercepts_init(s->vmcb);
 	if (cpu_facts.svm_pause_filter)
@@ -35,18 +27,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->vmcb->int_ctl = V_INTR_MASKING;
 	s->vmcb->efer = EFER_SVME;
 	s->vmcb->g_pat = PAT_RESET;
-	fpu_init_area(v);
 	return 0;
-}
-
-static void svm_vcpu_fini(struct vcpu *v)
-{
-	struct svm_vcpu *s = to_svm(v);
-
-	if (s->vmcb)
-		kpriv_free(s->as, s->vmcb, PRIVATE_PAGES);
-	s->vmcb = NULL;
-	v->priv = NULL;
 }
 
 static void svm_vcpu_load(struct vcpu *v)
@@ -62,14 +43,12 @@ static void svm_vcpu_load(struct vcpu *v)
 	}
 	if (cpu_facts.rdtscp)
 		wrmsr(MSR_TSC_AUX, s->tsc_aux);
-	fpu_load(v);
 }
 
 static void svm_vcpu_unload(struct vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	fpu_unload(v);
 	if (cpu_facts.rdtscp) {
 		s->tsc_aux = rdmsr(MSR_TSC_AUX);
 		wrmsr(MSR_TSC_AUX, s->cpu->host_tsc_aux);
@@ -132,7 +111,7 @@ static bool svm_enter(struct vcpu *v)
 	svm_event_prepare(s);
 	registers_in(s);
 	SLOW_OPS(4); /* VMLOAD, VMRUN, VMSAVE, VMLOAD */
-	svm_switch(&v->priv->regs, s->vmcb_hpa.v, c->host_hpa.v);
+	svm_switch(&v->priv->regs, v->block_hpa.v, c->host_hpa.v);
 	registers_out(s);
 	taken = svm_event_complete(s);
 	svm_exit_decode(s->vmcb, &v->exit);
@@ -147,7 +126,6 @@ const struct hv_ops svm_ops = {
 	.features = svm_features,
 	.cpu_enable = svm_cpu_enable,
 	.vcpu_init = svm_vcpu_init,
-	.vcpu_fini = svm_vcpu_fini,
 	.vcpu_load = svm_vcpu_load,
 	.vcpu_unload = svm_vcpu_unload,
 	.enter = svm_enter,

@@ -7,7 +7,6 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "lib/guest_rules.h"
 
 /* Where each segment of enum seg is. */
 /* clang-format off */
@@ -97,16 +96,7 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	state_get_common(v, st, groups);
 }
 
-/* ---- In: all checks first ---- */
-
-/* In long mode no CS has both L and D. What the groups leave out is in the block. */
-static bool code_valid(const struct vmcb *b, const struct vcpu_state *st, u32 groups)
-{
-	u64 efer = groups & STATE_CR ? st->efer : b->efer;
-	u32 attr = groups & STATE_SEG ? st->seg[SEG_CS].attr : b->cs.attrib;
-
-	return !(efer & EFER_LMA) || ~attr & (SEG_ATTR_L | SEG_ATTR_DB);
-}
+/* ---- In ---- */
 
 static void set_segments(struct svm_vcpu *s, const struct vcpu_state *st)
 {
@@ -124,7 +114,7 @@ static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 {
 	svm_nmi_block(s, st->event.nmi_blocked);
 	s->vmcb->int_state = st->event.sti_blocked ? INT_STATE_SHADOW : 0;
-	s->vmcb->event_inj = st->event.injecting;
+	s->vmcb->event_inj = st->event.injecting & EVENT_DEFINED;
 	s->vmcb->event_inj_error = st->event.injecting_error;
 }
 
@@ -133,9 +123,7 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	struct svm_vcpu *s = to_svm(v);
 	struct vmcb *b = s->vmcb;
 
-	if (!state_valid(st, groups) || !code_valid(b, st, groups) ||
-	    (groups & STATE_EVENT && st->event.injecting &&
-	     !event_valid(st->event.injecting, true)))
+	if (!state_valid(st, groups))
 		return -E_INVAL;
 	state_set_common(v, st, groups);
 	if (groups & STATE_CR &&

@@ -8,13 +8,13 @@ static const char *const general_names[] = {
 	"r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip", "rflags",
 };
 static const char *const control_names[] = {
-	"cr0",	       "cr2",	       "cr3",	       "cr4",	"cr8",	  "efer",
-	"xcr0",	       "dr0",	       "dr1",	       "dr2",	"dr3",	  "dr6",
-	"dr7",	       "star",	       "lstar",	       "cstar", "sfmask", "kernel_gs",
-	"sysenter_cs", "sysenter_esp", "sysenter_eip", "pat",
+	"cr0",	   "cr2",	  "cr3",	  "cr4",	  "cr8",    "efer",
+	"xcr0",	   "dr0",	  "dr1",	  "dr2",	  "dr3",    "dr6",
+	"dr7",	   "star",	  "lstar",	  "cstar",	  "sfmask", "kernel_gs",
+	"tsc_aux", "sysenter_cs", "sysenter_esp", "sysenter_eip", "pat",    "wall_clock",
 };
 static const char *const segment_names[] = {"es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr"};
-static_assert(offsetof(struct vcpu_state, msr.pat) - offsetof(struct vcpu_state, cr0) ==
+static_assert(offsetof(struct vcpu_state, msr.pv) - offsetof(struct vcpu_state, cr0) ==
 		      (ARRAY_SIZE(control_names) - 1) * sizeof(u64),
 	      "a name for each field");
 

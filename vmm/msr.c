@@ -2,6 +2,7 @@
 
 #include "arch/apic.h"
 #include "arch/msr.h"
+#include "lib/guest_rules.h"
 #include "user/sys.h"
 #include "vmm/cpu_reset.h"
 #include "vmm/vcpu.h"
@@ -77,6 +78,20 @@ static bool mtrr_def_type_write(struct vcpu *v, u64 value)
 		return false;
 	v->msr.mtrr_def_type = value;
 	return true;
+}
+
+static u64 pat_read(struct vcpu *v)
+{
+	get(v, STATE_MSR);
+	return v->held.msr.pat;
+}
+
+static bool pat_write(struct vcpu *v, u64 value)
+{
+	if (!pat_valid(value) || !get(v, STATE_MSR))
+		return false;
+	v->held.msr.pat = value;
+	return set(v, STATE_MSR);
 }
 
 /* ---- APIC_BASE ---- */
@@ -162,7 +177,7 @@ static const struct row rows[] = {
 	{MSR_MCG_CAP, .constant = 0}, /* no banks */
 	{MSR_MCG_STATUS, .ignore = true},
 	{MSR_MISC_ENABLE, .read = misc_enable_read, .write = misc_enable_write},
-	HELD(MSR_PAT, pat),
+	{MSR_PAT, .read = pat_read, .write = pat_write},
 	{MSR_MTRR_DEF_TYPE, .read = mtrr_def_type_read, .write = mtrr_def_type_write},
 	HELD(MSR_STAR, star),
 	HELD(MSR_LSTAR, lstar),

@@ -3,6 +3,7 @@
 #include "arch/msr.h"
 #include "audit/audit.h"
 #include "lib/fmt.h"
+#include "lib/guest_rules.h"
 #include "lib/string.h"
 #include "user/sys.h"
 #include "vmm/cpu_reset.h"
@@ -41,12 +42,15 @@ static void emul_bus_lock(struct emul *e, bool on)
 		rt_unlock(&of(e)->m->bus_lock);
 }
 
+/* Which bits there are the kernel knows; what they must keep together it leaves to the CPU. */
 static bool emul_set_control(struct emul *e)
 {
+	static const struct guest_bits any = {~0ull, ~0ull, ~0ull};
 	struct vcpu *v = of(e);
+	struct vcpu_state *s = &v->state;
 
-	v->state.groups = STATE_CR;
-	return !vcpu_set(v->handle, &v->state);
+	s->groups = STATE_CR;
+	return !cr_broken(&any, s->cr0, s->cr4, s->efer) && !vcpu_set(v->handle, s);
 }
 static enum emul_result emul_access_msr(struct emul *e, u32 msr, bool write, u64 *value)
 {

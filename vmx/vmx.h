@@ -7,7 +7,10 @@
 #include "hw/vmcs.h"
 #include "mm/aspace.h"
 
-/* MSRs that the CPU does not switch at entry and exit: the order of a vCPU's and of the host's. */
+/*
+ * MSRs that the CPU does not switch at entry and exit: the order of a vCPU's, of the host's and of
+ * the first ones in struct vcpu_state.
+ */
 /* clang-format off */
 enum vmx_shared_msr {
 	SHARED_STAR, SHARED_LSTAR, SHARED_CSTAR, SHARED_SFMASK, SHARED_KERNEL_GS, SHARED_TSC_AUX,
@@ -34,7 +37,7 @@ struct vmx_cpu {
 #define VMX_CR4_PAGING (CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP)
 #define VMX_CR0_GUEST_OWNED ((u64)(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM))
 
-/* In the owner's private slot, behind the VMCS. */
+/* v->priv with more behind it. */
 struct vmx_private {
 	struct vcpu_private common;
 	u64 msr[SHARED_MSRS]; /* the guest's while the CPU holds the host's */
@@ -44,9 +47,7 @@ static_assert(sizeof(struct vmx_private) <= PAGE_SIZE, "a page");
 /* [I] immutable, [v] as in struct vcpu */
 struct vmx_vcpu {
 	struct vcpu vcpu;
-	u32 *vmcs;	     /* [I] page; only its revision is ours to write */
-	struct aspace *as;   /* [I] the owner's */
-	u64 vmcs_hpa, eptp;  /* [I] */
+	u64 eptp;	     /* [I] */
 	u64 vpid_generation; /* [v] 0 = needs a new VPID */
 	s32 last_cpu;	     /* [v] whose generation and host state that is; -1 = the VMCS is new */
 	bool launched;	     /* [v] since the VMCS was cleared */

@@ -7,7 +7,6 @@
 #include "vmx/vmx.h"
 
 #include "arch/msr.h"
-#include "lib/guest_rules.h"
 
 static u32 type_of(u32 event) { return event & EVENT_TYPE_MASK; }
 
@@ -166,7 +165,7 @@ static __attribute__((noinline)) bool requeue(struct vmx_vcpu *s, u32 event, u32
 	if (is_nmi(event))
 		vmx_block(0, BLOCKED_NMI);
 	/* What began with an instruction (INT n, INT3, INTO) begins again by running that again. */
-	if (!event_valid(event & EVENT_DEFINED, false))
+	if (type_of(event) >= HV_EVENT_SOFT_INT)
 		return true;
 	s->event = event & EVENT_DEFINED;
 	s->error = event & HV_EVENT_ERROR ? vmcs_read32(VMCS_IDT_VECTORING_ERROR) : 0;

@@ -94,9 +94,6 @@ static int vmx_cpu_enable(struct cpu *c)
 
 /* ---- vCPU ---- */
 
-/* VMCS, struct vmx_private. */
-#define PRIVATE_PAGES 2
-
 /* For the first vCPU; the others find it. */
 static int map_apic_page(struct vm *vm)
 {
@@ -115,34 +112,14 @@ static int map_apic_page(struct vm *vm)
 static int vmx_vcpu_init(struct vcpu *v)
 {
 	struct vmx_vcpu *s = to_vmx(v);
-	hpa_t first;
-	u8 *page;
 
-	s->as = this_cpu()->aspace;
-	page = kpriv_alloc(s->as, PRIVATE_PAGES, &first);
-	if (!page)
-		return -E_NOMEM;
-	s->vmcs = (u32 *)page;
-	s->vmcs_hpa = first.v;
-	*s->vmcs = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
-	v->priv = &((struct vmx_private *)(page + PAGE_SIZE))->common;
+	*(u32 *)v->block = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
 	s->eptp = pt_root_hpa(&v->vm->space.pt) | EPTP_WRITE_BACK | EPTP_4_LEVELS |
 		  (vmx_caps.ept_ad ? EPTP_ACCESSED_DIRTY : 0);
 	s->last_cpu = -1;
 	v->lapic.by_cpu = vmx_caps.apicv;
 	v->lapic.posting = vmx_caps.posted;
-	fpu_init_area(v);
 	return vmx_caps.apicv ? map_apic_page(v->vm) : 0;
-}
-
-static void vmx_vcpu_fini(struct vcpu *v)
-{
-	struct vmx_vcpu *s = to_vmx(v);
-
-	if (s->vmcs)
-		kpriv_free(s->as, s->vmcs, PRIVATE_PAGES);
-	s->vmcs = NULL;
-	v->priv = NULL;
 }
 
 /* ---- The VMCS ---- */
@@ -232,7 +209,7 @@ static void write_host(void)
 static void vmclear(struct vmx_vcpu *s)
 {
 	SLOW_OP();
-	__asm__ volatile("vmclear %0" : : "m"(s->vmcs_hpa) : "cc", "memory");
+	__asm__ volatile("vmclear %0" : : "m"(s->vcpu.block_hpa) : "cc", "memory");
 	s->launched = false;
 }
 
@@ -245,7 +222,7 @@ static void vmx_vcpu_load(struct vcpu *v)
 	if (last < 0)
 		vmclear(s);
 	SLOW_OP();
-	__asm__ volatile("vmptrld %0" : : "m"(s->vmcs_hpa) : "cc", "memory");
+	__asm__ volatile("vmptrld %0" : : "m"(v->block_hpa) : "cc", "memory");
 	if (last < 0)
 		write_controls(s);
 	if (last != id) {
@@ -259,7 +236,6 @@ static void vmx_vcpu_load(struct vcpu *v)
 	/* Translations that another vCPU made here, with its APIC off, don't know the page. */
 	if (v->vm->apic_page_left && s->proc2 & PROC2_APIC_ACCESSES)
 		s->moved = true;
-	fpu_load(v);
 }
 
 static void vmx_vcpu_unload(struct vcpu *v)
@@ -267,7 +243,6 @@ static void vmx_vcpu_unload(struct vcpu *v)
 	struct vmx_vcpu *s = to_vmx(v);
 
 	vmx_msrs_out(s);
-	fpu_unload(v);
 	vmclear(s);
 }
 
@@ -381,7 +356,6 @@ const struct hv_ops vmx_ops = {
 	.features = vmx_features,
 	.cpu_enable = vmx_cpu_enable,
 	.vcpu_init = vmx_vcpu_init,
-	.vcpu_fini = vmx_vcpu_fini,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_unload = vmx_vcpu_unload,
 	.vcpu_rest = vmx_vcpu_rest,

@@ -4,7 +4,6 @@
 #include "arch/msr.h"
 #include "hv/up.h"
 #include "hv/x86.h"
-#include "lib/guest_rules.h"
 #include "lib/string.h"
 
 #define SEG_ACCESSED 1u
@@ -28,15 +27,10 @@ static const struct {
 	FIELD(STATE_MSR, msr.pat, GUEST_PAT),
 };
 
-/* The shared MSRs stand in the state in this order. */
-static const u16 shared_state[SHARED_MSRS] = {
-	[SHARED_STAR] = offsetof(struct vcpu_state, msr.star),
-	[SHARED_LSTAR] = offsetof(struct vcpu_state, msr.lstar),
-	[SHARED_CSTAR] = offsetof(struct vcpu_state, msr.cstar),
-	[SHARED_SFMASK] = offsetof(struct vcpu_state, msr.sfmask),
-	[SHARED_KERNEL_GS] = offsetof(struct vcpu_state, msr.kernel_gs_base),
-	[SHARED_TSC_AUX] = offsetof(struct vcpu_state, msr.tsc_aux),
-};
+#define SHARED_BYTES sizeof(u64[SHARED_MSRS]) /* of msr, from its start on */
+static_assert(offsetof(struct vcpu_state, msr.tsc_aux) ==
+		      offsetof(struct vcpu_state, msr) + SHARED_TSC_AUX * sizeof(u64),
+	      "the shared MSRs stand there in the order of enum vmx_shared_msr");
 
 static u64 *at(const struct vcpu_state *st, u32 offset) { return (u64 *)((u8 *)st + offset); }
 
@@ -172,8 +166,7 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_MSR) {
 		vmx_msrs_out(s);
-		for (u32 i = 0; i < SHARED_MSRS; i++)
-			*at(st, shared_state[i]) = vmx_private(s)->msr[i];
+		memcpy(&st->msr, vmx_private(s)->msr, SHARED_BYTES);
 	}
 	if (groups & STATE_EVENT)
 		get_events(s, st);
@@ -230,24 +223,15 @@ static void set_events(struct vmx_vcpu *s, const struct vcpu_state *st)
 	vmx_block((st->event.sti_blocked ? shadow : 0) | (st->event.nmi_blocked ? BLOCKED_NMI : 0),
 		  BLOCKED_SHADOW | BLOCKED_NMI);
 	vmcs_write64(VMCS_GUEST_PENDING_DEBUG, 0); /* that of a step comes back from the shadow */
-	s->event = st->event.injecting;
+	s->event = st->event.injecting & HV_EVENT_VALID ? st->event.injecting & EVENT_DEFINED : 0;
 	s->error = st->event.injecting_error;
-}
-
-static void set_shared_msrs(struct vmx_vcpu *s, const struct vcpu_state *st)
-{
-	vmx_msrs_out(s);
-	for (u32 i = 0; i < SHARED_MSRS; i++)
-		vmx_private(s)->msr[i] = *at(st, shared_state[i]);
 }
 
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct vmx_vcpu *s = to_vmx(v);
 
-	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32) ||
-	    (groups & STATE_EVENT && st->event.injecting &&
-	     !event_valid(st->event.injecting, false)))
+	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32))
 		return -E_INVAL;
 	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
@@ -261,8 +245,10 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 		vmcs_write64(VMCS_GUEST_DR7, (st->dr7 & DR7_DEFINED) | DR7_FIXED);
 		s->breakpoints = st->dr7 & DR7_ENABLE_MASK;
 	}
-	if (groups & STATE_MSR)
-		set_shared_msrs(s, st);
+	if (groups & STATE_MSR) {
+		vmx_msrs_out(s);
+		memcpy(vmx_private(s)->msr, &st->msr, SHARED_BYTES);
+	}
 	if (groups & STATE_EVENT)
 		set_events(s, st);
 	return 0;

@@ -43,7 +43,6 @@ enum cr4 {
 	CR4_OSXSAVE = 1u << 18,
 	CR4_SMEP = 1u << 20,
 	CR4_SMAP = 1u << 21,
-	CR4_PKE = 1u << 22,
 };
 
 enum efer {
@@ -52,8 +51,6 @@ enum efer {
 	EFER_LMA = 1u << 10,  /* long mode active */
 	EFER_NXE = 1u << 11,  /* no-execute enable */
 	EFER_SVME = 1u << 12, /* secure virtual machine enable */
-	EFER_LMSLE = 1u << 13,
-	EFER_FFXSR = 1u << 14,
 };
 
 /* Intel SDM 1, "XSAVE-Supported Features and State-Component Bitmaps" */
@@ -85,7 +82,7 @@ enum dr6 { DR6_HITS = 0xf /* B0-B3 */, DR6_BD = 1u << 13, DR6_BS = 1u << 14 };
 enum exception {
 	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6,
 	EXC_NM = 7, EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14,
-	EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19, EXC_VE = 20, EXC_CP = 21,
+	EXC_MF = 16, EXC_AC = 17, EXC_MC = 18, EXC_XM = 19, EXC_CP = 21,
 };
 /* clang-format on */
 /* Those that push an error code, in protected mode: DF, TS, NP, SS, GP, PF, AC. */

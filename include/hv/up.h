@@ -75,14 +75,11 @@ void up_spin_wait(void);
 bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n);
 
 /* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
-bool fpu_xcr0_valid(u64 xcr0);	 /* may a guest have this XCR0? */
-void fpu_load(struct vcpu *v);	 /* at vcpu_load: the guest's FPU state and XCR0 into the CPU */
-void fpu_unload(struct vcpu *v); /* at vcpu_unload: back into v->priv->fpu */
+bool fpu_xcr0_valid(u64 xcr0);		     /* may a guest have this XCR0? */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
-void fpu_init_area(struct vcpu *v);	     /* reset state */
 
 /* ---- State (kernel/state_rules.c), of the loaded vCPU; groups: enum state_group ---- */
-/* All that the state itself must keep; the back-end checks what its control block adds. */
+/* What the host needs the state to keep; the back-end checks what its control block adds. */
 bool state_valid(const struct vcpu_state *st, u32 groups);
 /*
  * The registers that no control block holds: general, CR2, CR8, XCR0, DR0 to DR3, DR6. get comes

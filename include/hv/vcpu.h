@@ -55,6 +55,7 @@ struct vcpu_private {
 	struct vcpu_regs regs;
 	u8 fpu[FPU_STATE_BYTES] __aligned(64);
 };
+static_assert(sizeof(struct vcpu_private) <= PAGE_SIZE, "a page behind the control block");
 
 /* What delivery knows about the guest's execution mode; filled by ops->read_mode when needed. */
 struct hv_mode {
@@ -80,16 +81,18 @@ enum vcpu_kick_bits {
 
 struct vcpu {
 	struct object obj;
-	struct vm *vm;		   /* [I] */
-	u32 index;		   /* [I] = APIC id */
-	struct thread *runner;	   /* [a] thread in vcpu_run, for wake-up; NULL = none */
-	u32 busy;		   /* [a] 1 while a call uses the vCPU's state */
-	u32 kick;		   /* [a] enum vcpu_kick_bits; tested before each entry */
-	s32 cpu;		   /* [a] CPU where it is loaded, -1 = nowhere */
-	bool in_guest;		   /* [a] between the last kick test and the exit */
-	struct vlapic lapic;	   /* kernel/vlapic.c */
-	u64 npt_seen;		   /* [v] vm->space.epoch that was flushed */
-	struct vcpu_private *priv; /* [I] in the owner's private slot */
+	struct vm *vm;	       /* [I] */
+	u32 index;	       /* [I] = APIC id */
+	struct thread *runner; /* [a] thread in vcpu_run, for wake-up; NULL = none */
+	u32 busy;	       /* [a] 1 while a call uses the vCPU's state */
+	u32 kick;	       /* [a] enum vcpu_kick_bits; tested before each entry */
+	s32 cpu;	       /* [a] CPU where it is loaded, -1 = nowhere */
+	bool in_guest;	       /* [a] between the last kick test and the exit */
+	struct vlapic lapic;   /* kernel/vlapic.c */
+	u64 npt_seen;	       /* [v] vm->space.epoch that was flushed */
+	void *block;	 /* [I] the CPU's control block, a page in the owner's private slot, */
+	hpa_t block_hpa; /* [I] */
+	struct vcpu_private *priv; /* [I] in the page behind it */
 	struct vcpu_run *run; /* [I] the kernel's view of the run page; the monitor writes it too */
 	struct hv_exit exit;  /* [v] */
 	u32 activity;	      /* [v] enum vcpu_activity */

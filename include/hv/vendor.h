@@ -25,11 +25,10 @@ struct hv_ops {
 	int (*cpu_enable)(struct cpu *c);	  /* on each CPU; -E_NOMEM, -E_NODEV */
 
 	/*
-	 * Memory of v; vm->space exists. No entry comes before set_state of all that it needs.
-	 * -E_NOMEM
+	 * v->block, of zeros, and vm->space exist. No entry comes before set_state of all that it
+	 * needs. -E_NOMEM
 	 */
 	int (*vcpu_init)(struct vcpu *v);
-	void (*vcpu_fini)(struct vcpu *v); /* any CPU; the vCPU is loaded nowhere */
 	void (*vcpu_load)(struct vcpu *v); /* makes v current on this CPU: host state, ASID */
 	void (*vcpu_unload)(struct vcpu *v);
 	/*

@@ -215,9 +215,9 @@ struct vcpu_state {
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
 	struct {
-		u64 star, lstar, cstar, sfmask, kernel_gs_base;
+		u64 star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 		u64 sysenter_cs, sysenter_esp, sysenter_eip;
-		u64 pat, tsc_aux;
+		u64 pat;
 		u64 pv[PV_MSRS]; /* the kernel acts on PV_STEAL_TIME and PV_EOI */
 	} msr;
 	struct {

@@ -74,7 +74,7 @@ static void op_io_out(struct emul *e, u16 port, u32 size, u32 value)
 /* Inside it the log has the accesses of a locked instruction. */
 static void op_bus_lock(struct emul *e, bool on) { logged(on ? 'L' : 'U', 0, 0, 0); }
 
-/* As the kernel checks them. */
+/* As vmm/vcpu.c and the kernel check them. */
 static const struct guest_bits may = {.cr4 = CR4_PAE | CR4_PCIDE | CR4_PGE | CR4_OSXSAVE | CR4_DE,
 				      .efer = EFER_LME | EFER_LMA | EFER_SCE | EFER_NXE};
 

@@ -10,8 +10,11 @@
 #include "hv/vendor.h"
 
 /* Never, whatever the CPU has: nothing handles them. */
-#define CR4_NEVER ((u64)CR4_LA57 | CR4_VMXE | CR4_PKE)
-#define EFER_NEVER ((u64)EFER_SVME | EFER_LMSLE | EFER_FFXSR)
+#define CR4_PKE BIT(22)
+#define EFER_LMSLE BIT(13)
+#define EFER_FFXSR BIT(14)
+#define CR4_NEVER (CR4_LA57 | CR4_VMXE | CR4_PKE)
+#define EFER_NEVER (EFER_SVME | EFER_LMSLE | EFER_FFXSR)
 
 static void each_fact_gives_its_bit(void **state)
 {

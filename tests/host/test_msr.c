@@ -1,4 +1,4 @@
-// SOURCES: vmm/msr.c vmm/cpu_reset.c vmm/pvclock.c
+// SOURCES: lib/guest_rules.c vmm/msr.c vmm/cpu_reset.c vmm/pvclock.c
 /*
  * The MSRs of a guest that the monitor knows: what may be read and written; everything else is #GP
  * and logged once.
@@ -145,13 +145,9 @@ static void what_the_kernel_holds_is_its_to_keep_and_to_check(void **state)
 		u32 msr;
 		u64 *kept;
 	} rows[] = {
-		{MSR_PAT, &kept.msr.pat},
-		{MSR_STAR, &kept.msr.star},
-		{MSR_LSTAR, &kept.msr.lstar},
-		{MSR_CSTAR, &kept.msr.cstar},
-		{MSR_SFMASK, &kept.msr.sfmask},
-		{MSR_TSC_AUX, &kept.msr.tsc_aux},
-		{MSR_SYSENTER_EIP, &kept.msr.sysenter_eip},
+		{MSR_STAR, &kept.msr.star},	  {MSR_LSTAR, &kept.msr.lstar},
+		{MSR_CSTAR, &kept.msr.cstar},	  {MSR_SFMASK, &kept.msr.sfmask},
+		{MSR_TSC_AUX, &kept.msr.tsc_aux}, {MSR_SYSENTER_EIP, &kept.msr.sysenter_eip},
 	};
 	u64 value;
 
@@ -162,7 +158,21 @@ static void what_the_kernel_holds_is_its_to_keep_and_to_check(void **state)
 		assert_int_equal(value, 0x1000 + i);
 	}
 	assert_false(write(MSR_SFMASK, 1ull << 32));
-	assert_int_equal(kept.msr.sfmask, 0x1004);
+	assert_int_equal(kept.msr.sfmask, 0x1003);
+}
+
+static void pat_has_memory_types_that_exist(void **state)
+{
+	u64 value;
+
+	assert_true(write(MSR_PAT, PAT_RESET ^ 1));
+	assert_int_equal(kept.msr.pat, PAT_RESET ^ 1);
+	for (u32 i = 0; i < 64; i += 8) {
+		assert_false(write(MSR_PAT, PAT_RESET | 8ull << i));
+		assert_false(write(MSR_PAT, (PAT_RESET & ~(7ull << i)) | 2ull << i));
+	}
+	assert_int_equal(read(MSR_PAT, &value), EMUL_OK);
+	assert_int_equal(value, PAT_RESET ^ 1);
 }
 
 static void some_are_read_only(void **state)
@@ -271,6 +281,7 @@ int main(void)
 		cmocka_unit_test_setup(the_rest_is_denied_and_logged_once, setup),
 		cmocka_unit_test_setup(what_the_kernel_knows_is_left_to_it, setup),
 		cmocka_unit_test_setup(what_the_kernel_holds_is_its_to_keep_and_to_check, setup),
+		cmocka_unit_test_setup(pat_has_memory_types_that_exist, setup),
 		cmocka_unit_test_setup(some_are_read_only, setup),
 		cmocka_unit_test_setup(mtrr_default_type_is_checked_state, setup),
 		cmocka_unit_test_setup(a_write_of_the_tsc_moves_the_offset_and_keeps_the_clock,

@@ -64,7 +64,7 @@ static const struct {
 } bad[] = {
 	BAD("EFER", efer, EFER_LME | EFER_LMA),
 	BAD("EFER", efer, EFER_SVME | EFER_LME),
-	BAD("EFER", efer, EFER_SVME | EFER_LME | EFER_LMA | EFER_LMSLE),
+	BAD("EFER", efer, EFER_SVME | EFER_LME | EFER_LMA | BIT(13)),
 	BAD("EFER", efer, EFER_SVME | EFER_LMA),
 	BAD("CR0", cr0, CR0_PE | CR0_PG | CR0_NW),
 	BAD("CR0", cr0, CR0_PE | CR0_PG | 1ull << 32),

@@ -133,7 +133,7 @@ static const struct {
 	BAD2(long_mode, GUEST_CR0, CR0_PE | CR0_NE, GUEST_EFER, EFER_LME),
 	BAD(long_mode, GUEST_CR4, CR4_PAE),
 	BAD(long_mode, GUEST_CR4, CR4_VMXE),
-	BAD(long_mode, GUEST_CR4, CR4_PAE | CR4_VMXE | CR4_PKE),
+	BAD(long_mode, GUEST_CR4, CR4_PAE | CR4_VMXE | BIT(22)),
 	BAD(user_32, GUEST_CR4, CR4_PAE | CR4_VMXE | CR4_PCIDE),
 	BAD(user_32, GUEST_EFER, EFER_LMA),
 	BAD(real_mode, GUEST_EFER, 1ull << 9),

@@ -11,6 +11,12 @@
 
 struct cpu_facts cpu_facts;
 
+enum { /* as vmx_caps.c counts them from MSR_VMX_TRUE_PINBASED_CTLS on */
+       MSR_VMX_TRUE_PROCBASED_CTLS = 0x48e,
+       MSR_VMX_TRUE_EXIT_CTLS = 0x48f,
+       MSR_VMX_TRUE_ENTRY_CTLS = 0x490,
+};
+
 static char logged[1024];
 
 void log_line(enum log_level level, const char *format, ...)
