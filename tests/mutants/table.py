@@ -160,7 +160,7 @@ MUTANTS = [
            "host/svm_tlb", "a guest keeps memory that was taken from it", ci=True),
     Mutant("asid-reused-unflushed", "svm/svm_tlb.c", "b->tlb_control = TLB_FLUSH_ALL;", "b->tlb_control = TLB_NOTHING;",
            "host/svm_tlb", "a guest runs on the translations of another"),
-    Mutant("cr3-too-wide", "kernel/state_rules.c", "!(st->cr3 >> cpu_facts.phys_bits) && ", "",
+    Mutant("cr3-too-wide", "kernel/state_rules.c", " && !(st->cr3 >> cpu_facts.phys_bits)", "",
            "host/svm_state", "VMRUN is given a state that it refuses"),
     Mutant("event-with-reserved-bits", "svm/svm_state.c", "st->event.injecting & EVENT_DEFINED", "st->event.injecting",
            "host/svm_state", "a monitor sets reserved bits of EVENTINJ"),
