@@ -21,7 +21,7 @@ static void revoke(struct object *o)
 	struct channel *c = container_of(o, struct channel, obj);
 	struct list *n;
 
-	spin_lock(&c->lock);
+	spin_lock(&c->obj.lock);
 	while ((n = list_pop_front(&c->callers)))
 		finish_call(list_entry(n, struct thread, wait_link), -E_DEAD);
 	while ((n = list_pop_front(&c->served))) {
@@ -30,23 +30,21 @@ static void revoke(struct object *o)
 		client->peer->peer = NULL;
 		finish_call(client, -E_DEAD);
 	}
-	thread_wake_all(&c->servers);
-	spin_unlock(&c->lock);
+	thread_wake_all(&c->obj.waiters);
+	spin_unlock(&c->obj.lock);
 }
 
-const struct object_ops channel_object_ops = {.revoke = revoke, .bytes = sizeof(struct channel)};
+const struct object_ops channel_object_ops = {.revoke = revoke};
 
 s64 sys_channel_create(struct object *obj, const struct sys_args *args)
 {
 	struct domain *d = current_domain();
-	struct channel *c = kmem_alloc(&d->quota, sizeof(*c));
+	struct channel *c = object_new(OBJ_CHANNEL, sizeof(*c), &d->quota);
 
 	if (!c)
 		return -E_NOMEM;
 	list_init(&c->callers);
-	list_init(&c->servers);
 	list_init(&c->served);
-	object_init(&c->obj, OBJ_CHANNEL, &d->quota);
 	return handle_install(d, &c->obj, R_ALL);
 }
 
@@ -59,7 +57,7 @@ static void answer(struct thread *server, s64 result)
 	struct channel *c = server->channel;
 	struct thread *client;
 
-	spin_lock(&c->lock);
+	spin_lock(&c->obj.lock);
 	client = server->peer;
 	sched_served(client);
 	server->peer = NULL;
@@ -69,7 +67,7 @@ static void answer(struct thread *server, s64 result)
 			memcpy(client->msg, server->msg, (u64)result * sizeof(u64));
 		finish_call(client, result);
 	}
-	spin_unlock(&c->lock);
+	spin_unlock(&c->obj.lock);
 	object_put(&c->obj);
 }
 
@@ -98,20 +96,20 @@ s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 		return -E_STATE;
 	object_get(obj);
 	thread_block_prepare();
-	spin_lock(&c->lock);
+	spin_lock(&c->obj.lock);
 	t->ipc_words = args->a[1];
 	t->ipc_result = obj->dead ? -E_DEAD : IPC_PENDING;
 	if (!obj->dead) {
 		list_push_back(&c->callers, &t->wait_link);
-		thread_wake_first(&c->servers);
+		thread_wake_first(&c->obj.waiters);
 	}
-	spin_unlock(&c->lock);
+	spin_unlock(&c->obj.lock);
 	if (obj->dead)
 		thread_block_cancel();
 	else
 		thread_block(DEADLINE_NEVER);
 
-	spin_lock(&c->lock);
+	spin_lock(&c->obj.lock);
 	if (t->ipc_result == IPC_PENDING) { /* told to leave before the reply */
 		list_del(&t->wait_link);
 		if (t->peer)
@@ -119,7 +117,7 @@ s64 sys_channel_call(struct object *obj, const struct sys_args *args)
 		t->peer = NULL;
 		t->ipc_result = -E_INTR;
 	}
-	spin_unlock(&c->lock);
+	spin_unlock(&c->obj.lock);
 	object_put(obj);
 	return t->ipc_result;
 }
@@ -158,7 +156,7 @@ s64 sys_channel_reply_wait(struct object *obj, const struct sys_args *args)
 	object_get(obj); /* the one that the call served had may go with the answer */
 	if (t->channel)
 		answer(t, (s64)args->a[1]);
-	r = ipc_wait(obj, &c->lock, &c->servers, args->a[2], receive, NULL);
+	r = ipc_wait(obj, args->a[2], receive, NULL);
 	object_put(obj);
 	return r < 0 ? r : (s64)t->ipc_words;
 }

@@ -134,7 +134,7 @@ void cpu_setup_boot(void)
 
 struct cpu *cpu_create(u32 id, u32 apic_id)
 {
-	struct cpu_tables *t = kmem_alloc(NULL, sizeof(*t));
+	struct cpu_tables *t = kmem_alloc(kernel_quota, sizeof(*t));
 
 	if (!t)
 		return NULL;

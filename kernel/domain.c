@@ -8,15 +8,18 @@
 #include "mm/kmem.h"
 #include "mm/ucopy.h"
 
-struct domain kernel_domain = {.name = "kernel", .obj = {.type = OBJ_DOMAIN, .refs = 1}};
+struct domain kernel_domain = {
+	.name = "kernel",
+	.obj = {.type = OBJ_DOMAIN, .refs = 1, .quota = &kernel_domain.quota},
+	.quota = {.limit = ~0ull}};
+struct quota *const kernel_quota = &kernel_domain.quota;
 struct kinfo *kernel_kinfo;
 
 static void fields_init(struct domain *d, const struct domain *parent, const char *name)
 {
-	bool of_init = parent && !parent->obj.quota;
-
 	d->own_group = (struct sched_group){.cpus = ~0ull, .weight = WEIGHT_DEFAULT};
-	d->group = parent && !of_init ? parent->group : &d->own_group;
+	/* of init's domains each has one of its own */
+	d->group = parent->obj.quota == kernel_quota ? &d->own_group : parent->group;
 	str_copy(d->name, name, sizeof(d->name));
 	list_init(&d->threads);
 	list_init(&d->children);
@@ -26,10 +29,10 @@ static void fields_init(struct domain *d, const struct domain *parent, const cha
 
 void domain_init(void)
 {
-	fields_init(&kernel_domain, NULL, "kernel");
-	kernel_kinfo = kmem_pages_alloc(NULL, 0);
-	ASSERT(kernel_kinfo);
-	object_init(&system_object, OBJ_SYSTEM, NULL);
+	fields_init(&kernel_domain, &kernel_domain, "kernel");
+	kernel_kinfo = kmem_alloc(kernel_quota, PAGE_SIZE);
+	system_object = object_new(OBJ_SYSTEM, sizeof(*system_object), kernel_quota);
+	ASSERT(kernel_kinfo && system_object);
 }
 
 /* -E_DEAD when the parent is ending: nothing would end the child. */
@@ -47,24 +50,23 @@ static int join_parent(struct domain *parent, struct domain *d)
 
 int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
 {
-	struct quota *q = parent ? &parent->quota : NULL;
+	struct quota *q = &parent->quota;
 	struct domain *d;
 	int r;
 
 	if (!quota_charge(q, quota_bytes))
 		return -E_NOMEM;
-	d = kmem_alloc(q, sizeof(*d));
+	d = object_new(OBJ_DOMAIN, sizeof(*d), q);
 	if (!d) {
 		quota_uncharge(q, quota_bytes);
 		return -E_NOMEM;
 	}
 	d->quota.limit = quota_bytes;
 	fields_init(d, parent, name);
-	object_init(&d->obj, OBJ_DOMAIN, q);
 	r = aspace_init(&d->aspace, &d->quota);
 	if (!r)
 		r = aspace_map_kernel_page(&d->aspace, KINFO_VA, kernel_kinfo, PROT_R);
-	if (!r && parent)
+	if (!r)
 		r = join_parent(parent, d);
 	if (r)
 		object_put(&d->obj);
@@ -75,7 +77,7 @@ int domain_create(struct domain *parent, u64 quota_bytes, const char *name, stru
 /* The last thread is gone, or there never was one. */
 static void ended(struct domain *d)
 {
-	if (!d->obj.quota)
+	if (d->obj.quota == kernel_quota)
 		panic("init has ended with status %u: nothing can go on without it", d->status);
 	d->ended = true;
 	object_notify(&d->obj, d->status);
@@ -158,7 +160,7 @@ static bool destroy_step(struct object *o)
 {
 	struct domain *d = container_of(o, struct domain, obj);
 	struct quota *q = o->quota;
-	struct domain *parent = q ? container_of(q, struct domain, quota) : d;
+	struct domain *parent = container_of(q, struct domain, quota);
 
 	if (!aspace_destroy_step(&d->aspace))
 		return false;
@@ -173,7 +175,6 @@ static bool destroy_step(struct object *o)
 		log_error("domain: %s: %lu bytes of its quota are still charged at its end",
 			  d->name, d->quota.used);
 	quota_uncharge(q, d->quota.limit);
-	object_free(o, d, sizeof(*d));
 	return true;
 }
 

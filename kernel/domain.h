@@ -59,7 +59,7 @@ extern struct domain kernel_domain;
 static inline struct domain *current_domain(void) { return thread_current()->domain; }
 
 /*
- * quota is taken from parent (NULL: made from nothing, for init). -E_NOMEM, -E_DEAD. One reference
+ * quota is taken from parent's. -E_NOMEM, -E_DEAD. One reference
  * for the caller.
  */
 int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)

@@ -5,8 +5,7 @@
 #include "kernel/vlapic.h"
 #include "mm/kmem.h"
 
-s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadline,
-	     s64 (*take)(struct object *o, void *arg), void *arg)
+s64 ipc_wait(struct object *o, u64 deadline, s64 (*take)(struct object *o, void *arg), void *arg)
 {
 	struct thread *t = thread_current();
 	s64 got;
@@ -15,14 +14,14 @@ s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadl
 	object_get(o);
 	for (;;) {
 		thread_block_prepare();
-		spin_lock(lock);
+		spin_lock(&o->lock);
 		list_del(&t->wait_link);
 		got = !r || r == -E_TIMEOUT ? take(o, arg) : 0;
 		if (!got && !r && !o->dead)
-			list_push_back(waiters, &t->wait_link);
+			list_push_back(&o->waiters, &t->wait_link);
 		if (!got && r) /* perhaps it was woken for what it leaves to another */
-			thread_wake_first(waiters);
-		spin_unlock(lock);
+			thread_wake_first(&o->waiters);
+		spin_unlock(&o->lock);
 		if (got || r)
 			break;
 		r = o->dead ? -E_DEAD : thread_block(deadline);
@@ -35,14 +34,14 @@ s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadl
 /* Any context with interrupts off. */
 static void event_signal(struct event *e, u64 bits)
 {
-	spin_lock(&e->lock);
+	spin_lock(&e->obj.lock);
 	if (e->vm) {
 		vlapic_msi(e->vm, e->msi_address, e->msi_data);
 	} else {
 		__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
-		thread_wake_all(&e->waiters);
+		thread_wake_all(&e->obj.waiters);
 	}
-	spin_unlock(&e->lock);
+	spin_unlock(&e->obj.lock);
 	object_notify(&e->obj, 0); /* a port finds no bits of a bound one */
 }
 
@@ -68,14 +67,14 @@ static void bind(struct event *e, struct vm *vm, u64 address, u32 data)
 
 	if (vm)
 		object_get(&vm->obj);
-	spin_lock(&e->lock);
+	spin_lock(&e->obj.lock);
 	before = e->vm;
 	e->vm = vm;
 	e->msi_address = address;
 	e->msi_data = data;
 	if (vm && __atomic_exchange_n(&e->bits, 0, __ATOMIC_SEQ_CST))
 		vlapic_msi(vm, address, data);
-	spin_unlock(&e->lock);
+	spin_unlock(&e->obj.lock);
 	if (before)
 		object_put(&before->obj);
 }
@@ -100,9 +99,9 @@ static void revoke(struct object *o)
 	struct event *e = container_of(o, struct event, obj);
 
 	set_timer(e, 0);
-	spin_lock(&e->lock);
-	thread_wake_all(&e->waiters);
-	spin_unlock(&e->lock);
+	spin_lock(&e->obj.lock);
+	thread_wake_all(&e->obj.waiters);
+	spin_unlock(&e->obj.lock);
 }
 
 static bool destroy_step(struct object *o)
@@ -111,7 +110,6 @@ static bool destroy_step(struct object *o)
 
 	set_timer(e, 0); /* armed while it was revoked */
 	bind(e, NULL, 0, 0);
-	object_free(o, e, sizeof(*e));
 	return true;
 }
 
@@ -120,13 +118,11 @@ const struct object_ops event_object_ops = {.revoke = revoke, .destroy_step = de
 s64 sys_event_create(struct object *obj, const struct sys_args *args)
 {
 	struct domain *d = current_domain();
-	struct event *e = kmem_alloc(&d->quota, sizeof(*e));
+	struct event *e = object_new(OBJ_EVENT, sizeof(*e), &d->quota);
 
 	if (!e)
 		return -E_NOMEM;
-	list_init(&e->waiters);
 	e->timer.fn = timer_fired;
-	object_init(&e->obj, OBJ_EVENT, &d->quota);
 	return handle_install(d, &e->obj, R_ALL);
 }
 
@@ -146,9 +142,7 @@ static s64 take(struct object *o, void *arg)
 
 s64 sys_event_wait(struct object *obj, const struct sys_args *args)
 {
-	struct event *e = container_of(obj, struct event, obj);
-
-	return ipc_wait(obj, &e->lock, &e->waiters, args->a[1], take, NULL);
+	return ipc_wait(obj, args->a[1], take, NULL);
 }
 
 s64 sys_timer_set(struct object *obj, const struct sys_args *args)

@@ -118,16 +118,16 @@ void init_load(const struct bootinfo *b)
 				   .arg = INIT_INFO_VA,
 				   .stack = INIT_STACK_TOP,
 				   .msg_va = INIT_MSG_VA};
-	struct init_info *info = kmem_pages_alloc(NULL, INFO_ORDER);
+	struct init_info *info = kmem_alloc(kernel_quota, PAGE_SIZE << INFO_ORDER);
 	struct domain *d;
 	struct thread *t;
 	s64 h;
 
 	static_assert(sizeof(*info) <= PAGE_SIZE << INFO_ORDER, "init's information fits");
 	ASSERT(info);
-	need(domain_create(NULL, quota_for_init(), "init", &d), "its domain");
-	object_get(&system_object);
-	h = handle_install(d, &system_object, R_ALL);
+	need(domain_create(&kernel_domain, quota_for_init(), "init", &d), "its domain");
+	object_get(system_object);
+	h = handle_install(d, system_object, R_ALL);
 	need((int)MIN(h, 0), "the system handle");
 	*info = (struct init_info){
 		.size = sizeof(*info), .uapi_version = UAPI_VERSION, .system = (handle_t)h};

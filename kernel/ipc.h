@@ -3,12 +3,10 @@
 
 #include "kernel/thread.h"
 
-/* [e] under lock, [a] atomic */
+/* [e] under obj.lock, [a] atomic */
 struct event {
 	struct object obj;
-	spinlock_t lock;
 	u64 bits;	       /* [a] */
-	struct list waiters;   /* [e] struct thread.wait_link */
 	struct timer timer;    /* timer_set */
 	struct vm *vm;	       /* [e] vm_irq_bind: who signals it sends this message instead */
 	u64 msi_address;       /* [e] */
@@ -16,22 +14,18 @@ struct event {
 	spinlock_t timer_lock; /* of arming and disarming; outside all others */
 };
 
-/* [p] under lock. Order: an event's or channel's lock is never taken inside. */
+/* [p] under obj.lock. Order: an event's or channel's lock is never taken inside. */
 struct port {
 	struct object obj;
-	spinlock_t lock;
 	u32 bindings;	     /* [p] */
 	struct list bound;   /* [p] struct object.port_bound */
 	struct list pending; /* [p] struct object.port_link */
-	struct list waiters; /* [p] struct thread.wait_link */
 };
 
-/* [c] under lock */
+/* [c] under obj.lock. Who waits there is a server. */
 struct channel {
 	struct object obj;
-	spinlock_t lock;
 	struct list callers; /* [c] threads whose call waits for a server */
-	struct list servers; /* [c] threads that wait for a call */
 	struct list served;  /* [c] threads whose call a server has taken (thread->peer) */
 };
 
@@ -40,8 +34,7 @@ struct channel {
  * -E_INTR. take runs under the lock, under which whoever has something for it wakes the first of
  * the waiters; a thread that is to leave takes nothing. Takes a reference while it waits.
  */
-s64 ipc_wait(struct object *o, spinlock_t *lock, struct list *waiters, u64 deadline,
-	     s64 (*take)(struct object *o, void *arg), void *arg);
+s64 ipc_wait(struct object *o, u64 deadline, s64 (*take)(struct object *o, void *arg), void *arg);
 /*
  * Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds
  * one meanwhile.

@@ -42,9 +42,10 @@ static struct ratelimit *limit_of(const struct thread *t)
 	const struct domain *d = t && t->domain ? t->domain : &kernel_domain, *parent;
 	u32 hash = 0;
 
-	if (!d->obj.quota)
+	if (d->obj.quota == kernel_quota)
 		return NULL;
-	while ((parent = container_of(d->obj.quota, struct domain, quota))->obj.quota)
+	while ((parent = container_of(d->obj.quota, struct domain, quota))->obj.quota !=
+	       kernel_quota)
 		d = parent;
 	for (const char *c = d->name; *c; c++)
 		hash = hash * 31 + (u8)*c;

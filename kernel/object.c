@@ -17,33 +17,25 @@ static const struct object_ops *const object_ops[OBJ_TYPES] = {
 u32 object_count[OBJ_TYPES];
 
 /* The domain that a quota is part of stays until the last object charged to it is gone. */
-static struct domain *quota_domain(struct quota *q)
-{
-	return q ? container_of(q, struct domain, quota) : NULL;
-}
+static struct domain *payer(struct quota *q) { return container_of(q, struct domain, quota); }
 
-void object_init(struct object *o, enum obj_type type, struct quota *q)
+void *object_new(enum obj_type type, size_t bytes, struct quota *q)
 {
+	struct object *o = kmem_alloc(q, bytes);
+
+	if (!o)
+		return NULL;
 	o->type = type;
 	o->refs = 1;
-	o->dead = false;
+	o->bytes = (u32)bytes;
 	o->quota = q;
 	__atomic_fetch_add(&object_count[type], 1, __ATOMIC_RELAXED);
 	list_init(&o->reap);
+	list_init(&o->waiters);
 	list_init(&o->port_bound);
 	list_init(&o->port_link);
-	if (q)
-		object_get(&quota_domain(q)->obj);
-}
-
-void object_free(struct object *o, void *structure, size_t bytes)
-{
-	struct quota *q = o->quota;
-
-	__atomic_fetch_sub(&object_count[o->type], 1, __ATOMIC_RELAXED);
-	kmem_free(q, structure, bytes);
-	if (q)
-		object_put(&quota_domain(q)->obj);
+	object_get(&payer(q)->obj);
+	return o;
 }
 
 void object_get(struct object *o) { __atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED); }
@@ -72,9 +64,12 @@ void object_revoke(struct object *o)
 bool object_destroy_step(struct object *o)
 {
 	const struct object_ops *ops = object_ops[o->type];
+	struct quota *q = o->quota;
 
-	if (ops->destroy_step)
-		return ops->destroy_step(o);
-	object_free(o, o, ops->bytes); /* every structure begins with its object */
+	if (ops->destroy_step && !ops->destroy_step(o))
+		return false;
+	__atomic_fetch_sub(&object_count[o->type], 1, __ATOMIC_RELAXED);
+	kmem_free(q, o, o->bytes);
+	object_put(&payer(q)->obj);
 	return true;
 }

@@ -14,12 +14,11 @@ struct object_ops {
 	 */
 	void (*revoke)(struct object *o);
 	/*
-	 * Frees what the object holds, at most about 512 entries a call; true when it is gone, its
-	 * own memory included. Called by the reaper after refs reached 0 and every CPU has left the
-	 * kernel once.
+	 * Frees what the object holds, at most about 512 entries a call; true when nothing is left
+	 * but its own structure. Called by the reaper after refs reached 0 and every CPU has left
+	 * the kernel once.
 	 */
 	bool (*destroy_step)(struct object *o);
-	size_t bytes; /* without destroy_step: of the structure, which holds nothing */
 };
 
 extern const struct object_ops domain_object_ops, thread_object_ops, mem_object_ops,
@@ -27,7 +26,7 @@ extern const struct object_ops domain_object_ops, thread_object_ops, mem_object_
 
 extern u32 object_count[OBJ_TYPES]; /* [a] that exist, those which wait for the reaper too */
 
-/* What ops->destroy_step does, or the end of a structure that holds nothing. */
+/* A step of the end of an object: true when it is gone, its own memory included. */
 bool object_destroy_step(struct object *o);
 /* Marks it dead and calls ops->revoke, once. */
 void object_revoke(struct object *o);
@@ -53,7 +52,7 @@ int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **ou
 u32 handle_rights(handle_t h);
 
 /* The system object: console, log, host information, power. One exists; init gets it. */
-extern struct object system_object;
+extern struct object *system_object;
 
 /* ---- kernel/reaper.c: frees dead objects and dead domains in bounded steps, in its thread ---- */
 void reaper_start(void);

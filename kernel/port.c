@@ -13,19 +13,19 @@ void object_notify(struct object *o, u64 bits)
 
 	if (!p)
 		return;
-	spin_lock(&p->lock);
+	spin_lock(&p->obj.lock);
 	if (o->port == p) {
 		o->port_bits |= bits;
 		if (list_empty(&o->port_link))
 			list_push_back(&p->pending, &o->port_link);
-		thread_wake_first(&p->waiters);
+		thread_wake_first(&p->obj.waiters);
 	}
-	spin_unlock(&p->lock);
+	spin_unlock(&p->obj.lock);
 }
 
 /*
- * p->lock is held. Who has read o->port before finds it changed, or p at least still there: for an
- * epoch.
+ * p->obj.lock is held. Who has read o->port before finds it changed, or p at least still there: for
+ * an epoch.
  */
 static void unbind(struct port *p, struct object *o)
 {
@@ -41,36 +41,34 @@ void port_unbind(struct object *o)
 
 	if (!p)
 		return;
-	spin_lock(&p->lock);
+	spin_lock(&p->obj.lock);
 	if (o->port == p)
 		unbind(p, o);
-	spin_unlock(&p->lock);
+	spin_unlock(&p->obj.lock);
 }
 
 static void revoke(struct object *o)
 {
 	struct port *p = container_of(o, struct port, obj);
 
-	spin_lock(&p->lock);
+	spin_lock(&p->obj.lock);
 	while (!list_empty(&p->bound))
 		unbind(p, list_entry(p->bound.next, struct object, port_bound));
-	thread_wake_all(&p->waiters);
-	spin_unlock(&p->lock);
+	thread_wake_all(&p->obj.waiters);
+	spin_unlock(&p->obj.lock);
 }
 
-const struct object_ops port_object_ops = {.revoke = revoke, .bytes = sizeof(struct port)};
+const struct object_ops port_object_ops = {.revoke = revoke};
 
 s64 sys_port_create(struct object *obj, const struct sys_args *args)
 {
 	struct domain *d = current_domain();
-	struct port *p = kmem_alloc(&d->quota, sizeof(*p));
+	struct port *p = object_new(OBJ_PORT, sizeof(*p), &d->quota);
 
 	if (!p)
 		return -E_NOMEM;
 	list_init(&p->bound);
 	list_init(&p->pending);
-	list_init(&p->waiters);
-	object_init(&p->obj, OBJ_PORT, &d->quota);
 	return handle_install(d, &p->obj, R_ALL);
 }
 
@@ -89,7 +87,7 @@ static s64 bind(struct port *p, struct object *o, u64 key)
 	struct port *none = NULL;
 	s64 r = 0;
 
-	spin_lock(&p->lock);
+	spin_lock(&p->obj.lock);
 	if (p->obj.dead)
 		r = -E_DEAD;
 	else if (p->bindings == BINDINGS_MAX)
@@ -103,7 +101,7 @@ static s64 bind(struct port *p, struct object *o, u64 key)
 		p->bindings++;
 		list_push_back(&p->bound, &o->port_bound);
 	}
-	spin_unlock(&p->lock);
+	spin_unlock(&p->obj.lock);
 	return r;
 }
 
@@ -156,14 +154,13 @@ static s64 take_packets(struct object *obj, void *arg)
 
 s64 sys_port_wait(struct object *obj, const struct sys_args *args)
 {
-	struct port *p = container_of(obj, struct port, obj);
 	struct wanted w = {.max = (u32)MIN(args->a[2], WAIT_MAX)};
 	s64 n;
 	int r;
 
 	if (!w.max)
 		return -E_INVAL;
-	n = ipc_wait(obj, &p->lock, &p->waiters, args->a[3], take_packets, &w);
+	n = ipc_wait(obj, args->a[3], take_packets, &w);
 	if (n < 0)
 		return n;
 	r = ucopy_out(args->a[1], w.packet, (u64)n * sizeof(w.packet[0]));

@@ -21,9 +21,9 @@
 #define CMOS_DATA 0x71
 #define CMOS_BYTES 128
 
-struct object system_object;
+struct object *system_object;
 
-void up_console_input(void) { object_notify(&system_object, 1); }
+void up_console_input(void) { object_notify(system_object, 1); }
 
 /* What an operation reads and fills in. */
 union sys_request {

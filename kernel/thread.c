@@ -10,9 +10,9 @@
 
 static u32 next_id = 1;
 
-static struct thread *alloc(struct domain *d, struct quota *q)
+static struct thread *alloc(struct domain *d)
 {
-	struct thread *t = kmem_alloc(q, sizeof(*t));
+	struct thread *t = object_new(OBJ_THREAD, sizeof(*t), &d->quota);
 
 	if (!t)
 		return NULL;
@@ -24,22 +24,18 @@ static struct thread *alloc(struct domain *d, struct quota *q)
 	t->affinity = ~0ull;
 	list_init(&t->wait_link);
 	list_init(&t->domain_link);
-	object_init(&t->obj, OBJ_THREAD, q);
 	return t;
 }
 
 /* Kernel threads' stacks are the kernel's own; a domain's lie in its private slot. */
 struct thread *thread_create_kernel(void (*fn)(void))
 {
-	struct thread *t = alloc(&kernel_domain, NULL);
+	void *stack = kmem_alloc(kernel_quota, KSTACK_PAGES * PAGE_SIZE);
+	struct thread *t = stack ? alloc(&kernel_domain) : NULL;
 
-	if (!t)
+	if (!t) /* the machine is short of memory at its start: a stack more makes no difference */
 		return NULL;
-	t->kstack = kmem_pages_alloc(NULL, 1);
-	if (!t->kstack) {
-		kmem_free(NULL, t, sizeof(*t));
-		return NULL;
-	}
+	t->kstack = stack;
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	t->kernel_fn = fn;
 	t->state = THREAD_BLOCKED;
@@ -76,7 +72,7 @@ static int prepare(struct thread *t, const struct thread_args *a)
 		return -E_NOMEM;
 	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
 	if (a->msg_va) {
-		t->msg = kmem_pages_alloc(&d->quota, 0);
+		t->msg = kmem_alloc(&d->quota, PAGE_SIZE);
 		r = t->msg ? aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W)
 			   : -E_NOMEM;
 	}
@@ -87,7 +83,7 @@ static int prepare(struct thread *t, const struct thread_args *a)
 
 int thread_create(struct domain *d, const struct thread_args *a, struct thread **out)
 {
-	struct thread *t = alloc(d, &d->quota);
+	struct thread *t = alloc(d);
 	int r;
 
 	if (!t)
@@ -120,10 +116,9 @@ static bool destroy_step(struct object *o)
 	if (t->start.msg_va)
 		aspace_unmap_kernel_page(&d->aspace, t->start.msg_va);
 	if (t->msg)
-		kmem_pages_free(o->quota, t->msg, 0);
+		kmem_free(o->quota, t->msg, PAGE_SIZE);
 	if (t->kstack)
 		kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
-	object_free(o, t, sizeof(*t));
 	return true;
 }
 

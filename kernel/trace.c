@@ -92,7 +92,7 @@ static bool make_rings(void)
 {
 	for (u32 i = 0; i < cpu_count; i++) {
 		if (!rings[i].record)
-			rings[i].record = kmem_pages_alloc(NULL, RING_ORDER);
+			rings[i].record = kmem_alloc(kernel_quota, PAGE_SIZE << RING_ORDER);
 		if (!rings[i].record)
 			return false;
 		preempt_point();

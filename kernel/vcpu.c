@@ -436,13 +436,12 @@ static bool vcpu_destroy_step(struct object *o)
 	if (v->block)
 		kpriv_free(&d->aspace, v->block, PRIVATE_PAGES);
 	if (v->run)
-		kmem_pages_free(q, v->run, 0);
+		kmem_free(q, v->run, PAGE_SIZE);
 	if (v->lapic.page)
-		kmem_pages_free(q, v->lapic.page, 0);
+		kmem_free(q, v->lapic.page, PAGE_SIZE);
 	if (v->scratch)
 		kmem_free(q, v->scratch, sizeof(*v->scratch));
 	object_put(&v->vm->obj);
-	object_free(o, v, hv_ops->vcpu_size);
 	return true;
 }
 
@@ -457,8 +456,8 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	int r;
 
 	v->block = kpriv_alloc(&d->aspace, PRIVATE_PAGES, &v->block_hpa);
-	v->run = kmem_pages_alloc(v->obj.quota, 0);
-	v->lapic.page = kmem_pages_alloc(v->obj.quota, 0);
+	v->run = kmem_alloc(v->obj.quota, PAGE_SIZE);
+	v->lapic.page = kmem_alloc(v->obj.quota, PAGE_SIZE);
 	v->scratch = kmem_alloc(v->obj.quota, sizeof(*v->scratch));
 	if (!v->block || !v->run || !v->lapic.page || !v->scratch)
 		return -E_NOMEM;
@@ -485,10 +484,9 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 		return -E_RIGHTS;
 	if (index >= VM_MAX_VCPUS)
 		return -E_INVAL;
-	v = kmem_alloc(vm->obj.quota, hv_ops->vcpu_size);
+	v = object_new(OBJ_VCPU, hv_ops->vcpu_size, vm->obj.quota);
 	if (!v)
 		return -E_NOMEM;
-	object_init(&v->obj, OBJ_VCPU, vm->obj.quota);
 	object_get(&vm->obj);
 	v->vm = vm;
 	v->index = (u32)index;

@@ -42,8 +42,7 @@ static bool vm_destroy_step(struct object *o)
 	if (!aspace_destroy_step(&vm->space))
 		return false;
 	if (vm->apic_page)
-		kmem_pages_free(o->quota, vm->apic_page, 0);
-	object_free(o, vm, sizeof(*vm));
+		kmem_free(o->quota, vm->apic_page, PAGE_SIZE);
 	return true;
 }
 
@@ -76,10 +75,9 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 
 	if (!hv_ops)
 		return -E_NODEV;
-	vm = kmem_alloc(&d->quota, sizeof(*vm));
+	vm = object_new(OBJ_VM, sizeof(*vm), &d->quota);
 	if (!vm)
 		return -E_NOMEM;
-	object_init(&vm->obj, OBJ_VM, &d->quota);
 	vm->owner = d;
 	vm->space.guest = true;
 	vm->space.quota = vm->obj.quota;

@@ -50,7 +50,7 @@ static void map_screen(const struct boot_screen *s)
 
 static void build_tables(const struct boot_screen *screen)
 {
-	if (pt_init(kernel_pt(), &pt_host_format, NULL))
+	if (pt_init(kernel_pt(), &pt_host_format, kernel_quota))
 		panic("mm: no memory for the kernel's tables");
 	for (u64 a = 0; a < early_ram.r[early_ram.count - 1].end; a += PAGE_1G)
 		if (ranges_bytes(&early_ram, a, a + PAGE_1G))

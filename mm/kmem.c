@@ -243,6 +243,3 @@ void kmem_free(struct quota *q, void *p, size_t size)
 	spin_unlock(&lock);
 	quota_uncharge(q, bytes);
 }
-
-void *kmem_pages_alloc(struct quota *q, u32 order) { return kmem_alloc(q, PAGE_SIZE << order); }
-void kmem_pages_free(struct quota *q, void *p, u32 order) { kmem_free(q, p, PAGE_SIZE << order); }

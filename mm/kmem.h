@@ -8,10 +8,6 @@
 #include "lib/types.h"
 #include "mm/quota.h"
 
-/* 2^order pages, zeroed. NULL: quota or memory exhausted. */
-void *kmem_pages_alloc(struct quota *q, u32 order) __must_check;
-void kmem_pages_free(struct quota *q, void *p, u32 order);
-
 /*
  * Any size up to 2 MiB; rounded up to a power of two or a page multiple when charged. Zeroed,
  * 16-byte aligned (64 from 64 on).

@@ -10,35 +10,32 @@
 #define BLOCK_2M 1ull /* bit 0 of mem.block[]: the rest is the address of a 2 MiB frame */
 #define DESTROY_STEP 512
 
-static u64 blocks_of(const struct mem *m) { return ALIGN_UP(m->bytes, PAGE_2M) / PAGE_2M; }
-static u64 charge_of(const struct mem *m) { return m->bytes + blocks_of(m) * PAGE_SIZE; }
+static u64 blocks_of(u64 bytes) { return ALIGN_UP(bytes, PAGE_2M) / PAGE_2M; }
+static u64 charge_of(u64 bytes) { return bytes + blocks_of(bytes) * PAGE_SIZE; }
 
 int mem_create(u64 bytes, u64 flags, struct quota *q, struct mem **out)
 {
 	struct mem *m;
+	u64 *block;
 
 	if (!bytes || !IS_ALIGNED(bytes, PAGE_SIZE) || bytes > MEM_BYTES_MAX ||
 	    flags & ~(u64)MEM_GUEST)
 		return -E_INVAL;
-	m = kmem_alloc(q, sizeof(*m));
-	if (!m)
+	if (!quota_charge(q, charge_of(bytes)))
 		return -E_NOMEM;
-	object_init(&m->obj, OBJ_MEM, q);
-	m->bytes = bytes;
-	m->flags = (u32)flags;
-	list_init(&m->mappings);
-	if (!quota_charge(q, charge_of(m)))
-		goto no_quota;
-	m->block = kmem_alloc(q, blocks_of(m) * sizeof(u64));
-	if (!m->block)
-		goto no_array;
-	*out = m;
-	return 0;
-
-no_array:
-	quota_uncharge(q, charge_of(m));
-no_quota:
-	object_free(&m->obj, m, sizeof(*m));
+	block = kmem_alloc(q, blocks_of(bytes) * sizeof(u64));
+	m = block ? object_new(OBJ_MEM, sizeof(*m), q) : NULL;
+	if (m) {
+		m->bytes = bytes;
+		m->flags = (u32)flags;
+		m->block = block;
+		list_init(&m->mappings);
+		*out = m;
+		return 0;
+	}
+	if (block)
+		kmem_free(q, block, blocks_of(bytes) * sizeof(u64));
+	quota_uncharge(q, charge_of(bytes));
 	return -E_NOMEM;
 }
 
@@ -48,7 +45,7 @@ static u64 *small_entry(struct mem *m, u64 offset)
 	u64 *block = &m->block[offset / PAGE_2M];
 
 	if (!*block)
-		*block = (u64)kmem_pages_alloc(NULL, 0); /* charged with the object */
+		*block = (u64)kmem_alloc(kernel_quota, PAGE_SIZE); /* charged with the object */
 	return *block ? (u64 *)*block + offset % PAGE_2M / PAGE_SIZE : NULL;
 }
 
@@ -59,7 +56,7 @@ int mem_create_borrowed(hpa_t start, u64 bytes, struct mem **out)
 
 	if (!IS_ALIGNED(start.v, PAGE_SIZE))
 		return -E_INVAL;
-	e = mem_create(ALIGN_UP(bytes, PAGE_SIZE), 0, NULL, out);
+	e = mem_create(ALIGN_UP(bytes, PAGE_SIZE), 0, kernel_quota, out);
 	for (u64 at = 0; !e && at < (*out)->bytes; at += PAGE_SIZE) {
 		entry = small_entry(*out, at);
 		if (!entry)
@@ -79,7 +76,7 @@ static bool frame_new(struct mem *m, u32 order, hpa_t *a)
 	if (!frame_alloc(order, m->flags & MEM_GUEST ? FRAME_GUEST : FRAME_USER, a))
 		return false;
 	window_zero(*a, PAGE_SIZE << order);
-	quota_count_populated(m->obj.quota, (s64)(PAGE_SIZE << order));
+	quota_count(&m->obj.quota->populated, (s64)(PAGE_SIZE << order));
 	return true;
 }
 
@@ -135,15 +132,15 @@ static u32 free_block(struct mem *m, u64 block, u32 budget)
 		return budget - 1;
 	if (block & BLOCK_2M) {
 		frame_free(hpa(block & ~BLOCK_2M), ORDER_2M);
-		quota_count_populated(m->obj.quota, -(s64)PAGE_2M);
+		quota_count(&m->obj.quota->populated, -(s64)PAGE_2M);
 		return budget - 1;
 	}
 	for (u32 i = 0; i < ENTRIES; i++)
 		if (table[i]) {
 			frame_free(hpa(table[i]), ORDER_4K);
-			quota_count_populated(m->obj.quota, -(s64)PAGE_SIZE);
+			quota_count(&m->obj.quota->populated, -(s64)PAGE_SIZE);
 		}
-	kmem_pages_free(NULL, table, 0);
+	kmem_free(kernel_quota, table, PAGE_SIZE);
 	return 0;
 }
 
@@ -153,12 +150,11 @@ bool mem_destroy_step(struct mem *m)
 
 	ASSERT(list_empty(&m->mappings));
 	unmap_stamp_check(&m->unmapped);
-	while (budget && m->destroyed < blocks_of(m))
+	while (budget && m->destroyed < blocks_of(m->bytes))
 		budget = free_block(m, m->block[m->destroyed++], budget);
-	if (m->destroyed < blocks_of(m))
+	if (m->destroyed < blocks_of(m->bytes))
 		return false;
-	kmem_free(m->obj.quota, m->block, blocks_of(m) * sizeof(u64));
-	quota_uncharge(m->obj.quota, charge_of(m));
-	object_free(&m->obj, m, sizeof(*m));
+	kmem_free(m->obj.quota, m->block, blocks_of(m->bytes) * sizeof(u64));
+	quota_uncharge(m->obj.quota, charge_of(m->bytes));
 	return true;
 }

@@ -59,7 +59,7 @@ int mem_attach(struct mem *m, struct mapping *map) __must_check;
 void mem_detach(struct mapping *map);
 
 /*
- * Frees frames in steps of at most 512 frames (4 KiB or 2 MiB); true when done: the object's own
- * memory is gone too. Nothing maps it any more.
+ * Frees frames in steps of at most 512 frames (4 KiB or 2 MiB); true when nothing is left but the
+ * structure. Nothing maps it any more.
  */
 bool mem_destroy_step(struct mem *m);

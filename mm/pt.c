@@ -26,17 +26,17 @@ u64 pt_leaf_entry(const struct pt_format *f, u64 a, u32 prot, u32 level)
 
 static u64 *table_new(const struct pt *pt)
 {
-	u64 *t = kmem_pages_alloc(pt->quota, 0);
+	u64 *t = kmem_alloc(pt->quota, PAGE_SIZE);
 
 	if (t)
-		quota_count_tables(pt->quota, (s64)PAGE_SIZE);
+		quota_count(&pt->quota->tables, (s64)PAGE_SIZE);
 	return t;
 }
 
 static void table_free(const struct pt *pt, u64 *t)
 {
-	quota_count_tables(pt->quota, -(s64)PAGE_SIZE);
-	kmem_pages_free(pt->quota, t, 0);
+	quota_count(&pt->quota->tables, -(s64)PAGE_SIZE);
+	kmem_free(pt->quota, t, PAGE_SIZE);
 }
 
 /*

@@ -5,11 +5,8 @@
 
 bool quota_charge(struct quota *q, u64 bytes)
 {
-	u64 used;
+	u64 used = __atomic_load_n(&q->used, __ATOMIC_RELAXED);
 
-	if (!q)
-		return true;
-	used = __atomic_load_n(&q->used, __ATOMIC_RELAXED);
 	do {
 		u64 limit = __atomic_load_n(&q->limit, __ATOMIC_RELAXED);
 
@@ -22,22 +19,7 @@ bool quota_charge(struct quota *q, u64 bytes)
 
 void quota_uncharge(struct quota *q, u64 bytes)
 {
-	u64 before;
+	u64 before = __atomic_fetch_sub(&q->used, bytes, __ATOMIC_RELAXED);
 
-	if (!q)
-		return;
-	before = __atomic_fetch_sub(&q->used, bytes, __ATOMIC_RELAXED);
 	ASSERT(before >= bytes);
-}
-
-void quota_count_tables(struct quota *q, s64 delta)
-{
-	if (q)
-		__atomic_fetch_add(&q->tables, (u64)delta, __ATOMIC_RELAXED);
-}
-
-void quota_count_populated(struct quota *q, s64 delta)
-{
-	if (q)
-		__atomic_fetch_add(&q->populated, (u64)delta, __ATOMIC_RELAXED);
 }

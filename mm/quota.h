@@ -12,9 +12,14 @@ struct quota {
 	u64 populated;
 };
 
-/* false: nothing charged. NULL q: always true */
+/* Of what the kernel has for itself: without a limit (kernel/domain.c). */
+extern struct quota *const kernel_quota;
+
+/* false: nothing charged */
 bool quota_charge(struct quota *q, u64 bytes) __must_check;
 void quota_uncharge(struct quota *q, u64 bytes); /* asserts that it was charged */
-/* Statistics beside `used`; NULL q: nothing. delta may be negative. */
-void quota_count_tables(struct quota *q, s64 delta);
-void quota_count_populated(struct quota *q, s64 delta);
+/* Statistics beside `used`: tables or populated. delta may be negative. */
+static inline void quota_count(u64 *count, s64 delta)
+{
+	__atomic_fetch_add(count, (u64)delta, __ATOMIC_RELAXED);
+}

@@ -55,7 +55,7 @@ int svm_cpu_enable(struct cpu *c)
 			return -E_NODEV;
 	}
 	/* what VMRUN saves of the host, and the page for VMLOAD */
-	area = kmem_pages_alloc(NULL, 1);
+	area = kmem_alloc(kernel_quota, PAGE_SIZE << 1);
 	if (!area)
 		return -E_NOMEM;
 	sc->host_hpa = kva_to_hpa(area + PAGE_SIZE);

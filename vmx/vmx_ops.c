@@ -74,7 +74,7 @@ static int vmx_cpu_enable(struct cpu *c)
 		return -E_NODEV;
 	if (!unlock())
 		return -E_NODEV;
-	region = kmem_pages_alloc(NULL, 0);
+	region = kmem_alloc(kernel_quota, PAGE_SIZE);
 	if (!region)
 		return -E_NOMEM;
 	*region = (u32)(cpu_facts.vmx_msr[0] & VMX_BASIC_REVISION);
@@ -83,7 +83,7 @@ static int vmx_cpu_enable(struct cpu *c)
 	__asm__ volatile("vmxon %1" : "=@cca"(ok) : "m"(hpa) : "memory");
 	if (!ok) {
 		write_cr4(read_cr4() & ~(u64)CR4_VMXE);
-		kmem_pages_free(NULL, region, 0);
+		kmem_free(kernel_quota, region, PAGE_SIZE);
 		return -E_NODEV;
 	}
 	vmx_tlb_reset(vc);
@@ -101,7 +101,7 @@ static int map_apic_page(struct vm *vm)
 
 	spin_lock(&vm->space.lock);
 	if (!vm->apic_page)
-		vm->apic_page = kmem_pages_alloc(vm->obj.quota, 0);
+		vm->apic_page = kmem_alloc(vm->obj.quota, PAGE_SIZE);
 	r = vm->apic_page ? pt_map(&vm->space.pt, APIC_DEFAULT_BASE, kva_to_hpa(vm->apic_page),
 				   PAGE_SIZE, PROT_R | PROT_W)
 			  : -E_NOMEM;

@@ -17,9 +17,12 @@ struct quota;
 struct object {
 	u32 type;	     /* [I] enum obj_type */
 	u32 refs;	     /* [a] */
+	u32 bytes;	     /* [I] of the structure that it heads */
 	bool dead;	     /* [a] revoked: every call but close fails with E_DEAD */
 	struct quota *quota; /* [I] what the object is charged to */
 	struct list reap;    /* the reaper's */
+	spinlock_t lock;     /* of an event, port or channel, and who waits there, [o]: */
+	struct list waiters; /* struct thread.wait_link */
 	/*
 	 * Binding to a port, under the port's lock. It holds no reference: a port that is revoked
 	 * lets go of all.

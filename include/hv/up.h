@@ -40,8 +40,11 @@ u64 clock_until_tsc(u64 value, u64 offset);
 void up_tlb_flush(struct aspace *as, u64 cpu_mask);
 
 /* ---- mm: objects (kernel/object.c) ---- */
-/* One reference for the caller; keeps the domain that q belongs to (q NULL: the kernel). */
-void object_init(struct object *o, enum obj_type type, struct quota *q);
+/*
+ * A structure of so many bytes, headed by its struct object; the rest is zero. One reference for
+ * the caller; keeps the domain that q belongs to. NULL: no memory. The reaper frees it.
+ */
+void *object_new(enum obj_type type, size_t bytes, struct quota *q) __must_check;
 /*
  * A reference; also on an object just looked up whose last one goes at this moment: then it stays,
  * but dead.
@@ -52,11 +55,6 @@ void object_get(struct object *o);
  * preemption point.
  */
 void object_put(struct object *o);
-/*
- * The last act of destroy_step: frees the structure (`bytes` from kmem_alloc with o->quota) that
- * holds o.
- */
-void object_free(struct object *o, void *structure, size_t bytes);
 
 /*
  * What a CPU does while it waits with interrupts off: it answers flush requests, since the CPU it

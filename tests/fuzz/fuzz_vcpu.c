@@ -77,13 +77,10 @@ void timer_arm(struct timer *t, u64 deadline)
 void timer_cancel(struct timer *t) { t->armed = false; }
 void object_get(struct object *o) {}
 void object_put(struct object *o) {}
-void object_init(struct object *o, enum obj_type type, struct quota *q) {}
-void object_free(struct object *o, void *structure, size_t bytes) {}
+void *object_new(enum obj_type type, size_t bytes, struct quota *q) { return NULL; }
 s64 handle_install(struct domain *d, struct object *o, u32 rights) { return -E_NOMEM; }
 void *kmem_alloc(struct quota *q, size_t n) { return NULL; }
 void kmem_free(struct quota *q, void *p, size_t n) {}
-void *kmem_pages_alloc(struct quota *q, u32 order) { return NULL; }
-void kmem_pages_free(struct quota *q, void *p, u32 order) {}
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) { return -E_NOMEM; }
 void aspace_unmap_kernel_page(struct aspace *as, u64 va) {}
 void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first) { return NULL; }

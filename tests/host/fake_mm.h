@@ -20,6 +20,8 @@
 
 struct cpu_facts cpu_facts = {.page_1g = true};
 static long fake_heap_left = 1l << 40, fake_heap_live;
+static struct quota kernels = {.limit = ~0ull};
+struct quota *const kernel_quota = &kernels;
 
 void assert_fail(const char *expr, const char *file, int line)
 {
@@ -39,17 +41,9 @@ static void *fake_heap(struct quota *q, size_t charge, size_t align)
 	return memset(p, 0, charge);
 }
 
-void *kmem_pages_alloc(struct quota *q, u32 order)
+void *kmem_alloc(struct quota *q, size_t size)
 {
-	return fake_heap(q, PAGE_SIZE << order, PAGE_SIZE);
-}
-void *kmem_alloc(struct quota *q, size_t size) { return fake_heap(q, size, 64); }
-
-void kmem_pages_free(struct quota *q, void *p, u32 order)
-{
-	fake_heap_live--;
-	quota_uncharge(q, PAGE_SIZE << order);
-	free(p);
+	return fake_heap(q, size, size < PAGE_SIZE ? 64 : PAGE_SIZE);
 }
 
 void kmem_free(struct quota *q, void *p, size_t size)

@@ -30,6 +30,8 @@ static u64 next_block = RAM;
 static u32 this_node;
 static bool node1_taken;
 static u32 early_pages;
+static struct quota kernels = {.limit = ~0ull};
+struct quota *const kernel_quota = &kernels;
 
 void assert_fail(const char *expr, const char *file, int line)
 {
@@ -81,11 +83,11 @@ static int start(void **state)
 
 	assert_ptr_equal(p, (void *)RAM);
 	memset(p, 0x5a, RAM_BYTES + PAGE_2M);
-	assert_int_equal(pt_init(&pt, &pt_host_format, NULL), 0);
+	assert_int_equal(pt_init(&pt, &pt_host_format, kernel_quota), 0);
 	/* as at start, what leads to all blocks */
 	assert_non_null(pt_walk(&pt, RAM, &level, true));
 	kmem_map_early();
-	while (kmem_pages_alloc(NULL, 0)) /* until the early range is used up */
+	while (kmem_alloc(kernel_quota, PAGE_SIZE)) /* until the early range is used up */
 		early_pages++;
 	assert_int_equal(early_pages, PAGE_2M / PAGE_SIZE - 3); /* without the tables' own */
 	buddy_zone_add(&frames, RAM / PAGE_SIZE, NODE1 / PAGE_SIZE, 0);
@@ -124,15 +126,16 @@ static void an_exhausted_quota_is_null(void **state)
 	struct quota q = {.limit = 100};
 
 	assert_null(kmem_alloc(&q, 101));
-	assert_null(kmem_pages_alloc(&q, 0));
+	assert_null(kmem_alloc(&q, PAGE_SIZE));
 	assert_int_equal(q.used, 0);
 }
 
 static void freeing_with_another_size_is_an_assertion(void **state)
 {
-	void *p = kmem_alloc(NULL, 100);
+	void *p = kmem_alloc(kernel_quota, 100);
 
-	expect_assert_failure(kmem_free(NULL, p, 20)); /* leaves the lock held: the last test */
+	/* leaves the lock held: the last test */
+	expect_assert_failure(kmem_free(kernel_quota, p, 20));
 }
 
 static void random_objects_keep_their_contents(void **state)
@@ -177,24 +180,25 @@ static void pages_come_from_this_cpus_node_while_it_has_a_block(void **state)
 
 	this_node = 1;
 	for (u32 i = 0; i < PAGES; i++) {
-		page[i] = kmem_pages_alloc(NULL, 0);
+		page[i] = kmem_alloc(kernel_quota, PAGE_SIZE);
 		assert_in_range((u64)page[i], NODE1, NODE1 + PAGE_2M - 1);
 	}
-	other = kmem_pages_alloc(NULL, 0); /* from what the other node has, before it grows */
+	/* from what the other node has, before it grows */
+	other = kmem_alloc(kernel_quota, PAGE_SIZE);
 	assert_in_range((u64)other, RAM, NODE1 - 1);
 	assert_int_equal(next_block, before);
-	kmem_pages_free(NULL, page[7], 0);
-	assert_ptr_equal(kmem_pages_alloc(NULL, 0), page[7]);
+	kmem_free(kernel_quota, page[7], PAGE_SIZE);
+	assert_ptr_equal(kmem_alloc(kernel_quota, PAGE_SIZE), page[7]);
 	this_node = 0;
 	for (u32 i = 0; i < PAGES; i++)
-		kmem_pages_free(NULL, page[i], 0);
-	kmem_pages_free(NULL, other, 0);
-	assert_in_range((u64)kmem_pages_alloc(NULL, 0), RAM, NODE1 - 1);
+		kmem_free(kernel_quota, page[i], PAGE_SIZE);
+	kmem_free(kernel_quota, other, PAGE_SIZE);
+	assert_in_range((u64)kmem_alloc(kernel_quota, PAGE_SIZE), RAM, NODE1 - 1);
 }
 
 static void empty_blocks_go_back_but_a_few(void **state)
 {
-	void *page = kmem_pages_alloc(NULL, 0);
+	void *page = kmem_alloc(kernel_quota, PAGE_SIZE);
 	u64 free = kmem_free_bytes();
 	hpa_t block;
 	u32 n = 0, level;
@@ -207,7 +211,7 @@ static void empty_blocks_go_back_but_a_few(void **state)
 	assert_true(n > 16);
 	assert_int_equal(kmem_free_bytes(), free - n * PAGE_2M);
 	assert_in_range(kmem_free_bytes(), 4 * PAGE_2M, 5 * PAGE_2M);
-	kmem_pages_free(NULL, page, 0);
+	kmem_free(kernel_quota, page, PAGE_SIZE);
 }
 
 static void memory_runs_out_without_harm(void **state)
@@ -216,13 +220,13 @@ static void memory_runs_out_without_harm(void **state)
 	static void *block[64];
 	u32 n = 0;
 
-	while ((block[n] = kmem_pages_alloc(&q, ORDER_2M)))
+	while ((block[n] = kmem_alloc(&q, PAGE_2M)))
 		n++;
 	assert_true(n > 16);
 	assert_int_equal(q.used, n * PAGE_2M);
 	while (n--)
-		kmem_pages_free(&q, block[n], ORDER_2M);
-	assert_non_null(kmem_pages_alloc(NULL, 5));
+		kmem_free(&q, block[n], PAGE_2M);
+	assert_non_null(kmem_alloc(kernel_quota, PAGE_SIZE << 5));
 	/* all of it was taken before NULL was the answer */
 	assert_int_equal(next_block, RAM + RAM_BYTES);
 }

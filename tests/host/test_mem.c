@@ -69,12 +69,15 @@ void up_tlb_flush(struct aspace *as, u64 mask)
 	flushes++;
 }
 
-void object_init(struct object *o, enum obj_type type, struct quota *q)
+void *object_new(enum obj_type type, size_t bytes, struct quota *q)
 {
-	o->type = type, o->refs = 1, o->quota = q;
+	struct object *o = kmem_alloc(q, bytes);
+
+	if (o)
+		*o = (struct object){.type = type, .refs = 1, .bytes = (u32)bytes, .quota = q};
+	return o;
 }
 void object_get(struct object *o) { o->refs++; }
-void object_free(struct object *o, void *p, size_t bytes) { kmem_free(o->quota, p, bytes); }
 void object_put(struct object *o) { last_reference_gone = --o->refs == 0; }
 
 /* ---- Fixtures ---- */
@@ -100,6 +103,7 @@ static void destroy(struct mem *m)
 {
 	while (!mem_destroy_step(m))
 		;
+	kmem_free(m->obj.quota, m, m->obj.bytes);
 }
 
 static void nothing_is_left(void)
@@ -375,7 +379,7 @@ static void a_large_mapping_goes_in_bounded_steps(void **state)
 
 static void kernel_pages_are_the_kernels_to_unmap(void **state)
 {
-	void *page = kmem_pages_alloc(NULL, 0);
+	void *page = kmem_alloc(kernel_quota, PAGE_SIZE);
 	struct mem *m = make_mem(MiB(1), 0);
 	struct pt_leaf l;
 
@@ -397,7 +401,7 @@ static void kernel_pages_are_the_kernels_to_unmap(void **state)
 	assert_false(pt_lookup(&space.pt, MiB(1), &l));
 	destroy_space();
 	destroy(m);
-	kmem_pages_free(NULL, page, 0);
+	kmem_free(kernel_quota, page, PAGE_SIZE);
 	nothing_is_left();
 }
 

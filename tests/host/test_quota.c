@@ -36,13 +36,6 @@ static void a_lowered_limit_refuses_new_charges(void **state)
 	assert_int_equal(q.used, 80);
 }
 
-static void no_quota_means_no_limit(void **state)
-{
-	assert_true(quota_charge(NULL, ~0ull));
-	quota_uncharge(NULL, ~0ull);
-	quota_count_tables(NULL, 1);
-}
-
 static void giving_back_more_than_was_charged_is_an_assertion(void **state)
 {
 	struct quota q = {.limit = 100, .used = 10};
@@ -55,7 +48,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(charges_up_to_the_limit_and_not_beyond),
 		cmocka_unit_test(a_lowered_limit_refuses_new_charges),
-		cmocka_unit_test(no_quota_means_no_limit),
 		cmocka_unit_test(giving_back_more_than_was_charged_is_an_assertion),
 	};
 

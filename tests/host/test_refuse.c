@@ -22,8 +22,9 @@ const struct hv_ops svm_ops = {.name = "svm", .probe = svm_probe};
 const struct hv_ops vmx_ops = {.name = "vmx", .probe = vmx_probe};
 
 void log_line(enum log_level level, const char *fmt, ...) {}
-void *kmem_pages_alloc(struct quota *q, u32 order) { return calloc(1, PAGE_SIZE << order); }
-void kmem_pages_free(struct quota *q, void *p, u32 order) { free(p); }
+struct quota *const kernel_quota = NULL;
+void *kmem_alloc(struct quota *q, size_t size) { return calloc(1, size); }
+void kmem_free(struct quota *q, void *p, size_t size) { free(p); }
 hpa_t kva_to_hpa(const void *p) { return hpa((u64)p); }
 hpa_t image_to_hpa(const void *p) { return hpa((u64)p); }
 

@@ -13,8 +13,9 @@
 
 struct cpu_facts cpu_facts;
 
-void *kmem_pages_alloc(struct quota *q, u32 order) { return calloc(1, PAGE_SIZE << order); }
-void kmem_pages_free(struct quota *q, void *p, u32 order) { free(p); }
+struct quota *const kernel_quota = NULL;
+void *kmem_alloc(struct quota *q, size_t size) { return calloc(1, size); }
+void kmem_free(struct quota *q, void *p, size_t size) { free(p); }
 hpa_t kva_to_hpa(const void *p) { return hpa((u64)p); }
 hpa_t image_to_hpa(const void *p) { return hpa((u64)p); }
 

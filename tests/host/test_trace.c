@@ -35,11 +35,8 @@ int ucopy_out(u64 user, const void *from, u64 n)
 	memcpy((void *)user, from, n);
 	return 0;
 }
-void kmem_pages_free(struct quota *q, void *p, u32 order) { free(p); }
-void *kmem_pages_alloc(struct quota *q, u32 order)
-{
-	return no_memory ? NULL : calloc(PAGE_SIZE, 1u << order);
-}
+struct quota *const kernel_quota = NULL;
+void *kmem_alloc(struct quota *q, size_t size) { return no_memory ? NULL : calloc(1, size); }
 
 static struct domain domain = {.name = "a-name-of-18-bytes"};
 static struct thread thread = {.domain = &domain};

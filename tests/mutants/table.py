@@ -67,7 +67,7 @@ MUTANTS = [
            "boot/no-vm", "the first interrupt is the last one"),
     Mutant("machine-check-ignored", "kernel/vcpu_exit.c", "	if (!mce_take(false))", "	if (!mce_take(false) + 1)",
            "boot/machine-check-guest", "a guest goes on with what a machine check destroyed"),
-    Mutant("lost-wake", "kernel/event.c", "		thread_wake_all(&e->waiters);\n	}", "		(void)e->waiters;\n	}",
+    Mutant("lost-wake", "kernel/event.c", "		thread_wake_all(&e->obj.waiters);\n	}", "		(void)e->obj.waiters;\n	}",
            "boot/numa-placement", "who waits for an event sleeps on"),
     Mutant("sleepers-never-pay", "kernel/sched.c", "if (lead > slice)", "if (!t->weight)",
            "host/sched", "who sleeps often takes the CPU from who never does"),
