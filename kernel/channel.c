@@ -3,7 +3,6 @@
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 
 /* ipc_result while a call is under way: no error has this value */
 #define IPC_PENDING (-(s64)E_ERRORS)

@@ -1,6 +1,5 @@
 #include "kernel/cpu_setup.h"
 
-#include "arch/cpu.h"
 #include "arch/msr.h"
 #include "hv/facts.h"
 #include "hv/x86.h"

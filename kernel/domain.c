@@ -1,11 +1,9 @@
 #include "kernel/domain.h"
 
-#include "hv/up.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 #include "mm/ucopy.h"
 
 struct domain kernel_domain = {

@@ -1,7 +1,6 @@
 /* A domain: address space, handle table, quota. */
 #pragma once
 
-#include "kernel/object.h"
 #include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "mm/aspace.h"

@@ -17,10 +17,8 @@ bits 64
 default rel
 section .text
 
-; The speculation defences of the four ways (ring 3 in and out; the guest's two are in the
-; back-end's entry code). Each CPU model's sequence goes into these slots.
-%macro  USER_ENTER_DEFENCE 0
-%endmacro
+; The speculation defences on the way to ring 3; the way in needs none yet, the guest's two are in
+; the back-end's entry code.
 %macro  USER_LEAVE_DEFENCE 0
         test    byte [cpu_facts + FACTS_SPEC], SPEC_BUFFERS
         jz      %%unneeded
@@ -37,7 +35,6 @@ syscall_entry:
         swapgs
         mov     [gs:CPU_USER_RSP], rsp
         mov     rsp, [gs:CPU_KSTACK_TOP]
-        USER_ENTER_DEFENCE
         PUSH_LIST qword [gs:CPU_USER_RSP], r11, rcx     ; rsp, rflags, rip
         PUSH_LIST SYS_ARGS
         mov     edi, eax
@@ -69,7 +66,6 @@ trap_common:
         test    byte [rsp + TRAP_CS], 3
         jz      .kernel
         swapgs
-        USER_ENTER_DEFENCE
         mov     rdi, rsp
         xor     ebp, ebp
         call    trap_handler

@@ -1,9 +1,7 @@
-#include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
 #include "kernel/syscall.h"
 #include "kernel/vlapic.h"
-#include "mm/kmem.h"
 
 s64 ipc_wait(struct object *o, u64 deadline, s64 (*take)(struct object *o, void *arg), void *arg)
 {

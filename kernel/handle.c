@@ -1,6 +1,5 @@
 #include "kernel/domain.h"
 #include "kernel/syscall.h"
-#include "mm/kmem.h"
 
 #define CLOSE_STEP 256
 

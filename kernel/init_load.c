@@ -1,11 +1,9 @@
 /* Starts init, the root task: the flat image that is the module named "init". */
 #include "kernel/main.h"
 
-#include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/sched.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 #include "mm/window.h"
 #include "uapi/image.h"
 

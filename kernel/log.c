@@ -2,8 +2,6 @@
 
 #include "drivers/platform/screen.h"
 #include "drivers/platform/uart.h"
-#include "hv/cpu.h"
-#include "hv/lock.h"
 #include "kernel/domain.h"
 #include "lib/fmt.h"
 #include "lib/ratelimit.h"

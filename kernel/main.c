@@ -5,8 +5,6 @@
 #include "drivers/platform/lapic.h"
 #include "drivers/platform/pci.h"
 #include "drivers/platform/screen.h"
-#include "drivers/platform/uart.h"
-#include "hv/layout.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"

@@ -2,7 +2,6 @@
 
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
-#include "mm/kmem.h"
 
 /* clang-format off */
 static const struct object_ops *const object_ops[OBJ_TYPES] = {

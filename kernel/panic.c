@@ -2,14 +2,11 @@
 
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/lapic.h"
-#include "hv/layout.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/log.h"
 #include "kernel/main.h"
 #include "kernel/symbols.h"
-#include "kernel/thread.h"
 #include "lib/fmt.h"
 
 #define BACKTRACE_FRAMES 24

@@ -1,7 +1,6 @@
 #include "kernel/domain.h"
 #include "kernel/ipc.h"
 #include "kernel/syscall.h"
-#include "mm/kmem.h"
 #include "mm/ucopy.h"
 
 #define WAIT_MAX 16	  /* packets a call returns at most */

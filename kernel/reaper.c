@@ -1,9 +1,5 @@
-#include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/smp.h"
-#include "kernel/thread.h"
-#include "mm/frame.h"
-#include "mm/kmem.h"
 
 #define BATCH 256
 
@@ -15,12 +11,6 @@ static struct {
 } reaper = {/* its lock protects the batches below too */ .objects = LIST_INIT(reaper.objects),
 	    .domains = LIST_INIT(reaper.domains)};
 
-static void wake(void)
-{
-	if (reaper.thread)
-		thread_wake(reaper.thread);
-}
-
 void reaper_put(struct object *o)
 {
 	spin_lock(&reaper.lock);
@@ -29,7 +19,7 @@ void reaper_put(struct object *o)
 		list_push_back(&reaper.objects, &o->reap);
 	}
 	spin_unlock(&reaper.lock);
-	wake();
+	thread_wake(reaper.thread);
 }
 
 void reaper_add_domain(struct domain *d)
@@ -38,7 +28,7 @@ void reaper_add_domain(struct domain *d)
 	spin_lock(&reaper.lock);
 	list_push_back(&reaper.domains, &d->obj.reap);
 	spin_unlock(&reaper.lock);
-	wake();
+	thread_wake(reaper.thread);
 }
 
 /* Moves what is queued to a batch: one epoch serves it all. */

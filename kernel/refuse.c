@@ -20,13 +20,13 @@ static u64 free_bytes(const struct bootinfo *b, u64 limit)
 /* The first module of those needed that is not there, or NULL. */
 static const char *missing_module(const struct bootinfo *b)
 {
-	static const char *const needed[] = {"init", "programs"};
-	u32 i = 0, m = 0;
+	bool init = false, programs = false;
 
-	while (i < ARRAY_SIZE(needed) && m < b->modules)
-		if (!strcmp(b->module[m++].name, needed[i]))
-			i++, m = 0;
-	return i < ARRAY_SIZE(needed) ? needed[i] : NULL;
+	for (u32 i = 0; i < b->modules; i++) {
+		init |= !strcmp(b->module[i].name, "init");
+		programs |= !strcmp(b->module[i].name, "programs");
+	}
+	return !init ? "init" : !programs ? "programs" : NULL;
 }
 
 bool boot_refused(const struct bootinfo *b, const struct cpu_facts *f, u64 mem_limit, char *why,

@@ -84,8 +84,6 @@ static inline bool may_fill(const struct run_queue *q, const struct thread *t,
 void sched_take(struct run_queue *q, struct thread *t);
 /* A thread from another queue, of that group if not NULL; q is this CPU's. NULL: none. */
 struct thread *sched_steal(struct run_queue *q, const struct sched_group *group);
-/* The CPUs of the mask choose again. */
-void sched_ask(u64 cpu_mask);
 /* Makes this CPU choose again at that time. */
 void sched_choose_at(u64 ns);
 /* What runs next on this CPU of a core, the idle thread at last. */

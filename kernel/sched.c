@@ -2,7 +2,6 @@
 
 #include "arch/msr.h"
 #include "hv/facts.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
 #include "kernel/ipc.h"
@@ -665,12 +664,6 @@ void sched_set_affinity(struct thread *t, u64 mask)
 	if (cpus[t->cpu]->current == t)
 		ask_resched(t->cpu);
 	spin_unlock(&q->lock);
-}
-
-void sched_all_look(void)
-{
-	for (u32 cpu = 0; cpu < cpu_count; cpu++)
-		ask_resched(cpu);
 }
 
 /*

@@ -20,8 +20,8 @@ void thread_exit(void) __noreturn;  /* the current thread */
 void thread_stop_here(void); /* the current thread was told to stop; if that still holds, it does */
 /* mask: CPUs that are up, at least one. A thread that runs or waits elsewhere moves. */
 void sched_set_affinity(struct thread *t, u64 mask);
-/* The CPUs of a group have changed: each CPU looks whether its thread may go on there. */
-void sched_all_look(void);
+/* The CPUs of the mask choose again. */
+void sched_ask(u64 cpu_mask);
 /*
  * The current thread is about to answer client, whose channel is locked, or nobody any more: what
  * it has run since it took the call is charged to client.

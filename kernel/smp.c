@@ -1,18 +1,14 @@
 #include "kernel/smp.h"
 
-#include "arch/cpu.h"
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
-#include "hv/bootinfo.h"
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/cpu_setup.h"
 #include "kernel/sched.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
-#include "mm/kmap.h"
 #include "mm/mm.h"
 #include "mm/window.h"
 
@@ -115,12 +111,11 @@ void up_tlb_flush(struct aspace *as, u64 cpu_mask)
 	if (!cpu_mask)
 		return;
 	seq = __atomic_add_fetch(&flush_request, 1, __ATOMIC_SEQ_CST);
-	for (u32 i = 0; i < cpu_count; i++)
-		if (cpu_mask >> i & 1)
-			smp_ipi(i, IPI_FLUSH);
-	for (u32 i = 0; i < cpu_count; i++)
-		while ((cpu_mask >> i & 1) &&
-		       __atomic_load_n(&cpus[i]->flush_seq, __ATOMIC_ACQUIRE) < seq)
+	for (u64 left = cpu_mask; left; left &= left - 1)
+		smp_ipi((u32)__builtin_ctzll(left), IPI_FLUSH);
+	for (u64 left = cpu_mask; left; left &= left - 1)
+		while (__atomic_load_n(&cpus[__builtin_ctzll(left)]->flush_seq, __ATOMIC_ACQUIRE) <
+		       seq)
 			up_spin_wait();
 }
 

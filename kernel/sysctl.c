@@ -1,7 +1,5 @@
 #include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
-#include "drivers/platform/uart.h"
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
@@ -11,8 +9,6 @@
 #include "kernel/trace.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
-#include "mm/frame.h"
-#include "mm/kmem.h"
 #include "mm/mm.h"
 #include "mm/ucopy.h"
 

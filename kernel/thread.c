@@ -1,11 +1,9 @@
 #include "kernel/thread.h"
 
-#include "hv/up.h"
 #include "kernel/domain.h"
 #include "kernel/sched.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu.h"
-#include "mm/kmem.h"
 #include "mm/ucopy.h"
 
 static u32 next_id = 1;
@@ -161,7 +159,7 @@ static int set_cpus(struct thread *t, u64 mask, bool group)
 		return 0;
 	}
 	__atomic_store_n(&g->cpus, mask & up, __ATOMIC_RELAXED);
-	sched_all_look();
+	sched_ask(up); /* may their threads go on there? */
 	return 0;
 }
 

@@ -3,7 +3,6 @@
 #include "drivers/platform/lapic.h"
 #include "hv/cpu.h"
 #include "hv/lock.h"
-#include "hv/up.h"
 
 /* the rest fires at once again: the time in one interrupt is bounded */
 #define TIMERS_PER_INTERRUPT 64

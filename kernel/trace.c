@@ -1,11 +1,9 @@
 #include "kernel/trace.h"
 
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 #include "mm/ucopy.h"
 
 #define RING_ORDER 5

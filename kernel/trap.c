@@ -1,9 +1,7 @@
 #include "kernel/trap.h"
 
-#include "arch/cpu.h"
 #include "drivers/platform/lapic.h"
 #include "drivers/platform/uart.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/mce.h"

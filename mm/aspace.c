@@ -2,13 +2,10 @@
 #include "mm/aspace.h"
 
 #include "arch/apic.h"
-#include "arch/cpu.h"
 #include "hv/cpu.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "lib/string.h"
 #include "mm/internal.h"
-#include "mm/kmem.h"
 
 #define USER_TOP_LEVEL_END BIT(47)
 /* top-level entry of the private slot */

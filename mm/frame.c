@@ -2,9 +2,7 @@
 #include "mm/frame.h"
 
 #include "hv/cpu.h"
-#include "hv/layout.h"
 #include "hv/lock.h"
-#include "hv/up.h"
 #include "lib/string.h"
 #include "mm/early.h"
 #include "mm/internal.h"

@@ -1,7 +1,5 @@
 /* From the boot tables to the kernel's own. */
-#include "arch/cpu.h"
 #include "hv/cpu.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 #include "mm/early.h"
 #include "mm/internal.h"

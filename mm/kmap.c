@@ -1,7 +1,5 @@
-#include "mm/kmap.h"
-
-#include "hv/layout.h"
 #include "mm/internal.h"
+#include "mm/mm.h"
 
 void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags)
 {

@@ -6,7 +6,6 @@
 
 #include "hv/layout.h"
 #include "hv/lock.h"
-#include "hv/up.h"
 #include "lib/list.h"
 #include "mm/early.h"
 #include "mm/internal.h"

@@ -2,7 +2,6 @@
  * The private kernel slot of an address space: kernel stacks and vCPU areas, reachable while it is
  * loaded.
  */
-#include "hv/up.h"
 #include "mm/aspace.h"
 #include "mm/window.h"
 

@@ -1,9 +1,7 @@
 #include "mm/mem.h"
 
-#include "hv/up.h"
 #include "lib/string.h"
 #include "mm/aspace.h"
-#include "mm/kmem.h"
 #include "mm/window.h"
 
 #define ENTRIES (PAGE_2M / PAGE_SIZE)

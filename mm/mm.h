@@ -19,5 +19,12 @@ void mm_init(const struct bootinfo *b, u64 mem_limit);
 /* A frame below 640 KiB for the start of the other CPUs; 0 = none. [I] after mm_init */
 extern hpa_t mm_trampoline;
 
+/*
+ * Maps bytes, which do not wrap, of physical addresses and returns the address of a itself.
+ * prot_flags: enum pt_prot, e.g. PT_R | PT_W | PT_UNCACHED for registers, PT_R for tables. NULL: no
+ * room. It stays mapped. Boot CPU, at start.
+ */
+void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags) __must_check;
+
 /* Fills in what pt has at p->va, for an audit by ring 3. */
 void mm_page_check(const struct pt *pt, struct page_check *p);

@@ -2,11 +2,9 @@
 #include "drivers/platform/acpi.h"
 
 #include "hv/facts.h"
-#include "hv/up.h"
 #include "lib/string.h"
 #include "mm/early.h"
-#include "mm/kmap.h"
-#include "mm/pt.h"
+#include "mm/mm.h"
 
 /* Mapping a table takes pages, of which there are few this early. */
 #define TABLES_BYTES MiB(16)

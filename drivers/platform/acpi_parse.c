@@ -126,6 +126,15 @@ struct entry_kind {
 	void (*add)(struct acpi_facts *f, const u8 *entry, u32 id);
 };
 
+/* What a table needs, and who takes it; of a list of entries, behind the minimum, their kinds. */
+struct parser {
+	char signature[5], name[5];
+	u32 minimum; /* bytes */
+	void (*parse)(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p);
+	const struct entry_kind *kind; /* by the type */
+	u32 kinds;
+};
+
 /* clang-format off */
 static const struct entry_kind madt_kinds[] = {
 	[MADT_LAPIC] = {8, 4, 3, 1, add_cpu},
@@ -144,12 +153,14 @@ static const struct entry_kind srat_kinds[] = {
  * Goes through the entries from `at` on. Each one's own length is checked against the table's end
  * and its type.
  */
-static void parse_entries(struct acpi_facts *f, const char *name, const u8 *table, u32 bytes,
-			  u32 at, const struct entry_kind *kinds, u32 n)
+static void parse_entries(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p)
 {
-	for (u32 length; bytes - at >= 2; at += length) {
+	const char *name = p->name;
+
+	for (u32 at = p->minimum, length; bytes - at >= 2; at += length) {
 		const u8 *e = table + at;
-		const struct entry_kind *k = e[0] < n && kinds[e[0]].bytes ? &kinds[e[0]] : NULL;
+		const struct entry_kind *k =
+			e[0] < p->kinds && p->kind[e[0]].bytes ? &p->kind[e[0]] : NULL;
 
 		length = e[1];
 		if (length < 2 || length > bytes - at) {
@@ -165,16 +176,6 @@ static void parse_entries(struct acpi_facts *f, const char *name, const u8 *tabl
 		else if (k && (!k->flags || e[k->flags] & ACPI_ENTRY_ENABLED))
 			k->add(f, e, (u32)field(e, k->id, k->id_bytes));
 	}
-}
-
-static void parse_madt(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	parse_entries(f, "MADT", table, bytes, MADT_BYTES, madt_kinds, ARRAY_SIZE(madt_kinds));
-}
-
-static void parse_srat(struct acpi_facts *f, const u8 *table, u32 bytes)
-{
-	parse_entries(f, "SRAT", table, bytes, SRAT_BYTES, srat_kinds, ARRAY_SIZE(srat_kinds));
 }
 
 /* ---- FADT ---- */
@@ -201,7 +202,7 @@ static struct acpi_gas gas(const u8 *fadt, u32 x, u32 port)
 	return g;
 }
 
-static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
+static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p)
 {
 	u8 t[FADT_BYTES] = {0}; /* fields that an older table lacks are 0 */
 	struct acpi_gas timer;
@@ -235,7 +236,7 @@ static void parse_fadt(struct acpi_facts *f, const u8 *table, u32 bytes)
 
 /* ---- The others ---- */
 
-static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
+static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p)
 {
 	u64 address = field(table, HPET_ADDRESS + GAS_ADDRESS, 8);
 	u8 space = table[HPET_ADDRESS + GAS_SPACE];
@@ -246,7 +247,7 @@ static void parse_hpet(struct acpi_facts *f, const u8 *table, u32 bytes)
 		f->hpet = hpa(address);
 }
 
-static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
+static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p)
 {
 	u64 n = field(table, SLIT_LOCALITIES, 8);
 	const u32 *domain = f->numa.domain;
@@ -263,14 +264,12 @@ static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes)
 }
 
 /* In their order: SRAT needs the CPUs of the MADT, SLIT the nodes of the SRAT. */
-static const struct {
-	char signature[5];
-	u32 minimum; /* bytes */
-	void (*parse)(struct acpi_facts *f, const u8 *table, u32 bytes);
-} parsers[] = {
-	{"APIC", MADT_BYTES, parse_madt},  {"FACP", FADT_BYTES_V1, parse_fadt},
-	{"HPET", HPET_BYTES, parse_hpet},  {"SRAT", SRAT_BYTES, parse_srat},
-	{"SLIT", SLIT_MATRIX, parse_slit},
+static const struct parser parsers[] = {
+	{"APIC", "MADT", MADT_BYTES, parse_entries, madt_kinds, ARRAY_SIZE(madt_kinds)},
+	{"FACP", "FADT", FADT_BYTES_V1, parse_fadt, NULL, 0},
+	{"HPET", "HPET", HPET_BYTES, parse_hpet, NULL, 0},
+	{"SRAT", "SRAT", SRAT_BYTES, parse_entries, srat_kinds, ARRAY_SIZE(srat_kinds)},
+	{"SLIT", "SLIT", SLIT_MATRIX, parse_slit, NULL, 0},
 };
 
 /* Of several tables with a signature only the first counts. */
@@ -284,13 +283,13 @@ static const struct acpi_table *find(const struct acpi_facts *f, const char *sig
 
 void acpi_parse(struct acpi_facts *f)
 {
-	for (u32 i = 0; i < ARRAY_SIZE(parsers); i++) {
-		const struct acpi_table *t = find(f, parsers[i].signature);
+	for (const struct parser *p = parsers; p < parsers + ARRAY_SIZE(parsers); p++) {
+		const struct acpi_table *t = find(f, p->signature);
 
-		if (t && t->length >= parsers[i].minimum)
-			parsers[i].parse(f, (const u8 *)t, t->length);
+		if (t && t->length >= p->minimum)
+			p->parse(f, (const u8 *)t, t->length, p);
 		else if (t)
-			log_warn("acpi: %s: length %u, it needs %u; skipped", parsers[i].signature,
-				 t->length, parsers[i].minimum);
+			log_warn("acpi: %s: length %u, it needs %u; skipped", p->signature,
+				 t->length, p->minimum);
 	}
 }

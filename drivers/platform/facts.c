@@ -1,6 +1,5 @@
 #include "hv/facts.h"
 
-#include "arch/cpu.h"
 #include "arch/msr.h"
 #include "hv/cpu.h"
 #include "hv/x86.h"

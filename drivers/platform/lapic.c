@@ -4,10 +4,8 @@
 #include "arch/msr.h"
 #include "drivers/platform/clock.h"
 #include "hv/facts.h"
-#include "hv/up.h"
 #include "hv/x86.h"
-#include "mm/kmap.h"
-#include "mm/pt.h"
+#include "mm/mm.h"
 
 /* 8259A, initialization command words */
 #define PIC1_COMMAND 0x20

@@ -6,6 +6,8 @@
 
 #include "lib/types.h"
 
+#define UART_CLOCK 115200 /* baud rate of divisor 1 */
+
 struct uart_config {
 	u16 port;
 	u16 divisor;

@@ -1,5 +1,4 @@
 #include "drivers/platform/uart.h"
-#include "drivers/platform/uart_regs.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 

@@ -15,7 +15,7 @@
 #include "hv/facts.h"
 #include "hv/up.h"
 #include "mm/early.h"
-#include "mm/kmap.h"
+#include "mm/mm.h"
 
 #define BASE 0x80000000ull /* where the firmware's memory begins */
 #define MEMORY MiB(64)
