@@ -18,11 +18,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import table  # noqa: E402
-from boot import cores, fair, hostile, hotplug, media, pause, platform, pxe, refusals, ring3, scenes, trace  # noqa: E402
+from boot import cores, fair, hostile, hotplug, idle, media, pause, platform, pxe, refusals, ring3, scenes, trace  # noqa: E402
 from bochs import Bochs  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
 
-SCENES = (scenes, refusals, platform, media, pxe, ring3, hostile, trace, fair, pause, cores, hotplug)
+SCENES = (scenes, refusals, platform, media, pxe, ring3, hostile, trace, fair, pause, cores, hotplug, idle)
 OUT = os.path.join(BUILD, "test")
 TAIL_LINES = 25
 

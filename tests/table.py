@@ -25,7 +25,7 @@ RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 GUEST_MEMORY = "16M"
 # Of those that use more than one.
 GUEST_VCPUS = {"ap-start": 4, "code-changes": 2, "init-sipi": 4, "ipi-64": 64, "ipi-destinations": 4, "ipi-lowest": 4,
-               "ipi-nmi": 4, "irq-held": 2, "pv-smp": 4, "shootdown-storm": 8}
+               "ipi-nmi": 4, "irq-held": 2, "pv-smp": 4, "shootdown-storm": 8, "tsc-adjust": 2}
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -190,6 +190,7 @@ BOOTS = [
     ("hotplug", "svm-qemu-3cpu", "hotplug", 300),
     ("hotplug-vmx", "vmx-bochs", "hotplug_bochs", 600),
     ("linux-hotplug", "svm-qemu-3cpu", "linux_hotplug", 600),
+    ("linux-idle", "svm-qemu", "linux_idle", 300),
     ("linux-16", "svm-qemu-3cpu", "linux_16", 400),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 240),
     ("steal-time", "svm-qemu-icount-1cpu", "steal_time", 240),

@@ -29,6 +29,7 @@ enum {
 	L7_EBX = BITS_1(0) | BITS_1(3) | BITS_1(7) | BITS_1(8) | BITS_1(9) | BITS_1(18) |
 		 BITS_1(19) | BITS_1(20) | BITS_1(23) | BITS_1(24) | BITS_1(29),
 	/* FSGSBASE BMI1 SMEP BMI2 ERMS RDSEED ADX SMAP CLFLUSHOPT CLWB SHA */
+	L7_EBX_OWN = BITS_1(1), /* TSC_ADJUST */
 	L7_EBX_AVX = BITS_1(5),
 	L7_EBX_INVPCID = BITS_1(10),
 	L7_ECX = BITS_1(2) | BITS_1(8),		    /* UMIP GFNI */
@@ -58,7 +59,8 @@ enum need { NEED_NOTHING, NEED_XSAVE, NEED_AVX, NEED_PCID, NEEDS };
 
 /*
  * Registers of a leaf that are passed on, masked. Rows of one sub-leaf follow each other, and so do
- * a leaf's sub-leaves, of which the last row is for all beyond.
+ * a leaf's sub-leaves, of which the last row is for all beyond. Leaf 7 is the last: own bits
+ * follow.
  */
 static const struct {
 	enum need need;
@@ -75,10 +77,6 @@ static const struct {
 	{NEED_NOTHING, 0x00000004, 2, {0x00003fff, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x00000004, 3, {0x00003fff, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x00000004, 4, {0}},
-	{NEED_NOTHING, 0x00000007, 0, {0, L7_EBX, L7_ECX, L7_EDX}},
-	{NEED_AVX, 0x00000007, 0, {.ebx = L7_EBX_AVX, .ecx = L7_ECX_AVX}},
-	{NEED_PCID, 0x00000007, 0, {.ebx = L7_EBX_INVPCID}},
-	{NEED_NOTHING, 0x00000007, 1, {0}},
 	{NEED_NOTHING, 0x80000001, 0, {~0u, 0, E1_ECX, E1_EDX}},
 	{NEED_AVX, 0x80000001, 0, {.ecx = E1_ECX_AVX}},
 	{NEED_NOTHING, 0x80000002, 0, {~0u, ~0u, ~0u, ~0u}},
@@ -86,8 +84,10 @@ static const struct {
 	{NEED_NOTHING, 0x80000004, 0, {~0u, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x80000005, 0, {~0u, ~0u, ~0u, ~0u}},
 	{NEED_NOTHING, 0x80000006, 0, {~0u, ~0u, ~0u, ~0u}},
-	{NEED_NOTHING, 0x80000007, 0, {.edx = E7_EDX_INVARIANT}},
 	{NEED_NOTHING, 0x80000008, 0, {0x0000ffff, E8_EBX, 0, 0}},
+	{NEED_NOTHING, 0x00000007, 0, {0, L7_EBX, L7_ECX, L7_EDX}},
+	{NEED_AVX, 0x00000007, 0, {.ebx = L7_EBX_AVX, .ecx = L7_ECX_AVX}},
+	{NEED_PCID, 0x00000007, 0, {.ebx = L7_EBX_INVPCID}},
 };
 
 /* The table as it grows. */
@@ -184,6 +184,19 @@ static void add_kvm(struct build *b, const struct kinfo *clock)
 	add(b, HV_TIMING, 0, timing);
 }
 
+/*
+ * The TSC is a clock for guests where it is the host's own. Where a CPU does not promise that it is
+ * invariant, it passed the kernel's check; the guest's stands only while the VM does.
+ */
+static void add_tsc(struct build *b, const struct kinfo *clock)
+{
+	u32 invariant = pvclock_usable(clock) ? E7_EDX_INVARIANT : 0;
+
+	add(b, 7, 0, (struct cpuid){.ebx = L7_EBX_OWN});
+	add(b, 7, 1, (struct cpuid){0});
+	add(b, 0x80000007, 0, (struct cpuid){.edx = invariant});
+}
+
 u64 cpuid_build(struct vm_policy *p, cpuid_fn host, const struct kinfo *clock)
 {
 	struct build b = {.p = p};
@@ -210,5 +223,6 @@ u64 cpuid_build(struct vm_policy *p, cpuid_fn host, const struct kinfo *clock)
 	add(&b, 1, 0, (struct cpuid){.ebx = L1_EBX_OWN, .ecx = (u32)L1_ECX_OWN})->kind =
 		CPUID_FEATURES;
 	add_allowed(&b, have, host);
+	add_tsc(&b, clock);
 	return xcr0;
 }

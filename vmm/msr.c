@@ -48,15 +48,29 @@ static u64 tsc_read(struct vcpu *v)
 	return __builtin_ia32_rdtsc() + v->held.clock.tsc_offset;
 }
 
-static bool tsc_write(struct vcpu *v, u64 value)
+/*
+ * SDM 3, "Time-Stamp Counter Adjustment": a write of either moves both by the same. A deadline
+ * stays a value of the TSC.
+ */
+static bool tsc_move(struct vcpu *v, u64 ticks)
 {
 	if (!get(v, STATE_MSR | STATE_CLOCK | STATE_TIMER_STOP))
 		return false;
-	v->held.clock.tsc_offset = value - __builtin_ia32_rdtsc();
+	v->held.clock.tsc_offset += ticks;
 	if (!set(v, STATE_CLOCK))
 		return false;
+	v->msr.tsc_adjust += ticks;
 	pvclock_write(&v->m->pvclock, 0, v->held.msr.pv[PV_SYSTEM_TIME], v->held.clock.tsc_offset);
 	return true;
+}
+
+static bool tsc_write(struct vcpu *v, u64 value) { return tsc_move(v, value - tsc_read(v)); }
+
+static u64 tsc_adjust_read(struct vcpu *v) { return v->msr.tsc_adjust; }
+
+static bool tsc_adjust_write(struct vcpu *v, u64 value)
+{
+	return tsc_move(v, value - v->msr.tsc_adjust);
 }
 
 static u64 misc_enable_read(struct vcpu *v) { return v->msr.misc_enable; }
@@ -170,6 +184,7 @@ static enum emul_result pv_access(struct vcpu *v, u32 i, bool write, u64 *value)
 /* clang-format on */
 static const struct row rows[] = {
 	{MSR_TSC, .read = tsc_read, .write = tsc_write},
+	{MSR_TSC_ADJUST, .read = tsc_adjust_read, .write = tsc_adjust_write},
 	{MSR_APIC_BASE, .read = apic_base_read, .write = apic_base_write},
 	{MSR_BIOS_UPDT_TRIG, .refused = true, .ignore = true},
 	{MSR_BIOS_SIGN_ID, .ignore = true},
@@ -254,6 +269,7 @@ enum emul_result msr_access(struct vcpu *v, u32 msr, bool is_write, u64 *value)
 
 void msr_init(struct msr_state *m)
 {
+	m->tsc_adjust = 0;
 	m->misc_enable = MISC_ENABLE_FAST_STRINGS;
 	m->mtrr_def_type = 0x806; /* enabled, write-back: what firmware leaves behind */
 }

@@ -25,6 +25,7 @@ struct vcpu;
 /* MSRs that are state only: what the guest wrote. [v] */
 struct msr_state {
 	u64 misc_enable, mtrr_def_type;
+	u64 tsc_adjust; /* how far the guest has moved its TSC; INIT changes neither */
 };
 
 /* As after reset. */

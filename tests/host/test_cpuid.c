@@ -111,9 +111,9 @@ static void masks_what_needs_handling(void **state)
 		{1, 0, 2, 5, "VMX"},	       {1, 0, 2, 6, "SMX"},
 		{1, 0, 2, 15, "PDCM"},	       {1, 0, 3, 21, "DS"},
 		{7, 0, 1, 2, "SGX"},	       {7, 0, 1, 14, "MPX"},
-		{7, 0, 1, 4, "HLE"},	       {7, 0, 1, 1, "TSC_ADJUST"},
-		{7, 0, 2, 3, "PKU"},	       {7, 0, 2, 7, "CET"},
-		{7, 0, 1, 16, "AVX512F"},      {7, 0, 2, 1, "AVX512VBMI"},
+		{7, 0, 1, 4, "HLE"},	       {7, 0, 1, 16, "AVX512F"},
+		{7, 0, 1, 12, "RDT_M"},	       {7, 0, 2, 3, "PKU"},
+		{7, 0, 2, 7, "CET"},	       {7, 0, 2, 1, "AVX512VBMI"},
 		{7, 0, 2, 16, "LA57"},	       {7, 0, 3, 24, "AMX"},
 		{7, 0, 3, 26, "SPEC_CTRL"},    {0xd, 1, 0, 3, "XSAVES"},
 		{0x80000001, 0, 2, 2, "SVM"},  {0x80000001, 0, 2, 22, "TOPOEXT"},
@@ -129,6 +129,17 @@ static void masks_what_needs_handling(void **state)
 	}
 	assert_int_equal(
 		ask(5, 0).eax | ask(0xa, 0).eax | ask(0x14, 0).eax | ask(0x8000000a, 0).eax, 0);
+}
+
+/* A guest may take the TSC as its clock exactly where the host does, whatever the CPU promises. */
+static void the_tsc_is_invariant_where_it_is_the_hosts_clock(void **state)
+{
+	assert_int_equal(ask(0x80000007, 0).edx, 1u << 8);
+	assert_true(ask(7, 0).ebx >> 1 & 1); /* TSC_ADJUST */
+	clock.flags = 0;
+	build();
+	assert_int_equal(ask(0x80000007, 0).edx, 0);
+	assert_true(ask(7, 0).ebx >> 1 & 1);
 }
 
 static void the_kernel_fills_in_what_is_the_vcpus(void **state)
@@ -227,7 +238,7 @@ static void a_bare_machine_works(void **state)
 	without.old = true;
 	build();
 	assert_int_equal(ask(0, 0).eax, 0xb);
-	assert_int_equal(ask(7, 0).ebx, 0);
+	assert_int_equal(ask(7, 0).ebx, 1u << 1); /* TSC_ADJUST is ours */
 	assert_int_equal(ask(0xd, 0).eax, 0);
 	assert_int_equal(ask(0x80000000, 0).eax, 0x80000001);
 	assert_int_equal(ask(0x80000008, 0).eax, 0);
@@ -239,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(names_kvm_and_what_there_is_of_it, setup),
 		cmocka_unit_test_setup(no_paravirtual_clock_where_the_tsc_is_none, setup),
 		cmocka_unit_test_setup(masks_what_needs_handling, setup),
+		cmocka_unit_test_setup(the_tsc_is_invariant_where_it_is_the_hosts_clock, setup),
 		cmocka_unit_test_setup(the_kernel_fills_in_what_is_the_vcpus, setup),
 		cmocka_unit_test_setup(the_table_is_one, setup),
 		cmocka_unit_test_setup(xsave_sizes_are_those_of_what_is_offered, setup),

@@ -214,6 +214,28 @@ static void a_write_of_the_tsc_moves_the_offset_and_keeps_the_clock(void **state
 	assert_int_equal(*at, kept.clock.tsc_offset);
 }
 
+/* The offset has all that the guest did to its TSC, whichever register it wrote. */
+static void tsc_adjust_says_how_far_the_tsc_was_moved(void **state)
+{
+	u64 value, before = 5000, *at = (u64 *)(ram + 0x1008);
+
+	kept.clock.tsc_offset = before;
+	assert_true(write(MSR_KVM_BASE + PV_SYSTEM_TIME, 0x1001));
+	assert_int_equal(read(MSR_TSC_ADJUST, &value), EMUL_OK);
+	assert_int_equal(value, 0);
+	assert_true(write(MSR_TSC_ADJUST, 1ull << 40));
+	assert_int_equal(kept.clock.tsc_offset, before + (1ull << 40));
+	assert_int_equal(*at, kept.clock.tsc_offset);
+	assert_true(write(MSR_TSC_ADJUST, ~0ull)); /* any value: here one tick back */
+	assert_int_equal(kept.clock.tsc_offset, before - 1);
+	assert_true(write(MSR_TSC, 1000));
+	assert_int_equal(read(MSR_TSC_ADJUST, &value), EMUL_OK);
+	assert_int_equal(value, kept.clock.tsc_offset - before);
+	msr_init(&vcpu.msr);
+	assert_int_equal(read(MSR_TSC_ADJUST, &value), EMUL_OK);
+	assert_int_equal(value, 0);
+}
+
 static void what_the_abi_reserves_is_refused(void **state)
 {
 	static const struct {
@@ -286,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup(mtrr_default_type_is_checked_state, setup),
 		cmocka_unit_test_setup(a_write_of_the_tsc_moves_the_offset_and_keeps_the_clock,
 				       setup),
+		cmocka_unit_test_setup(tsc_adjust_says_how_far_the_tsc_was_moved, setup),
 		cmocka_unit_test_setup(what_the_abi_reserves_is_refused, setup),
 		cmocka_unit_test_setup(the_local_apics_modes_change_in_their_order, setup),
 		cmocka_unit_test_setup(a_refused_apic_base_changes_nothing, setup),

@@ -22,6 +22,7 @@
 		Name (_UID, id) \
 		Name (_MAT, Buffer () { 0, 8, id, id, 1, 0, 0, 0 }) \
 		Method (_STA) { Return (CSTA (id)) } \
+		Method (_CST) { Return (IDLE) } \
 		Method (_OST, 3) { COST (id, Arg0, Arg1) }
 #define PROCESSOR(name, id) \
 	Device (\_SB.CPUS.name) \
@@ -180,6 +181,17 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "CAISSN", "CAISSNPC", 0x00000001)
 				DATA, 32
 			}
 			Mutex (MUTX, 0)
+
+			/*
+			 * HLT, as C1 (ACPI, "_CST"): latency 1 us, power 1 mW. An operating system that knows a CPU's
+			 * idle states stops its tick when it expects a long idle time; Linux, where it knows none, only
+			 * after one more tick.
+			 */
+			Name (IDLE, Package ()
+			{
+				1,
+				Package () { ResourceTemplate () { Register (FFixedHW, 0, 0, 0) }, 1, 1, 1 }
+			})
 
 			/* _STA of CPU Arg0 */
 			Method (CSTA, 1, Serialized)

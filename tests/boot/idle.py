@@ -1,0 +1,53 @@
+"""Linux that has nothing to do: the exits that it causes."""
+import re
+import time
+
+from boot.scenes import CI_ARGS, command, definition, escape, to_shell
+from boot.trace import decode, dump_trace
+from machine import TestError
+
+EXITS_A_SECOND = 15     # fewer than these
+SETTLE = 15             # seconds in which what starts with the guest ends
+
+
+def wait(m, seconds):
+    """Reads what the machine says meanwhile, which is nothing."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        m.read(1)
+
+
+def exits_a_second(scene, m, seconds):
+    """Of the one VM, by the time that its machine has; and the summary of the trace. seconds: of ours."""
+    command(m, "trace on", r"trace on")
+    wait(m, seconds)
+    command(m, "trace off", r"trace off")
+    text = decode(dump_trace(scene, m, "trace dump"))
+    hz = int(re.search(r", 0 lost, .* TSC (\d+) Hz", text)[1])
+    ticks = max(int(n) for n in re.findall(r"^\d+ +\d+ +(\d+) +\d+\.\d%", text, re.MULTILINE))
+    exits = sum(int(n) for n in re.findall(r"^  \w+ +(\d+) +(?:\d+|-) ", text, re.MULTILINE))
+    return exits * hz / ticks, ticks / hz, text
+
+
+def expect_idle(scene, m, seconds, at_least):
+    """seconds, of ours, must have been at_least in the machine."""
+    rate, measured, text = exits_a_second(scene, m, seconds)
+    if measured < at_least or not rate < EXITS_A_SECOND:
+        raise TestError(f"{rate:.1f} exits a second in {measured:.0f} seconds, expected fewer than {EXITS_A_SECOND} "
+                        f"in at least {at_least}:\n{text}")
+
+
+def linux_idle(scene):
+    """A minute at the shell, on one vCPU; and Linux takes the TSC as its clock, unwatched."""
+    vm = definition("linux", cmdline="console=ttyS0", console="attach")
+    with scene.start(CI_ARGS, definitions=[("linux.vm", vm)]) as m:
+        to_shell(m)
+        m.send("cat /sys/devices/system/clocksource/clocksource0/current_clocksource\r")
+        m.expect(r"^tsc", 60)
+        m.send("cat /sys/devices/system/cpu/cpuidle/current_driver\r")
+        m.expect(r"^acpi_idle", 60)
+        escape(m)
+        wait(m, SETTLE)
+        expect_idle(scene, m, 62, 60)
+        m.send("poweroff\r")
+        m.wait_end(60)
