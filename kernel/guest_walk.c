@@ -133,20 +133,6 @@ static bool walk(struct vcpu *v, enum walk_mode mode, u64 cr3, u64 linear, u64 *
 	return true;
 }
 
-bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n)
-{
-	hpa_t at;
-
-	struct aspace *as = &v->vm->space;
-
-	if (!aspace_lookup(as, a.v, &at) &&
-	    (aspace_fault(as, a.v, 0) != FAULT_MAPPED || !aspace_lookup(as, a.v, &at)))
-		return false;
-	v->walk.page = 0;
-	memcpy(buf, window(v, CODE_WINDOW, at.v), n);
-	return true;
-}
-
 static inline bool tables_same(const struct walk_cache *c)
 {
 	u64 changed = 0;

@@ -65,15 +65,16 @@ struct emul_tlb {
 };
 
 /*
- * The caller embeds it and gets at its own structure by container_of. Set s, ops, xcr0 before
- * emul_step; s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of *s to
- * set.
+ * The caller embeds it and gets at its own structure by container_of. Set s, ops, xcr0, phys_bits
+ * before emul_step; s must hold the groups EMUL_GROUPS. After the step e->dirty has the groups of
+ * *s to set.
  */
 struct emul {
 	struct vcpu_state *s;
 	const struct emul_ops *ops;
 	u64 xcr0;	/* what the guest may enable */
 	u64 tsc_offset; /* emul_run: the guest's TSC is ours plus this */
+	u8 phys_bits;	/* of the CPU's physical addresses */
 
 	/* results */
 	u32 dirty; /* enum state_group */

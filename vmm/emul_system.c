@@ -4,9 +4,17 @@
  * "Control Registers", "Debug Registers".
  */
 #include "arch/msr.h"
+#include "lib/string.h"
 #include "vmm/emul_priv.h"
 
 /* ---- Control registers and EFER ---- */
+
+/* SDM 3, "PDPTE Registers" */
+static bool reads_pdptes(const struct vcpu_state *s, const u64 *reg, u64 changed)
+{
+	return reg == &s->cr3 || (reg == &s->cr0 && changed & (CR0_CD | CR0_NW | CR0_PG)) ||
+	       (reg == &s->cr4 && changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP));
+}
 
 /*
  * LMA follows from LME and PG; then the kernel says whether any CPU takes it. It has all of the
@@ -15,14 +23,18 @@
 static enum emul_result control_write(struct emul *e, u64 *reg, u64 value)
 {
 	struct vcpu_state *s = e->s;
-	u64 old = *reg, efer = s->efer;
+	u64 old = *reg, efer = s->efer, pdpte[ARRAY_SIZE(s->pdpte)];
 
+	memcpy(pdpte, s->pdpte, sizeof(pdpte));
 	*reg = value;
 	s->efer &= ~(u64)EFER_LMA;
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG)
 		s->efer |= EFER_LMA;
+	if (reads_pdptes(s, reg, old ^ value))
+		emul_load_pdptes(e);
 	if (e->ops->set_control(e))
 		return EMUL_OK;
+	memcpy(s->pdpte, pdpte, sizeof(pdpte));
 	s->efer = efer;
 	*reg = old;
 	return emul_fault(e, EXC_GP, 0);

@@ -100,6 +100,7 @@ static void load(struct emul *e, const struct tss *new)
 
 	if (s->cr0 & CR0_PG) {
 		s->cr3 = new->word[TSS_CR3];
+		emul_load_pdptes(e);
 		e->tlb[0].page = e->tlb[1].page = 0;
 	}
 	s->cr0 |= CR0_TS;

@@ -318,6 +318,7 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 	v->emul.s = &v->state;
 	v->emul.ops = &emul_callbacks;
 	v->emul.xcr0 = m->xcr0;
+	v->emul.phys_bits = (u8)cpuid(0x80000008, 0).eax;
 	v->index = index;
 	msr_init(&v->msr);
 	m->vcpu[index] = v->handle;

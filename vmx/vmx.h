@@ -55,7 +55,6 @@ struct vmx_vcpu {
 	bool moved;	     /* [v] this CPU may have nested translations from an earlier stay */
 	bool msrs_in;	     /* [v] the CPU holds the guest's shared MSRs */
 	bool breakpoints;    /* [v] the guest's DR7 enables one */
-	bool pdptes;	     /* [v] to be read from guest memory before the next entry */
 	bool real;	     /* [v] real mode, which this CPU can't enter */
 	bool flat;	     /* [v] no paging, and VM_FLAT_TABLE stands in for it */
 	u64 flat_cr3;	     /* [v] the guest's CR3 then */
@@ -180,8 +179,6 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
 int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void vmx_read_mode(struct vcpu *v, struct hv_mode *m);
 void vmx_skip_insn(struct vcpu *v, u32 length);
-/* PDPTEs of PAE paging into the VMCS: VM entry takes them from there. */
-void vmx_load_pdptes(struct vmx_vcpu *s);
 
 /* ---- vmx_ops.c ---- */
 /* The shared MSRs: the host's into the CPU if the guest's are there. */

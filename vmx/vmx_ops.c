@@ -328,8 +328,6 @@ static bool vmx_enter(struct vcpu *v)
 	}
 	if (!s->msrs_in)
 		msrs_in(s, c);
-	if (unlikely(s->pdptes))
-		vmx_load_pdptes(s);
 	vmx_tlb_prepare(s, c);
 	vmx_event_prepare(s);
 	registers_in(s);

@@ -34,6 +34,12 @@ static_assert(offsetof(struct vcpu_state, msr.tsc_aux) ==
 
 static u64 *at(const struct vcpu_state *st, u32 offset) { return (u64 *)((u8 *)st + offset); }
 
+#define PDPTES ARRAY_SIZE(((struct vcpu_state *)NULL)->pdpte)
+static bool pae_paging(const struct vcpu_state *st)
+{
+	return st->cr4 & CR4_PAE && !(st->efer & EFER_LMA);
+}
+
 /* The attributes stand apart in the VMCS: bits 8 to 11 at 12. */
 static u32 attr_to_vmcs(u32 attr)
 {
@@ -163,6 +169,8 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 		st->cr3 = cr3_get(s);
 		st->cr4 = cr4_get();
 		st->efer = s->efer;
+		for (u32 i = 0; i < PDPTES && pae_paging(st); i++)
+			st->pdpte[i] = vmx_read_known(VMCS_ID_GUEST_PDPTE0 + 2 * i);
 	}
 	if (groups & STATE_MSR) {
 		vmx_msrs_out(s);
@@ -208,11 +216,13 @@ static void set_segments(const struct vcpu_state *st)
 static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
 {
 	if (state_flushes(st, cr0_get(), cr3_get(s), cr4_get(), s->efer))
-		s->flush = s->pdptes = true;
+		s->flush = true;
 	cr0_put(s, st->cr0 | CR0_ET);
 	cr3_put(s, st->cr3);
 	cr4_put(s, st->cr4);
 	efer_put(s, st->efer);
+	for (u32 i = 0; i < PDPTES && pae_paging(st); i++)
+		vmx_write(VMCS_ID_GUEST_PDPTE0 + 2 * i, st->pdpte[i]);
 }
 
 /* With IF clear only a shadow of MOV SS can be. */
@@ -283,28 +293,4 @@ void vmx_skip_insn(struct vcpu *v, u32 length)
 		r->rip &= 0xffffffff;
 	r->rflags &= ~(u64)RFLAGS_RF;
 	vmx_block(0, BLOCKED_SHADOW);
-}
-
-/* ---- PAE paging ---- */
-
-#define PDPTE_P 1ull
-#define PDPTE_RESERVED 0x1e6ull
-
-/* Where the table can't be read, or asks for what no CPU takes, nothing is mapped. */
-void vmx_load_pdptes(struct vmx_vcpu *s)
-{
-	u64 entry[4] = {0}, beyond = ~(BIT(cpu_facts.phys_bits) - 1);
-	struct hv_mode m;
-
-	s->pdptes = false;
-	vmx_read_mode(&s->vcpu, &m);
-	if (!(m.cr0 & CR0_PG) || !(m.cr4 & CR4_PAE) || m.efer & EFER_LMA)
-		return;
-	if (!up_guest_read(&s->vcpu, gpa(m.cr3 & 0xffffffe0), entry, sizeof(entry)))
-		memset(entry, 0, sizeof(entry));
-	for (u32 i = 0; i < 4; i++) {
-		bool good = entry[i] & PDPTE_P && !(entry[i] & (PDPTE_RESERVED | beyond));
-
-		vmx_write(VMCS_ID_GUEST_PDPTE0 + 2 * i, good ? entry[i] : 0);
-	}
 }

@@ -66,12 +66,6 @@ static inline void up_spin_wait(void) {}
 void up_spin_wait(void);
 #endif
 
-/*
- * Copies n bytes, which cross no page, of the guest's memory (kernel/guest_walk.c). False: there is
- * none. The vCPU is loaded.
- */
-bool up_guest_read(struct vcpu *v, gpa_t a, void *buf, u32 n);
-
 /* ---- FPU (kernel/fpu.c): interrupts off, the owner's address space active ---- */
 bool fpu_xcr0_valid(u64 xcr0);		     /* may a guest have this XCR0? */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */

@@ -212,6 +212,8 @@ struct vcpu_state {
 	u64 rip, rflags;
 	struct seg_state seg[SEGS];
 	struct table_state gdtr, idtr;
+	/* group CR, with PAE paging: the entries of CR3's table that VT-x holds; AMD-V reads it */
+	u64 pdpte[4];
 	u64 cr0, cr2, cr3, cr4, cr8, efer, xcr0;
 	u64 dr[4], dr6, dr7;
 	struct {

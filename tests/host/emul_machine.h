@@ -130,6 +130,7 @@ static void reset_machine(void)
 	m.next_read = 0;
 	m.e.s = &m.s;
 	m.e.ops = &ops;
+	m.e.phys_bits = 40;
 	m.s.rip = CODE;
 	m.s.rflags = 2;
 }

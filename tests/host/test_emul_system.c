@@ -246,6 +246,51 @@ static void rules_of_the_other_control_registers(void **state)
 	assert_int_equal(m.s.gpr[GPR_RCX], 0x123456789a);
 }
 
+/* A table of PAE paging at 0x3020 whose first entry maps all of RAM, and the same again. */
+static void pae_mode(u64 cr0, u64 entry1)
+{
+	protected_mode(cr0, CR4_PAE, 0);
+	m.s.cr3 = 0x3020;
+	for (u64 at = 0x3020; at <= 0x3040; at += 0x20) {
+		put64(at, 0x5001);
+		put64(at + 8, entry1);
+	}
+	put64(0x5000, 0x83);
+}
+
+/* VT-x enters with the entries of the state, not with those in memory. */
+static void pdptes_are_read_when_a_control_register_says_so(void **state)
+{
+	static const struct {
+		const char *what;
+		u64 cr0, entry1;
+		u8 reg;
+		u64 value, expect; /* of the second entry */
+	} rows[] = {
+		{"paging on", CR0_PE, 0x8001, 0, CR0_PE | CR0_PG, 0x8001},
+		{"reserved bit", CR0_PE, 0x8003, 0, CR0_PE | CR0_PG, 0},
+		{"absent", CR0_PE, 0x8000, 0, CR0_PE | CR0_PG, 0},
+		{"beyond memory", CR0_PE, 1ull << 40 | 1, 0, CR0_PE | CR0_PG, 0},
+		{"no bit of paging", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE | CR0_PG | CR0_TS, 0x7001},
+		{"refused", CR0_PE | CR0_PG, 0x8001, 0, CR0_PG | CR0_CD, 0x7001},
+		{"MOV CR3", CR0_PE | CR0_PG, 0x8001, 3, 0x3040, 0x8001},
+		{"no table", CR0_PE | CR0_PG, 0x8001, 3, RAM_BYTES, 0},
+		{"CR4.PGE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_PGE, 0x8001},
+		{"CR4.DE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_DE, 0x7001},
+		{"paging off", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE, 0},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		pae_mode(rows[i].cr0, rows[i].entry1);
+		m.s.pdpte[1] = 0x7001;
+		m.s.gpr[GPR_RAX] = rows[i].value;
+		STEP(0x0f, 0x22, (u8)(0xc0 | rows[i].reg << 3));
+		if (m.s.pdpte[1] != rows[i].expect)
+			fail_msg("%s: expected %#lx, got %#lx", rows[i].what, rows[i].expect,
+				 m.s.pdpte[1]);
+	}
+}
+
 static void clts_clears_ts(void **state)
 {
 	enter_64();
@@ -315,6 +360,7 @@ int main(void)
 		cmocka_unit_test(the_rest_of_the_group_is_unsupported),
 		cmocka_unit_test(cr0_rules),
 		cmocka_unit_test(rules_of_the_other_control_registers),
+		cmocka_unit_test(pdptes_are_read_when_a_control_register_says_so),
 		cmocka_unit_test(clts_clears_ts),
 		cmocka_unit_test(msrs_are_the_monitors_or_fault),
 		cmocka_unit_test(efer_rules),

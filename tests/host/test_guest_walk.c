@@ -276,23 +276,6 @@ static void real_mode_uses_the_base(void **state)
 	assert_int_equal(length_at(0x200), 1);
 }
 
-static void guest_memory_is_read_where_it_is_and_populated(void **state)
-{
-	u64 words[4] = {0};
-
-	long_mode(0, PAGE_SIZE);
-	clear(0x8000);
-	put64(0x8020, 1);
-	put64(0x8038, 4);
-	untouched = 0x8000;
-	vcpu.walk.page = 0x201fff;
-	assert_true(up_guest_read(&vcpu, gpa(0x8020), words, sizeof(words)));
-	assert_int_equal(words[0] + words[1] + words[2], 1);
-	assert_int_equal(words[3], 4);
-	assert_int_equal(vcpu.walk.page, 0); /* its window shows another frame now */
-	assert_false(up_guest_read(&vcpu, gpa(sizeof(memory)), words, sizeof(words)));
-}
-
 static void outside_of_memory(void **state)
 {
 	mode = (struct hv_mode){.cs_base = PAGES * PAGE_SIZE};
@@ -318,7 +301,6 @@ int main(void)
 		cmocka_unit_test_setup(pae_paging, setup),
 		cmocka_unit_test_setup(two_level_paging_and_4m_pages, setup),
 		cmocka_unit_test_setup(real_mode_uses_the_base, setup),
-		cmocka_unit_test_setup(guest_memory_is_read_where_it_is_and_populated, setup),
 		cmocka_unit_test_setup(outside_of_memory, setup),
 	};
 
