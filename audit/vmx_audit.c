@@ -5,7 +5,7 @@
 #include "arch/cpu.h"
 #include "arch/event.h"
 #include "audit/vendor.h"
-#include "hw/vmcs.h"
+#include "audit/vmcs_fields.h"
 #include "lib/fmt.h"
 #include "lib/guest_rules.h"
 #include "lib/string.h"
@@ -14,9 +14,10 @@
 enum { CR0_FIXED0, CR0_FIXED1, CR4_FIXED0, CR4_FIXED1 }; /* in vcpu_record.fixed */
 
 static u64 beyond_memory(const struct vcpu_record *r) { return ~(BIT(r->phys_bits) - 1); }
-static const struct vmcs_guest_fields *fields_of(const struct vcpu_record *r)
+static struct vmcs_guest_fields fields_of(const struct vcpu_record *r)
 {
-	return (const struct vmcs_guest_fields *)r->word;
+#define FIELD(name, number) .name = r->word[VMCS_WORD(number)],
+	return (struct vmcs_guest_fields){RECORD_FIELDS(FIELD)};
 }
 static bool long_mode(const struct vmcs_guest_fields *g)
 {
@@ -128,9 +129,8 @@ static const char *segment_broken(const struct vmcs_guest_fields *g, u32 i)
 
 /* ---- Registers ---- */
 
-static const char *control_broken(const struct vcpu_record *r)
+static const char *control_broken(const struct vcpu_record *r, const struct vmcs_guest_fields *g)
 {
-	const struct vmcs_guest_fields *g = fields_of(r);
 	u64 cr0 = g->GUEST_CR0, cr4 = g->GUEST_CR4, unrestricted = CR0_PE | CR0_PG;
 	const char *cr = cr_broken(&r->may, cr0, cr4 & ~(u64)CR4_VMXE, g->GUEST_EFER);
 	const struct rule rules[] = {
@@ -205,9 +205,8 @@ static const char *flow_broken(const struct vmcs_guest_fields *g)
 
 /* ---- Tables that the VMCS points to ---- */
 
-static const char *tables_broken(const struct vcpu_record *r)
+static const char *tables_broken(const struct vcpu_record *r, const struct vmcs_guest_fields *g)
 {
-	const struct vmcs_guest_fields *g = fields_of(r);
 	u64 pdpte[] = {g->GUEST_PDPTE0, g->GUEST_PDPTE1, g->GUEST_PDPTE2, g->GUEST_PDPTE3};
 	bool pae = g->GUEST_CR0 & CR0_PG && g->GUEST_CR4 & CR4_PAE && !long_mode(g), bad = false;
 	u64 ept = EPTP_WRITE_BACK | EPTP_4_LEVELS, page = beyond_memory(r) | 0xfff;
@@ -238,26 +237,29 @@ static bool emulated(const struct vmcs_guest_fields *g)
 
 const char *vmx_audit(const struct vcpu_record *r)
 {
+	const struct vmcs_guest_fields g = fields_of(r);
 	const char *bad;
 
-	if (emulated(fields_of(r)))
+	if (emulated(&g))
 		return NULL;
-	bad = control_broken(r);
+	bad = control_broken(r, &g);
 	for (u32 i = 0; !bad && i < SEGS; i++)
-		bad = segment_broken(fields_of(r), i);
+		bad = segment_broken(&g, i);
 	if (!bad)
-		bad = flow_broken(fields_of(r));
-	return bad ? bad : tables_broken(r);
+		bad = flow_broken(&g);
+	return bad ? bad : tables_broken(r, &g);
 }
 
 /* ---- As text ---- */
 
 #define LINE_BYTES 120 /* longer than any field's name and value */
 
-static const char *const names[] = {
-#define NAME(bits, name, number) #name,
-	VMCS_GUEST_FIELDS(NAME)};
-static_assert(ARRAY_SIZE(names) <= RECORD_WORDS, "each has its word");
+static const struct {
+	const char *name;
+	u32 word;
+} fields[] = {
+#define NAME(name, number) {#name, VMCS_WORD(number)},
+	RECORD_FIELDS(NAME)};
 
 /* Intel SDM 3, "VM-Instruction Error Numbers": those that an entry can end with. */
 static const char *error_text(u64 error)
@@ -274,14 +276,14 @@ static const char *error_text(u64 error)
 
 static void say_refusal(const struct vcpu_record *r, void (*say)(const char *line))
 {
-	const struct vmcs_guest_fields *g = fields_of(r);
+	const struct vmcs_guest_fields g = fields_of(r);
 	char text[LINE_BYTES];
 
 	audit_say(vmx_audit(r), say);
-	if (g->EXIT_REASON & EXIT_ENTRY_FAILED)
+	if (g.EXIT_REASON & EXIT_ENTRY_FAILED)
 		return; /* the guest's state was refused, not the instruction */
 	fmt_snprintf(text, sizeof(text), "vmx: VMLAUNCH or VMRESUME failed, error %lu: %s",
-		     g->VM_INSTRUCTION_ERROR, error_text(g->VM_INSTRUCTION_ERROR));
+		     g.VM_INSTRUCTION_ERROR, error_text(g.VM_INSTRUCTION_ERROR));
 	say(text);
 }
 
@@ -292,10 +294,12 @@ void vmx_report(const struct vcpu_record *r, bool refused, void (*say)(const cha
 
 	if (refused)
 		say_refusal(r, say);
-	for (u32 i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!r->word[i])
+	for (u32 i = 0; i < ARRAY_SIZE(fields); i++) {
+		u64 value = r->word[fields[i].word];
+
+		if (!value)
 			continue;
-		n = (u32)fmt_snprintf(field, sizeof(field), " %s %lx", names[i], r->word[i]);
+		n = (u32)fmt_snprintf(field, sizeof(field), " %s %lx", fields[i].name, value);
 		if (used + n >= sizeof(line)) {
 			say(line);
 			used = 4;

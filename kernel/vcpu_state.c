@@ -12,6 +12,7 @@
 
 #define GROUPS_VENDOR (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
 static_assert(sizeof(struct vcpu_record) <= sizeof(struct vcpu_state), "vcpu->scratch");
+static_assert(sizeof(struct vcpu_run) <= PAGE_SIZE, "the run page");
 #define HEAD_BYTES offsetof(struct vcpu_state, fpu)
 
 static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }

@@ -135,15 +135,12 @@ static void write_fields(const struct field_value *f, u32 n)
 		vmx_write(f[i].field, f[i].value);
 }
 
-/* VMCLEAR leaves them as they were. */
+/* VMCLEAR leaves them as they were; those that the CPU lacks stay so. */
 static void zero_fields(void)
 {
-#define NUMBER_ONLY(bits, name, number) number,
-	static const u32 fields[] = {VMCS_FIELDS(NUMBER_ONLY)};
-
-	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
-		if (!VMCS_READ_ONLY(fields[i]))
-			vmx_write(fields[i], 0);
+	for (u32 i = 0; i < VMCS_NUMBERS; i++)
+		if (!VMCS_READ_ONLY(VMCS_NTH(i)))
+			vmx_write(VMCS_NTH(i), 0);
 }
 
 /* What stays as it is for the life of the VMCS. */

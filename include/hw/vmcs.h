@@ -16,7 +16,8 @@ struct vmcs_32 { u32 id; };
 struct vmcs_64 { u32 id; };
 
 /*
- * Width, name, number: the fields in use, but for the host's, in the order of a record.
+ * Width, name, number: the fields that the kernel names. Rows of four (EOI_EXIT, GUEST_PDPTE) and
+ * segments have their first one here.
  */
 #define VMCS_GUEST_FIELDS(F) \
 	/* exit information */ \
@@ -24,27 +25,20 @@ struct vmcs_64 { u32 id; };
 	F(32, VM_INSTRUCTION_ERROR, 0x4400)	F(32, EXIT_INSTRUCTION_LENGTH, 0x440c) \
 	F(32, EXIT_INTR_INFO, 0x4404)		F(32, EXIT_INTR_ERROR, 0x4406) \
 	F(32, IDT_VECTORING_INFO, 0x4408)	F(32, IDT_VECTORING_ERROR, 0x440a) \
-	F(32, EXIT_INSTRUCTION_INFO, 0x440e)	F(64, GUEST_LINEAR_ADDRESS, 0x640a) \
-	F(64, GUEST_PHYSICAL_ADDRESS, 0x2400)	F(64, IO_RIP, 0x6408) \
+	F(64, GUEST_PHYSICAL_ADDRESS, 0x2400) \
 	/* controls */ \
 	F(32, PIN_CONTROLS, 0x4000)		F(32, PROC_CONTROLS, 0x4002) \
 	F(32, PROC2_CONTROLS, 0x401e)		F(32, EXCEPTION_BITMAP, 0x4004) \
 	F(32, EXIT_CONTROLS, 0x400c)		F(32, ENTRY_CONTROLS, 0x4012) \
-	F(32, PF_ERROR_MASK, 0x4006)		F(32, PF_ERROR_MATCH, 0x4008) \
-	F(32, CR3_TARGETS, 0x400a)		F(32, TPR_THRESHOLD, 0x401c) \
-	F(32, EXIT_MSR_STORES, 0x400e)		F(32, EXIT_MSR_LOADS, 0x4010) \
-	F(32, ENTRY_MSR_LOADS, 0x4014)		F(32, ENTRY_INTR_INFO, 0x4016) \
-	F(32, ENTRY_INTR_ERROR, 0x4018)		F(32, ENTRY_INSTRUCTION_LENGTH, 0x401a) \
-	F(16, VPID, 0x0000)			F(64, TSC_OFFSET, 0x2010) \
-	F(64, LINK_POINTER, 0x2800)		F(16, GUEST_INTERRUPT_STATUS, 0x0810) \
-	F(64, EOI_EXIT0, 0x201c)		F(64, EOI_EXIT1, 0x201e) \
-	F(64, EOI_EXIT2, 0x2020)		F(64, EOI_EXIT3, 0x2022) \
+	F(32, TPR_THRESHOLD, 0x401c)		F(32, ENTRY_INTR_INFO, 0x4016) \
+	F(32, ENTRY_INTR_ERROR, 0x4018)		F(16, VPID, 0x0000) \
+	F(64, TSC_OFFSET, 0x2010)		F(64, LINK_POINTER, 0x2800) \
+	F(16, GUEST_INTERRUPT_STATUS, 0x0810)	F(64, EOI_EXIT0, 0x201c) \
 	F(16, POSTED_VECTOR, 0x0002) \
-	/* controls with an address of the kernel's: VMCS_FIRST_PAGE to VMCS_LAST_PAGE */ \
+	/* controls with an address of the kernel's */ \
 	F(64, EPT_POINTER, 0x201a)		F(64, MSR_BITMAP, 0x2004) \
 	F(64, VIRTUAL_APIC_PAGE, 0x2012)	F(64, APIC_ACCESS_PAGE, 0x2014) \
-	F(64, POSTED_DESCRIPTOR, 0x2016) \
-	F(32, PREEMPTION_TIMER, 0x482e) \
+	F(64, POSTED_DESCRIPTOR, 0x2016)	F(32, PREEMPTION_TIMER, 0x482e) \
 	F(32, PLE_GAP, 0x4020)			F(32, PLE_WINDOW, 0x4022) \
 	F(64, CR0_MASK, 0x6000)			F(64, CR4_MASK, 0x6002) \
 	F(64, CR0_SHADOW, 0x6004)		F(64, CR4_SHADOW, 0x6006) \
@@ -53,31 +47,17 @@ struct vmcs_64 { u32 id; };
 	F(64, GUEST_CR4, 0x6804)		F(64, GUEST_EFER, 0x2806) \
 	F(64, GUEST_RIP, 0x681e)		F(64, GUEST_RSP, 0x681c) \
 	F(64, GUEST_RFLAGS, 0x6820)		F(64, GUEST_DR7, 0x681a) \
-	F(32, GUEST_BLOCKING, 0x4824)		F(32, GUEST_ACTIVITY, 0x4826) \
-	F(64, GUEST_PENDING_DEBUG, 0x6822)	F(64, GUEST_DEBUGCTL, 0x2802) \
+	F(32, GUEST_BLOCKING, 0x4824)		F(64, GUEST_PENDING_DEBUG, 0x6822) \
 	F(64, GUEST_PAT, 0x2804)		F(32, GUEST_SYSENTER_CS, 0x482a) \
 	F(64, GUEST_SYSENTER_ESP, 0x6824)	F(64, GUEST_SYSENTER_EIP, 0x6826) \
-	F(64, GUEST_PDPTE0, 0x280a)		F(64, GUEST_PDPTE1, 0x280c) \
-	F(64, GUEST_PDPTE2, 0x280e)		F(64, GUEST_PDPTE3, 0x2810) \
-	F(64, GUEST_GDTR_BASE, 0x6816)		F(32, GUEST_GDTR_LIMIT, 0x4810) \
-	F(64, GUEST_IDTR_BASE, 0x6818)		F(32, GUEST_IDTR_LIMIT, 0x4812) \
-	/* segments: ES first, the others after it in the order of enum seg, 2 apart */ \
+	F(64, GUEST_PDPTE0, 0x280a)		F(64, GUEST_GDTR_BASE, 0x6816) \
+	F(32, GUEST_GDTR_LIMIT, 0x4810)		F(64, GUEST_IDTR_BASE, 0x6818) \
+	F(32, GUEST_IDTR_LIMIT, 0x4812) \
+	/* segments: the others after ES, in the order of enum seg, 2 apart */ \
 	F(16, GUEST_ES_SELECTOR, 0x0800)	F(64, GUEST_ES_BASE, 0x6806) \
 	F(32, GUEST_ES_LIMIT, 0x4800)		F(32, GUEST_ES_ATTR, 0x4814) \
-	F(16, GUEST_CS_SELECTOR, 0x0802)	F(64, GUEST_CS_BASE, 0x6808) \
-	F(32, GUEST_CS_LIMIT, 0x4802)		F(32, GUEST_CS_ATTR, 0x4816) \
-	F(16, GUEST_SS_SELECTOR, 0x0804)	F(64, GUEST_SS_BASE, 0x680a) \
-	F(32, GUEST_SS_LIMIT, 0x4804)		F(32, GUEST_SS_ATTR, 0x4818) \
-	F(16, GUEST_DS_SELECTOR, 0x0806)	F(64, GUEST_DS_BASE, 0x680c) \
-	F(32, GUEST_DS_LIMIT, 0x4806)		F(32, GUEST_DS_ATTR, 0x481a) \
-	F(16, GUEST_FS_SELECTOR, 0x0808)	F(64, GUEST_FS_BASE, 0x680e) \
-	F(32, GUEST_FS_LIMIT, 0x4808)		F(32, GUEST_FS_ATTR, 0x481c) \
-	F(16, GUEST_GS_SELECTOR, 0x080a)	F(64, GUEST_GS_BASE, 0x6810) \
-	F(32, GUEST_GS_LIMIT, 0x480a)		F(32, GUEST_GS_ATTR, 0x481e) \
-	F(16, GUEST_LDTR_SELECTOR, 0x080c)	F(64, GUEST_LDTR_BASE, 0x6812) \
-	F(32, GUEST_LDTR_LIMIT, 0x480c)		F(32, GUEST_LDTR_ATTR, 0x4820) \
-	F(16, GUEST_TR_SELECTOR, 0x080e)	F(64, GUEST_TR_BASE, 0x6814) \
-	F(32, GUEST_TR_LIMIT, 0x480e)		F(32, GUEST_TR_ATTR, 0x4822)
+	F(64, GUEST_CS_BASE, 0x6808)		F(32, GUEST_CS_ATTR, 0x4816) \
+	F(32, GUEST_SS_ATTR, 0x4818)
 #define VMCS_HOST_FIELDS(F) \
 	F(64, HOST_CR0, 0x6c00)			F(64, HOST_CR3, 0x6c02) \
 	F(64, HOST_CR4, 0x6c04)			F(64, HOST_EFER, 0x2c02) \
@@ -85,12 +65,7 @@ struct vmcs_64 { u32 id; };
 	F(64, HOST_PAT, 0x2c00)			F(16, HOST_CS_SELECTOR, 0x0c02) \
 	F(16, HOST_SS_SELECTOR, 0x0c04)		F(16, HOST_TR_SELECTOR, 0x0c0c) \
 	F(64, HOST_GS_BASE, 0x6c08)		F(64, HOST_TR_BASE, 0x6c0a) \
-	F(64, HOST_GDTR_BASE, 0x6c0c)		F(64, HOST_IDTR_BASE, 0x6c0e) \
-	/* host state that is 0 */ \
-	F(16, HOST_ES_SELECTOR, 0x0c00)		F(16, HOST_DS_SELECTOR, 0x0c06) \
-	F(16, HOST_FS_SELECTOR, 0x0c08)		F(16, HOST_GS_SELECTOR, 0x0c0a) \
-	F(64, HOST_FS_BASE, 0x6c06)		F(32, HOST_SYSENTER_CS, 0x4c00) \
-	F(64, HOST_SYSENTER_ESP, 0x6c10)	F(64, HOST_SYSENTER_EIP, 0x6c12)
+	F(64, HOST_GDTR_BASE, 0x6c0c)		F(64, HOST_IDTR_BASE, 0x6c0e)
 
 #define VMCS_FIELDS(F) VMCS_GUEST_FIELDS(F) VMCS_HOST_FIELDS(F)
 
@@ -100,16 +75,20 @@ VMCS_FIELDS(VMCS_CONSTANT)
 enum vmcs_id { VMCS_FIELDS(VMCS_NUMBER) }; /* for tables */
 
 /* Bits 14:13 of a number are the width: 0 16, 1 64, 2 32, 3 natural; 11:10 the kind. */
-#define VMCS_READ_ONLY(number) (((number) >> 10 & 3) == 1)
 #define VMCS_WIDTH(number) ((number) >> 13 & 1 ? 64 : (number) >> 13 & 2 ? 32 : 16)
 #define VMCS_CHECK(bits, name, number) static_assert(VMCS_WIDTH(number) == (bits), #name);
 VMCS_FIELDS(VMCS_CHECK)
-/* The words of a record. */
-#define VMCS_MEMBER(bits, name, number) u64 name;
-struct vmcs_guest_fields { VMCS_GUEST_FIELDS(VMCS_MEMBER) };
-#define VMCS_FIRST_PAGE(g) (&(g)->EPT_POINTER)
-#define VMCS_LAST_PAGE(g) (&(g)->POSTED_DESCRIPTOR)
 /* clang-format on */
+
+/*
+ * The nth of all numbers there may be. Kinds: controls, what is read-only, the guest's, and from
+ * RECORD_WORDS on, which are the words of a record, the host's.
+ */
+#define VMCS_NUMBERS 512u
+#define VMCS_NTH(n) (((n) >> 7) << 10 | ((n) >> 5 & 3) << 13 | ((n)&31) << 1)
+#define VMCS_WORD(number)                                                                          \
+	(((number) >> 10 & 3) << 7 | ((number) >> 13 & 3) << 5 | ((number) >> 1 & 31))
+#define VMCS_READ_ONLY(number) (((number) >> 10 & 3) == 1)
 
 /* "Definitions of Pin-Based VM-Execution Controls" */
 enum vmx_pin {

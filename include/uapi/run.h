@@ -39,7 +39,7 @@ struct guest_bits {
  * about them depend on. Addresses of the kernel's pages are left out: bits from 12 up to phys_bits.
  */
 enum record_vendor { RECORD_NONE, RECORD_SVM, RECORD_VMX };
-#define RECORD_WORDS 208
+#define RECORD_WORDS 384
 struct vcpu_record {
 	u32 vendor; /* enum record_vendor */
 	u32 phys_bits;

@@ -9,7 +9,7 @@
 #include "arch/cpu.h"
 #include "arch/event.h"
 #include "audit/audit.h"
-#include "hw/vmcs.h"
+#include "audit/vmcs_fields.h"
 
 /* A CPU with addresses of 39 bits. */
 static struct vcpu_record record(const struct vmcs_guest_fields *g)
@@ -22,7 +22,8 @@ static struct vcpu_record record(const struct vmcs_guest_fields *g)
 			.cr4 = CR4_PAE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_PCIDE},
 	};
 
-	memcpy(r.word, g, sizeof(*g));
+#define PUT(name, number) r.word[VMCS_WORD(number)] = g->name;
+	RECORD_FIELDS(PUT)
 	return r;
 }
 
@@ -351,6 +352,19 @@ static void a_refusal_names_the_field_or_the_instruction_error(void **state)
 	assert_false(in_report("VMLAUNCH"));
 }
 
+static void each_number_has_its_word(void **state)
+{
+	u32 host = 0;
+
+	for (u32 i = 0; i < VMCS_NUMBERS; i++) {
+		assert_int_equal(VMCS_WORD(VMCS_NTH(i)), i);
+		host += (VMCS_NTH(i) >> 10 & 3) == 3;
+		assert_int_equal(i >= RECORD_WORDS, (VMCS_NTH(i) >> 10 & 3) == 3);
+	}
+	assert_int_equal(host, VMCS_NUMBERS - RECORD_WORDS);
+	assert_int_equal(VMCS_NTH(VMCS_WORD(0x681e)), 0x681e);
+}
+
 static void a_record_of_nobody_says_nothing(void **state)
 {
 	struct vcpu_record r = {.vendor = 77};
@@ -370,6 +384,7 @@ int main(void)
 		cmocka_unit_test(a_bad_state_names_its_field),
 		cmocka_unit_test(a_report_names_every_field_that_is_not_zero),
 		cmocka_unit_test(a_refusal_names_the_field_or_the_instruction_error),
+		cmocka_unit_test(each_number_has_its_word),
 		cmocka_unit_test(a_record_of_nobody_says_nothing),
 	};
 
