@@ -1,6 +1,6 @@
 /* First C code: fills the boot information and starts the kernel. */
 #include "boot/multiboot2.h"
-#include "hv/layout.h"
+#include "uapi/layout.h"
 
 #define INFO_MAX MiB(1)
 

@@ -3,7 +3,7 @@
 
 %include "offsets.inc"
 
-DIRECT_ENTRY	equ 256				; top-level entry of DIRECT_BASE (hv/layout.h)
+DIRECT_ENTRY	equ 256				; top-level entry of DIRECT_BASE (uapi/layout.h)
 LOAD_BASE	equ 0x200000			; physical link address (linker.ld)
 IMAGE_MAX	equ 16 << 20
 COM1		equ 0x3f8

@@ -1,6 +1,6 @@
 #include "boot/multiboot2.h"
 
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 

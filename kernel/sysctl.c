@@ -148,7 +148,14 @@ static s64 debug_exit(union sys_request *r, u64 n)
 
 static s64 page_check(union sys_request *r, u64 n)
 {
-	mm_page_check(&current_domain()->aspace.pt, &r->page);
+	struct page_check *p = &r->page;
+	struct pt_leaf l;
+	u64 e = pt_lookup(&current_domain()->aspace.pt, p->va, &l) ? *l.entry : 0;
+
+	p->bytes = l.bytes;
+	p->prot = e & PTE_P ? PROT_R | (e & PTE_W ? PROT_W : 0) | (e & PTE_NX ? 0 : PROT_X) : 0;
+	p->user = e & PTE_U ? 1 : 0;
+	p->owner = frame_owner_of(hpa_add(l.start, p->va & (l.bytes - 1)));
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "hv/lock.h"
 #include "lib/rbtree.h"
 #include "mm/mem.h"

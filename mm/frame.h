@@ -5,21 +5,12 @@
 #pragma once
 
 #include "hv/bootinfo.h"
-#include "lib/types.h"
 #include "mm/numa.h"
+#include "uapi/layout.h"
 
 #define ORDER_4K 0
 #define ORDER_2M 9
 #define ORDER_MAX 18
-
-enum frame_owner {
-	FRAME_FREE,
-	FRAME_RESERVED, /* firmware, image, not RAM */
-	FRAME_KERNEL,	/* a block of the kernel heap: mapped in DIRECT */
-	FRAME_PRIVATE,	/* kernel stack or vCPU area: mapped in one KPRIV slot */
-	FRAME_USER,	/* memory object of a domain */
-	FRAME_GUEST,	/* memory object created with MEM_GUEST, or a boot module */
-};
 
 /*
  * After mm_init, once the firmware's tables tell the nodes. Takes over the RAM that the boot

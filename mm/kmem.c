@@ -4,7 +4,7 @@
  */
 #include "mm/kmem.h"
 
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "hv/lock.h"
 #include "lib/list.h"
 #include "mm/early.h"

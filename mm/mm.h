@@ -25,6 +25,3 @@ extern hpa_t mm_trampoline;
  * room. It stays mapped. Boot CPU, at start.
  */
 void *mmio_map(hpa_t a, u64 bytes, u32 prot_flags) __must_check;
-
-/* Fills in what pt has at p->va, for an audit by ring 3. */
-void mm_page_check(const struct pt *pt, struct page_check *p);

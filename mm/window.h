@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "lib/types.h"
 
 struct cpu;

@@ -7,7 +7,7 @@
 
 #include "drivers/platform/acpi_tables.h"
 #include "hv/bootinfo.h"
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "mm/numa.h"
 #include "uapi/abi.h"
 

@@ -1,7 +1,7 @@
 /* The per-CPU structure; GS points to it in ring 0. */
 #pragma once
 
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "lib/rbtree.h"
 
 struct run_queue;

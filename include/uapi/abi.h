@@ -256,9 +256,7 @@ struct page_check {
 	u64 bytes; /* out: of the page, or of the hole, around it */
 	u32 prot;  /* out: enum prot; 0: it is not mapped */
 	u32 user;  /* out: ring 3 may use it */
-	/* out: of the 4 KiB frame at va: is it one that the kernel may have there? */
-	u32 misplaced;
-	u32 owner; /* out: its owner, as mm/frame.h counts them */
+	u32 owner; /* out: enum frame_owner, of the 4 KiB frame at va */
 };
 
 struct acpi_read {

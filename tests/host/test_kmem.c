@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "hv/facts.h"
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "hv/up.h"
 #include "mm/early.h"
 #include "mm/internal.h"

@@ -8,7 +8,7 @@
 
 #include "fake_cpu.h"
 #include "hv/facts.h"
-#include "hv/layout.h"
+#include "uapi/layout.h"
 #include "mm/ucopy.h"
 #include "uapi/abi.h"
 

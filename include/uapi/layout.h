@@ -26,3 +26,13 @@
 #define WINDOW_SIZE PAGE_2M
 
 #define MAX_CPUS 64
+
+/* Who has a frame. */
+enum frame_owner {
+	FRAME_FREE,
+	FRAME_RESERVED, /* firmware, image, not RAM */
+	FRAME_KERNEL,	/* a block of the kernel heap: mapped in DIRECT */
+	FRAME_PRIVATE,	/* kernel stack or vCPU area: mapped in one KPRIV slot */
+	FRAME_USER,	/* memory object of a domain */
+	FRAME_GUEST,	/* memory object created with MEM_GUEST, or a boot module */
+};
