@@ -1,7 +1,6 @@
 /* Machine checks: errors that the processor reports by #MC and in banks of registers. */
 #pragma once
 
-#include "lib/types.h"
 #include "mm/frame.h"
 
 /* Bits of a bank's status. Intel SDM 3, "IA32_MCi_STATUS MSRS". */

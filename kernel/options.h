@@ -3,7 +3,6 @@
 
 #include "drivers/platform/uart.h"
 #include "hv/facts.h"
-#include "lib/types.h"
 #include "uapi/abi.h"
 
 enum spec_option { SPEC_AUTO, SPEC_OFF, SPEC_ON };

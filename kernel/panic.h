@@ -4,8 +4,6 @@
  */
 #pragma once
 
-#include "lib/types.h"
-
 struct trap_frame;
 
 void panic_trap(const struct trap_frame *f, const char *what) __attribute__((noreturn));

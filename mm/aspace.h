@@ -4,8 +4,6 @@
  */
 #pragma once
 
-#include "uapi/layout.h"
-#include "hv/lock.h"
 #include "lib/rbtree.h"
 #include "mm/mem.h"
 #include "mm/pt.h"

@@ -5,9 +5,7 @@
  */
 #pragma once
 
-#include "lib/types.h"
 #include "mm/kmem.h"
-#include "mm/quota.h"
 
 enum pt_prot {
 	PT_R = 1,
