@@ -62,7 +62,7 @@ static void start_platform(void)
 {
 	lapic_init_boot();
 	lapic_init_cpu();
-	uart_routed = ioapic_init(uart_isa_irq(), VECTOR_UART, lapic_id());
+	uart_routed = ioapic_init(boot_options.uart.irq, VECTOR_UART, lapic_id());
 	clock_init(bootinfo.entry_tsc, boot_options.tsc);
 	lapic_timer_calibrate();
 	pci_quiesce(bootinfo.screen.base);
@@ -117,7 +117,7 @@ static void start_init(void)
 		uart_irq_enable();
 	else
 		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work",
-			 uart_isa_irq());
+			 boot_options.uart.irq);
 	boot_ns = clock_ns();
 	init_load(&bootinfo);
 }

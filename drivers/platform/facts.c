@@ -52,7 +52,8 @@ static void read_features(struct cpu_facts *f)
 	f->vmx = bit(l1.ecx, 5);
 	f->pcid = bit(l1.ecx, 17);
 	f->x2apic = bit(l1.ecx, 21);
-	f->xsave = bit(l1.ecx, 26);
+	f->xsave = bit(l1.ecx, 26) && f->max_leaf >= 0xd;
+	f->xcr0_supported = f->xsave ? cpuid(0xd, 0).eax : 0;
 	f->tcg = bit(l1.ecx, 31) && cpuid(0x40000000, 0).ebx == 0x54474354; /* "TCGT" */
 	f->pge = bit(l1.edx, 13);
 	f->fsgsbase = bit(l7.ebx, 0);
@@ -74,13 +75,6 @@ static void read_features(struct cpu_facts *f)
 	f->mxcsr_mask = 0xffff | (u32)bit(e1.ecx, 7) << 17;
 	f->core_shift = core_shift(f);
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
-}
-
-static void read_xsave(struct cpu_facts *f)
-{
-	f->xsave &= f->max_leaf >= 0xd;
-	if (f->xsave)
-		f->xcr0_supported = cpuid(0xd, 0).eax;
 }
 
 static void read_vmx(struct cpu_facts *f)
@@ -118,7 +112,6 @@ void facts_read(struct cpu_facts *f)
 	memset(f, 0, sizeof(*f));
 	read_names(f);
 	read_features(f);
-	read_xsave(f);
 	read_vmx(f);
 	read_svm(f);
 }

@@ -82,8 +82,6 @@ void uart_init(const struct uart_config *c)
 	uart.present = true;
 }
 
-u32 uart_isa_irq(void) { return uart.config.irq; }
-
 /* One FIFO load from the ring into an empty transmitter. False: it is not empty. */
 static bool fill_fifo(void)
 {

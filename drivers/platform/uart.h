@@ -11,7 +11,7 @@
 struct uart_config {
 	u16 port;
 	u16 divisor;
-	u8 irq;
+	u8 irq; /* 4 or 3 */
 };
 
 /*
@@ -22,7 +22,6 @@ struct uart_config {
 bool uart_parse(const char *spec, struct uart_config *out);
 /* Programs the UART, if there is one, and prints from now on, polled until uart_irq_enable. */
 void uart_init(const struct uart_config *c);
-u32 uart_isa_irq(void);	    /* 4 or 3 */
 void uart_irq_enable(void); /* after the I/O APIC routes it */
 /* drains and fills the rings; calls up_console_input when bytes came in */
 void uart_interrupt(void);
