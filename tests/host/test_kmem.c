@@ -8,10 +8,10 @@
 #include <cmocka.h>
 
 #include "hv/facts.h"
-#include "uapi/layout.h"
 #include "hv/up.h"
 #include "mm/early.h"
 #include "mm/internal.h"
+#include "uapi/layout.h"
 
 /* Low host addresses stand for physical memory, which the heap reaches one to one here. */
 #undef DIRECT_BASE

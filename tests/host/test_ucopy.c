@@ -8,9 +8,9 @@
 
 #include "fake_cpu.h"
 #include "hv/facts.h"
-#include "uapi/layout.h"
 #include "mm/ucopy.h"
 #include "uapi/abi.h"
+#include "uapi/layout.h"
 
 struct cpu_facts cpu_facts;
 const char ucopy_fault[1];
