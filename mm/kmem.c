@@ -4,11 +4,11 @@
  */
 #include "mm/kmem.h"
 
-#include "uapi/layout.h"
 #include "hv/lock.h"
 #include "lib/list.h"
 #include "mm/early.h"
 #include "mm/internal.h"
+#include "uapi/layout.h"
 
 #define SLAB_MAX 1024u
 #define SLAB_MIN_SHIFT 4

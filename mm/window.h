@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "uapi/layout.h"
 #include "lib/types.h"
+#include "uapi/layout.h"
 
 struct cpu;
 

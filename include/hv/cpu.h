@@ -1,8 +1,8 @@
 /* The per-CPU structure; GS points to it in ring 0. */
 #pragma once
 
-#include "uapi/layout.h"
 #include "lib/rbtree.h"
+#include "uapi/layout.h"
 
 struct run_queue;
 struct thread;
