@@ -1,8 +1,8 @@
 #include "boot/multiboot2.h"
 
-#include "uapi/layout.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "uapi/layout.h"
 
 #define ADDRESS_END BIT(52)
 

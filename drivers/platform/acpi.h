@@ -7,9 +7,9 @@
 
 #include "drivers/platform/acpi_tables.h"
 #include "hv/bootinfo.h"
-#include "uapi/layout.h"
 #include "mm/numa.h"
 #include "uapi/abi.h"
+#include "uapi/layout.h"
 
 /* clang-format off */
 struct acpi_override { u8 source; u32 gsi; u16 flags; };
