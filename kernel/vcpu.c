@@ -236,13 +236,13 @@ static bool deliver_special(struct vcpu *v)
 			__atomic_store_n(&v->nmi_pending, false, __ATOMIC_RELAXED);
 			hv_ops->inject(v, HV_EVENT_VALID | HV_EVENT_NMI, 0);
 		} else {
-			hv_ops->want_window(v, HV_EVENT_NMI, true);
+			hv_ops->want_window(v, HV_EVENT_NMI);
 		}
 	}
 	if (v->ext_vector < 0 && !vlapic_extint_pending(v))
 		return false;
 	if (!hv_ops->can_inject(v, HV_EVENT_IRQ)) {
-		hv_ops->want_window(v, HV_EVENT_IRQ, true);
+		hv_ops->want_window(v, HV_EVENT_IRQ);
 		return false;
 	}
 	if (v->ext_vector < 0) {

@@ -331,13 +331,6 @@ static enum vcpu_step exit_exception(struct vcpu *v, u32 length)
 	return STEP_CONTINUE;
 }
 
-static enum vcpu_step exit_window(struct vcpu *v, u32 length)
-{
-	hv_ops->want_window(v, v->exit.reason == HV_EXIT_NMI_WINDOW ? HV_EVENT_NMI : HV_EVENT_IRQ,
-			    false);
-	return STEP_CONTINUE;
-}
-
 static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)
 {
 	log_notice("vm %u: vCPU %u: triple fault at rip %#lx", v->vm->id, v->index,
@@ -390,8 +383,7 @@ static const struct handler {
 	[HV_EXIT_EOI] = {exit_eoi, STAT_APIC_MMIO},
 	/* counted in a row that nobody sees, and by what it turns out to be */
 	[HV_EXIT_NPF] = {exit_npf, STAT_ROWS},
-	[HV_EXIT_IRQ_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
-	[HV_EXIT_NMI_WINDOW] = {exit_window, STAT_IRQ_WINDOW},
+	[HV_EXIT_WINDOW] = {exit_nothing, STAT_IRQ_WINDOW},
 	[HV_EXIT_SHUTDOWN] = {exit_shutdown, STAT_SHUTDOWN},
 	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
 	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},

@@ -215,6 +215,10 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 	switch (REG(offset)) {
 	case REG(APIC_LVT_TIMER)... REG(APIC_LVT_ERROR): lvt_write(v, offset, value); return;
 	case REG(APIC_EOI): vlapic_eoi(v); return;
+	case REG(APIC_ICR):
+		*vlapic_reg(v, APIC_ICR) = value;
+		vlapic_ipi(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
+		return;
 	case REG(APIC_SELF_IPI): vlapic_ipi(v, value | VLAPIC_SELF << 18, 0); return;
 	case REG(APIC_TIMER_INIT): vlapic_timer_write_init(v, value); return;
 	case REG(APIC_TIMER_DIVIDE): vlapic_timer_write_divide(v, value); return;
@@ -227,8 +231,6 @@ static void reg_write(struct vcpu *v, u32 offset, u32 value)
 		break;
 	}
 	*vlapic_reg(v, offset) = value;
-	if (offset == APIC_ICR)
-		vlapic_ipi(v, value, *vlapic_reg(v, APIC_ICR_HIGH));
 }
 
 /* ---- Access by MSR and by the page ---- */

@@ -23,18 +23,12 @@ static bool match(const struct vcpu *v, const struct vlapic_msg *m)
 	return m->logical ? logical_match(v, m->dest) : v->index == m->dest;
 }
 
-/* Own fixed interrupts need no posting: the sender owns its IRR. */
-static void accept_fixed(struct vcpu *v, const struct vlapic_msg *m)
+/* Own interrupts are edge-triggered IPIs and need no posting: the sender owns its IRR. */
+static void accept_own(struct vcpu *v, u8 vector)
 {
-	struct vlapic *l = &v->lapic;
-
-	if (v != m->source) {
-		vlapic_post(v, m->vector, m->level);
-		return;
-	}
-	vlapic_set_bit(l, APIC_IRR, m->vector, true);
-	vlapic_set_bit(l, APIC_TMR, m->vector, m->level);
-	l->update = true;
+	vlapic_set_bit(&v->lapic, APIC_IRR, vector, true);
+	vlapic_set_bit(&v->lapic, APIC_TMR, vector, false);
+	v->lapic.update = true;
 }
 
 static void signal(struct vcpu *v, u32 *flag, u32 value, enum vcpu_kick_bits kick)
@@ -56,8 +50,10 @@ static void accept(struct vcpu *v, const struct vlapic_msg *m)
 	case APIC_DM_LOWEST:
 		if (unlikely(m->vector < 16))
 			vlapic_error(v, ESR_RECEIVE_ILLEGAL);
+		else if (vlapic_software_enabled(v) && v == m->source)
+			accept_own(v, m->vector);
 		else if (vlapic_software_enabled(v))
-			accept_fixed(v, m);
+			vlapic_post(v, m->vector, m->level);
 		break;
 	case APIC_DM_NMI: /* who waits for SIPI hears nothing else */
 		if (v->activity != VCPU_WAIT_SIPI ||
@@ -108,9 +104,7 @@ void vlapic_send(struct vm *vm, const struct vlapic_msg *m)
 	/* A level's end is no message; INIT's only mattered to CPUs of the last century. */
 	if (m->level && !m->assert)
 		return;
-	if (m->shorthand == VLAPIC_SELF) {
-		v = m->source;
-	} else if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
+	if (!m->logical && !m->broadcast && m->shorthand == VLAPIC_NO_SHORTHAND) {
 		if (m->dest < VM_MAX_VCPUS)
 			v = __atomic_load_n(&vm->vcpu[m->dest], __ATOMIC_ACQUIRE);
 	} else if (m->mode == APIC_DM_LOWEST) {
@@ -151,27 +145,32 @@ void vlapic_msi(struct vm *vm, u64 address, u32 data)
 
 void vlapic_ipi(struct vcpu *v, u32 low, u32 high)
 {
-	struct vlapic_msg m = {
-		.vector = (u8)low,
-		.mode = low >> 8 & 7,
-		.logical = low & APIC_ICR_LOGICAL,
-		.level = low & APIC_ICR_LEVEL,
-		.assert = low & APIC_ICR_ASSERT,
-		.shorthand = low >> 18 & 3,
-		.source = v,
-	};
+	u32 mode = low >> 8 & 7, shorthand = low >> 18 & 3;
 	bool x2 = vlapic_x2apic(v);
 
-	m.dest = x2 ? high : high >> 24;
-	m.broadcast = m.dest == (x2 ? ~0u : 0xffu);
-	if ((m.mode == APIC_DM_FIXED || m.mode == APIC_DM_LOWEST) && m.vector < 16) {
+	if ((mode == APIC_DM_FIXED || mode == APIC_DM_LOWEST) && (u8)low < 16) {
 		vlapic_error(v, ESR_SEND_ILLEGAL);
 		return;
 	}
-	/* IPIs are edge-triggered, but for INIT; self and all-with-self only carry fixed ones. */
-	if (m.mode != APIC_DM_INIT)
-		m.level = false;
-	if ((m.shorthand == VLAPIC_SELF || m.shorthand == VLAPIC_ALL) && m.mode != APIC_DM_FIXED)
+	/* self and all-with-self only carry fixed ones */
+	if ((shorthand == VLAPIC_SELF || shorthand == VLAPIC_ALL) && mode != APIC_DM_FIXED)
 		return;
+	if (shorthand == VLAPIC_SELF) {
+		if (vlapic_software_enabled(v))
+			accept_own(v, (u8)low);
+		return;
+	}
+	struct vlapic_msg m = {
+		.dest = x2 ? high : high >> 24,
+		.broadcast = x2 ? high == ~0u : high >> 24 == 0xff,
+		.vector = (u8)low,
+		.mode = (u8)mode,
+		.logical = low & APIC_ICR_LOGICAL,
+		.level = mode == APIC_DM_INIT && low & APIC_ICR_LEVEL, /* others have an edge */
+		.assert = low & APIC_ICR_ASSERT,
+		.shorthand = shorthand,
+		.source = v,
+	};
+
 	vlapic_send(v->vm, &m);
 }

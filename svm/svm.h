@@ -100,7 +100,7 @@ void svm_intercepts_init(struct vmcb *b);
 void svm_offer_irq(struct vcpu *v, u8 vector);
 void svm_inject(struct vcpu *v, u32 event, u32 error);
 bool svm_can_inject(struct vcpu *v, u32 event);
-void svm_want_window(struct vcpu *v, u32 event, bool on);
+void svm_want_window(struct vcpu *v, u32 event);
 void svm_nmi_block(struct svm_vcpu *s, bool blocked);
 void svm_event_prepare(struct svm_vcpu *s);
 /* After the exit, with the registers copied out; true when the offered interrupt was delivered. */

@@ -54,15 +54,14 @@ bool svm_can_inject(struct vcpu *v, u32 event)
  * runs with TF set; not behind an injection, whose handler would find TF in its frame: that NMI
  * takes the next exit.
  */
-void svm_want_window(struct vcpu *v, u32 event, bool on)
+void svm_want_window(struct vcpu *v, u32 event)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	if ((event & EVENT_TYPE_MASK) != HV_EVENT_IRQ) {
-		s->step = on && s->nmi != SVM_NMI_BLOCKED && !event_pending(s);
-		return;
-	}
-	s->irq_window = on;
+	if ((event & EVENT_TYPE_MASK) == HV_EVENT_IRQ)
+		s->irq_window = true;
+	else
+		s->step = s->nmi != SVM_NMI_BLOCKED && !event_pending(s);
 }
 
 /*
@@ -112,6 +111,7 @@ void svm_event_prepare(struct svm_vcpu *s)
 
 	s->injected = b->event_inj;
 	if (vintr) {
+		s->irq_window = false;
 		ctl |= V_IRQ | V_IGN_TPR | 0xfu << V_INTR_PRIO_SHIFT;
 	} else if (cpu_facts.tcg) {
 		ctl |= virq_on_tcg(s, &vector);
@@ -125,8 +125,9 @@ void svm_event_prepare(struct svm_vcpu *s)
 	}
 	b->int_ctl = ctl;
 	b->int_vector = vector;
-	if (unlikely(s->step) && !(s->vcpu.priv->regs.rflags & RFLAGS_TF)) {
-		s->stepping = true;
+	if (unlikely(s->step)) {
+		s->step = false;
+		s->stepping = !(s->vcpu.priv->regs.rflags & RFLAGS_TF);
 		s->vcpu.priv->regs.rflags |= RFLAGS_TF;
 	}
 }
@@ -137,7 +138,7 @@ static void step_end(struct svm_vcpu *s)
 	struct vcpu_regs *r = &s->vcpu.priv->regs;
 	struct vmcb *b = s->vmcb;
 
-	s->step = s->stepping = false;
+	s->stepping = false;
 	/* IRET has loaded the guest's own TF */
 	if (s->nmi != SVM_NMI_IRET || b->rip == s->nmi_iret_rip)
 		r->rflags &= ~(u64)RFLAGS_TF;

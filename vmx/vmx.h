@@ -49,6 +49,7 @@ struct vmx_vcpu {
 	struct vcpu vcpu;
 	u64 eptp;	     /* [I] */
 	u64 vpid_generation; /* [v] 0 = needs a new VPID */
+	struct vmx_cpu *cpu; /* [v] where it is loaded */
 	s32 last_cpu;	     /* [v] whose generation and host state that is; -1 = the VMCS is new */
 	bool launched;	     /* [v] since the VMCS was cleared */
 	bool flush;	     /* [v] guest control registers changed what the TLB caches */
@@ -61,7 +62,7 @@ struct vmx_vcpu {
 	u64 efer;	     /* [v] the guest's */
 	u8 offered;	     /* [v] vector of the local APIC to be delivered; 0 = none */
 	bool offer_in;	     /* [v] and it was given to the last entry */
-	u32 windows;	  /* [v] exits that common code wants: PROC_IRQ_WINDOW, PROC_NMI_WINDOW */
+	u32 windows;	  /* [v] more of proc: PROC_*_WINDOW for one entry, PROC_CR3_* while flat */
 	u32 event, error; /* [v] to be delivered by the next entry */
 	u32 proc, threshold;  /* [v] as in the VMCS */
 	u32 proc2;	      /* [v] the same */
@@ -162,7 +163,7 @@ bool vmx_exit_in_delivery(u32 reason);
 void vmx_offer_irq(struct vcpu *v, u8 vector);
 void vmx_inject(struct vcpu *v, u32 event, u32 error);
 bool vmx_can_inject(struct vcpu *v, u32 event);
-void vmx_want_window(struct vcpu *v, u32 event, bool on);
+void vmx_want_window(struct vcpu *v, u32 event);
 void vmx_event_prepare(struct vmx_vcpu *s);
 /* After the exit, before it is decoded; true when the offered interrupt was delivered. */
 bool vmx_event_complete(struct vmx_vcpu *s, u32 reason);
@@ -170,8 +171,8 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason);
 bool vmx_event_take(struct vmx_vcpu *s);
 
 /* ---- vmx_tlb.c ---- */
-/* Before an entry on CPU c: the VPID and the flushes that are due. */
-void vmx_tlb_prepare(struct vmx_vcpu *s, struct vmx_cpu *c);
+/* Before an entry: the VPID and the flushes that are due. */
+void vmx_tlb_prepare(struct vmx_vcpu *s);
 void vmx_tlb_reset(struct vmx_cpu *c); /* the first entry on the CPU flushes all */
 
 /* ---- vmx_state.c ---- */

@@ -123,8 +123,8 @@ static const struct {
 	[EXIT_EXCEPTION] = {KNOWN | DELIVERY, HV_EXIT_EXCEPTION, decode_exception},
 	[EXIT_EXTINT] = {KNOWN, HV_EXIT_EXTINT, decode_extint},
 	[EXIT_TRIPLE_FAULT] = {KNOWN, HV_EXIT_SHUTDOWN, NULL},
-	[EXIT_IRQ_WINDOW] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
-	[EXIT_NMI_WINDOW] = {KNOWN, HV_EXIT_NMI_WINDOW, NULL},
+	[EXIT_IRQ_WINDOW] = {KNOWN, HV_EXIT_WINDOW, NULL},
+	[EXIT_NMI_WINDOW] = {KNOWN, HV_EXIT_WINDOW, NULL},
 	[EXIT_TASK_SWITCH] = {KNOWN | INSN, HV_EXIT_TASK_SWITCH, decode_task},
 	[EXIT_CPUID] = {KNOWN | INSN, HV_EXIT_CPUID, NULL},
 	[EXIT_GETSEC] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
@@ -145,7 +145,7 @@ static const struct {
 	[EXIT_MONITOR] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	[EXIT_PAUSE] = {KNOWN | INSN, HV_EXIT_PAUSE, NULL},
 	[EXIT_MC_ENTRY] = {KNOWN, HV_EXIT_MC, NULL},
-	[EXIT_TPR_THRESHOLD] = {KNOWN, HV_EXIT_IRQ_WINDOW, NULL},
+	[EXIT_TPR_THRESHOLD] = {KNOWN, HV_EXIT_WINDOW, NULL},
 	[EXIT_APIC_ACCESS] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_apic_access},
 	[EXIT_VIRTUALIZED_EOI] = {KNOWN, HV_EXIT_EOI, decode_eoi},
 	[EXIT_APIC_WRITE] = {KNOWN, HV_EXIT_APIC_WRITE, decode_apic_write},
@@ -169,15 +169,13 @@ void vmx_exit_decode(struct vmx_vcpu *s, u32 reason)
 	struct hv_exit *x = &s->vcpu.exit;
 	u32 basic = reason & ~EXIT_ENTRY_FAILED;
 
-	x->insn_len = x->insn_bytes = 0;
 	if (basic >= EXIT_REASONS || !exits[basic].how) {
 		x->reason = HV_EXIT_UNKNOWN;
 		x->number = reason;
 		return;
 	}
 	x->reason = exits[basic].reason;
-	if (exits[basic].how & INSN)
-		x->insn_len = (u8)vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH);
+	x->insn_len = exits[basic].how & INSN ? (u8)vmcs_read32(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
 	if (exits[basic].decode)
 		exits[basic].decode(s, x);
 }

@@ -78,12 +78,9 @@ bool vmx_can_inject(struct vcpu *v, u32 event)
 	return !is_nmi(event) || !(blocked & (BLOCKED_NMI | BLOCKED_MOV_SS));
 }
 
-void vmx_want_window(struct vcpu *v, u32 event, bool on)
+void vmx_want_window(struct vcpu *v, u32 event)
 {
-	u32 window = is_nmi(event) ? PROC_NMI_WINDOW : PROC_IRQ_WINDOW;
-	struct vmx_vcpu *s = to_vmx(v);
-
-	s->windows = on ? s->windows | window : s->windows & ~window;
+	to_vmx(v)->windows |= is_nmi(event) ? PROC_NMI_WINDOW : PROC_IRQ_WINDOW;
 }
 
 /* The CPU wants an error code exactly where the exception has one: never in real mode. */
@@ -193,6 +190,7 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
 	}
 	s->launched = true;
 	s->event = 0;
+	s->windows &= ~(u32)(PROC_IRQ_WINDOW | PROC_NMI_WINDOW);
 	if (vmx_exit_in_delivery(reason)) {
 		event = vmcs_read32(VMCS_IDT_VECTORING_INFO);
 		if (event & HV_EVENT_VALID)

@@ -228,7 +228,8 @@ static void vmx_vcpu_load(struct vcpu *v)
 		s->vpid_generation = 0;
 		s->moved = true;
 	}
-	if (s->vpid_generation != vmx_cpus[id].vpid_generation) /* others ran here meanwhile */
+	s->cpu = &vmx_cpus[id];
+	if (s->vpid_generation != s->cpu->vpid_generation) /* others ran here meanwhile */
 		s->flush = true;
 	/* Translations that another vCPU made here, with its APIC off, don't know the page. */
 	if (v->vm->apic_page_left && s->proc2 & PROC2_APIC_ACCESSES)
@@ -247,22 +248,22 @@ static void vmx_vcpu_unload(struct vcpu *v)
 
 static bool have(u32 i) { return i != SHARED_TSC_AUX || cpu_facts.rdtscp; }
 
-static void msrs_in(struct vmx_vcpu *s, const struct vmx_cpu *c)
+static __attribute__((noinline)) void msrs_in(struct vmx_vcpu *s)
 {
-	const u64 *msr = vmx_private(s)->msr;
+	const u64 *msr = vmx_private(s)->msr, *host = s->cpu->host_msr;
 
 	s->msrs_in = true;
 	if (cpu_facts.spec & SPEC_L1D) /* ring 3 or another guest may have run */
 		wrmsr(MSR_FLUSH_CMD, 1);
 	for (u32 i = 0; i < SHARED_MSRS; i++)
-		if (msr[i] != c->host_msr[i] && have(i))
+		if (msr[i] != host[i] && have(i))
 			wrmsr(vmx_shared_msr[i], msr[i]);
 }
 
 /* All that ring 3 could see. The guest writes KERNEL_GS_BASE without an exit. */
 void vmx_msrs_out(struct vmx_vcpu *s)
 {
-	const struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
+	const struct vmx_cpu *c = s->cpu;
 	u64 *msr = vmx_private(s)->msr;
 
 	if (!s->msrs_in)
@@ -315,7 +316,6 @@ static void registers_out(struct vmx_vcpu *s)
 static bool vmx_enter(struct vcpu *v)
 {
 	struct vmx_vcpu *s = to_vmx(v);
-	struct vmx_cpu *c = &vmx_cpus[this_cpu()->id];
 	u32 reason;
 	bool taken;
 
@@ -324,8 +324,8 @@ static bool vmx_enter(struct vcpu *v)
 		return vmx_event_take(s);
 	}
 	if (!s->msrs_in)
-		msrs_in(s, c);
-	vmx_tlb_prepare(s, c);
+		msrs_in(s);
+	vmx_tlb_prepare(s);
 	vmx_event_prepare(s);
 	registers_in(s);
 	if (unlikely(cpu_facts.spec & SPEC_BUFFERS))

@@ -30,8 +30,10 @@ void vmx_tlb_reset(struct vmx_cpu *c) { c->next_vpid = VPID_MAX + 1; }
  * begins with all entries flushed. So a new VPID is a flush of one vCPU. Without VPIDs the CPU
  * flushes at every entry and exit.
  */
-static void vpid_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
+static void vpid_prepare(struct vmx_vcpu *s)
 {
+	struct vmx_cpu *c = s->cpu;
+
 	if (!vmx_caps.vpid ||
 	    (!s->flush && s->vpid_generation && s->vpid_generation == c->vpid_generation))
 		return;
@@ -45,20 +47,22 @@ static void vpid_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
 }
 
 /* Nested translations carry the EPT's address, not the VPID. */
-void vmx_tlb_prepare(struct vmx_vcpu *s, struct vmx_cpu *c)
+static __attribute__((noinline)) void flush(struct vmx_vcpu *s, u64 epoch)
 {
-	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
-
-	bool stale = s->moved || epoch != s->vcpu.npt_seen;
-
-	if (likely(!stale && !s->flush))
-		return;
-	if (stale) {
+	if (s->moved || epoch != s->vcpu.npt_seen) {
 		invept(s->eptp);
 		s->vcpu.walk.page = 0;
 	}
 	s->moved = false;
 	s->vcpu.npt_seen = epoch;
-	vpid_prepare(s, c);
+	vpid_prepare(s);
 	s->flush = false;
+}
+
+void vmx_tlb_prepare(struct vmx_vcpu *s)
+{
+	u64 epoch = __atomic_load_n(&s->vcpu.vm->space.epoch, __ATOMIC_SEQ_CST);
+
+	if (unlikely(s->moved || s->flush || epoch != s->vcpu.npt_seen))
+		flush(s, epoch);
 }

@@ -24,9 +24,8 @@ enum hv_exit_reason {
 	HV_EXIT_APIC_WRITE, /* the guest has written this register in its APIC's page */
 	HV_EXIT_EOI,	    /* the CPU has ended a level-triggered interrupt of the guest */
 	HV_EXIT_NPF,	    /* nested page fault: no or insufficient mapping in the nested table */
-	HV_EXIT_IRQ_WINDOW, /* the guest can take an interrupt now (asked by want_window) */
-	HV_EXIT_NMI_WINDOW,
-	HV_EXIT_SHUTDOWN, /* triple fault */
+	HV_EXIT_WINDOW,	    /* the guest can take an interrupt or NMI now (asked by want_window) */
+	HV_EXIT_SHUTDOWN,   /* triple fault */
 	/* an instruction that the guest must see as #UD (SVM, VMX, MWAIT, ...) */
 	HV_EXIT_UNDEFINED,
 	HV_EXIT_WBINVD,	     /* INVD, WBINVD: skip */

@@ -67,8 +67,8 @@ struct hv_ops {
 	/* enum hv_event | vector */
 	void (*inject)(struct vcpu *v, u32 event, u32 error);
 	bool (*can_inject)(struct vcpu *v, u32 event);
-	/* exit when such an event can be injected */
-	void (*want_window)(struct vcpu *v, u32 event, bool on);
+	/* the next entry asks for an exit when such an event can be injected */
+	void (*want_window)(struct vcpu *v, u32 event);
 
 	/* rip += length, clears the interrupt shadow */
 	void (*skip_insn)(struct vcpu *v, u32 length);

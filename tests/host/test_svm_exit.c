@@ -42,8 +42,8 @@ static void codes_have_their_reasons(void **state)
 		{VMEXIT_XSETBV, HV_EXIT_XSETBV},
 		{VMEXIT_VMMCALL, HV_EXIT_HYPERCALL},
 		{VMEXIT_NPF, HV_EXIT_NPF},
-		{VMEXIT_VINTR, HV_EXIT_IRQ_WINDOW},
-		{VMEXIT_IRET, HV_EXIT_NMI_WINDOW},
+		{VMEXIT_VINTR, HV_EXIT_WINDOW},
+		{VMEXIT_IRET, HV_EXIT_WINDOW},
 		{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN},
 		{VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
 		{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED},
@@ -386,7 +386,8 @@ static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state
 
 		block.event_inj = cases[i].event;
 		svm_offer_irq(&s->vcpu, cases[i].offered);
-		svm_want_window(&s->vcpu, HV_EVENT_IRQ, cases[i].window);
+		if (cases[i].window)
+			svm_want_window(&s->vcpu, HV_EVENT_IRQ);
 		svm_event_prepare(s);
 		if (block.event_inj != cases[i].event)
 			fail_msg("%s: expected EVENTINJ %#x, got %#x", cases[i].what,
@@ -399,12 +400,11 @@ static void window_takes_the_place_of_the_offer(void **state)
 	struct svm_vcpu *s = fresh();
 
 	svm_offer_irq(&s->vcpu, 0x31);
-	svm_want_window(&s->vcpu, HV_EVENT_IRQ, true);
+	svm_want_window(&s->vcpu, HV_EVENT_IRQ);
 	assert_false(run(s, VMEXIT_VINTR, false, 0));
 	assert_true(intercepted(&block, VMEXIT_VINTR));
 	assert_true(block.int_ctl & V_IGN_TPR);
 	assert_int_equal(s->offered, 0x31);
-	svm_want_window(&s->vcpu, HV_EVENT_IRQ, false);
 	assert_true(run(s, VMEXIT_HLT, true, 0));
 	assert_false(intercepted(&block, VMEXIT_VINTR));
 }
@@ -437,7 +437,7 @@ static void nmi_waits_for_one_instruction_under_tf(void **state)
 
 	block.int_state = INT_STATE_SHADOW;
 	assert_false(svm_can_inject(&s->vcpu, HV_EVENT_NMI));
-	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	svm_want_window(&s->vcpu, HV_EVENT_NMI);
 	svm_event_prepare(s);
 	assert_true(private.regs.rflags & RFLAGS_TF);
 	private.regs.dr6 |= DR6_BS;
@@ -448,7 +448,7 @@ static void nmi_waits_for_one_instruction_under_tf(void **state)
 	assert_int_equal(block.exit_code, VMEXIT_IRET);
 
 	/* Bochs names no cause. */
-	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	svm_want_window(&s->vcpu, HV_EVENT_NMI);
 	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
 	assert_int_equal(block.exit_code, VMEXIT_IRET);
 
@@ -458,13 +458,13 @@ static void nmi_waits_for_one_instruction_under_tf(void **state)
 	 */
 	private.regs.rflags |= RFLAGS_TF;
 	private.regs.dr6 |= DR6_BS;
-	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	svm_want_window(&s->vcpu, HV_EVENT_NMI);
 	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
 	assert_int_equal(block.exit_code, VMEXIT_EXCP0 + EXC_DB);
 	assert_true(private.regs.dr6 & DR6_BS);
 	private.regs.rflags = flags;
 	private.regs.dr6 |= 1;
-	svm_want_window(&s->vcpu, HV_EVENT_NMI, true);
+	svm_want_window(&s->vcpu, HV_EVENT_NMI);
 	run(s, VMEXIT_EXCP0 + EXC_DB, false, 0);
 	assert_int_equal(block.exit_code, VMEXIT_EXCP0 + EXC_DB);
 }

@@ -48,6 +48,15 @@ static void self_ipi_needs_no_kick(void **state)
 	assert_int_equal(vlapic_pending(&vcpu[2]), 0x79);
 }
 
+static void none_to_itself_while_software_has_it_disabled(void **state)
+{
+	assert_true(vlapic_msr_write(&vcpu[2], 0x80f, 0xff));
+	assert_true(vlapic_msr_write(&vcpu[2], 0x83f, 0x77));
+	ipi(&vcpu[2], VLAPIC_SELF << 18 | 0x78, 0);
+	ipi(&vcpu[2], 0x79, 2);
+	assert_int_equal(who_has(0x77) | who_has(0x78) | who_has(0x79), 0);
+}
+
 static void illegal_vector_is_not_sent(void **state)
 {
 	u64 esr;
@@ -262,6 +271,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(x2apic_destinations, setup_x2, teardown),
 		cmocka_unit_test_setup_teardown(self_ipi_needs_no_kick, setup_x2, teardown),
+		cmocka_unit_test_setup_teardown(none_to_itself_while_software_has_it_disabled,
+						setup_x2, teardown),
 		cmocka_unit_test_setup_teardown(illegal_vector_is_not_sent, setup_x2, teardown),
 		cmocka_unit_test_setup_teardown(xapic_logical_flat_and_cluster, setup_xapic,
 						teardown),
