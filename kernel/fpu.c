@@ -1,8 +1,5 @@
 #include "kernel/vcpu_run.h"
 
-#include "arch/cpu.h"
-#include "hv/cpu.h"
-#include "hv/vendor.h"
 #include "hv/x86.h"
 #include "lib/string.h"
 

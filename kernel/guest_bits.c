@@ -1,6 +1,4 @@
 /* What guests may set in CR4, EFER and XCR0. */
-#include "arch/cpu.h"
-#include "hv/facts.h"
 #include "hv/vendor.h"
 
 struct guest_bits guest_bits_of(const struct cpu_facts *f)

@@ -1,8 +1,5 @@
 #include "kernel/vcpu_run.h"
 
-#include "arch/cpu.h"
-#include "hv/up.h"
-#include "hv/vendor.h"
 #include "lib/string.h"
 #include "mm/window.h"
 

@@ -1,7 +1,5 @@
 #include "kernel/pv.h"
 
-#include "hv/cpu.h"
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "kernel/sched.h"
 #include "kernel/vlapic.h"

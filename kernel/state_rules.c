@@ -2,9 +2,6 @@
  * What both back-ends do alike with a vCPU's state: its checks, and the registers that neither
  * control block holds. What registers must keep together the CPU checks at the entry.
  */
-#include "arch/cpu.h"
-#include "hv/facts.h"
-#include "hv/up.h"
 #include "hv/vendor.h"
 #include "lib/string.h"
 

@@ -9,7 +9,6 @@
 #include "kernel/trace.h"
 #include "kernel/vcpu.h"
 #include "lib/string.h"
-#include "mm/mm.h"
 #include "mm/ucopy.h"
 
 #define LOG_TEXT 200u

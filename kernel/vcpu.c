@@ -1,13 +1,9 @@
 /* vCPUs: creation, where they are loaded, the run loop, kicks. */
 
-#include "arch/cpu.h"
 #include "arch/msr.h"
 #include "drivers/platform/lapic.h"
-#include "hv/up.h"
-#include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
-#include "kernel/main.h"
 #include "kernel/pv.h"
 #include "kernel/sched.h"
 #include "kernel/smp.h"

@@ -1,8 +1,5 @@
 /* What becomes of each neutral exit. */
-#include "arch/cpu.h"
 #include "arch/msr.h"
-#include "hv/up.h"
-#include "hv/vendor.h"
 #include "kernel/mce.h"
 #include "kernel/pv.h"
 #include "kernel/sched.h"

@@ -1,8 +1,4 @@
 /* vcpu_get and vcpu_set. */
-#include "arch/cpu.h"
-#include "arch/msr.h"
-#include "hv/vendor.h"
-#include "hv/x86.h"
 #include "kernel/pv.h"
 #include "kernel/syscall.h"
 #include "kernel/vcpu_run.h"

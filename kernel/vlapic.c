@@ -1,6 +1,5 @@
 #include "kernel/vlapic.h"
 
-#include "arch/apic.h"
 #include "arch/msr.h"
 #include "hv/facts.h"
 

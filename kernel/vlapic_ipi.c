@@ -1,5 +1,4 @@
 /* Interrupt messages: which vCPUs a destination names, and what each delivery mode does there. */
-#include "arch/apic.h"
 #include "kernel/vlapic.h"
 
 static bool logical_match(const struct vcpu *v, u32 dest)

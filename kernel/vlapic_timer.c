@@ -2,8 +2,6 @@
  * The local APIC timer: a 1 GHz bus clock behind the divider, so that one count is 1, 2, 4 ... 128
  * ns.
  */
-#include "arch/apic.h"
-#include "hv/up.h"
 #include "kernel/timer.h"
 #include "kernel/vlapic.h"
 

@@ -1,7 +1,5 @@
 /* VMs: life, statistics, interrupt messages. */
 
-#include "hv/up.h"
-#include "hv/vendor.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
 #include "kernel/syscall.h"

@@ -6,7 +6,6 @@
 
 #include "arch/msr.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 
 /* 64 Ki ports and the three that a 4-byte access at 0xffff would reach. */
 static u8 iopm[3 * PAGE_SIZE] __aligned(4096);

@@ -5,7 +5,6 @@
 #include "hv/cpu.h"
 #include "hv/x86.h"
 #include "lib/fmt.h"
-#include "mm/kmem.h"
 
 struct svm_cpu svm_cpus[MAX_CPUS];
 

@@ -3,7 +3,6 @@
 
 #include "arch/msr.h"
 #include "hv/cpu.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 
 #define PAUSE_FILTER_COUNT 3000

@@ -5,7 +5,6 @@
 #include "svm/svm.h"
 
 #include "arch/msr.h"
-#include "hv/up.h"
 #include "hv/x86.h"
 
 /* Where each segment of enum seg is. */

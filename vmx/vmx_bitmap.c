@@ -6,7 +6,6 @@
 
 #include "arch/msr.h"
 #include "lib/string.h"
-#include "mm/kmem.h"
 
 /*
  * Reads of MSRs from 0 on and from 0xc0000000 on, then writes of both: 1 KiB each. The second is

@@ -4,9 +4,7 @@
  */
 #include "vmx/vmx.h"
 
-#include "arch/cpu.h"
 #include "arch/msr.h"
-#include "hv/up.h"
 #include "lib/fmt.h"
 
 struct vmx_caps vmx_caps;

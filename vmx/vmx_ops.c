@@ -3,9 +3,6 @@
 
 #include "arch/msr.h"
 #include "hv/cpu.h"
-#include "hv/up.h"
-#include "hv/x86.h"
-#include "mm/kmem.h"
 
 /*
  * The longest run without an exit, where the CPU can count it: Bochs 2.7 holds back host interrupts

@@ -1,9 +1,6 @@
 /* Guest state in and out of the VMCS. Intel SDM 3, "Guest-State Area", "Checks on Guest State". */
 #include "vmx/vmx.h"
 
-#include "arch/msr.h"
-#include "hv/up.h"
-#include "hv/x86.h"
 #include "lib/string.h"
 
 #define SEG_ACCESSED 1u
