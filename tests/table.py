@@ -24,8 +24,8 @@ RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 
 GUEST_MEMORY = "16M"
 # Of those that use more than one.
-GUEST_VCPUS = {"ap-start": 4, "code-changes": 2, "init-sipi": 4, "ipi-64": 64, "ipi-destinations": 4, "ipi-lowest": 4,
-               "ipi-nmi": 4, "irq-held": 2, "pv-smp": 4, "shootdown-storm": 8, "tsc-adjust": 2}
+GUEST_VCPUS = {"ap-start": 4, "code-changes": 2, "init-races": 3, "init-sipi": 4, "ipi-64": 64, "ipi-destinations": 4,
+               "ipi-lowest": 4, "ipi-nmi": 4, "irq-held": 2, "pv-smp": 4, "shootdown-storm": 8, "tsc-adjust": 2}
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -159,7 +159,7 @@ GUESTS_ONLY = {"vmx-bochs-1cpu": ("ipi-nmi", "nmi"),
                                         "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-insns", "real-mode",
                                         "string-io", "task-switch", "triple-fault", "user-mode"),
                "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
-                                     "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest",
+                                     "init-races", "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest",
                                      "irq-held", "mmio-widths", "msr-denied", "pit-pic",
                                      "pv-eoi", "real-insns", "self-ipi", "tsc-deadline")}
 GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
