@@ -95,21 +95,17 @@ void fpu_get(struct vcpu *v, u8 *area)
 		((struct fpu_area *)area)->xstate_bv = XCR0_X87 | XCR0_SSE;
 }
 
-bool fpu_state_valid(const u8 *area)
-{
-	return !(((const struct fpu_area *)area)->xstate_bv &
-		 ~(guest_bits.xcr0 | XCR0_X87 | XCR0_SSE));
-}
-
 void fpu_set(struct vcpu *v, const u8 *area)
 {
 	struct fpu_area *a = area_of(v);
 
 	/*
-	 * XRSTOR faults on reserved MXCSR bits and on a header that is not of the standard format.
+	 * XRSTOR faults on reserved MXCSR bits, on components that XCR0 leaves out and on a header
+	 * that is not of the standard format.
 	 */
 	memcpy(v->priv->fpu, area, FPU_STATE_BYTES);
 	a->mxcsr &= cpu_facts.mxcsr_mask;
+	a->xstate_bv &= guest_bits.xcr0 | XCR0_X87 | XCR0_SSE;
 	a->xcomp_bv = 0;
 	memset(a->reserved_528, 0, sizeof(a->reserved_528));
 	if (this_cpu()->vcpu == v)

@@ -249,17 +249,11 @@ u32 vcpu_insn_decoded(struct vcpu *v)
 {
 	const struct exit_insn *insn = guest_decode(v);
 
-	if (insn)
-		return insn->length;
 	/*
 	 * Another vCPU changes code or tables under it: the guest runs the instruction again and
 	 * faults itself.
 	 */
-	if (vm_log_once(v->vm, LOG_KEY_LENGTH))
-		log_info(
-			"vm %u: instruction at rip %#lx could not be read (exit %u); it is run again",
-			v->vm->id, v->priv->regs.rip, v->exit.reason);
-	return 0;
+	return insn ? insn->length : 0;
 }
 
 u32 vcpu_insn_length(struct vcpu *v)

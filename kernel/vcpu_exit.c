@@ -233,10 +233,8 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 
 	v->stat[STAT_APIC_MMIO]++;
 	if (!i || i->access == ACCESS_NONE) {
-		if (vm_log_once(v->vm, LOG_KEY_APIC))
-			log_info(
-				"vm %u: instruction at rip %#lx is not supported on the local APIC's page",
-				v->vm->id, v->priv->regs.rip);
+		log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",
+			 v->vm->id, v->priv->regs.rip);
 		return vcpu_fault(v, EXC_UD);
 	}
 	if (i->access == ACCESS_LOAD)

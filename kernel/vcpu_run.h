@@ -51,12 +51,6 @@ void vcpu_load(struct vcpu *v);
 int vcpu_claim(struct vcpu *v) __must_check;
 void vcpu_release(struct vcpu *v);
 
-/* Messages that are logged once a VM. */
-enum log_key { LOG_KEY_APIC = 1, LOG_KEY_LENGTH = 2 };
-
-/* True the first time for a key and VM: for messages that a guest can cause at will. */
-bool vm_log_once(struct vm *vm, enum log_key key);
-
 /*
  * ---- Guest code, read through the guest's page tables (kernel/guest_walk.c), for the length and
  * operands of the instruction at rip. Reads, never sets accessed bits: the CPU has fetched the
@@ -84,9 +78,7 @@ void fpu_init_area(struct vcpu *v); /* reset state */
 /*
  * vcpu_get and vcpu_set of the FPU group: FPU_STATE_BYTES in the standard XSAVE format. The area
  * may be hostile: fpu_set takes a copy of it that no XRSTOR refuses. Interrupts off; if v is
- * loaded, it is on this CPU. fpu_state_valid: it has no components that the guest can't have;
- * before fpu_set.
+ * loaded, it is on this CPU.
  */
 void fpu_get(struct vcpu *v, u8 *area);
-bool fpu_state_valid(const u8 *area);
 void fpu_set(struct vcpu *v, const u8 *area);

@@ -71,13 +71,8 @@ s64 sys_vcpu_get(struct object *obj, const struct sys_args *args)
 /* What the back-end does not check. */
 static bool valid(const struct vcpu_state *s)
 {
-	if ((s->groups & STATE_MSR) && !pv_valid(s->msr.pv))
-		return false;
-	if ((s->groups & STATE_EVENT) && s->event.activity > VCPU_WAIT_SIPI)
-		return false;
-	if ((s->groups & STATE_FPU) && !fpu_state_valid(s->fpu))
-		return false;
-	return !(s->groups & STATE_APIC) || vlapic_state_valid(s);
+	return (!(s->groups & STATE_MSR) || pv_valid(s->msr.pv)) &&
+	       (!(s->groups & STATE_EVENT) || s->event.activity <= VCPU_WAIT_SIPI);
 }
 
 static int set(struct vcpu *v, const struct vcpu_state *s)

@@ -321,14 +321,6 @@ void vlapic_written(struct vcpu *v, u32 offset)
 		vlapic_mmio_write(v, reg << 4, value);
 }
 
-static bool base_valid(u64 base)
-{
-	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
-
-	return !(base & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP)) &&
-	       !(base >> cpu_facts.phys_bits) && (base & modes) != APIC_BASE_X2APIC;
-}
-
 /* ---- State group APIC ---- */
 
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s)
@@ -346,8 +338,6 @@ static u32 state_mask(u32 reg)
 		return reg % 8 ? ~0u : ~0xffffu;
 	return reg == REG(APIC_ICR_HIGH) ? ~0u : reg == REG(APIC_ESR) ? 0xff : write_mask[reg];
 }
-
-bool vlapic_state_valid(const struct vcpu_state *s) { return base_valid(s->apic.base); }
 
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s)
 {

@@ -103,9 +103,8 @@ void vlapic_timer_write_deadline(struct vcpu *v, u64 tsc);
 /* State group CLOCK, once the registers and the TSC's offset are right. */
 void vlapic_timer_set(struct vcpu *v, u64 apic_deadline, u64 tsc_deadline);
 
-/* State group APIC. set takes what valid has accepted; a timer counts anew. own. */
+/* State group APIC. set takes any; a timer counts anew. own. */
 void vlapic_get_state(struct vcpu *v, struct vcpu_state *s);
-bool vlapic_state_valid(const struct vcpu_state *s);
 void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s);
 
 enum vlapic_esr {

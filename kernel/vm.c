@@ -12,11 +12,6 @@ static u32 vm_ids; /* [a] */
 
 static struct vm *vm_of(struct object *o) { return container_of(o, struct vm, obj); }
 
-bool vm_log_once(struct vm *vm, enum log_key key)
-{
-	return !(__atomic_fetch_or(&vm->logged, key, __ATOMIC_RELAXED) & key);
-}
-
 /* Who found it through its domain before this is gone before it is freed: one epoch later. */
 static void vm_revoke(struct object *o)
 {

@@ -10,18 +10,13 @@ struct svm_cpu svm_cpus[MAX_CPUS];
 
 bool svm_probe(const struct cpu_facts *f, const char **why)
 {
-	const char *no = NULL;
-
-	if (!f->svm)
-		no = "the CPU does not offer AMD-V";
-	else if (f->svm_locked_off)
-		no = "AMD-V is switched off by the firmware; enable SVM in its set-up";
-	else if (!f->svm_npt)
-		no = "the CPU's AMD-V has no nested paging";
-	else if (f->svm_asids < 2)
-		no = "the CPU's AMD-V has no address-space identifier for guests";
-	*why = no;
-	return !no;
+	*why = !f->svm ? "the CPU does not offer AMD-V"
+	       : f->svm_locked_off
+		       ? "AMD-V is switched off by the firmware; enable SVM in its set-up"
+	       : !f->svm_npt	  ? "the CPU's AMD-V has no nested paging"
+	       : f->svm_asids < 2 ? "the CPU's AMD-V has no address-space identifier for guests"
+				  : NULL;
+	return !*why;
 }
 
 void svm_features(char *buf, size_t size)

@@ -116,12 +116,20 @@ static u64 apic_base_read(struct vcpu *v)
 	return v->held.apic.base;
 }
 
+static bool apic_base_valid(const struct vcpu *v, u64 base)
+{
+	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC;
+
+	return !(base & ~(0x000ffffffffff000ull | modes | APIC_BASE_BSP)) &&
+	       !(base >> v->emul.phys_bits) && (base & modes) != APIC_BASE_X2APIC;
+}
+
 /* SDM 3, "x2APIC State Transitions": x2APIC only from xAPIC, and back only over disabled. */
 static bool apic_base_write(struct vcpu *v, u64 value)
 {
 	u64 modes = APIC_BASE_ENABLE | APIC_BASE_X2APIC, wanted = value & modes, old, before;
 
-	if (!get(v, STATE_APIC))
+	if (!apic_base_valid(v, value) || !get(v, STATE_APIC))
 		return false;
 	old = v->held.apic.base & modes;
 	if ((wanted == modes && !old) || (old == modes && wanted == APIC_BASE_ENABLE) ||

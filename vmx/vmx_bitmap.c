@@ -24,15 +24,10 @@ static u8 bitmaps[2][PAGE_SIZE] __aligned(4096);
 #define HIGH 0x400
 #define WRITES 0x800
 
-/* The guest's own are in the CPU while it runs; of those written seldom the kernel keeps a copy. */
-static const struct {
-	u32 msr;
-	bool write;
-} passed[] = {
-	{MSR_FS_BASE, true},	 {MSR_GS_BASE, true},	   {MSR_KERNEL_GS_BASE, true},
-	{MSR_SYSENTER_CS, true}, {MSR_SYSENTER_ESP, true}, {MSR_SYSENTER_EIP, true},
-	{MSR_STAR, false},	 {MSR_LSTAR, false},	   {MSR_CSTAR, false},
-	{MSR_SFMASK, false},
+/* The guest's own are in the CPU while it runs. */
+static const u32 passed[] = {
+	MSR_FS_BASE,	 MSR_GS_BASE,	   MSR_KERNEL_GS_BASE,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 };
 
 void vmx_bitmap_init(void)
@@ -41,12 +36,11 @@ void vmx_bitmap_init(void)
 
 	memset(bitmap, 0xff, PAGE_SIZE);
 	for (u32 i = 0; i < ARRAY_SIZE(passed); i++) {
-		u32 n = passed[i].msr & 0x1fff, at = (passed[i].msr >> 31 ? HIGH : 0) + n / 8;
+		u32 n = passed[i] & 0x1fff, at = (passed[i] >> 31 ? HIGH : 0) + n / 8;
 		u8 mask = (u8) ~(1u << n % 8);
 
 		bitmap[at] &= mask;
-		if (passed[i].write)
-			bitmap[at + WRITES] &= mask;
+		bitmap[at + WRITES] &= mask;
 	}
 	memcpy(bitmaps[1], bitmap, PAGE_SIZE);
 	*(u64 *)&bitmaps[1][X2APIC_AT] &= ~X2APIC_READ;

@@ -3,9 +3,6 @@
 
 #include "lib/string.h"
 
-#define SEG_ACCESSED 1u
-#define TSS_BUSY 2u
-
 /* Fields of 8 bytes in the state; in the VMCS they have the width that their number tells. */
 static const struct {
 	u32 group; /* enum state_group */
@@ -180,29 +177,13 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 
 /* ---- In: all checks first ---- */
 
-/*
- * What the CPU would have made of a descriptor when it loaded it: accessed, a busy TSS, a
- * granularity that fits the limit.
- */
-static u32 attr_loaded(u32 i, const struct seg_state *g)
-{
-	u32 attr = g->attr;
-
-	attr |= i == SEG_TR ? TSS_BUSY : attr & SEG_ATTR_S ? SEG_ACCESSED : 0;
-	if (g->limit >> 20)
-		attr |= SEG_ATTR_G;
-	else if (~g->limit & 0xfff)
-		attr &= ~SEG_ATTR_G;
-	return attr_to_vmcs(attr);
-}
-
 static void set_segments(const struct vcpu_state *st)
 {
 	for (u32 i = 0; i < SEGS; i++) {
 		const struct seg_state *g = &st->seg[i];
 
 		vmx_write(VMCS_ID_GUEST_ES_SELECTOR + 2 * i, g->selector);
-		vmx_write(VMCS_ID_GUEST_ES_ATTR + 2 * i, attr_loaded(i, g));
+		vmx_write(VMCS_ID_GUEST_ES_ATTR + 2 * i, attr_to_vmcs(g->attr));
 		vmx_write(VMCS_ID_GUEST_ES_LIMIT + 2 * i, g->limit);
 		vmx_write(VMCS_ID_GUEST_ES_BASE + 2 * i, g->base);
 	}

@@ -39,7 +39,6 @@ struct vm {
 	bool apic_page_left;		 /* [a] a vCPU has, or had, its APIC elsewhere or off */
 	struct vcpu *vcpu[VM_MAX_VCPUS]; /* [a] */
 	u32 lowest_next;		 /* [a] the vCPU that lowest priority looks at first */
-	u32 logged;			 /* [a] messages that were said already */
 	struct vm_policy policy;	 /* the monitor's, at any time: checked where it is used */
 };
 

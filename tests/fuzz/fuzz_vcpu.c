@@ -97,13 +97,11 @@ bool mce_take(bool in_kernel) { return true; }
 void sched_set_affinity(struct thread *t, u64 mask) {}
 bool thread_must_leave(void) { return !in.left; }
 int thread_block(u64 deadline) { return fuzz_u8(&in) & 1 && in.left ? 0 : -E_INTR; }
-bool vm_log_once(struct vm *v, enum log_key key) { return true; }
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
 void fpu_load(struct vcpu *v) {}
 void fpu_unload(struct vcpu *v) {}
 void fpu_init_area(struct vcpu *v) {}
-bool fpu_state_valid(const u8 *area) { return true; }
 void fpu_set(struct vcpu *v, const u8 *area) {}
 void fpu_get(struct vcpu *v, u8 *area) {}
 void assert_fail(const char *e, const char *f, int l)

@@ -51,7 +51,6 @@ void window_unmap(enum window w) {}
 void log_line(enum log_level level, const char *fmt, ...) {}
 enum vcpu_step vcpu_single_step(struct vcpu *v) { return STEP_CONTINUE; }
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector) { return STEP_CONTINUE; }
-bool vm_log_once(struct vm *vm, enum log_key key) { return true; }
 
 static struct hv_mode mode;
 static u32 modes; /* how often it was asked for */

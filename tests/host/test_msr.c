@@ -68,6 +68,7 @@ static int setup(void **state)
 	vcpu.m = &machine;
 	msr_init(&vcpu.msr);
 	kept.apic.base = APIC_DEFAULT_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
+	vcpu.emul.phys_bits = 40;
 	log_lines = 0;
 	return 0;
 }
@@ -278,6 +279,8 @@ static void the_local_apics_modes_change_in_their_order(void **state)
 	assert_false(write(MSR_APIC_BASE, base | en | x2));
 	assert_true(write(MSR_APIC_BASE, base | en));
 	assert_false(write(MSR_APIC_BASE, base | en | 1));
+	assert_false(write(MSR_APIC_BASE, base | x2));
+	assert_false(write(MSR_APIC_BASE, 1ull << 40 | en));
 	assert_int_equal(kept.apic.base, base | en | APIC_BASE_BSP);
 }
 

@@ -169,24 +169,27 @@ static struct cpu_facts changed(const struct change *c)
 static void each_required_control_is_missed(void **state)
 {
 	static const struct change cases[] = {
-		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_EXTINT_EXIT), 0, "external-interrupt exiting"},
+		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_EXTINT_EXIT), 0,
+		 "external-interrupt or NMI exiting"},
 		{MSR_VMX_TRUE_PINBASED_CTLS, MAY(PIN_VIRTUAL_NMIS), 0, "virtual NMIs"},
 		{MSR_VMX_TRUE_PROCBASED_CTLS, MAY(PROC_SECONDARY), 0, "secondary controls"},
-		{MSR_VMX_TRUE_PROCBASED_CTLS, MAY(PROC_IRQ_WINDOW), 0, "interrupt-window exiting"},
+		{MSR_VMX_TRUE_PROCBASED_CTLS, MAY(PROC_IRQ_WINDOW), 0, "window exiting"},
 		{MSR_VMX_TRUE_PROCBASED_CTLS, MAY(PROC_MSR_BITMAP), 0, "MSR bitmaps"},
-		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR3_LOAD_EXIT, "CR3 without exits"},
-		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR8_STORE_EXIT, "CR8 without exits"},
+		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR3_LOAD_EXIT,
+		 "CR3, CR8 or INVLPG without exits"},
+		{MSR_VMX_TRUE_PROCBASED_CTLS, 0, PROC_CR8_STORE_EXIT,
+		 "CR3, CR8 or INVLPG without exits"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_EPT), 0, "EPT"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_RDTSCP), 0, "RDTSCP"},
 		{MSR_VMX_PROCBASED_CTLS2, MAY(PROC2_INVPCID), 0, "INVPCID"},
 		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_HOST_64), 0, "64-bit host"},
-		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_LOAD_EFER), 0, "loading EFER at exit"},
-		{MSR_VMX_TRUE_ENTRY_CTLS, MAY(ENTRY_LOAD_PAT), 0, "loading PAT at entry"},
+		{MSR_VMX_TRUE_EXIT_CTLS, MAY(EXIT_LOAD_EFER), 0, "DR7, PAT or EFER at exit"},
+		{MSR_VMX_TRUE_ENTRY_CTLS, MAY(ENTRY_LOAD_PAT), 0, "DR7, PAT or EFER at entry"},
 		{MSR_VMX_TRUE_ENTRY_CTLS, 0, ENTRY_LONG_MODE, "32-bit guests"},
-		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_4_LEVELS, 0, "EPT of 4 levels"},
+		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_4_LEVELS, 0, "EPT in 4 levels, write-back"},
 		{MSR_VMX_EPT_VPID_CAP, EPT_CAN_INVEPT_ALL, 0, "INVEPT of all contexts"},
 		/* without the bit of BASIC, the registers that tell the truth are not there */
-		{MSR_VMX_BASIC, VMX_BASIC_TRUE_CONTROLS, 0, "CR3 without exits"},
+		{MSR_VMX_BASIC, VMX_BASIC_TRUE_CONTROLS, 0, "CR3, CR8 or INVLPG without exits"},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
