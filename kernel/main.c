@@ -97,15 +97,10 @@ static void start_virtualization(void)
 	guest_bits = guest_bits_of(&cpu_facts);
 }
 
-static u32 cpu_distance(u32 a, u32 b)
-{
-	return acpi_facts.numa.distance[cpus[a]->node][cpus[b]->node];
-}
-
 static void start_cpus(void)
 {
 	smp_start(boot_options.maxcpus ? (u32)boot_options.maxcpus : MAX_CPUS);
-	sched_order_cpus(cpu_distance);
+	sched_order_cpus(&acpi_facts.numa);
 	slow_start();
 	kernel_kinfo->cpus = cpu_count;
 	clock_tell(kernel_kinfo);

@@ -8,12 +8,7 @@ static void revoke(struct object *o)
 		preempt_point();
 }
 
-static bool destroy_step(struct object *o)
-{
-	return mem_destroy_step(container_of(o, struct mem, obj));
-}
-
-const struct object_ops mem_object_ops = {.revoke = revoke, .destroy_step = destroy_step};
+const struct object_ops mem_object_ops = {.revoke = revoke, .destroy_step = mem_destroy_step};
 
 /* The address space that a handle stands for: a domain's, or the memory of the caller's VM. */
 static int space_of(handle_t h, struct object **obj, struct aspace **as)

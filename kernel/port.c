@@ -71,16 +71,6 @@ s64 sys_port_create(struct object *obj, const struct sys_args *args)
 	return handle_install(d, &p->obj, R_ALL);
 }
 
-/* What happened before the binding is delivered too. */
-static bool already_pending(const struct object *o)
-{
-	switch (o->type) {
-	case OBJ_EVENT: return container_of(o, struct event, obj)->bits != 0;
-	case OBJ_DOMAIN: return container_of(o, struct domain, obj)->ended;
-	default: return false;
-	}
-}
-
 static s64 bind(struct port *p, struct object *o, u64 key)
 {
 	struct port *none = NULL;
@@ -115,9 +105,13 @@ s64 sys_port_bind(struct object *obj, const struct sys_args *args)
 		return -E_TYPE;
 	object_get(o);
 	r = bind(container_of(obj, struct port, obj), o, args->a[2]);
-	if (!r && already_pending(o))
-		object_notify(o, o->type == OBJ_DOMAIN ? container_of(o, struct domain, obj)->status
-						       : 0);
+	/*
+	 * What happened before the binding is delivered too; an event without bits sends no packet.
+	 */
+	if (!r && o->type == OBJ_EVENT)
+		object_notify(o, 0);
+	if (!r && o->type == OBJ_DOMAIN && container_of(o, struct domain, obj)->ended)
+		object_notify(o, container_of(o, struct domain, obj)->status);
 	object_put(o);
 	return r;
 }

@@ -697,15 +697,18 @@ void thread_exit(void)
 
 /* ---- Idle ---- */
 
-void sched_order_cpus(u32 (*distance)(u32 a, u32 b))
+void sched_order_cpus(const struct numa *n)
 {
 	for (u32 me = 0; me < cpu_count; me++)
 		for (u32 i = 0; i < cpu_count; i++) {
 			/* those of the same distance from `me` on, so that not all look at one */
 			u32 at = i, cpu = (me + i) % cpu_count;
+			const u8 *distance = n->distance[cpus[me]->node];
 			u8 *near = own[me].near;
 
-			for (; at > 1 && distance(me, near[at - 1]) > distance(me, cpu); at--)
+			for (; at > 1 &&
+			       distance[cpus[near[at - 1]]->node] > distance[cpus[cpu]->node];
+			     at--)
 				near[at] = near[at - 1];
 			near[at] = (u8)cpu;
 		}

@@ -9,12 +9,14 @@
 
 #include "kernel/thread.h"
 
+struct numa;
+
 #define SCHED_SLICE_NS 5000000ull
 
 void sched_init_cpu(struct cpu *c, struct thread *idle); /* on the CPU */
 void sched_idle_loop(void) __noreturn;
-/* All CPUs are up; distance: between two of them, of NUMA. */
-void sched_order_cpus(u32 (*distance)(u32 a, u32 b));
+/* All CPUs are up, each at its node. */
+void sched_order_cpus(const struct numa *n);
 void sched_start(struct thread *t); /* STOPPED -> RUNNABLE, on the CPU with the least load */
 void thread_exit(void) __noreturn;  /* the current thread */
 void thread_stop_here(void); /* the current thread was told to stop; if that still holds, it does */

@@ -142,8 +142,9 @@ static u32 free_block(struct mem *m, u64 block, u32 budget)
 	return 0;
 }
 
-bool mem_destroy_step(struct mem *m)
+bool mem_destroy_step(struct object *o)
 {
+	struct mem *m = container_of(o, struct mem, obj);
 	u32 budget = DESTROY_STEP;
 
 	ASSERT(list_empty(&m->mappings));

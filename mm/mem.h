@@ -62,4 +62,4 @@ void mem_detach(struct mapping *map);
  * Frees frames in steps of at most 512 frames (4 KiB or 2 MiB); true when nothing is left but the
  * structure. Nothing maps it any more.
  */
-bool mem_destroy_step(struct mem *m);
+bool mem_destroy_step(struct object *o);

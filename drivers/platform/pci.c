@@ -14,7 +14,6 @@
 #define PCI_HEADER 0x0c	 /* header type in bits 23-16 */
 #define PCI_BAR0 0x10
 #define PCI_BARS_END 0x28
-#define PCI_COMMAND_MASK 0xffffu
 #define PCI_COMMAND_MASTER (1u << 2)
 #define PCI_CLASS_DISPLAY 0x03
 #define PCI_CLASS_BRIDGE 0x06
@@ -61,14 +60,13 @@ static bool shows(u32 f, hpa_t screen)
 /* True: it was a bus master and is none any more. */
 static bool quiesce(u32 f, hpa_t screen)
 {
-	u32 command = read32(f, PCI_COMMAND) & PCI_COMMAND_MASK;
+	u32 command = read32(f, PCI_COMMAND);
 
 	if (read32(f, PCI_CLASS) >> 24 == PCI_CLASS_BRIDGE ||
 	    read32(f, PCI_HEADER) & PCI_HEADER_LAYOUT || !(command & PCI_COMMAND_MASTER) ||
 	    shows(f, screen))
 		return false;
-	outl(CONFIG_ADDRESS, CONFIG_ENABLE | f << 8 | PCI_COMMAND);
-	outl(CONFIG_DATA, command & ~PCI_COMMAND_MASTER);
+	pci_write8(f, PCI_COMMAND, (u8)(command & ~PCI_COMMAND_MASTER));
 	if (read32(f, PCI_COMMAND) & PCI_COMMAND_MASTER)
 		log_error("pci: %02x:%02x.%u stays a bus master; it can reach all memory", f >> 8,
 			  f >> 3 & 31, f & 7);

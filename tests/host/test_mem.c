@@ -101,7 +101,7 @@ static int setup(void **state)
 
 static void destroy(struct mem *m)
 {
-	while (!mem_destroy_step(m))
+	while (!mem_destroy_step(&m->obj))
 		;
 	kmem_free(m->obj.quota, m, m->obj.bytes);
 }

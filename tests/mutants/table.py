@@ -15,6 +15,8 @@ MUTANTS = [
            "host/pt", "data pages are executable"),
     Mutant("kernel-text-writable", "mm/init.c", "map_image(_text_start, _text_end, PT_R | PT_X);",
            "map_image(_text_start, _text_end, PT_R | PT_W | PT_X);", "boot/live-tables", "the kernel's code can be written"),
+    Mutant("stack-of-another-owner", "mm/kpriv.c", "FRAME_PRIVATE, first_hpa", "FRAME_USER, first_hpa",
+           "boot/live-tables", "ring 0 maps frames that belong to ring 3, and the check of the tables doesn't see it"),
     Mutant("quota-not-uncharged", "mm/quota.c", "__atomic_fetch_sub(&q->used, bytes,", "__atomic_fetch_sub(&q->used, 0 * bytes,",
            "host/quota", "what is freed stays charged", ci=True),
     Mutant("quota-limit-ignored", "mm/quota.c", "bytes > limit - used)", "bytes > limit)",
