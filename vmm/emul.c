@@ -481,6 +481,20 @@ static const emul_fn map_0f[256] = {
 	[0xc3] = do_mov_store,
 };
 
+/* For who reads the log: what an opcode without emulation belongs to. */
+static const char *unknown(const struct insn *in)
+{
+	u8 op = in->opcode;
+
+	if (in->map == INSN_MAP_1)
+		return op == 0x9b || (op >= 0xd8 && op <= 0xdf) ? "no emulation of x87"
+								: "no emulation of this opcode";
+	if (in->map == INSN_MAP_0F && !(op >= 0x10 && op <= 0x17) && !(op >= 0x28 && op <= 0x2f) &&
+	    !(op >= 0x50 && op <= 0x7f) && op != 0xc2 && !(op >= 0xc4 && op <= 0xc6) && op < 0xd0)
+		return "no emulation of this opcode";
+	return "no emulation of MMX and SSE";
+}
+
 static enum emul_result execute(struct emul *e)
 {
 	const struct insn *in = &e->insn;
@@ -493,7 +507,7 @@ static enum emul_result execute(struct emul *e)
 	else if (in->map == INSN_MAP_0F)
 		fn = map_0f[in->opcode];
 	if (!fn)
-		return emul_unsupported(e, "no emulation of this opcode");
+		return emul_unsupported(e, unknown(in));
 	if (!in->has_mem || !(has_lock(e) || fn == do_xchg))
 		return fn(e);
 	e->ops->bus_lock(e, true);

@@ -114,6 +114,16 @@ enum emul_result emul_data_segment(struct emul *e, u8 seg, u16 selector, u8 vect
 	return accessed(e, raw, g);
 }
 
+/* A selector for CS that names no segment. */
+static enum emul_result system_target(struct emul *e, u32 type, u8 vector, u32 error)
+{
+	if (vector == EXC_GP && (type & 7) == 4)
+		return emul_unsupported(e, "far transfer through a call gate");
+	if (vector == EXC_GP && (type == 1 || type == 5 || type == 9))
+		return emul_unsupported(e, "far transfer to a task");
+	return emul_fault(e, vector, error);
+}
+
 /* Of the same privilege: no gates. */
 enum emul_result emul_code_segment(struct emul *e, u16 selector, u8 vector, struct seg_state *g)
 {
@@ -133,7 +143,7 @@ enum emul_result emul_code_segment(struct emul *e, u16 selector, u8 vector, stru
 		return r;
 	emul_unpack((u16)(error | e->cpl), raw, g);
 	if (!(g->attr & SEG_ATTR_S))
-		return emul_unsupported(e, "far transfer through a gate or to a task");
+		return system_target(e, g->attr & 0xf, vector, error);
 	allowed = g->attr & TYPE_CONFORMING ? dpl_of(g) <= e->cpl
 					    : rpl <= e->cpl && dpl_of(g) == e->cpl;
 	if (!(g->attr & TYPE_CODE) || !allowed)

@@ -460,8 +460,12 @@ static void test_unsupported_changes_nothing_and_says_why(void **state)
 	m.s.gpr[GPR_RDI] = MMIO_GPA;
 	before = m.s;
 	assert_int_equal(STEP(0x0f, 0x28, 0x07), EMUL_UNSUPPORTED); /* movaps xmm0, [rdi] */
-	assert_non_null(m.e.why);
+	assert_string_equal(m.e.why, "no emulation of MMX and SSE");
 	assert_int_equal(m.e.byte_count, 3);
+	assert_int_equal(STEP(0xd9, 0x07), EMUL_UNSUPPORTED); /* fld dword [rdi] */
+	assert_string_equal(m.e.why, "no emulation of x87");
+	assert_int_equal(STEP(0x0f, 0xc7, 0x0f), EMUL_UNSUPPORTED); /* cmpxchg8b [rdi] */
+	assert_string_equal(m.e.why, "no emulation of this opcode");
 	assert_int_equal(STEP(0xc5, 0xf8, 0x28, 0x07), EMUL_UNSUPPORTED);
 	assert_int_equal(STEP(0xf7, 0x37), EMUL_UNSUPPORTED); /* div [rdi] */
 	m.s.event.injecting = before.event.injecting = 1u << 31 | 0x20;
