@@ -93,26 +93,53 @@ def counting_kernel():
     return f"{build}/kernel.elf"
 
 
-def slow_operations(prefix, kernel, guest, goals, vcpus, cpus):
-    """name -> slow operations a round: what two runs of different length differ by."""
-    runs = [(name, length) for name in goals for length in ("short", "long")]
-    vms = [definition(f"{name}-{length}", guest, f"caisson only {name} {length}", vcpus=vcpus) for name, length in runs]
-    spent = {}
-    log = f"{prefix}{guest}-{cpus}-slow"
-    with EXIT_MACHINES[prefix](log, cpus, "autostart=off", scenes.tiny(guest), vms, kernel) as m:
+def until_vms(m, count):
+    """As many exist: a monitor that has started makes its VM soon."""
+    for _ in range(100):
+        m.send("hostinfo\r")
+        there = m.expect(r" (\d+) VMs, \d+ vCPUs", 60)[1]
+        m.expect(scenes.PROMPT, 60)
+        if there == str(count):
+            return
+    raise TestError(f"{there} VMs, expected {count}")
+
+
+def with_others(prefix, log, cpus, guest, vms, counts, kernel=None):
+    """A machine, again for each count: as many VMs there are when one of `vms` has started; the others halt."""
+    idle = [definition(f"idle{i}", "idle", memory="2M") for i in range(1, max(counts))]
+    args = "autostart=off" + ("" if kernel else " loglevel=error")  # the log says how a VM ended
+    with EXIT_MACHINES[prefix](log, cpus, args, scenes.tiny(guest, "idle"), idle + vms, kernel) as m:
         m.expect(scenes.PROMPT, 300)
-        before = hostinfo(m, "Slow operations")[0]
-        for name, length in runs:
-            m.send(f"start {name}-{length}\r")
-            status = m.expect(rf"vm {name}-{length} ended: (.*)\n", 120)[1]
-            if "status 0" not in status:
-                raise TestError(f"{prefix}{name}: the VM ended with {status}")
-            now = hostinfo(m, "Slow operations")[0]
-            spent[name, length] = now - before
-            before = now
+        exist = 1
+        for count in counts:
+            for i in range(exist, count):
+                m.send(f"start idle{i}\r")
+                m.expect(rf"^vm idle{i} started", 60)
+            until_vms(m, count - 1)
+            exist = count
+            yield m, count
         m.send("poweroff\r")
         m.expect_power_off()
-    return {name: round((spent[name, "long"] - spent[name, "short"]) / ((LONG[guest] - 1) * ROUNDS)) for name in goals}
+
+
+def spent(m, vm):
+    """Slow operations while this VM exists."""
+    before = hostinfo(m, "Slow operations")[0]
+    m.send(f"start {vm}\r")
+    status = m.expect(rf"vm {vm} ended: (.*)\n", 300)[1]
+    if "status 0" not in status:
+        raise TestError(f"{vm} ended with {status}")
+    return hostinfo(m, "Slow operations")[0] - before
+
+
+def slow_operations(prefix, guest, goals, vcpus, cpus, counts=(1,)):
+    """(name, VMs there are) -> slow operations a round: what two runs of different length differ by."""
+    vms = [definition(f"{name}-{length}", guest, f"caisson only {name} {length}", vcpus=vcpus)
+           for name in goals for length in ("short", "long")]
+    rounds = (LONG[guest] - 1) * ROUNDS
+    log = f"{prefix}{guest}-{cpus}-slow" + ("-many" if len(counts) > 1 else "")
+    return {(name, count): round((spent(m, f"{name}-long") - spent(m, f"{name}-short")) / rounds)
+            for m, count in with_others(prefix, log, cpus, guest, vms, counts, counting_kernel()) for name in goals}
 
 
 def figures(text, goals, log):
@@ -125,14 +152,14 @@ def figures(text, goals, log):
 
 
 def paths(prefix, guest, goals, vcpus=1, cpus=1):
-    slow = slow_operations(prefix, counting_kernel(), guest, goals, vcpus, cpus)
+    slow = slow_operations(prefix, guest, goals, vcpus, cpus)
     log = f"{prefix}{guest}-{cpus}"
     vm = definition(guest, guest, f"caisson {' '.join(goals)}", console="attach", vcpus=vcpus)
     with EXIT_MACHINES[prefix](log, cpus, "exit=last-vm", scenes.tiny(guest), [vm], None) as m:
         m.expect_power_off(400)
         found = figures(m.output(), goals, log)
     for name, goal in goals.items():
-        report(prefix + name, found[name], "instructions", goal, f" slow {slow[name]}")
+        report(prefix + name, found[name], "instructions", goal, f" slow {slow[name, 1]}")
 
 
 def guests(prefix):
@@ -182,40 +209,21 @@ def bench_calls():
     calls("vmx-")
 
 
-def until_vms(m, count):
-    """As many exist: a monitor that has started makes its VM soon."""
-    for _ in range(100):
-        m.send("hostinfo\r")
-        there = m.expect(r" (\d+) VMs, \d+ vCPUs", 60)[1]
-        m.expect(scenes.PROMPT, 60)
-        if there == str(count):
-            return
-    raise TestError(f"{there} VMs, expected {count}")
-
-
 def among_many(prefix, guest, goals, counts, vcpus=1, cpus=1):
     """The paths while other VMs exist, which halt: what they cost more than alone."""
+    slow = slow_operations(prefix, guest, goals, vcpus, cpus, counts)
     log = f"{prefix}{guest}-{cpus}-many"
-    vms = [definition(f"idle{i}", "idle", memory="2M", autostart="no") for i in range(1, max(counts))]
-    vms.append(definition(guest, guest, f"caisson {' '.join(goals)}", console="attach", autostart="no", vcpus=vcpus))
-    alone, exist = {}, 1
-    with EXIT_MACHINES[prefix](log, cpus, "loglevel=error", scenes.tiny(guest, "idle"), vms) as m:
-        m.expect(scenes.PROMPT, 300)
-        for count in counts:
-            for i in range(exist, count):
-                m.send(f"start idle{i}\r")
-                m.expect(rf"^vm idle{i} started", 60)
-            until_vms(m, count - 1)
-            exist, before = count, len(m.output())
-            m.send(f"start {guest}\r")
-            m.expect(rf"vm {guest} ended", 600)
-            found = figures(m.output()[before:], goals, log)
-            alone = alone or found
-            for name, goal in goals.items():
-                report(f"{prefix}{name}-of-{count}", found[name], "instructions", goal,
-                       f" grown {found[name] - alone[name]}")
-        m.send("poweroff\r")
-        m.expect_power_off()
+    vms = [definition(guest, guest, f"caisson {' '.join(goals)}", console="attach", vcpus=vcpus)]
+    alone = {}
+    for m, count in with_others(prefix, log, cpus, guest, vms, counts):
+        before = len(m.output())
+        m.send(f"start {guest}\r")
+        m.expect(rf"vm {guest} ended", 600)
+        found = figures(m.output()[before:], goals, log)
+        alone = alone or found
+        for name, goal in goals.items():
+            report(f"{prefix}{name}-of-{count}", found[name], "instructions", goal,
+                   f" slow {slow[name, count]} grown {found[name] - alone[name]}")
 
 
 def bench_among_many():
