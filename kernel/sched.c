@@ -24,6 +24,7 @@ struct sched_cpu {
 	u32 looks;   /* at other queues, */
 	u32 in_vain; /* since one that helped */
 	struct timer slice;
+	u64 choose_at;	     /* what slice waits for; it may come earlier */
 	struct thread *prev; /* switched away from, until the switch is finished */
 	u8 near[MAX_CPUS];   /* [I] all CPUs: itself, then the nearest first */
 };
@@ -139,9 +140,23 @@ void sched_served(struct thread *client)
 	spin_unlock(&q->lock);
 }
 
-void sched_choose_at(u64 ns) { timer_arm(&my_own()->slice, ns); }
+/* Mostly the time only moves on: a timer that is armed and comes too early arms itself again. */
+void sched_choose_at(u64 ns)
+{
+	struct sched_cpu *o = my_own();
 
-static void slice_over(struct timer *timer) { this_cpu()->resched = 1; }
+	o->choose_at = ns;
+	if (!o->slice.armed || ns < o->slice.deadline)
+		timer_arm(&o->slice, ns);
+}
+
+static void slice_over(struct timer *timer)
+{
+	if (clock_ns() < my_own()->choose_at)
+		timer_arm(timer, my_own()->choose_at);
+	else
+		this_cpu()->resched = 1;
+}
 
 /* t runs from now on. */
 static void arm_slice(const struct run_queue *q, const struct thread *t, u64 now)
@@ -171,7 +186,7 @@ static u32 least_loaded(const struct thread *t)
 	u64 mask = allowed(t);
 	u32 best = t->cpu, least = mask >> best & 1 ? count_of(best) : ~0u;
 
-	for (u32 i = 0; least && i < cpu_count; i++) {
+	for (u32 i = 1; least && i < cpu_count; i++) {
 		u32 cpu = own[t->cpu].near[i];
 
 		if ((mask >> cpu & 1) && count_of(cpu) < least) {
