@@ -30,9 +30,7 @@ static enum emul_result control_write(struct emul *e, u64 *reg, u64 value)
 	s->efer &= ~(u64)EFER_LMA;
 	if (s->efer & EFER_LME && s->cr0 & CR0_PG)
 		s->efer |= EFER_LMA;
-	if (reads_pdptes(s, reg, old ^ value))
-		emul_load_pdptes(e);
-	if (e->ops->set_control(e))
+	if ((!reads_pdptes(s, reg, old ^ value) || emul_load_pdptes(e)) && e->ops->set_control(e))
 		return EMUL_OK;
 	memcpy(s->pdpte, pdpte, sizeof(pdpte));
 	s->efer = efer;

@@ -171,19 +171,22 @@ static enum emul_result walk_once(struct emul *e, u64 linear, u32 access, u64 *g
 	return walk_tables(e, &w, gpa);
 }
 
-void emul_load_pdptes(struct emul *e)
+bool emul_load_pdptes(struct emul *e)
 {
 	u64 reserved = PDPTE_RESERVED | PTE_A | ~0ull << e->phys_bits;
 	struct vcpu_state *s = e->s;
 	const u64 *table = NULL;
+	bool valid = true;
 
 	if (s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA))
 		table = e->ops->ram(e, s->cr3 & pagings[PAGING_PAE].root, sizeof(s->pdpte));
 	for (u32 i = 0; i < ARRAY_SIZE(s->pdpte); i++) {
 		u64 entry = table ? __atomic_load_n(&table[i], __ATOMIC_RELAXED) : 0;
 
+		valid = valid && !(entry & PTE_P && entry & reserved);
 		s->pdpte[i] = entry & PTE_P && !(entry & reserved) ? entry : 0;
 	}
+	return valid;
 }
 
 /* Other vCPUs write to the tables too, but nobody wins that race for ever. */

@@ -266,25 +266,33 @@ static void pdptes_are_read_when_a_control_register_says_so(void **state)
 		u64 cr0, entry1;
 		u8 reg;
 		u64 value, expect; /* of the second entry */
+		bool faults;
 	} rows[] = {
-		{"paging on", CR0_PE, 0x8001, 0, CR0_PE | CR0_PG, 0x8001},
-		{"reserved bit", CR0_PE, 0x8003, 0, CR0_PE | CR0_PG, 0},
-		{"absent", CR0_PE, 0x8000, 0, CR0_PE | CR0_PG, 0},
-		{"beyond memory", CR0_PE, 1ull << 40 | 1, 0, CR0_PE | CR0_PG, 0},
-		{"no bit of paging", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE | CR0_PG | CR0_TS, 0x7001},
-		{"refused", CR0_PE | CR0_PG, 0x8001, 0, CR0_PG | CR0_CD, 0x7001},
-		{"MOV CR3", CR0_PE | CR0_PG, 0x8001, 3, 0x3040, 0x8001},
-		{"no table", CR0_PE | CR0_PG, 0x8001, 3, RAM_BYTES, 0},
-		{"CR4.PGE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_PGE, 0x8001},
-		{"CR4.DE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_DE, 0x7001},
-		{"paging off", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE, 0},
+		{"paging on", CR0_PE, 0x8001, 0, CR0_PE | CR0_PG, 0x8001, false},
+		{"reserved bit", CR0_PE, 0x8003, 0, CR0_PE | CR0_PG, 0x7001, true},
+		{"reserved bit, MOV CR3", CR0_PE | CR0_PG, 0x8021, 3, 0x3040, 0x7001, true},
+		{"reserved bit, CR4.PGE", CR0_PE | CR0_PG, 0x8101, 4, CR4_PAE | CR4_PGE, 0x7001,
+		 true},
+		{"reserved bits, absent", CR0_PE, 0x8006, 0, CR0_PE | CR0_PG, 0, false},
+		{"absent", CR0_PE, 0x8000, 0, CR0_PE | CR0_PG, 0, false},
+		{"beyond memory", CR0_PE, 1ull << 40 | 1, 0, CR0_PE | CR0_PG, 0x7001, true},
+		{"no bit of paging", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE | CR0_PG | CR0_TS, 0x7001,
+		 false},
+		{"refused", CR0_PE | CR0_PG, 0x8001, 0, CR0_PG | CR0_CD, 0x7001, true},
+		{"MOV CR3", CR0_PE | CR0_PG, 0x8001, 3, 0x3040, 0x8001, false},
+		{"no table", CR0_PE | CR0_PG, 0x8001, 3, RAM_BYTES, 0, false},
+		{"CR4.PGE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_PGE, 0x8001, false},
+		{"CR4.DE", CR0_PE | CR0_PG, 0x8001, 4, CR4_PAE | CR4_DE, 0x7001, false},
+		{"paging off", CR0_PE | CR0_PG, 0x8001, 0, CR0_PE, 0, false},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
 		pae_mode(rows[i].cr0, rows[i].entry1);
 		m.s.pdpte[1] = 0x7001;
 		m.s.gpr[GPR_RAX] = rows[i].value;
-		STEP(0x0f, 0x22, (u8)(0xc0 | rows[i].reg << 3));
+		if (STEP(0x0f, 0x22, (u8)(0xc0 | rows[i].reg << 3)) !=
+		    (rows[i].faults ? EMUL_FAULT : EMUL_OK))
+			fail_msg("%s: %s", rows[i].what, rows[i].faults ? "no #GP" : "a fault");
 		if (m.s.pdpte[1] != rows[i].expect)
 			fail_msg("%s: expected %#lx, got %#lx", rows[i].what, rows[i].expect,
 				 m.s.pdpte[1]);

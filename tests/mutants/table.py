@@ -163,6 +163,8 @@ MUTANTS = [
            "host/emul_system", "a program of a guest that changes its code in time writes a control register"),
     Mutant("pdptes-not-read-again", "vmm/emul_system.c", "	return reg == &s->cr3 || ", "	return ",
            "host/emul_system", "with PAE paging a guest of VT-x goes on in the tables that it has left"),
+    Mutant("bad-pdptes-taken", "vmm/emul_walk.c", "		valid = valid && !(entry & PTE_P && entry & reserved);\n", "", "host/emul_system",
+           "a guest loads a PDPTE with reserved bits without a fault"),
     Mutant("run-without-a-state", "kernel/vcpu.c", "	if (unlikely(v->missing)) {", "	if (unlikely(v->missing == ~0u)) {",
            "boot/device-interrupts", "a vCPU whose state nobody has set is entered"),
     Mutant("cpuid-unmasked", "vmm/cpuid.c", "r.ebx & mask->ebx, r.ecx & mask->ecx", "r.ebx & mask->ebx, r.ecx",
