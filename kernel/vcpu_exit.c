@@ -247,13 +247,13 @@ static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 
 static enum vcpu_step exit_apic_write(struct vcpu *v, u32 length)
 {
-	vlapic_written(v, v->exit.apic_write.offset);
+	vlapic_written(v, v->exit.number & (PAGE_SIZE - 1));
 	return after_apic(v);
 }
 
 static enum vcpu_step exit_eoi(struct vcpu *v, u32 length)
 {
-	vlapic_eoi_broadcast(v, (u8)v->exit.eoi.vector);
+	vlapic_eoi_broadcast(v, (u8)v->exit.number);
 	return after_apic(v);
 }
 
@@ -342,13 +342,11 @@ static enum vcpu_step exit_mc(struct vcpu *v, u32 length)
 			v->priv->regs.rip);
 }
 
-static enum vcpu_step exit_fail_entry(struct vcpu *v, u32 length)
+static enum vcpu_step exit_internal(struct vcpu *v, u32 length)
 {
-	return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state", v->exit.number);
-}
-
-static enum vcpu_step exit_unknown(struct vcpu *v, u32 length)
-{
+	if (v->exit.reason == HV_EXIT_FAIL_ENTRY)
+		return internal(v, RUN_INTERNAL_ENTRY, "the CPU refused the guest state",
+				v->exit.number);
 	return internal(v, RUN_INTERNAL_UNKNOWN, "an exit that this kernel does not know",
 			v->exit.number);
 }
@@ -384,8 +382,8 @@ static const struct handler {
 	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},
 	[HV_EXIT_TASK_SWITCH] = {exit_task_switch, STAT_OTHER},
 	[HV_EXIT_UNENTERABLE] = {exit_unenterable, STAT_OTHER},
-	[HV_EXIT_FAIL_ENTRY] = {exit_fail_entry, STAT_OTHER},
-	[HV_EXIT_UNKNOWN] = {exit_unknown, STAT_OTHER},
+	[HV_EXIT_FAIL_ENTRY] = {exit_internal, STAT_OTHER},
+	[HV_EXIT_UNKNOWN] = {exit_internal, STAT_OTHER},
 };
 static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
 

@@ -58,14 +58,9 @@ static void decode_apic_access(struct vmx_vcpu *s, struct hv_exit *x)
 	x->npf.table_walk = type > APIC_ACCESS_FETCH;
 }
 
-static void decode_apic_write(struct vmx_vcpu *s, struct hv_exit *x)
+static void decode_qualification(struct vmx_vcpu *s, struct hv_exit *x)
 {
-	x->apic_write.offset = vmcs_read64(VMCS_EXIT_QUALIFICATION) & APIC_ACCESS_OFFSET;
-}
-
-static void decode_eoi(struct vmx_vcpu *s, struct hv_exit *x)
-{
-	x->eoi.vector = (u8)vmcs_read64(VMCS_EXIT_QUALIFICATION);
+	x->number = vmcs_read64(VMCS_EXIT_QUALIFICATION);
 }
 
 /* With "acknowledge interrupt on exit", else the interrupt still pends. */
@@ -147,8 +142,8 @@ static const struct {
 	[EXIT_MC_ENTRY] = {KNOWN, HV_EXIT_MC, NULL},
 	[EXIT_TPR_THRESHOLD] = {KNOWN, HV_EXIT_WINDOW, NULL},
 	[EXIT_APIC_ACCESS] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_apic_access},
-	[EXIT_VIRTUALIZED_EOI] = {KNOWN, HV_EXIT_EOI, decode_eoi},
-	[EXIT_APIC_WRITE] = {KNOWN, HV_EXIT_APIC_WRITE, decode_apic_write},
+	[EXIT_VIRTUALIZED_EOI] = {KNOWN, HV_EXIT_EOI, decode_qualification},
+	[EXIT_APIC_WRITE] = {KNOWN, HV_EXIT_APIC_WRITE, decode_qualification},
 	[EXIT_EPT_VIOLATION] = {KNOWN | DELIVERY, HV_EXIT_NPF, decode_violation},
 	[EXIT_INVEPT] = {KNOWN | INSN, HV_EXIT_UNDEFINED, NULL},
 	/* as if the timer's interrupt had come: whatever waits is taken */

@@ -29,9 +29,7 @@ static const u32 vmx_shared_msr[SHARED_MSRS] = {
 
 static int choose_controls(const struct cpu_facts *f)
 {
-	const char *why = vmx_negotiate(f, &vmx_caps);
-
-	if (why) /* the probe has said the same */
+	if (vmx_negotiate(f, &vmx_caps)) /* the probe has said the same */
 		return -E_NODEV;
 	vmx_fallbacks();
 	vmx_bitmap_init();

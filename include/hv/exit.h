@@ -46,9 +46,8 @@ struct hv_exit {
 	union {
 		/* clang-format off */
 		struct { u8 vector; bool has_error; u32 error; } exception;
-		u64 number; /* FAIL_ENTRY, UNKNOWN: the vendor's, for the log */
-		struct { u16 offset; } apic_write;
-		struct { u8 vector; } eoi;
+		/* APIC_WRITE: offset; EOI: vector; FAIL_ENTRY, UNKNOWN: the vendor's */
+		u64 number;
 		struct { u16 port; u8 size; bool in, string; } io;
 		struct run_task task;
 		/* clang-format on */
