@@ -42,7 +42,7 @@ static bool take_console(struct boot_options *o, char *v)
 	size_t n = strlen(v);
 	bool first = !strncmp(v, "vga", 3) && (!v[3] || v[3] == ','),
 	     last = !first && n > 4 && !strcmp(v + n - 4, ",vga");
-	struct uart_config uart = {0};
+	struct uart_config uart = o->uart;
 
 	if (first)
 		v += v[3] ? 4 : 3;

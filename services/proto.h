@@ -145,6 +145,8 @@ enum init_call {
 };
 /* clang-format on */
 
+#define VM_ERROR_MAX 192
+
 struct init_vm_info { /* fits in 63 words */
 	char name[VM_NAME_MAX];
 	u64 memory;
@@ -157,5 +159,5 @@ struct init_vm_info { /* fits in 63 words */
 	u32 weight;
 	u64 cap, cpus; /* as in struct vm_def */
 	u64 start_ns;
-	char error[128]; /* why it can't start: from the definition */
+	char error[VM_ERROR_MAX]; /* why it can't start */
 };

@@ -197,6 +197,7 @@ BOOTS = [
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("memory-refused", "svm-qemu-256M", "memory_refused", 240),
+    ("memory-preserved", "svm-qemu-256M", "memory_preserved", 240),
     ("boot-options", "svm-qemu", "boot_options", 240),
     ("spec-ctrl", "svm-qemu", "spec_ctrl", 240),
     ("spec-ctrl-vmx", "vmx-bochs-1cpu", "spec_ctrl", 400),

@@ -29,7 +29,7 @@ struct vm {
 	struct vm_def def;	  /* [I] */
 	struct vmdef_lines lines; /* [I] */
 	char file[64];		  /* [I] of the definition */
-	char error[192];	  /* [I] why it can never start, or why the last start failed */
+	char error[VM_ERROR_MAX]; /* [I] why it can never start, or why the last start failed */
 	bool broken;		  /* [I] */
 	struct init_module kernel, initrd; /* [I] memory HANDLE_NONE = none */
 	handle_t shared, notify; /* [I] live as long as init, so that the console stays readable */
@@ -58,7 +58,7 @@ struct init {
 	struct rt_mutex lock;
 	struct vm *vm;	  /* [I] one for each definition, at most INIT_VMS */
 	u32 vms;	  /* [I] */
-	u64 last_end_ns;  /* of any VM */
+	u64 last_end_ns;  /* when memory of any VM began to come back */
 	u32 first_status; /* first status other than 0 that a VM ended with */
 	struct process manager;
 	u32 manager_restarts;

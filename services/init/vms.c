@@ -299,21 +299,24 @@ static u64 quota_of(const struct vm_def *d)
  * A VM's memory is taken from the machine's before it is touched: how much is free says nothing.
  * What Caisson keeps for itself is small, and so counts only where VMs have nearly all.
  */
-static void say_no_memory(struct init *in, struct vm *vm, u64 machine)
+static void say_no_memory(struct init *in, struct vm *vm)
 {
+	struct host_info host = {0};
 	u64 needs = quota_of(&vm->def), others = 0;
 	bool gib = IS_ALIGNED(vm->def.memory, PAGE_1G);
 	char at[16] = ""; /* the line, if memory is not the default */
 
+	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
 	for (u32 i = 0; i < in->vms; i++)
-		others += in->vm[i].running ? quota_of(&in->vm[i].def) : 0;
+		others += in->vm[i].process.domain == HANDLE_NONE ? 0 : quota_of(&in->vm[i].def);
 	if (vm->lines.memory)
 		fmt_snprintf(at, sizeof(at), ":%u", vm->lines.memory);
 	fmt_snprintf(vm->error, sizeof(vm->error),
 		     "%s%s: memory = %lu%c: it needs %luM with its monitor, other VMs have %luM of "
-		     "%luM: give it less, or end another",
+		     "%luM: give it less, or destroy another",
 		     vm->file, at, vm->def.memory >> (gib ? 30 : 20), gib ? 'G' : 'M',
-		     ALIGN_UP(needs, MiB(1)) >> 20, ALIGN_UP(others, MiB(1)) >> 20, machine >> 20);
+		     ALIGN_UP(needs, MiB(1)) >> 20, ALIGN_UP(others, MiB(1)) >> 20,
+		     host.mem_total >> 20);
 }
 
 static void vm_start_failed(struct init *in, struct vm *vm, int e)
@@ -321,9 +324,7 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 	struct host_info host = {0};
 
 	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
-	if (e == -E_NOMEM)
-		say_no_memory(in, vm, host.mem_total);
-	else if (e == -E_NODEV && host.virt_reason[0])
+	if (e == -E_NODEV && host.virt_reason[0])
 		fmt_snprintf(vm->error, sizeof(vm->error),
 			     "%s: can't start %s: no VM can run here: %s", vm->file, vm->def.name,
 			     host.virt_reason);
@@ -338,9 +339,11 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 		in->first_status = vm->status;
 }
 
-/* What a running VM has; its shared memory stays. */
-static void vm_release(struct vm *vm)
+/* What a running VM has, or one that is preserved; its shared memory stays. */
+static void vm_release(struct init *in, struct vm *vm)
 {
+	if (vm->process.domain != HANDLE_NONE)
+		in->last_end_ns = rt_clock_ns();
 	process_destroy(&vm->process);
 	if (vm->event != HANDLE_NONE)
 		handle_close(vm->event);
@@ -376,11 +379,13 @@ int vm_start(struct init *in, struct vm *vm)
 		return -E_INVAL;
 	if (vm->running)
 		return -E_STATE;
-	vm_release(vm); /* a preserved one */
+	vm_release(in, vm); /* a preserved one */
 	vm_shared_reset(vm->view, restart);
 	vm->error[0] = 0;
 	vm->generation++;
 	e = vm_create_process(in, vm);
+	if (e == -E_NOMEM)
+		say_no_memory(in, vm);
 	if (!e)
 		e = process_thread(&vm->process, &in->vmm_program);
 	if (!e)
@@ -388,7 +393,7 @@ int vm_start(struct init *in, struct vm *vm)
 	if (!e)
 		e = vm_launch(in, vm);
 	if (e) {
-		vm_release(vm);
+		vm_release(in, vm);
 		vm_start_failed(in, vm, e);
 		return e;
 	}
@@ -466,8 +471,7 @@ void vm_end(struct init *in, struct vm *vm, enum vm_reason reason)
 	vm_log(vm, "vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
 	       vm_reason_text(vm->reason), ms / 1000, ms % 1000);
 	if (vm->def.on_exit != ON_EXIT_PRESERVE || vm->reason == VM_REASON_DESTROYED)
-		vm_release(vm);
-	in->last_end_ns = rt_clock_ns();
+		vm_release(in, vm);
 	vm->running = false;
 	vm->ended = true;
 	if (vm->status && !in->first_status)
@@ -484,7 +488,7 @@ int vm_destroy(struct init *in, struct vm *vm)
 	if (vm->running)
 		vm_end(in, vm, VM_REASON_DESTROYED);
 	else if (vm->process.domain != HANDLE_NONE)
-		vm_release(vm);
+		vm_release(in, vm);
 	else if (!pending)
 		return -E_STATE;
 	return 0;

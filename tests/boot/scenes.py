@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from bochs import Bochs  # noqa: E402
@@ -230,7 +231,8 @@ def vms_256(scene):
     with scene.start("exit=last-vm exitport=0xf4", tiny("crowd"), vms) as m:
         m.expect(r"init: vm vm255 started", 120)
         m.expect(PROMPT, 60)
-        for _ in range(20):     # a monitor that has started makes its VM soon
+        end = time.monotonic() + 60     # a monitor that has started makes its VM soon
+        while time.monotonic() < end:
             match = command(m, "hostinfo", r"Objects: .* (\d+) VMs, (\d+) vCPUs", 60)
             if match.groups() == ("256", "256"):
                 break
@@ -303,7 +305,7 @@ def memory_refused(scene):
         command(m, "start first", "vm first started")
         before = free_memory(m)
         command(m, "start second", r"error: second.vm:2: memory = 112M: it needs 116M with its monitor, other VMs have 116M of 251M: "
-                                   r"give it less, or end another\r?\n")
+                                   r"give it less, or destroy another\r?\n")
         if before >> 10 < 116:
             raise TestError(f"{before >> 10} MiB are free, expected that the second VM could take it from the first")
         expect_memory_back(m, before)
@@ -315,6 +317,20 @@ def memory_refused(scene):
             raise TestError(f"{used} KiB of a populated VM are there, expected {112 << 10}")
         command(m, "destroy second", "vm second destroyed")
         expect_memory_back(m, whole)
+
+
+def memory_preserved(scene):
+    """A VM that is preserved keeps its memory from others until it is destroyed; it starts again at once."""
+    vms = [("kept.vm", definition("kept", "cpuid", memory="112M", autostart="no", on_exit="preserve")),
+           ("next.vm", definition("next", "worker", memory="128M", autostart="no", cmdline=f"ticks={1 << 60}"))]
+    with scene.start("", tiny("cpuid", "worker"), vms) as m:
+        m.expect(PROMPT, 110)
+        for _ in range(2):
+            command(m, "start kept", "vm kept started")
+            m.expect("vm kept ended", 60)
+            time.sleep(1.5)     # longer than a start waits for what comes back
+        command(m, "start next", r"error: next.vm:2: memory = 128M: it needs 132M with its monitor, other VMs have 116M of 251M: ")
+        command(m, "destroy kept; start next", "vm next started")
 
 
 def boot_options(scene):

@@ -41,7 +41,9 @@ MUTANTS = [
 
     Mutant("populate-in-part", "vmm/ram.c", "(host + at)) == -E_FAULT", "(host + at)) == 0",
            "host/ram", "a VM starts without the memory that it was to have at once"),
-    Mutant("vm-into-promised-memory", "services/init/vms.c", "others += in->vm[i].running ?", "others += in->vm[i].ended ?",
+    Mutant("preserved-memory-not-awaited", "services/init/vms.c", "	if (vm->process.domain != HANDLE_NONE)\n		in->last_end_ns = rt_clock_ns();\n", "",
+           "boot/memory-preserved", "a VM that was preserved is refused until what it had has come back"),
+    Mutant("vm-into-promised-memory", "services/init/vms.c", "others += in->vm[i].process.domain == HANDLE_NONE ?", "others += in->vm[i].ended ?",
            "boot/memory-refused", "who has too little memory is told something else"),
 
     # ---- Kernel ----
