@@ -1,5 +1,5 @@
 """CPU hot-plug: `setvcpus` and what a guest makes of it."""
-from boot.scenes import PROMPT, command, definition, escape, tiny, to_shell
+from boot.scenes import BOCHS_LINUX, PROMPT, command, definition, escape, tiny, to_shell
 from machine import TestError
 
 
@@ -106,7 +106,7 @@ def linux_hotplug(scene):
 
 def linux_bochs_noapicv(scene):
     """On VT-x, with two vCPUs and a third for a time; Bochs' `apicv` is not fit for more than one (docs/testing.md)."""
-    vm = definition("linux", cmdline="console=ttyS0", vcpus=2, maxvcpus=3, console="attach")
+    vm = definition("linux", cmdline=BOCHS_LINUX, vcpus=2, maxvcpus=3, console="attach")
     with scene.start("exit=last-vm noapicv", definitions=[("linux.vm", vm)]) as m:
         m.expect(r"guest: ready", 1200)
         m.expect(r"# $", 60)

@@ -15,6 +15,7 @@ PROMPT = r"hv> (?:\[ *\d+\.\d+\] cpu\d+ .*\n)*$"
 ESCAPE_KEY = "\x1d"
 LINUX = [("linux", f"{BUILD}/guest/vmlinuz"), ("initrd", f"{BUILD}/guest/initrd.gz")]
 CI_ARGS = "exit=last-vm exitport=0xf4"
+BOCHS_LINUX = "console=ttyS0 clearcpuid=xsavec"     # Bochs stores AVX registers at the wrong place: docs/testing.md
 
 
 def definition(name, kernel="linux", **keys):
@@ -124,7 +125,8 @@ def linux_without_acpi(scene):
 
 def linux_bochs(scene, args="", vcpus=1):
     """An emulator that shows time as it passes in the machine: a start takes minutes."""
-    with scene.start("exit=last-vm" + args, definitions=[linux("linux", console="attach", vcpus=vcpus)]) as m:
+    vm = definition("linux", cmdline=BOCHS_LINUX, console="attach", vcpus=vcpus)
+    with scene.start("exit=last-vm" + args, definitions=[("linux.vm", vm)]) as m:
         m.expect(r"guest: ready", 1200)
         m.expect(r"# $", 60)
         m.send("echo $((6 * 7))-works $(grep -c ^processor /proc/cpuinfo)\r")
