@@ -1,6 +1,7 @@
 /*
  * What both back-ends do alike with a vCPU's state: its checks, and the registers that neither
- * control block holds. What registers must keep together the CPU checks at the entry.
+ * control block holds. What registers must keep together is not checked: no such state harms the
+ * host, and a CPU that does not refuse the entry runs the guest as it takes it.
  */
 #include "hv/vendor.h"
 #include "lib/string.h"

@@ -1,6 +1,7 @@
 /*
  * What a guest's registers and events must keep, stated once: for the monitor, whose guest gets #GP
- * for what breaks it, and for the audit. The CPU refuses an entry with any other. Pure.
+ * for what breaks it, and for the audit. With any other a CPU refuses the entry, or runs the guest
+ * as it takes it; neither harms the host. Pure.
  */
 #pragma once
 

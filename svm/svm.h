@@ -80,6 +80,9 @@ static inline void svm_intercept(struct svm_vcpu *s, enum vmexit code, bool on)
 	svm_dirty(s, CLEAN_I);
 }
 
+/* VMRUN refused the state: nothing went in. TCG writes the code's low half only. */
+static inline bool svm_refused(u64 code) { return (u32)code >= (u32)VMEXIT_BUSY; }
+
 /* ---- svm_caps.c ---- */
 bool svm_probe(const struct cpu_facts *f, const char **why);
 void svm_features(char *buf, size_t size);

@@ -115,13 +115,8 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 			row->decode(b, x);
 		return;
 	}
-	if (code == VMEXIT_NPF) {
-		decode_npf(b, x);
-		return;
-	}
 	decode_number(b, x);
-	x->reason = HV_EXIT_UNKNOWN;
-	/* TCG writes 32 bits of ones */
-	if (code == VMEXIT_INVALID || code == VMEXIT_BUSY || code == (u32)VMEXIT_INVALID)
-		x->reason = HV_EXIT_FAIL_ENTRY;
+	x->reason = svm_refused(code) ? HV_EXIT_FAIL_ENTRY : HV_EXIT_UNKNOWN;
+	if (code == VMEXIT_NPF)
+		decode_npf(b, x);
 }

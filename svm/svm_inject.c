@@ -206,15 +206,20 @@ static __attribute__((noinline)) void nmi_progress(struct svm_vcpu *s)
 bool svm_event_complete(struct svm_vcpu *s)
 {
 	struct vmcb *b = s->vmcb;
-	bool taken = false;
+	bool taken;
 
 	b->event_inj = 0;
 	if (unlikely(s->stepping))
 		step_end(s);
 	if (unlikely(s->nmi != SVM_NMI_OPEN))
 		nmi_progress(s);
-	if (b->exit_int_info & HV_EVENT_VALID)
-		taken = requeue(s, b->exit_int_info);
+	/* what was to go in waits; an offer is offered again */
+	if (unlikely(svm_refused(b->exit_code))) {
+		b->event_inj = s->virq == SVM_VIRQ_NONE ? 0 : s->injected;
+		s->virq = SVM_VIRQ_OTHER;
+		return false;
+	}
+	taken = (b->exit_int_info & HV_EVENT_VALID) && requeue(s, b->exit_int_info);
 	if (s->virq == SVM_VIRQ_OTHER)
 		return taken;
 	if (s->virq == SVM_VIRQ_NONE)

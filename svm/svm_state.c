@@ -113,7 +113,8 @@ static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 {
 	svm_nmi_block(s, st->event.nmi_blocked);
 	s->vmcb->int_state = st->event.sti_blocked ? INT_STATE_SHADOW : 0;
-	s->vmcb->event_inj = st->event.injecting & EVENT_DEFINED;
+	s->vmcb->event_inj =
+		st->event.injecting & HV_EVENT_VALID ? st->event.injecting & EVENT_DEFINED : 0;
 	s->vmcb->event_inj_error = st->event.injecting_error;
 }
 

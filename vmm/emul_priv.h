@@ -88,10 +88,10 @@ void emul_set_segment(struct emul *e, u8 seg, const struct seg_state *g);
 /* emul_walk.c: access is a set of enum emul_access. */
 enum emul_result emul_walk(struct emul *e, u64 linear, u32 access, u64 *gpa);
 /*
- * s->pdpte as the control registers say, which have changed. Where the table can't be read, or an
- * entry asks for what no CPU takes, nothing is mapped. False: there was such an entry.
+ * s->pdpte as the control registers say, which have changed. Where the table can't be read nothing
+ * is mapped. False: an entry asks for what no CPU takes, and all stay as they were.
  */
-bool emul_load_pdptes(struct emul *e);
+bool emul_load_pdptes(struct emul *e) __must_check;
 
 /* emul_operand.c */
 /*

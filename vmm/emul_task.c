@@ -93,16 +93,30 @@ static void load_selectors(struct vcpu_state *s, const struct tss *new)
 	s->seg[SEG_SS].selector = (u16)((ss & ~3u) | (cs & 3));
 }
 
+/*
+ * Tables with a PDPTE that no CPU takes: #GP(0), and the old ones stay, CR3 too, as SDM 3, "PDPTE
+ * Registers", has it of MOV to CR3; of a task switch it says only that it loads PDPTEs.
+ */
+static enum emul_result load_cr3(struct emul *e, u64 cr3)
+{
+	u64 old = e->s->cr3;
+
+	if (!(e->s->cr0 & CR0_PG) || cr3 == old)
+		return EMUL_OK;
+	e->s->cr3 = cr3;
+	e->tlb[0].page = e->tlb[1].page = 0;
+	if (emul_load_pdptes(e))
+		return EMUL_OK;
+	e->s->cr3 = old;
+	return emul_fault(e, EXC_GP, 0);
+}
+
 /* All but the descriptors: from here on an exception is one of the new task. */
-static void load(struct emul *e, const struct tss *new)
+static enum emul_result load(struct emul *e, const struct tss *new)
 {
 	struct vcpu_state *s = e->s;
+	enum emul_result r = load_cr3(e, new->word[TSS_CR3]);
 
-	if (s->cr0 & CR0_PG) {
-		s->cr3 = new->word[TSS_CR3];
-		emul_load_pdptes(e);
-		e->tlb[0].page = e->tlb[1].page = 0;
-	}
 	s->cr0 |= CR0_TS;
 	s->rip = new->word[TSS_EIP];
 	s->rflags = (new->word[TSS_EFLAGS] & 0x3f7fd5ull) | RFLAGS_FIXED;
@@ -112,6 +126,7 @@ static void load(struct emul *e, const struct tss *new)
 	load_selectors(s, new);
 	s->event.sti_blocked = 0;
 	e->dirty |= STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_EVENT;
+	return r;
 }
 
 /* While CS and SS are being loaded the CPL is what CS says. */
@@ -224,12 +239,12 @@ static enum emul_result switch_task(struct emul *e, const struct run_task *t)
 	if (r)
 		return r;
 	e->s->seg[SEG_TR] = g;
-	load(e, &new);
+	r = load(e, &new);
 	if (event_type(t) == EVENT_NMI)
 		e->s->event.nmi_blocked = 1;
 	else if (t->source == TASK_BY_IRET)
 		e->s->event.nmi_blocked = 0;
-	return arrive(e, &new, t);
+	return r ? r : arrive(e, &new, t);
 }
 
 enum emul_result emul_task_switch(struct emul *e, const struct run_task *t)

@@ -1,4 +1,5 @@
 /* The guest's page tables. Intel SDM 3, "Paging"; AMD APM 2, "Page Translation and Protection". */
+#include "lib/string.h"
 #include "vmm/emul_priv.h"
 
 enum pte {
@@ -175,18 +176,20 @@ bool emul_load_pdptes(struct emul *e)
 {
 	u64 reserved = PDPTE_RESERVED | PTE_A | ~0ull << e->phys_bits;
 	struct vcpu_state *s = e->s;
+	u64 pdpte[ARRAY_SIZE(s->pdpte)];
 	const u64 *table = NULL;
-	bool valid = true;
 
 	if (s->cr0 & CR0_PG && s->cr4 & CR4_PAE && !(s->efer & EFER_LMA))
 		table = e->ops->ram(e, s->cr3 & pagings[PAGING_PAE].root, sizeof(s->pdpte));
-	for (u32 i = 0; i < ARRAY_SIZE(s->pdpte); i++) {
+	for (u32 i = 0; i < ARRAY_SIZE(pdpte); i++) {
 		u64 entry = table ? __atomic_load_n(&table[i], __ATOMIC_RELAXED) : 0;
 
-		valid = valid && !(entry & PTE_P && entry & reserved);
-		s->pdpte[i] = entry & PTE_P && !(entry & reserved) ? entry : 0;
+		if (entry & PTE_P && entry & reserved)
+			return false;
+		pdpte[i] = entry & PTE_P ? entry : 0;
 	}
-	return valid;
+	memcpy(s->pdpte, pdpte, sizeof(pdpte));
+	return true;
 }
 
 /* Other vCPUs write to the tables too, but nobody wins that race for ever. */

@@ -90,7 +90,7 @@ static void event_write(struct vmx_vcpu *s)
 
 	if (type_of(event) == HV_EVENT_EXCEPTION) {
 		event &= ~(u32)HV_EVENT_ERROR;
-		if (EXC_WITH_ERROR >> (event & EVENT_VECTOR_MASK) & 1 &&
+		if (EXC_WITH_ERROR >> (event & 31) & 1 && /* the CPU refuses the others */
 		    vmcs_read64(VMCS_GUEST_CR0) & CR0_PE)
 			event |= HV_EVENT_ERROR;
 	}

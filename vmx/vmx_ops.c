@@ -329,7 +329,8 @@ static bool vmx_enter(struct vcpu *v)
 	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY,
 					   .number = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR)};
-		return false;
+		registers_out(s); /* what the VMCS has by now */
+		return vmx_event_complete(s, EXIT_ENTRY_FAILED);
 	}
 	reason = vmcs_read32(VMCS_EXIT_REASON);
 	registers_out(s);

@@ -4,6 +4,7 @@
 /*
  * Task switches: what is saved and loaded, busy bits, links and NT, and what is wrong with a task.
  */
+#include "arch/event.h"
 #include "emul_machine.h"
 
 #include "vmm/emul_priv.h"
@@ -252,6 +253,62 @@ static void what_is_wrong_with_the_new_task(void **state)
 	}
 }
 
+/* The first 2 MiB twice; what lies at table + 0x20 is no CPU's. */
+static void enter_pae(u32 table)
+{
+	put64(table, (table + 0x1000) | 1);
+	put64(table + 0x20, (table + 0x1000) | 1);
+	put64(table + 0x28, (table + 0x1000) | 1 | 1ull << 63);
+	put64(table + 0x40, (table + 0x1000) | 1);
+	put64(table + 0x48, (table + 0x1000) | 1);
+	put64(table + 0x1000, 0x83);
+	m.s.cr0 |= CR0_PG;
+	m.s.cr4 |= CR4_PAE;
+	m.s.cr3 = table;
+	m.s.pdpte[0] = (table + 0x1000) | 1;
+	m.s.pdpte[1] = 0;
+}
+
+static void a_task_brings_its_pdptes(void **state)
+{
+	static const struct {
+		const char *what;
+		u32 offset; /* of the new task's CR3 */
+		enum emul_result result;
+		u32 cr3;
+		bool second; /* the second PDPTE */
+	} cases[] = {
+		{"good", 0x40, EMUL_OK, 0x40, true},
+		{"a reserved bit", 0x20, EMUL_FAULT, 0, false},
+		{"the same CR3", 0, EMUL_OK, 0, false},
+	};
+	enum { TABLE = 0x8000 };
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		enum emul_result r;
+
+		prepare();
+		enter_pae(TABLE);
+		put64(TABLE + 8, cases[i].offset ? 0 : (TABLE + 0x1000) | 1); /* not read again */
+		put32(NEW + CR3, TABLE + cases[i].offset);
+		r = go(TASK_BY_JMP, 0, 0);
+		if (r != cases[i].result || m.s.cr3 != TABLE + cases[i].cr3 ||
+		    !m.s.pdpte[1] == cases[i].second || m.s.pdpte[0] != (TABLE | 0x1001))
+			fail_msg("%s: expected %d, CR3 %#x; got %d, CR3 %#lx, PDPTEs %#lx %#lx",
+				 cases[i].what, cases[i].result, TABLE + cases[i].cr3, r, m.s.cr3,
+				 m.s.pdpte[0], m.s.pdpte[1]);
+		/* in the new task */
+		assert_int_equal(m.s.rip, 0x1234);
+		assert_int_equal(m.s.seg[SEG_TR].selector, TSS_NEW);
+		if (r != EMUL_FAULT)
+			continue;
+		assert_int_equal(m.s.event.injecting,
+				 HV_EVENT_VALID | HV_EVENT_ERROR | HV_EVENT_EXCEPTION | EXC_GP);
+		assert_int_equal(m.s.event.injecting_error, 0);
+		assert_can_enter();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +318,7 @@ int main(void)
 		cmocka_unit_test(another_ring_and_virtual_8086_mode),
 		cmocka_unit_test(what_is_wrong_with_the_descriptor),
 		cmocka_unit_test(what_is_wrong_with_the_new_task),
+		cmocka_unit_test(a_task_brings_its_pdptes),
 	};
 
 	return cmocka_run_group_tests_name("emul_task", tests, machine_setup, machine_teardown);

@@ -56,6 +56,7 @@ static void codes_have_their_reasons(void **state)
 		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY},
 		{VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
 		{0xffffffff, HV_EXIT_FAIL_ENTRY}, /* as QEMU's TCG writes it */
+		{0xfffffffd, HV_EXIT_UNKNOWN},
 		{0, HV_EXIT_UNKNOWN},
 		{0x7d, HV_EXIT_UNKNOWN},
 		{0x8f, HV_EXIT_UNKNOWN},
@@ -366,6 +367,53 @@ static void without_tcg_an_interrupted_delivery_is_repeated(void **state)
 	assert_false(block.int_ctl & V_IRQ);
 }
 
+/* The CPU has cleared EVENTINJ, and EXITINTINFO is of no entry: TCG copies EVENTINJ there. */
+static void refused_entry_delivers_nothing_and_loses_nothing(void **state)
+{
+	static const u32 ud = HV_EVENT_VALID | HV_EVENT_EXCEPTION | EXC_UD,
+			 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
+	static const u64 codes[] = {VMEXIT_INVALID, (u32)VMEXIT_INVALID, VMEXIT_BUSY};
+	static const struct {
+		const char *what;
+		bool tcg;
+		u8 offered;
+		u32 event;
+		bool v_irq; /* left */
+	} cases[] = {
+		{"an offer in EVENTINJ", false, 0x31, 0, false},
+		{"an offer behind an exception", false, 0x31, ud, true},
+		{"an exception", false, 0, ud, false},
+		{"an interrupt", false, 0, irq, false},
+		{"an offer as V_IRQ", true, 0x31, 0, true},
+		{"an offer as V_IRQ, which is gone", true, 0x31, 0, false},
+		{"an interrupt as V_IRQ", true, 0, irq, false},
+		{"an exception and an offer as V_IRQ", true, 0x31, ud, true},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases) * ARRAY_SIZE(codes); i++) {
+		u32 n = i / ARRAY_SIZE(codes), event = cases[n].event;
+		struct svm_vcpu *s = fresh();
+
+		cpu_facts.tcg = cases[n].tcg;
+		svm_offer_irq(&s->vcpu, cases[n].offered);
+		block.event_inj = event;
+		svm_event_prepare(s);
+		block.exit_code = codes[i % ARRAY_SIZE(codes)];
+		block.exit_int_info = block.event_inj;
+		block.event_inj = 0;
+		if (!cases[n].v_irq)
+			block.int_ctl &= ~(u32)V_IRQ;
+		if (svm_event_complete(s))
+			fail_msg("%s, code %#lx: taken", cases[n].what, block.exit_code);
+		if (block.event_inj != event || s->offered != cases[n].offered)
+			fail_msg("%s, code %#lx: expected EVENTINJ %#x, offered %#x; got %#x, %#x",
+				 cases[n].what, block.exit_code, event, cases[n].offered,
+				 block.event_inj, s->offered);
+		if (s->virq != SVM_VIRQ_OTHER)
+			fail_msg("%s: a virtual interrupt is left over", cases[n].what);
+	}
+}
+
 static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state)
 {
 	static const u32 irq = HV_EVENT_VALID | HV_EVENT_IRQ | 8;
@@ -495,6 +543,7 @@ int main(void)
 		cmocka_unit_test(interrupt_to_inject_goes_as_a_virtual_one),
 		cmocka_unit_test(without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready),
 		cmocka_unit_test(without_tcg_an_interrupted_delivery_is_repeated),
+		cmocka_unit_test(refused_entry_delivers_nothing_and_loses_nothing),
 		cmocka_unit_test(interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it),
 		cmocka_unit_test(window_takes_the_place_of_the_offer),
 		cmocka_unit_test(nmi_is_blocked_until_its_iret_is_over),

@@ -215,7 +215,7 @@ static void only_what_concerns_paging_flushes(void **state)
 	assert_false(flushes(v, &st, GROUPS & ~(u32)STATE_CR));
 }
 
-/* The monitor's word is taken; the CPU refuses the entry, and the audit says why. */
+/* The monitor's word is taken; where the CPU refuses the entry, the audit says why. */
 static void what_registers_must_keep_together_is_left_to_the_cpu(void **state)
 {
 	static const struct {
@@ -255,6 +255,7 @@ static void what_no_register_has_is_dropped(void **state)
 	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
 	assert_int_equal(v->priv->regs.dr6, 0xffffeff0 | 0xf);
 	assert_int_equal(block.dr7, 0xffff27ff);
+	assert_int_equal(block.event_inj, 0);
 	assert_true(svm_can_inject(v, HV_EVENT_EXCEPTION | EXC_UD));
 	svm_get_state(v, &st, GROUPS);
 	assert_int_equal(st.event.injecting, 0);
