@@ -315,7 +315,10 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 
 static enum vcpu_step exit_nothing(struct vcpu *v, u32 length) { return STEP_CONTINUE; }
 
-/* Intercepted only so that an endless nesting of them passes through here. */
+/*
+ * Intercepted only so that an endless nesting of them, in which no interrupt of the host would come
+ * between, passes through here.
+ */
 static enum vcpu_step exit_exception(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
@@ -323,7 +326,7 @@ static enum vcpu_step exit_exception(struct vcpu *v, u32 length)
 
 	hv_ops->inject(v, event | (x->exception.has_error ? HV_EVENT_ERROR : 0),
 		       x->exception.error);
-	return STEP_CONTINUE;
+	return exit_extint(v, 0);
 }
 
 static enum vcpu_step exit_shutdown(struct vcpu *v, u32 length)

@@ -293,6 +293,8 @@ BOOTS = [
     ("linux-vmx-noapicv", "vmx-bochs", "linux_bochs_noapicv", 1500),
     ("apicv", "vmx-bochs-1cpu", "apicv", 900),
     ("refused-entry", "vmx-bochs-1cpu", "refused_entry", 600),
+    ("debug-nesting", "vmx-bochs-1cpu", "debug_nesting", 600),
+    ("debug-nesting-svm-bochs", "svm-bochs", "debug_nesting", 600),
     ("linux-vmx-restricted", "vmx-bochs-restricted", "linux_bochs_restricted", 1500),
     ("linux-vmx-debug", "vmx-bochs-debug", "linux_bochs", 1500),
     ("linux-svm-bochs", "svm-bochs", "linux_bochs", 1500),

@@ -179,6 +179,20 @@ def refused_entry(scene):
         m.expect_power_off()
 
 
+def debug_nesting(scene):
+    """A guest whose #DB raises itself for ever, without an instruction in between, has no more than its share of the CPU."""
+    vms = [("nest.vm", definition("nest", "debug-nesting", cmdline="caisson nest", memory="16M", autostart="no"))]
+    with scene.start("", tiny("debug-nesting"), vms) as m:
+        m.expect(PROMPT, 120)
+        command(m, "start nest", "vm nest started")
+        for _ in range(5):
+            time.sleep(1)
+            command(m, "hostinfo", r"Up for:", 30)
+        command(m, "destroy nest", "vm nest destroyed", 60)
+        m.send("poweroff\r")
+        m.expect_power_off()
+
+
 def linux_smoke(scene):
     with scene.start(CI_ARGS, definitions=[linux("linux", "smoke", console="attach", memory="512M")]) as m:
         m.expect(r"PASS smoke", 300)

@@ -47,6 +47,8 @@ MUTANTS = [
            "boot/memory-refused", "who has too little memory is told something else"),
 
     # ---- Kernel ----
+    Mutant("nested-exceptions-keep-the-cpu", "kernel/vcpu_exit.c", "		       x->exception.error);\n	return exit_extint(v, 0);", "		       x->exception.error);\n	return STEP_CONTINUE;",
+           "boot/debug-nesting", "a guest whose #DB raises itself keeps its CPU for ever"),
     Mutant("spinning-vcpu-keeps-its-turn", "kernel/vcpu_exit.c", "	sched_yield();\n", "",
            "vmx-bochs/shootdown-storm", "whoever holds a lock waits until all that spin for it have used up their slices"),
     Mutant("refused-instruction-ends-the-vm", "vmm/vcpu.c", "#define REFUSALS_MAX 64u", "#define REFUSALS_MAX 1u",
