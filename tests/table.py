@@ -172,7 +172,7 @@ def runs_guest(kind, guest):
 
 
 # Daily work (`make test-quick`): under 5 minutes.
-QUICK = re.compile(r"host/|guest/|vmx-bochs|svm-bochs/|"
+QUICK = re.compile(r"host/|guest/|vmx-bochs(-1cpu|-restricted|-noapicv)?/|svm-bochs/|"
                    r"check/(format|columns|functions|files|deps|twins|syscalls|tree|links|scripts|mutants|machines)$|"
                    r"boot/(linux-1cpu|console|destroy|definition-errors|destroy-vmx|hostile-guest-vmx)$")
 
