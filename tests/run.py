@@ -126,7 +126,9 @@ def start_guests(label, names, machine, limit):
     """A machine that runs tiny guests as VMs, and ends with the last one."""
     args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
     # who is alone may measure how long others wait
-    words = "caisson pause-exits" if table.on_bochs(machine) and len(names) == 1 else "caisson"
+    # The debug kernel audits each entry, which makes the turn of a vCPU that spins long.
+    timed = table.on_bochs(machine) and not machine.endswith("-debug") and len(names) == 1
+    words = "caisson pause-exits" if timed else "caisson"
     args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
     image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
                            [guest_vm(n, words) for n in names], kernel=kernel_of(machine))

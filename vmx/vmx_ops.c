@@ -311,8 +311,8 @@ static void registers_out(struct vmx_vcpu *s)
 static bool vmx_enter(struct vcpu *v)
 {
 	struct vmx_vcpu *s = to_vmx(v);
+	bool entered, taken;
 	u32 reason;
-	bool taken;
 
 	if (unlikely(s->real)) {
 		v->exit.reason = HV_EXIT_UNENTERABLE;
@@ -326,16 +326,15 @@ static bool vmx_enter(struct vcpu *v)
 	if (unlikely(cpu_facts.spec & SPEC_BUFFERS))
 		verw();
 	SLOW_OP();
-	if (unlikely(!vmx_switch(&v->priv->regs, &s->host_rsp, s->launched))) {
+	entered = vmx_switch(&v->priv->regs, &s->host_rsp, s->launched);
+	reason = likely(entered) ? vmcs_read32(VMCS_EXIT_REASON) : EXIT_ENTRY_FAILED;
+	registers_out(s); /* what the VMCS has by now, also when nothing was entered */
+	taken = vmx_event_complete(s, reason);
+	if (likely(entered))
+		vmx_exit_decode(s, reason);
+	else
 		v->exit = (struct hv_exit){.reason = HV_EXIT_FAIL_ENTRY,
 					   .number = vmcs_read32(VMCS_VM_INSTRUCTION_ERROR)};
-		registers_out(s); /* what the VMCS has by now */
-		return vmx_event_complete(s, EXIT_ENTRY_FAILED);
-	}
-	reason = vmcs_read32(VMCS_EXIT_REASON);
-	registers_out(s);
-	taken = vmx_event_complete(s, reason);
-	vmx_exit_decode(s, reason);
 	return taken;
 }
 
