@@ -58,8 +58,7 @@ extern struct domain kernel_domain;
 static inline struct domain *current_domain(void) { return thread_current()->domain; }
 
 /*
- * quota is taken from parent's. -E_NOMEM, -E_DEAD. One reference
- * for the caller.
+ * quota is taken from parent's; out has one reference, the caller's. -E_NOMEM, -E_DEAD.
  */
 int domain_create(struct domain *parent, u64 quota_bytes, const char *name, struct domain **out)
 	__must_check;
