@@ -15,6 +15,7 @@ BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "buil
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 EXIT_DEVICE = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 COMMON = ["-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio"] + EXIT_DEVICE
+MONITOR_LIMIT = 180     # seconds for an answer: QEMU may have to take its lock from busy CPUs
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>c]")
 
 
@@ -116,8 +117,10 @@ class Machine:
         """A command for QEMU's monitor, while the machine runs; returns what it prints."""
         if not self.qmp:
             connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(60)
-            connection.connect(f"{self.private}/qmp")
+            connection.settimeout(MONITOR_LIMIT)
+            while connection.connect_ex(f"{self.private}/qmp"):     # it is only starting
+                if not self.read_for(0.1) or time.monotonic() >= self.deadline:
+                    raise TestError("QEMU's monitor is not there")
             self.qmp = connection.makefile("rw", encoding="utf-8")
             self.qmp.readline()
             self._qmp("qmp_capabilities")
@@ -150,6 +153,14 @@ class Machine:
         self.text += data.decode("utf-8", "replace")
         return bool(data)
 
+    def read_for(self, seconds):
+        """Takes what comes until the time has passed. False: end of output."""
+        end = time.monotonic() + seconds
+        alive = True
+        while alive and time.monotonic() < end:
+            alive = self.read(end - time.monotonic())
+        return alive
+
     def output(self):
         return ESCAPE.sub("", self.text).replace("\r", "")
 
@@ -172,6 +183,18 @@ class Machine:
             if now >= end:
                 raise TestError(f"no /{pattern}/ within the time; last line: {self.last_line()!r}")
             alive = self.read(min(0.5, end - now))
+
+    def until(self, look, seconds=60):
+        """Looks again until look() raises no TestError: what somebody else shows may come later than the serial line."""
+        end = min(time.monotonic() + seconds, self.deadline)
+        while True:
+            try:
+                return look()
+            except TestError:
+                if time.monotonic() >= end:
+                    raise
+            if not self.read_for(0.5):
+                raise TestError(f"{self.ending()}, while it was looked at")
 
     def _raw_position(self, rest):
         """Index in text behind which exactly `rest` cleaned characters stand."""

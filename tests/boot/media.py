@@ -55,14 +55,14 @@ def screen_text(scene):
     """Under BIOS the log stands on the VGA text screen too."""
     with scene.start("", ()) as m:
         m.expect(PROMPT, 110)
-        same_log(m, m.screen(), 80)
+        m.until(lambda: same_log(m, m.screen(), 80))
 
 
 def screen_framebuffer(scene):
     """Under UEFI the log stands on the framebuffer, in our font, and nothing else does; its display stays a bus master."""
     with scene.start("", ()) as m:
         m.expect(PROMPT, 110)
-        same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160)
+        m.until(lambda: same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160))
         masters = {name: bus_master(m, device, function) for name, device, function in (("VGA", 1, 0), ("SATA", 31, 2))}
         if masters != {"VGA": True, "SATA": False}:
             raise TestError(f"bus masters: {masters}, expected the screen's display only")
@@ -74,15 +74,15 @@ def bus_master(m, device, function):
     return bool(int(words[-1], 16) & 4)
 
 
+def on_screen(m, text):
+    shown = "".join(line.ljust(80) for line in m.screen().split("\n"))
+    if text not in shown:
+        raise TestError(f"the screen does not show {text!r}, but {shown.split()!r}")
+
+
 def wait_on_screen(m, text, seconds=60):
     """The VGA text screen shows the text, whatever the serial line says."""
-    shown = ""
-    for _ in range(2 * seconds):
-        m.read(0.5)
-        shown = "".join(line.ljust(80) for line in m.screen().split("\n"))
-        if text in shown:
-            return
-    raise TestError(f"the screen does not show {text!r}, but {shown.split()!r}")
+    m.until(lambda: on_screen(m, text), seconds)
 
 
 def screen_no_serial(scene):
@@ -109,15 +109,21 @@ def serial_only(scene):
             raise TestError("console=com1, and the log is on the screen")
 
 
+PANIC = ('the module "init" is refused: not a ring-3 image', "cpu1 stopped at", "halted")
+
+
+def framebuffer_shows(shown, lines):
+    for line in lines:
+        if line not in shown:
+            raise TestError(f"the screen does not show {line!r} but {shown!r}")
+
+
 def screen_panic(scene):
     """A panic is shown on the framebuffer, behind the log."""
     image = mkimage(scene.base + ".iso", "noreboot", init=os.path.join(ROOT, "README.md"), kernel=scene.kernel)
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         m.expect(r"^(panic: )?halted$", 110)
-        shown = framebuffer_text(m, scene.base + ".ppm")
-        for line in ('the module "init" is refused: not a ring-3 image', "cpu1 stopped at", "halted"):
-            if line not in shown:
-                raise TestError(f"the screen does not show {line!r} but {shown!r}")
+        m.until(lambda: framebuffer_shows(framebuffer_text(m, scene.base + ".ppm"), PANIC))
 
 
 # ---- Without GRUB ----
@@ -128,7 +134,7 @@ def direct(scene):
     with scene.start("", ()) as m:
         m.expect(r"started by BOOTX64.EFI", 110)
         m.expect(PROMPT, 110)
-        same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160)
+        m.until(lambda: same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160))
         free = free_memory(m)
         if not 400 << 10 <= free <= 512 << 10:
             raise TestError(f"{free} KiB are free, expected 400 to 512 MiB")
@@ -171,7 +177,7 @@ def direct_errors(scene):
         for _, text in BAD_VOLUMES:
             m.expect("^Caisson: " + re.escape(text) + "$", 120)
             m.expect("a key leads back to the firmware", 60)
-            firmware_shows(m, scene.base + ".ppm", "Caisson: " + text)
+            m.until(lambda shown="Caisson: " + text: firmware_shows(m, scene.base + ".ppm", shown))
             m.send("x")
         m.expect(r"started by BOOTX64.EFI", 120)
     for number in range(len(BAD_VOLUMES)):
