@@ -124,21 +124,28 @@ static void drain(struct uart *u)
 		u->thre_pending = 1;
 }
 
+/*
+ * With FIFOs 1 to 16 characters make one interrupt, and not before a character's time has passed
+ * (data sheet, "FIFO Interrupt Mode Operation"). The line rises at the next access that is no write
+ * of a character, if that does not take what it would tell, or with the flush.
+ */
 static void transmit(struct uart *u, u8 c)
 {
+	u8 gone = 1;
+
 	u->thre_pending = 0;
-	update(u); /* the line falls, so that the next empty transmitter is an edge */
 	if (u->mcr & MCR_LOOP) {
 		receive(u, c);
-		u->thre_pending = 1;
-	} else if (!u->tx_count && u->peer->ops->put(u->peer, c)) {
-		sent(u);
-		u->thre_pending = 1;
-	} else if (u->tx_count < fifo_size(u)) {
-		u->tx[u->tx_count++] = c;
-		sent(u); /* the peer has to hear that it should make room */
+	} else if (u->tx_count || !u->peer->ops->put(u->peer, c)) {
+		gone = 0;
+		if (u->tx_count < fifo_size(u))
+			u->tx[u->tx_count++] = c;
 	}
-	update(u);
+	sent(u);   /* the peer may also have to hear that it should make room */
+	update(u); /* the line falls, so that the next empty transmitter is an edge */
+	u->thre_pending = gone;
+	if (!fifo_on(u))
+		update(u);
 }
 
 /* Modem inputs: in loopback the outputs, else a peer that is always there and ready. */
@@ -233,10 +240,11 @@ static void uart_write(struct device *d, u64 offset, u32 size, u64 value)
 
 	switch (offset) {
 	case REG_DATA:
-		if (u->lcr & LCR_DLAB)
-			u->dll = v;
-		else
+		if (!(u->lcr & LCR_DLAB)) {
 			transmit(u, v);
+			return; /* its interrupt may come later */
+		}
+		u->dll = v;
 		break;
 	case REG_IER:
 		if (u->lcr & LCR_DLAB)
@@ -258,6 +266,7 @@ static void flush(struct device *d)
 	struct uart *u = container_of(d, struct uart, dev);
 
 	u->peer->ops->flush(u->peer);
+	update(u);
 }
 
 void uart_poll(struct uart *u)

@@ -117,6 +117,44 @@ static void empty_transmitter_interrupts(void **state)
 	assert_false(s.f.level[IRQ]);
 }
 
+/*
+ * With FIFOs what is written at once makes one interrupt, when it is gone; who looks earlier has
+ * been told. (Without, the first character leaves the holding register at once.)
+ */
+static void a_burst_interrupts_once(void **state)
+{
+	struct set s;
+
+	start(&s);
+	out(&s, FCR, 0x01);
+	out(&s, IER, 0x02);
+	assert_int_equal(in(&s, IIR), 0xc2);
+	for (u32 i = 0; i < 16; i++) /* as in a handler */
+		out(&s, DATA, (u8)('a' + i));
+	assert_int_equal(s.p.outs, 16);
+	assert_int_equal(s.f.edges[IRQ], 1);
+	assert_int_equal(in(&s, IIR), 0xc2); /* the handler's loop goes on */
+	out(&s, DATA, 'q');
+	assert_int_equal(in(&s, IIR), 0xc2);
+	assert_int_equal(in(&s, IIR), 0xc1);
+	fake_pass(&s.f, 10000000);
+	assert_int_equal(s.f.edges[IRQ], 1); /* nothing is left to tell */
+	for (u32 i = 0; i < 16; i++)
+		out(&s, DATA, (u8)('a' + i));
+	assert_int_equal(s.f.edges[IRQ], 1);
+	fake_pass(&s.f, 2000000);
+	assert_int_equal(s.f.edges[IRQ], 2); /* nobody looked */
+	out(&s, DATA, 'r');
+	assert_false(s.f.level[IRQ]); /* a write takes it away */
+	fake_pass(&s.f, 2000000);
+	assert_int_equal(s.f.edges[IRQ], 3);
+	out(&s, MCR, 0x10);
+	out(&s, DATA, 's');
+	assert_false(s.f.level[IRQ]);
+	fake_pass(&s.f, 2000000);
+	assert_int_equal(s.f.edges[IRQ], 4); /* in loopback too */
+}
+
 static void input_interrupts_and_refills(void **state)
 {
 	struct set s;
@@ -276,6 +314,7 @@ int main(void)
 		cmocka_unit_test(registers_after_reset),
 		cmocka_unit_test(output_is_gathered_into_one_flush),
 		cmocka_unit_test(empty_transmitter_interrupts),
+		cmocka_unit_test(a_burst_interrupts_once),
 		cmocka_unit_test(input_interrupts_and_refills),
 		cmocka_unit_test(without_fifo_one_character),
 		cmocka_unit_test(loopback),
