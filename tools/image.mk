@@ -41,7 +41,7 @@ run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= UEFI=1 QEMU_
 	@tools/setup
 	@$(if $(IMAGE),,$(MAKE) --no-print-directory image)
 ifeq ($(ENGINE),bochs)
-	@tools/run-bochs --cpus $(CPUS) $(or $(IMAGE),$(B)/caisson.iso)
+	@CAISSON_BUILD=$(B) tools/run-bochs --cpus $(CPUS) $(IMAGE)
 else
 	$(QEMU) -accel $(if $(filter kvm,$(ACCEL)),kvm -cpu host,tcg$(comma)thread=multi -cpu max$(comma)+svm) \
 		-machine q35 -smp $(CPUS) -m $(MEM) \

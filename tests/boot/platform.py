@@ -7,7 +7,8 @@ import signal
 import struct
 import subprocess
 
-from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, linux, mkimage, tiny
+from bochs import LINUX_WORDS
+from boot.scenes import CI_ARGS, PROMPT, command, definition, escape, expect_status, linux, mkimage, tiny
 from machine import BUILD, ROOT, Machine, TestError, caisson_options
 from table import NUMA_CPUS, numa_distance, numa_megabytes, numa_node
 
@@ -247,11 +248,15 @@ class Terminal(Machine):
 
 
 def run_by_hand(scene):
-    """`make run ENGINE=bochs`: what is typed reaches the prompt, pasted lines too; `poweroff` ends it with status 0."""
-    command_line = ["make", "--no-print-directory", f"B={BUILD}", "run", "ENGINE=bochs", f"IMAGE={scene.image('', ())}"]
+    """
+    `make run ENGINE=bochs`: Linux starts, with the words that it needs there; what is typed reaches the prompt, pasted
+    lines too; `poweroff` ends it with status 0.
+    """
+    command_line = ["make", "--no-print-directory", f"B={BUILD}", "run", "ENGINE=bochs"]
     with Terminal(command_line, scene.log, scene.limit) as m:
-        m.expect(PROMPT, 120)
-        command(m, "list", r"Id +Name")
+        m.expect(rf"Command line: console=ttyS0 {LINUX_WORDS}$", 200)
+        escape(m)
+        command(m, "list", r"linux +running")
         os.write(m.sink, b"dmesg\rhostinfo\r")
         m.expect(r"Virtualization: vmx", 60)
         m.expect(PROMPT, 60)
