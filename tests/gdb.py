@@ -6,7 +6,7 @@ import subprocess
 from machine import TestError
 
 RAX, R14, RIP = 0, 14, 16   # QEMU's order of x86-64 registers
-LIMIT = 120                 # seconds until a breakpoint is met
+LIMIT = 200                 # seconds until a breakpoint is met
 LAST_STOP = re.compile(r"[ST]05")
 
 

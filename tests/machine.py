@@ -105,7 +105,7 @@ class Machine:
     def ending(self):
         """How the emulator ended by itself, in words: with its reason, or else the last line that it wrote."""
         try:
-            status = self.process.wait(30)
+            status = self.process.wait(120)
         except subprocess.TimeoutExpired:
             return f"{self.who} closed its streams but still runs"
         lines = self.said().splitlines()
@@ -135,6 +135,18 @@ class Machine:
                 raise TestError(f"monitor: {name} {arguments}: {answer['error']}")
             if "return" in answer:
                 return answer["return"]
+
+    def let_work(self, seconds):
+        """Until the emulator has had that much time of the host's CPUs: however busy that is, it got so far."""
+        end = self.cpu_time() + seconds
+        while self.cpu_time() < end:
+            if not self.read_for(0.1) or time.monotonic() >= self.deadline:
+                raise TestError(f"{self.who} did not work for {seconds} s")
+
+    def cpu_time(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def screen(self):
         """The VGA text screen, 25 lines of 80 characters without the blanks at their ends."""

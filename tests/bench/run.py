@@ -95,13 +95,13 @@ def counting_kernel():
 
 def until_vms(m, count):
     """As many exist: a monitor that has started makes its VM soon."""
-    for _ in range(100):
+    def look():
         m.send("hostinfo\r")
         there = m.expect(r" (\d+) VMs, \d+ vCPUs", 60)[1]
         m.expect(scenes.PROMPT, 60)
-        if there == str(count):
-            return
-    raise TestError(f"{there} VMs, expected {count}")
+        if there != str(count):
+            raise TestError(f"{there} VMs, expected {count}")
+    m.until(look)
 
 
 def with_others(prefix, log, cpus, guest, vms, counts, kernel=None):

@@ -1,7 +1,7 @@
 """Core scheduling: what runs at the same time on CPUs that share a core, as the trace shows it."""
 import re
-import time
 
+from boot.pause import pass_seconds
 from boot.fair import BOCHS_SECOND, WORKER, expect_near, rate, told, worker
 from boot.scenes import PROMPT, command, definition, escape, tiny
 from boot.trace import decode, dump_trace
@@ -40,9 +40,7 @@ def together(listed_spans):
 
 def traced(scene, m, seconds):
     command(m, "trace on", r"trace on")
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        m.read(end - time.monotonic())
+    pass_seconds(m, seconds)
     command(m, "trace off", r"trace off")
     return decode(dump_trace(scene, m, "trace dump 1000"), "--list")
 

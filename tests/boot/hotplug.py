@@ -13,10 +13,10 @@ def seen(m, name, *lines):
 
 def setvcpus(m, name, count, expected, seconds):
     """Of a VM that was started just now."""
-    for _ in range(50):
-        if not command(m, f"setvcpus {name} {count}", rf"{expected}|(is still being loaded)", seconds)[1]:
-            return
-    raise TestError(f"{name} is still being loaded")
+    def look():
+        if command(m, f"setvcpus {name} {count}", rf"{expected}|(is still being loaded)", seconds)[1]:
+            raise TestError(f"{name} is still being loaded")
+    m.until(look)
 
 
 def hotplug(scene, all_of_it=True):

@@ -1,5 +1,6 @@
 """Whole-machine runs: suspend and resume."""
 import re
+import time
 
 from boot.scenes import LINUX, PROMPT, command, definition, escape, linux, tiny, to_shell
 from machine import TestError
@@ -15,10 +16,10 @@ def pass_seconds(m, seconds):
 
 
 def suspend(m, name):
-    for _ in range(50):     # what the console showed may be of its life before
-        if not command(m, f"suspend {name}", rf"^vm {name} suspended|(is still being loaded)", 60)[1]:
-            return
-    raise TestError(f"{name} is still being loaded")
+    def look():     # what the console showed may be of its life before
+        if command(m, f"suspend {name}", rf"^vm {name} suspended|(is still being loaded)", 60)[1]:
+            raise TestError(f"{name} is still being loaded")
+    m.until(look)
 
 
 def resume(m, name):
@@ -73,7 +74,7 @@ def paused_ends(m):
     escape(m)
     suspend(m, "tiny")
     m.send("restart-manager\r")
-    m.expect(r"restart-manager", 30)
+    m.expect(r"restart-manager", 60)
     m.expect(r"lists the commands", 60)
     m.expect(PROMPT, 60)
     command(m, "list", r"tiny +paused")
@@ -121,13 +122,15 @@ def pause_disturbs_none(scene):
 
 def pause_to_the_end(m, name):
     """Pauses a VM until it has ended well; how often it was."""
-    for n in range(200):
+    n, end = 0, time.monotonic() + 200
+    while time.monotonic() < end:
         begin = len(m.output())
         command(m, f"suspend {name}; resume {name}", r"(resumed|error: vm .*)$", 60)
         if re.search(rf"error: vm {name} (is not running|has ended)", m.output()[begin:]):
             command(m, f"dominfo {name}", r"Ended: +exit port, status 0\n")
             return n
-    raise TestError(f"{name} has not ended after {n + 1} pauses")
+        n += 1
+    raise TestError(f"{name} has not ended after {n} pauses")
 
 
 LOOP = 100

@@ -48,8 +48,8 @@ def pxe_missing(scene):
         os.remove(f"{root}/caisson/{file}")
     with start(scene, root) as m:
         m.expect(r"Caisson: TFTP server 10\.0\.2\.2: not loaded", 90)
-        m.expect(r"Caisson: programs\.cpio\s[\s\S]*Caisson: modules/readme\s", 10)
-        m.expect(r"another try in 60 seconds", 10)
+        m.expect(r"Caisson: programs\.cpio\s[\s\S]*Caisson: modules/readme\s", 60)
+        m.expect(r"another try in 60 seconds", 60)
 
 
 def pxe_missing_menu(scene):

@@ -42,8 +42,8 @@ def bochs_no_ept(scene):
 def refused(scene, image, text):
     """The start ends with the text on serial and on the screen, and the machine stays as it is."""
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
-        line = m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 60)[0]
-        m.expect(r"^halted$", 10)
+        line = m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 300)[0]
+        m.expect(r"^halted$", 60)
         wait_on_screen(m, line)
 
 

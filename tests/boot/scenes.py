@@ -128,11 +128,11 @@ def linux_bochs(scene, args="", vcpus=1):
     vm = definition("linux", cmdline=BOCHS_LINUX, console="attach", vcpus=vcpus)
     with scene.start("exit=last-vm" + args, definitions=[("linux.vm", vm)]) as m:
         m.expect(r"guest: ready", 1200)
-        m.expect(r"# $", 60)
+        m.expect(r"# $", 240)
         m.send("echo $((6 * 7))-works $(grep -c ^processor /proc/cpuinfo)\r")
-        m.expect(rf"^42-works {vcpus}\s", 60)
+        m.expect(rf"^42-works {vcpus}\s", 240)
         m.send("poweroff -f\r")
-        m.expect(r"^vm linux: status 0 \(power-off\)", 60)
+        m.expect(r"^vm linux: status 0 \(power-off\)", 240)
         m.expect_power_off()
 
 
@@ -187,7 +187,7 @@ def debug_nesting(scene):
         command(m, "start nest", "vm nest started")
         for _ in range(5):
             time.sleep(1)
-            command(m, "hostinfo", r"Up for:", 30)
+            command(m, "hostinfo", r"Up for:", 120)
         command(m, "destroy nest", "vm nest destroyed", 60)
         m.send("poweroff\r")
         m.expect_power_off()
@@ -255,20 +255,21 @@ def linux_16(scene):
         m.expect_exit(0)
 
 
+def expect_vms(m, count):
+    """As many exist, each with its vCPU."""
+    vms, vcpus = command(m, "hostinfo", r"Objects: .* (\d+) VMs, (\d+) vCPUs", 60).groups()
+    if vms != str(count) or vcpus != str(count):
+        raise TestError(f"{vms} VMs and {vcpus} vCPUs, expected {count} of each")
+
+
 def vms_256(scene):
     """As many as there may be, all at once: each gets on, all end."""
-    vms = [(f"vm{i}.vm", definition(f"vm{i}", "crowd", memory="2M", cmdline="ticks=60")) for i in range(256)]
+    vms = [(f"vm{i}.vm", definition(f"vm{i}", "crowd", memory="2M", cmdline="ticks=200")) for i in range(256)]
     with scene.start("exit=last-vm exitport=0xf4", tiny("crowd"), vms) as m:
         m.expect(r"init: vm vm255 started", 120)
         m.expect(PROMPT, 60)
-        end = time.monotonic() + 60     # a monitor that has started makes its VM soon
-        while time.monotonic() < end:
-            match = command(m, "hostinfo", r"Objects: .* (\d+) VMs, (\d+) vCPUs", 60)
-            if match.groups() == ("256", "256"):
-                break
-        else:
-            raise TestError(f"{match[1]} VMs and {match[2]} vCPUs, expected 256 of each")
-        m.expect_exit(0, 240)
+        m.until(lambda: expect_vms(m, 256))     # a monitor that has started makes its VM soon
+        m.expect_exit(0, 400)
         expect_status(m, *(f"vm vm{i}: status 0 (exit port)" for i in range(256)))
 
 
@@ -325,6 +326,12 @@ def definition_errors(scene):
         expect_status(m, "vm good: status 0")
 
 
+def expect_used(m, name, kib):
+    used = int(command(m, f"dominfo {name}", r"Used memory: +(\d+) KiB")[1])
+    if used < kib:
+        raise TestError(f"{used} KiB of VM {name} are there, expected {kib}")
+
+
 def memory_refused(scene):
     """A VM that another's memory leaves too little for is refused and told so, though free memory is plenty; then it starts."""
     vms = [(f"{name}.vm", definition(name, "worker", memory="112M", populate=populate, autostart="no",
@@ -340,11 +347,7 @@ def memory_refused(scene):
             raise TestError(f"{before >> 10} MiB are free, expected that the second VM could take it from the first")
         expect_memory_back(m, before)
         command(m, "destroy first; start second", "vm second started")
-        used = 0
-        for _ in range(40):  # it is populated behind the prompt
-            used = max(used, int(command(m, "dominfo second", r"Used memory: +(\d+) KiB")[1]))
-        if used < 112 << 10:
-            raise TestError(f"{used} KiB of a populated VM are there, expected {112 << 10}")
+        m.until(lambda: expect_used(m, "second", 112 << 10))    # it is populated behind the prompt
         command(m, "destroy second", "vm second destroyed")
         expect_memory_back(m, whole)
 
@@ -448,11 +451,11 @@ def free_memory(m):
 
 def expect_memory_back(m, before):
     """As much as before, but for a mebibyte; the kernel frees it some time after the end of a VM."""
-    for _ in range(20):
+    def look():
         lost = before - free_memory(m)
-        if lost <= 1024:
-            return
-    raise TestError(f"{lost} KiB did not come back")
+        if lost > 1024:
+            raise TestError(f"{lost} KiB did not come back")
+    m.until(look)
 
 
 def destroy_bochs(scene):
@@ -504,10 +507,10 @@ def restart_manager(scene):
         for _ in range(3):
             escape(m)
             m.send("restart-manager\r")
-            m.expect(r"restart-manager", 10)
-            m.expect(r"lists the commands", 30)
+            m.expect(r"restart-manager", 60)
+            m.expect(r"lists the commands", 60)
             m.send("\r")
-            if m.expect(rf"{PROMPT}|# $", 20)[0].startswith("hv"):
+            if m.expect(rf"{PROMPT}|# $", 60)[0].startswith("hv"):
                 m.send("console linux\r")
                 m.expect(r"onnected|\^\]", 60)
                 m.send("\r")
@@ -648,11 +651,14 @@ def wild_monitors(scene):
     image = mkimage(scene.base + ".iso", CI_ARGS, [("pass", f"{BUILD}/guests/cpuid.elf")], vms,
                     programs=wild_programs(scene))
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+        start = time.monotonic()
         for _ in ("fault", "exit", "flood"):
             m.expect(r"vm (fault|exit|flood) ended: status 124", 60)
         lines = re.findall(r"^.*init, or so the log shall say *: thread \d+ ended by", m.output(), re.MULTILINE)
-        if not 10 < len(lines) < 150:
-            raise TestError(f"{len(lines)} of 400 faults that one monitor causes are in the log, expected about 128")
+        most = 140 + time.monotonic() - start   # 128, and one a second
+        if not 10 < len(lines) < most:
+            raise TestError(f"{len(lines)} of 400 faults that one monitor causes are in the log, expected about 128, "
+                            f"fewer than {most:.0f}")
         m.send("\r")
         m.expect(PROMPT, 60)
         m.send("destroy loop\r")

@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "build")))
 OUT = os.path.join(BUILD, "fuzz")
 CORPUS = os.path.join(ROOT, "tests/fuzz/corpus")
-LIMITS = ["-timeout=5", "-rss_limit_mb=2048"]
+LIMITS = ["-timeout=25", "-rss_limit_mb=2048"]
 # Inputs of findings, and those that reach deep but cover nothing else, are kept for ever.
 KEPT = ("found-", "seed-")
 

@@ -99,7 +99,7 @@ static void test_sleeper(void)
 	expect_eq("below a sleeper's TPR", count, 0);
 	apic_ipi(1, HIGH);
 	crew_wait(1);
-	for (u32 i = 0; i < 1000 && count < 2; i++)
+	for (u32 i = 0; i < 100000 && count < 2; i++)
 		spin(100);
 	expect_eq("a sleeper's, when TPR sinks", order, HIGH << 8 | LOW);
 }

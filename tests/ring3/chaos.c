@@ -98,6 +98,19 @@ static bool victims_run(void)
 	return false;
 }
 
+/* What the machine holds when nothing starts or ends any more. */
+static struct balance balance_settled(void)
+{
+	struct balance b = balance_take(), last;
+
+	do {
+		last = b;
+		sleep_ns(1000000000);
+		b = balance_take();
+	} while (memcmp(b.objects, last.objects, sizeof(b.objects)));
+	return b;
+}
+
 static void killer(void *arg)
 {
 	u64 s = seed * 2 + 1, left[2] = {kills, kills};
@@ -108,8 +121,7 @@ static void killer(void *arg)
 	while (victims_run()) /* that of the user is not to be there */
 		kill_monitor(&s);
 	kill_manager(&s);
-	sleep_ns(1000000000);
-	before = balance_take();
+	before = balance_settled();
 	before.free -= SLACK;
 	before.quota -= SLACK;
 	before.more_events = LOCKS;

@@ -295,7 +295,7 @@ static void big_one(u64 big, const struct balance *before)
 	begin(&v, LOOP, big, HANDLE_NONE);
 	WATCHED_STALL = 0;
 	/* a busy machine may give its CPU nothing for that long */
-	for (u32 i = 0; i < 100 && !WATCHED_STALL; i++)
+	for (u32 i = 0; i < 1000 && !WATCHED_STALL; i++)
 		sleep_ns(20000000);
 	beside = WATCHED_STALL;
 	check(beside > 0, "the watched VM does not run", 0);

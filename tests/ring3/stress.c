@@ -19,7 +19,7 @@
 #define BEAT_NS 1000000ull
 #define ALONE_NS 2000000000ull
 #define BYSTANDER_WEIGHT 100
-#define ROUND_LIMIT 600000000000ull
+#define ROUND_LIMIT 1700000000000ull
 #define RETURN_LIMIT 5000000000ull
 
 static handle_t system_handle;

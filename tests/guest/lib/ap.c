@@ -3,7 +3,7 @@
 
 #define AP_CODE 0x8000ul
 #define AP_STACK 2048
-#define AP_TRIES 2
+#define AP_TRIES 1000
 enum { IPI_INIT = 5 << 8, IPI_STARTUP = 6 << 8, FW_CFG_CPUS = 5 };
 
 extern const u8 ap_code[], ap_code_end[];
@@ -72,7 +72,7 @@ bool ap_start(u32 id, void (*fn)(void *), void *arg)
 	spin(200);
 	for (u32 i = 0; i < AP_TRIES; i++) {
 		apic_ipi(id, IPI_STARTUP | AP_CODE >> 12);
-		if (wait_started(i ? 10000000 : 10000))
+		if (wait_started(10000))
 			return true;
 	}
 	return false;

@@ -170,8 +170,9 @@ u32 ioapic_read(u32 reg);
 void ioapic_write(u32 reg, u32 v);
 void pic_init(u8 base, u16 enabled); /* enabled: one bit a line */
 void pit_start(u32 mode, u16 count);
-u32 pm_timer(void);						      /* 3.579545 MHz, 24 bits */
-bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds); /* interrupts must be on */
+u32 pm_timer(void); /* 3.579545 MHz, 24 bits */
+/* Interrupts must be on. A stretch in which this CPU does not run counts as 10 milliseconds. */
+bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds);
 void spin(u32 microseconds);
 
 /* ---- Other CPUs: lib/ap.c ---- */

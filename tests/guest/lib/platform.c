@@ -4,6 +4,7 @@
 #define PM_TIMER_PORT 0x608
 #define PM_TIMER_MASK 0xffffffu
 #define PM_TIMER_KHZ 3580u
+#define STEP_MOST (10 * PM_TIMER_KHZ)
 
 static bool x2apic;
 
@@ -105,12 +106,14 @@ u32 pm_timer(void) { return inl(PM_TIMER_PORT) & PM_TIMER_MASK; }
 
 bool wait_for(volatile u32 *counter, u32 at_least, u32 milliseconds)
 {
-	u32 start = pm_timer();
+	u32 last = pm_timer(), now, waited = 0, most = milliseconds * PM_TIMER_KHZ;
 
-	while (*counter < at_least)
-		if (((pm_timer() - start) & PM_TIMER_MASK) > milliseconds * PM_TIMER_KHZ)
-			return false;
-	return true;
+	for (; *counter < at_least && waited <= most; last = now) {
+		u32 step = ((now = pm_timer()) - last) & PM_TIMER_MASK;
+
+		waited += step < STEP_MOST ? step : STEP_MOST;
+	}
+	return *counter >= at_least;
 }
 
 void spin(u32 microseconds)
