@@ -8,7 +8,7 @@ import struct
 import subprocess
 
 from bochs import LINUX_WORDS
-from boot.scenes import CI_ARGS, PROMPT, command, definition, escape, expect_status, linux, mkimage, tiny
+from boot.scenes import CI_ARGS, LOG_LINES, PROMPT, command, definition, escape, expect_status, linux, mkimage, tiny
 from machine import BUILD, ROOT, Machine, TestError, caisson_options
 from table import NUMA_CPUS, numa_distance, numa_megabytes, numa_node
 
@@ -166,7 +166,7 @@ def cpus_left_out(scene):
 
 def read_nodeinfo(m):
     """-> {the firmware's number: (total KiB, free KiB, CPUs)}, [[distance]] in the order of these numbers."""
-    text = command(m, "nodeinfo", rf"nodeinfo\n([\s\S]*?)(?={PROMPT})")[1]
+    text = re.sub(rf"^{LOG_LINES}", "", command(m, "nodeinfo", rf"nodeinfo\n([\s\S]*?)(?={PROMPT})")[1], flags=re.MULTILINE)
     rows = re.findall(r"^ (\d+) +(\d+) +(\d+) +(\d+) +(\S+)$", text, re.MULTILINE)
     nodes = {int(domain): (int(total), int(free), cpus) for _, domain, total, free, cpus in rows}
     order = sorted(rows, key=lambda row: int(row[1]))

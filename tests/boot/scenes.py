@@ -10,8 +10,10 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from bochs import LINUX_WORDS, Bochs  # noqa: E402
 from machine import BUILD, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
 
-# Lines of the log may follow it.
-PROMPT = r"hv> (?:\[ *\d+\.\d+\] cpu\d+ .*\n)*$"
+# Lines of the log may follow it, and come before it.
+LOG_LINES = r"(?:\[ *\d+\.\d+\] cpu\d+ .*\n)*"
+PROMPT = rf"hv> {LOG_LINES}$"
+LAST_LINE = rf"\n{LOG_LINES}(?=hv> )"   # the end of a command's last line
 ESCAPE_KEY = "\x1d"
 LINUX = [("linux", f"{BUILD}/guest/vmlinuz"), ("initrd", f"{BUILD}/guest/initrd.gz")]
 CI_ARGS = "exit=last-vm exitport=0xf4"
