@@ -223,7 +223,7 @@ def linux_smp(scene):
     with scene.start(CI_ARGS, definitions=[("linux.vm", vm)]) as m:
         to_shell(m)
         m.send("sh /test/smp && reboot -f\r")
-        m.expect(r"^PASS smp", 300)
+        m.expect(r"^PASS smp", 600)
         m.expect(r"init: vm linux ended: status 120 \(reset\)", 60)
         to_shell(m)
         m.send("dmesg | grep kvm-guest\r")
@@ -280,7 +280,7 @@ def extint_once(scene):
     vms = [("extint.vm", definition("extint", "extint-once", memory="16M", cmdline="ticks=5000")),
            ("lock.vm", definition("lock", "split-lock", memory="16M", cmdline="rounds=40000000"))]
     with scene.start("", tiny("extint-once", "split-lock"), vms) as m:
-        match = m.expect(r"vm extint ended: status (\d+)", 220)
+        match = m.expect(r"vm extint ended: status (\d+)", 500)
         if match[1] != "0":
             raise TestError("interrupts came twice")
 
@@ -290,7 +290,7 @@ def steal_time(scene):
     names = ("left", "right")
     vms = [(f"{n}.vm", definition(n, "steal-time", memory="16M", cmdline="caisson share=2")) for n in names]
     with scene.start(CI_ARGS, tiny("steal-time"), vms) as m:
-        m.expect_exit(0, 220)
+        m.expect_exit(0, 500)
         expect_status(m, *(f"vm {n}: status 0 (exit port)" for n in names))
 
 
