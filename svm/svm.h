@@ -118,7 +118,7 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);
 
 /* ---- svm_state.c ---- */
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
-int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
+void svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void svm_read_mode(struct vcpu *v, struct hv_mode *m);
 void svm_skip_insn(struct vcpu *v, u32 length);
 

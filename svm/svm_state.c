@@ -92,7 +92,6 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 		st->event.injecting = s->vmcb->event_inj & HV_EVENT_VALID ? s->vmcb->event_inj : 0;
 		st->event.injecting_error = st->event.injecting ? s->vmcb->event_inj_error : 0;
 	}
-	state_get_common(v, st, groups);
 }
 
 /* ---- In ---- */
@@ -113,19 +112,15 @@ static void set_events(struct svm_vcpu *s, const struct vcpu_state *st)
 {
 	svm_nmi_block(s, st->event.nmi_blocked);
 	s->vmcb->int_state = st->event.sti_blocked ? INT_STATE_SHADOW : 0;
-	s->vmcb->event_inj =
-		st->event.injecting & HV_EVENT_VALID ? st->event.injecting & EVENT_DEFINED : 0;
+	s->vmcb->event_inj = st->event.injecting;
 	s->vmcb->event_inj_error = st->event.injecting_error;
 }
 
-int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+void svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct svm_vcpu *s = to_svm(v);
 	struct vmcb *b = s->vmcb;
 
-	if (!state_valid(st, groups))
-		return -E_INVAL;
-	state_set_common(v, st, groups);
 	if (groups & STATE_CR &&
 	    state_flushes(st, b->cr0, b->cr3, b->cr4, b->efer & ~(u64)EFER_SVME))
 		svm_flush(s);
@@ -135,15 +130,11 @@ int svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	b->clean = 0;
 	if (groups & STATE_SEG)
 		set_segments(s, st);
-	b->cr0 |= CR0_ET;
 	b->efer |= EFER_SVME;
-	if (groups & STATE_DR)
-		b->dr7 = (st->dr7 & DR7_DEFINED) | DR7_FIXED;
 	if ((groups & STATE_MSR) && cpu_facts.rdtscp)
 		wrmsr(MSR_TSC_AUX, st->msr.tsc_aux);
 	if (groups & STATE_EVENT)
 		set_events(s, st);
-	return 0;
 }
 
 /* ---- Single steps of common code ---- */

@@ -177,7 +177,7 @@ void vmx_tlb_reset(struct vmx_cpu *c); /* the first entry on the CPU flushes all
 
 /* ---- vmx_state.c ---- */
 void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
-int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
+void vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void vmx_read_mode(struct vcpu *v, struct hv_mode *m);
 void vmx_skip_insn(struct vcpu *v, u32 length);
 

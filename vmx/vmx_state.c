@@ -172,10 +172,9 @@ void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 	}
 	if (groups & STATE_EVENT)
 		get_events(s, st);
-	state_get_common(v, st, groups);
 }
 
-/* ---- In: all checks first ---- */
+/* ---- In ---- */
 
 static void set_segments(const struct vcpu_state *st)
 {
@@ -195,7 +194,7 @@ static void set_control(struct vmx_vcpu *s, const struct vcpu_state *st)
 {
 	if (state_flushes(st, cr0_get(), cr3_get(s), cr4_get(), s->efer))
 		s->flush = true;
-	cr0_put(s, st->cr0 | CR0_ET);
+	cr0_put(s, st->cr0);
 	cr3_put(s, st->cr3);
 	cr4_put(s, st->cr4);
 	efer_put(s, st->efer);
@@ -211,17 +210,14 @@ static void set_events(struct vmx_vcpu *s, const struct vcpu_state *st)
 	vmx_block((st->event.sti_blocked ? shadow : 0) | (st->event.nmi_blocked ? BLOCKED_NMI : 0),
 		  BLOCKED_SHADOW | BLOCKED_NMI);
 	vmcs_write64(VMCS_GUEST_PENDING_DEBUG, 0); /* that of a step comes back from the shadow */
-	s->event = st->event.injecting & HV_EVENT_VALID ? st->event.injecting & EVENT_DEFINED : 0;
+	s->event = st->event.injecting;
 	s->error = st->event.injecting_error;
 }
 
-int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+void vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	struct vmx_vcpu *s = to_vmx(v);
 
-	if (!state_valid(st, groups) || (groups & STATE_MSR && st->msr.sfmask >> 32))
-		return -E_INVAL;
-	state_set_common(v, st, groups);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			vmx_write(fields[i].field, *at(st, fields[i].state));
@@ -229,17 +225,14 @@ int vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 		set_segments(st);
 	if (groups & STATE_CR)
 		set_control(s, st);
-	if (groups & STATE_DR) {
-		vmcs_write64(VMCS_GUEST_DR7, (st->dr7 & DR7_DEFINED) | DR7_FIXED);
+	if (groups & STATE_DR)
 		s->breakpoints = st->dr7 & DR7_ENABLE_MASK;
-	}
 	if (groups & STATE_MSR) {
 		vmx_msrs_out(s);
 		memcpy(vmx_private(s)->msr, &st->msr, SHARED_BYTES);
 	}
 	if (groups & STATE_EVENT)
 		set_events(s, st);
-	return 0;
 }
 
 /* ---- Single steps of common code ---- */

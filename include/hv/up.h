@@ -70,18 +70,8 @@ void up_spin_wait(void);
 bool fpu_xcr0_valid(u64 xcr0);		     /* may a guest have this XCR0? */
 void fpu_set_xcr0(struct vcpu *v, u64 xcr0); /* of the loaded vCPU; the value is valid */
 
-/* ---- State (kernel/state_rules.c), of the loaded vCPU; groups: enum state_group ---- */
-/* What the host needs the state to keep; the back-end checks what its control block adds. */
-bool state_valid(const struct vcpu_state *st, u32 groups);
 /*
- * The registers that no control block holds: general, CR2, CR8, XCR0, DR0 to DR3, DR6. get comes
- * last: it makes the addresses canonical, since VMRUN and VMLOAD sign-extend without a fault, a CPU
- * with 57 bits lets a guest write more than 48, and QEMU's TCG any: what is got can be set again.
- */
-void state_get_common(struct vcpu *v, struct vcpu_state *st, u32 groups);
-void state_set_common(struct vcpu *v, const struct vcpu_state *st, u32 groups); /* valid */
-
-/*
+ * ---- State (kernel/vcpu_state.c) ----
  * Translations go with a group CR that comes after these: a MOV CR3 of the same value too, so only
  * a change of bits of CR0 that have no part in paging keeps them.
  */

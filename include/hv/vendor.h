@@ -46,15 +46,12 @@ struct hv_ops {
 	bool (*enter)(struct vcpu *v);
 
 	/*
-	 * Groups of struct vcpu_state that the vendor holds: GPR SEG CR DR MSR EVENT. get never
-	 * fails.
+	 * Groups of struct vcpu_state of which the control block holds something: SEG CR DR MSR
+	 * EVENT.
 	 */
 	void (*get_state)(struct vcpu *v, struct vcpu_state *s, u32 groups);
-	/*
-	 * Checks everything first, then takes it: -E_INVAL changes nothing. No accepted state can
-	 * harm the host.
-	 */
-	int (*set_state)(struct vcpu *v, const struct vcpu_state *s, u32 groups);
+	/* s was checked and has no reserved bit set; of the vCPU, v->priv->regs is new already. */
+	void (*set_state)(struct vcpu *v, const struct vcpu_state *s, u32 groups);
 	void (*read_mode)(struct vcpu *v, struct hv_mode *m);
 
 	/*

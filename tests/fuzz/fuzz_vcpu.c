@@ -1,5 +1,5 @@
 // SOURCES: kernel/vcpu.c kernel/vcpu_exit.c kernel/vcpu_state.c
-// SOURCES: kernel/state_rules.c kernel/pv.c kernel/vlapic.c kernel/vlapic_ipi.c
+// SOURCES: kernel/pv.c kernel/vlapic.c kernel/vlapic_ipi.c
 // SOURCES: kernel/vlapic_timer.c kernel/guest_walk.c kernel/exit_insn.c svm/svm_state.c
 // SOURCES: svm/svm_inject.c svm/svm_record.c svm/svm_exit.c svm/svm_tlb.c
 // SOURCES: vmm/cpu_reset.c audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c

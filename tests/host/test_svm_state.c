@@ -1,4 +1,4 @@
-// SOURCES: kernel/state_rules.c vmm/cpu_reset.c
+// SOURCES: kernel/vcpu_state.c vmm/cpu_reset.c
 // SOURCES: svm/svm_state.c svm/svm_inject.c svm/svm_record.c
 // SOURCES: audit/audit.c audit/svm_audit.c audit/vmx_audit.c lib/guest_rules.c lib/fmt.c
 /*
@@ -14,7 +14,11 @@
 
 #include "arch/msr.h"
 #include "audit/audit.h"
-#include "hv/up.h"
+#include "kernel/pv.h"
+#include "kernel/syscall.h"
+#include "kernel/vcpu_run.h"
+#include "kernel/vlapic.h"
+#include "mm/ucopy.h"
 #include "svm/svm.h"
 #include "vmm/cpu_reset.h"
 
@@ -38,28 +42,74 @@ struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
 void fpu_set_xcr0(struct vcpu *v, u64 x) { v->xcr0 = x; }
+void fpu_get(struct vcpu *v, u8 *area) {}
+void fpu_set(struct vcpu *v, const u8 *area) {}
+bool pv_valid(const u64 msr[PV_MSRS]) { return true; }
+void pv_set(struct vcpu *v, const u64 msr[PV_MSRS]) {}
+void pv_eoi_withdraw(struct vcpu *v) {}
+void vlapic_get_state(struct vcpu *v, struct vcpu_state *s) {}
+void vlapic_set_state(struct vcpu *v, const struct vcpu_state *s) {}
+void vlapic_timer_stop(struct vcpu *v) {}
+void vlapic_timer_set(struct vcpu *v, u64 apic_deadline, u64 tsc_deadline) {}
+int vcpu_claim(struct vcpu *v) { return 0; }
+void vcpu_release(struct vcpu *v) {}
 void assert_fail(const char *e, const char *f, int l) { abort(); }
+
+int ucopy_in(void *to, u64 from, size_t n)
+{
+	memcpy(to, (const void *)from, n);
+	return 0;
+}
+
+int ucopy_out(u64 to, const void *from, size_t n)
+{
+	memcpy((void *)to, from, n);
+	return 0;
+}
+
+static const struct hv_ops ops = {.get_state = svm_get_state, .set_state = svm_set_state};
+const struct hv_ops *hv_ops = &ops;
 
 static struct vmcb block;
 static struct vcpu_private private;
 static u32 apic_page[PAGE_SIZE / sizeof(u32)];
 static struct svm_vcpu vcpu;
 
+static s64 set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
+{
+	struct vcpu_state in = *st;
+	struct sys_args args = {.a = {0, (u64)&in}};
+
+	in.size = sizeof(in);
+	in.groups = groups;
+	return sys_vcpu_set(&v->obj, &args);
+}
+
+static void get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
+{
+	struct sys_args args = {.a = {0, (u64)st}};
+
+	st->size = sizeof(*st);
+	st->groups = groups;
+	assert_int_equal(sys_vcpu_get(&v->obj, &args), 0);
+}
+
 static struct vcpu *fresh(void)
 {
-	static struct vcpu_state st;
+	static struct vcpu_state st, scratch;
 
 	memset(&block, 0, sizeof(block));
 	vcpu = (struct svm_vcpu){.vmcb = &block};
 	vcpu.vcpu.priv = &private;
 	vcpu.vcpu.lapic.page = apic_page;
+	vcpu.vcpu.scratch = &scratch;
 	vcpu.vcpu.xcr0 = 1;
 	block.intercept[4] = 1;
 	block.nested_ctl = NESTED_NP_ENABLE;
 	block.efer = EFER_SVME;
 	block.g_pat = 0x0007040600070406;
 	cpu_power_on(&st, 0);
-	assert_int_equal(svm_set_state(&vcpu.vcpu, &st, GROUPS & ~(u32)STATE_MSR), 0);
+	assert_int_equal(set_state(&vcpu.vcpu, &st, GROUPS & ~(u32)STATE_MSR), 0);
 	return &vcpu.vcpu;
 }
 
@@ -76,7 +126,7 @@ static struct vcpu_state long_mode(struct vcpu *v)
 {
 	struct vcpu_state st = {.size = sizeof(st)};
 
-	svm_get_state(v, &st, GROUPS);
+	get_state(v, &st, GROUPS);
 	st.cr0 = CR0_PE | CR0_PG | CR0_ET;
 	st.cr3 = 0x1000;
 	st.cr4 = CR4_PAE;
@@ -96,10 +146,10 @@ static void reserved_flags_are_dropped(void **state)
 	struct vcpu *v = fresh();
 	struct vcpu_state st = {.rflags = ~0ull};
 
-	assert_int_equal(svm_set_state(v, &st, STATE_GPR), 0);
+	assert_int_equal(set_state(v, &st, STATE_GPR), 0);
 	assert_int_equal(v->priv->regs.rflags, 0x3f7fd7);
 	st.rflags = 0;
-	assert_int_equal(svm_set_state(v, &st, STATE_GPR), 0);
+	assert_int_equal(set_state(v, &st, STATE_GPR), 0);
 	assert_int_equal(v->priv->regs.rflags, 2);
 }
 
@@ -108,7 +158,7 @@ static void reset_state_is_that_of_the_manual(void **state)
 	struct vcpu *v = fresh();
 	struct vcpu_state st = {0};
 
-	svm_get_state(v, &st, GROUPS);
+	get_state(v, &st, GROUPS);
 	assert_int_equal(st.gpr[GPR_RDX], 0x600);
 	assert_int_equal(st.cr0, 0x60000010);
 	assert_int_equal(st.efer, 0);
@@ -130,8 +180,8 @@ static void what_is_set_is_got(void **state)
 	in.event.injecting = HV_EVENT_VALID | HV_EVENT_EXCEPTION | HV_EVENT_ERROR | EXC_GP;
 	in.event.injecting_error = 0x18;
 	in.event.nmi_blocked = 1;
-	assert_int_equal(svm_set_state(v, &in, GROUPS), 0);
-	svm_get_state(v, &out, GROUPS);
+	assert_int_equal(set_state(v, &in, GROUPS), 0);
+	get_state(v, &out, GROUPS);
 	assert_memory_equal(&out.gpr, &in.gpr, sizeof(in.gpr));
 	assert_memory_equal(&out.seg, &in.seg, sizeof(in.seg));
 	assert_memory_equal(&out.msr, &in.msr, sizeof(in.msr));
@@ -167,6 +217,7 @@ static void a_bad_value_changes_nothing(void **state)
 		CASE("GDT limit", gdtr.limit, 0x10000),
 		CASE("LSTAR", msr.lstar, 1ull << 63),
 		CASE("TSC_AUX", msr.tsc_aux, 1ull << 32),
+		CASE("SFMASK", msr.sfmask, 1ull << 32),
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -175,7 +226,7 @@ static void a_bad_value_changes_nothing(void **state)
 		struct vmcb before = block;
 
 		memcpy((u8 *)&st + cases[i].offset, &cases[i].value, cases[i].bytes);
-		if (svm_set_state(v, &st, GROUPS) != -E_INVAL)
+		if (set_state(v, &st, GROUPS) != -E_INVAL)
 			fail_msg("%s: accepted", cases[i].name);
 		if (memcmp(&before, &block, sizeof(block)))
 			fail_msg("%s: something changed", cases[i].name);
@@ -186,7 +237,7 @@ static void a_bad_value_changes_nothing(void **state)
 static bool flushes(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 {
 	v->npt_seen = 7;
-	assert_int_equal(svm_set_state(v, st, groups), 0);
+	assert_int_equal(set_state(v, st, groups), 0);
 	return v->npt_seen != 7;
 }
 
@@ -238,7 +289,7 @@ static void what_registers_must_keep_together_is_left_to_the_cpu(void **state)
 		struct vcpu_state st = long_mode(v);
 
 		memcpy((u8 *)&st + cases[i].offset, &cases[i].value, cases[i].bytes);
-		if (svm_set_state(v, &st, GROUPS))
+		if (set_state(v, &st, GROUPS))
 			fail_msg("%s: refused", cases[i].name);
 		if (!audit(v))
 			fail_msg("%s: the audit finds nothing", cases[i].name);
@@ -252,15 +303,15 @@ static void what_no_register_has_is_dropped(void **state)
 
 	st.dr6 = st.dr7 = ~0ull;
 	st.event.injecting = 0x20; /* not valid: nothing waits */
-	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+	assert_int_equal(set_state(v, &st, GROUPS), 0);
 	assert_int_equal(v->priv->regs.dr6, 0xffffeff0 | 0xf);
 	assert_int_equal(block.dr7, 0xffff27ff);
 	assert_int_equal(block.event_inj, 0);
 	assert_true(svm_can_inject(v, HV_EVENT_EXCEPTION | EXC_UD));
-	svm_get_state(v, &st, GROUPS);
+	get_state(v, &st, GROUPS);
 	assert_int_equal(st.event.injecting, 0);
 	st.event.injecting = ~EVENT_DEFINED | HV_EVENT_VALID | 0x20;
-	assert_int_equal(svm_set_state(v, &st, STATE_EVENT), 0);
+	assert_int_equal(set_state(v, &st, STATE_EVENT), 0);
 	assert_int_equal(block.event_inj, HV_EVENT_VALID | 0x20);
 	assert_null(audit(v));
 }
@@ -287,13 +338,15 @@ static void what_a_guest_left_can_be_set_again(void **state)
 	struct vcpu *v = fresh();
 	struct vcpu_state st = long_mode(v);
 
-	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+	assert_int_equal(set_state(v, &st, GROUPS), 0);
 	block.fs.base = block.kernel_gs_base = block.gdtr.base = 1ull << 63 | 0x1234;
 	block.lstar = 1ull << 47;
-	svm_get_state(v, &st, GROUPS);
+	block.sfmask = 1ull << 32 | 0x700;
+	get_state(v, &st, GROUPS);
 	assert_int_equal(st.seg[SEG_FS].base, 0x1234);
 	assert_int_equal(st.msr.lstar, 0xffff800000000000);
-	assert_int_equal(svm_set_state(v, &st, GROUPS), 0);
+	assert_int_equal(st.msr.sfmask, 0x700);
+	assert_int_equal(set_state(v, &st, GROUPS), 0);
 }
 
 static void a_record_tells_no_address_of_the_kernel(void **state)
