@@ -5,11 +5,11 @@
 struct prefixes {
 	u32 bytes;
 	u8 rex;
-	bool operand, address; /* 66, 67 */
+	bool operand; /* 66 */
 };
 
 /* A REX that another prefix follows has no effect. */
-static struct prefixes decode_prefixes(const u8 *b, u32 n, bool wide)
+static struct prefixes decode_prefixes(const u8 *b, u32 n)
 {
 	struct prefixes p = {0};
 
@@ -17,22 +17,19 @@ static struct prefixes decode_prefixes(const u8 *b, u32 n, bool wide)
 		u8 c = b[p.bytes];
 		bool segment = (c & 0xe7) == 0x26 || (c & 0xfe) == 0x64;
 
-		if (wide && (c & 0xf0) == 0x40) {
+		if ((c & 0xf0) == 0x40) {
 			p.rex = c;
 			continue;
 		}
 		if (!segment && (c & 0xfe) != 0x66 && c != 0xf0 && (c & 0xfe) != 0xf2)
 			break;
 		p.operand |= c == 0x66;
-		p.address |= c == 0x67;
 		p.rex = 0;
 	}
 	return p;
 }
 
-/*
- * Of ModRM, SIB and displacement that name memory, with addresses of 32 or 64 bits; 0: no memory.
- */
+/* Of ModRM, SIB and displacement that name memory; 0: no memory. */
 static u32 memory_bytes(const u8 *modrm)
 {
 	u8 mod = modrm[0] >> 6, rm = modrm[0] & 7;
@@ -45,20 +42,13 @@ static u32 memory_bytes(const u8 *modrm)
 }
 
 /* b: behind the opcode. How many bytes belong to it there; 0: it is another instruction. */
-static u32 decode_mov(const u8 *b, u8 opcode, u32 bits, const struct prefixes *p,
-		      struct exit_insn *out)
+static u32 decode_mov(const u8 *b, u8 opcode, const struct prefixes *p, struct exit_insn *out)
 {
-	bool wide_code = bits == 64, word_address = (bits == 16) != p->address;
-	bool direct = opcode == 0xa1 || opcode == 0xa3;
 	u32 n = memory_bytes(b);
 
-	if (p->rex & 8 || (bits == 16) != p->operand)
+	if (!n || p->rex & 8 || p->operand)
 		return 0;
-	out->access = opcode == 0xa1 || opcode == 0x8b ? ACCESS_LOAD : ACCESS_STORE;
-	if (direct)
-		return wide_code ? 8u >> p->address : word_address ? 2 : 4;
-	if (!n || (word_address && !wide_code))
-		return 0;
+	out->access = opcode == 0x8b ? ACCESS_LOAD : ACCESS_STORE;
 	out->reg = (u8)((b[0] >> 3 & 7) | (p->rex & 4) << 1);
 	if (opcode != 0xc7)
 		return n;
@@ -69,14 +59,14 @@ static u32 decode_mov(const u8 *b, u8 opcode, u32 bits, const struct prefixes *p
 	return n + (u32)sizeof(out->imm);
 }
 
-bool exit_insn_decode(const u8 *bytes, u32 n, u32 bits, struct exit_insn *out)
+bool exit_insn_decode(const u8 *bytes, u32 n, struct exit_insn *out)
 {
 	u8 b[2 * EXIT_INSN_MAX] = {0}; /* no look reaches beyond */
 	struct prefixes p;
 	u32 at, more;
 
 	memcpy(b, bytes, n);
-	p = decode_prefixes(b, n, bits == 64);
+	p = decode_prefixes(b, n);
 	at = p.bytes + 1;
 	*out = (struct exit_insn){0};
 	switch (b[p.bytes]) {
@@ -84,10 +74,8 @@ bool exit_insn_decode(const u8 *bytes, u32 n, u32 bits, struct exit_insn *out)
 	case 0xf4: /* HLT */ break;
 	case 0x89:
 	case 0x8b:
-	case 0xa1:
-	case 0xa3:
 	case 0xc7: /* MOV */
-		more = decode_mov(b + at, b[p.bytes], bits, &p, out);
+		more = decode_mov(b + at, b[p.bytes], &p, out);
 		at += more;
 		if (!more)
 			return false;

@@ -326,21 +326,6 @@ static int run(struct vcpu *v)
 	return 0;
 }
 
-static enum vcpu_step carry_out(struct vcpu *v)
-{
-	static const u8 reasons[RUN_DOES] = {
-		[RUN_DO_CPUID] = HV_EXIT_CPUID,
-		[RUN_DO_MSR_READ] = HV_EXIT_MSR_READ,
-		[RUN_DO_MSR_WRITE] = HV_EXIT_MSR_WRITE,
-	};
-	u8 what = __atomic_load_n(&v->run->emulate.carry_out, __ATOMIC_RELAXED);
-
-	if (!what || what >= RUN_DOES)
-		return STEP_CONTINUE;
-	v->exit = (struct hv_exit){.reason = reasons[what], .code_cr3 = ~0ull};
-	return vcpu_exit_handle(v);
-}
-
 /* The monitor's answer to the last exit; each field is read once. */
 static enum vcpu_step take_reply(struct vcpu *v)
 {
@@ -363,7 +348,7 @@ static enum vcpu_step take_reply(struct vcpu *v)
 		if (vector >= 0 && vector <= 255)
 			v->ext_vector = vector;
 	} else {
-		return carry_out(v);
+		return vcpu_carry_out(v);
 	}
 	return STEP_CONTINUE;
 }

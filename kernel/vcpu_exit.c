@@ -138,31 +138,17 @@ static enum vcpu_step exit_undefined(struct vcpu *v, u32 length) { return vcpu_f
 
 /* ---- To the monitor ---- */
 
-static enum vcpu_step emulate(struct vcpu *v, u64 address, bool write, bool io, bool fetch)
+static enum vcpu_step emulate(struct vcpu *v, struct run_emulate what)
 {
-	struct vcpu_run *run = v->run;
-
-	run->exit = RUN_EXIT_EMULATE;
-	run->emulate.gpa = address;
-	run->emulate.write = write;
-	run->emulate.io = io;
-	run->emulate.fetch = fetch;
-	run->emulate.walk = v->exit.reason == HV_EXIT_NPF && v->exit.npf.table_walk;
-	run->emulate.mode = v->exit.reason == HV_EXIT_UNENTERABLE;
+	v->run->exit = v->pending_reply = RUN_EXIT_EMULATE;
+	v->run->emulate = what;
 	return STEP_USER;
 }
 
 /* An instruction that is too rare for the kernel. */
 static enum vcpu_step exit_emulate(struct vcpu *v, u32 length)
 {
-	return emulate(v, 0, false, false, false);
-}
-
-static enum vcpu_step exit_unenterable(struct vcpu *v, u32 length)
-{
-	v->pending_reply = RUN_EXIT_EMULATE;
-	v->run->emulate.carry_out = RUN_DO_NOTHING;
-	return exit_emulate(v, 0);
+	return emulate(v, (struct run_emulate){.mode = v->exit.reason == HV_EXIT_UNENTERABLE});
 }
 
 /* ---- MSRs and the local APIC ---- */
@@ -225,18 +211,16 @@ static enum vcpu_step exit_msr_write(struct vcpu *v, u32 length)
 	return after_apic(v);
 }
 
-/* Only MOV of 32 bits is carried out here; no operating system uses another access on this page. */
+/* Only MOV of 32 bits, in 64-bit code, is carried out here: what is hot. */
 static enum vcpu_step apic_access(struct vcpu *v, u32 offset)
 {
-	u64 *gpr = v->priv->regs.gpr;
+	u64 *gpr = v->priv->regs.gpr, address = v->exit.npf.gpa.v;
 	const struct exit_insn *i = guest_decode(v);
 
 	v->stat[STAT_APIC_MMIO]++;
-	if (!i || i->access == ACCESS_NONE) {
-		log_info("vm %u: instruction at rip %#lx is not supported on the local APIC's page",
-			 v->vm->id, v->priv->regs.rip);
-		return vcpu_fault(v, EXC_UD);
-	}
+	if (!i || i->access == ACCESS_NONE)
+		return emulate(v, (struct run_emulate){
+					  .gpa = address, .write = v->exit.npf.write, .apic = 1});
 	if (i->access == ACCESS_LOAD)
 		gpr[i->reg] = vlapic_mmio_read(v, offset);
 	else
@@ -266,13 +250,21 @@ static enum vcpu_step exit_task_switch(struct vcpu *v, u32 length)
 	return STEP_USER;
 }
 
+/* Apart, so that the usual way makes no room for it. */
+static __attribute__((noinline)) enum vcpu_step string_io(struct vcpu *v)
+{
+	const struct hv_exit *x = &v->exit;
+
+	return emulate(v, (struct run_emulate){.gpa = x->io.port, .write = !x->io.in, .io = true});
+}
+
 static enum vcpu_step exit_io(struct vcpu *v, u32 length)
 {
 	const struct hv_exit *x = &v->exit;
 	struct vcpu_run *run = v->run;
 
 	if (unlikely(x->io.string))
-		return emulate(v, x->io.port, !x->io.in, true, false);
+		return string_io(v);
 	vcpu_skip(v, length);
 	run->exit = RUN_EXIT_IO;
 	run->io.port = x->io.port;
@@ -307,8 +299,13 @@ static enum vcpu_step exit_npf(struct vcpu *v, u32 length)
 	case FAULT_NOMEM:
 		return internal(v, RUN_INTERNAL_MEMORY,
 				"no memory for a guest page or a nested table", a);
-	default: v->stat[STAT_MMIO]++; return emulate(v, a, x->npf.write, false, x->npf.fetch);
+	default: break;
 	}
+	v->stat[STAT_MMIO]++;
+	return emulate(v, (struct run_emulate){.gpa = a,
+					       .write = x->npf.write,
+					       .fetch = x->npf.fetch,
+					       .walk = x->npf.table_walk});
 }
 
 /* ---- Events ---- */
@@ -384,7 +381,7 @@ static const struct handler {
 	[HV_EXIT_UNDEFINED] = {exit_undefined, STAT_OTHER},
 	[HV_EXIT_WBINVD] = {vcpu_skip, STAT_OTHER, true},
 	[HV_EXIT_TASK_SWITCH] = {exit_task_switch, STAT_OTHER},
-	[HV_EXIT_UNENTERABLE] = {exit_unenterable, STAT_OTHER},
+	[HV_EXIT_UNENTERABLE] = {exit_emulate, STAT_OTHER},
 	[HV_EXIT_FAIL_ENTRY] = {exit_internal, STAT_OTHER},
 	[HV_EXIT_UNKNOWN] = {exit_internal, STAT_OTHER},
 };
@@ -393,9 +390,13 @@ static_assert(ARRAY_SIZE(handlers) == HV_EXITS, "every exit has a handler");
 /* Apart, so that the usual way saves no registers. */
 static __attribute__((noinline)) enum vcpu_step handle_decoded(struct vcpu *v)
 {
-	u32 length = vcpu_insn_decoded(v);
+	const struct handler *h = &handlers[v->exit.reason];
+	const struct exit_insn *i = guest_decode(v);
 
-	return length ? handlers[v->exit.reason].fn(v, length) : STEP_CONTINUE;
+	if (i)
+		return h->fn(v, i->length);
+	v->stat[h->stat]--; /* it counts when the answer comes */
+	return emulate(v, (struct run_emulate){.length = 1});
 }
 
 enum vcpu_step vcpu_exit_handle(struct vcpu *v)
@@ -410,4 +411,23 @@ enum vcpu_step vcpu_exit_handle(struct vcpu *v)
 			return handle_decoded(v);
 	}
 	return h->fn(v, length);
+}
+
+/* Apart, so that a usual reply makes no room for it. */
+__attribute__((noinline)) enum vcpu_step vcpu_carry_out(struct vcpu *v)
+{
+	const struct run_emulate r = *(const volatile struct run_emulate *)&v->run->emulate;
+
+	switch (r.carry_out) {
+	case RUN_DO_CPUID: v->exit.reason = HV_EXIT_CPUID; break;
+	case RUN_DO_MSR_READ: v->exit.reason = HV_EXIT_MSR_READ; break;
+	case RUN_DO_MSR_WRITE: v->exit.reason = HV_EXIT_MSR_WRITE; break;
+	case RUN_DO_EXIT: break;
+	case RUN_DO_APIC_WRITE:
+		vlapic_mmio_write(v, r.gpa % PAGE_SIZE, r.value);
+		return after_apic(v);
+	default: return STEP_CONTINUE;
+	}
+	v->exit.insn_len = MIN(r.insn_len, EXIT_INSN_MAX);
+	return vcpu_exit_handle(v);
 }

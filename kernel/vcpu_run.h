@@ -14,6 +14,8 @@ enum vcpu_step {
 
 /* Handles the exit in v->exit (kernel/vcpu_exit.c). */
 enum vcpu_step vcpu_exit_handle(struct vcpu *v);
+/* What the monitor's answer to RUN_EXIT_EMULATE leaves to the kernel. */
+enum vcpu_step vcpu_carry_out(struct vcpu *v);
 
 /* Its control block now; in v->scratch. */
 const struct vcpu_record *vcpu_record(struct vcpu *v);
@@ -31,12 +33,10 @@ static inline enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
 	return unlikely(v->priv->regs.rflags & RFLAGS_TF) ? vcpu_single_step(v) : STEP_CONTINUE;
 }
 /*
- * Length of the instruction that caused the exit: the CPU's word, or as it was decoded there
- * before; 0: it must be decoded, through the guest's page tables (kernel/guest_walk.c). decoded: 0:
- * it can't be read now, run it again.
+ * Length of the instruction that caused the exit: the CPU's or the monitor's word, or as it was
+ * decoded there before; 0: it must be decoded (kernel/guest_walk.c).
  */
 u32 vcpu_insn_length(struct vcpu *v);
-u32 vcpu_insn_decoded(struct vcpu *v);
 
 /*
  * Makes v this CPU's vCPU; waits for another CPU that has it. A preemption point. The owner's
@@ -57,8 +57,8 @@ void vcpu_release(struct vcpu *v);
  * instruction already. ----
  */
 /*
- * The instruction at rip, from the exit's bytes or from memory. NULL: not readable or not
- * decodable. Good until the next call.
+ * The instruction at rip. NULL, and the monitor has to look: not readable or not decodable, beyond
+ * the page, not 64-bit code. Good until the next call.
  */
 const struct exit_insn *guest_decode(struct vcpu *v);
 

@@ -23,8 +23,7 @@ void svm_features(char *buf, size_t size)
 {
 	const struct cpu_facts *f = &cpu_facts;
 
-	fmt_snprintf(buf, size, "npt%s%s%s%s%s", f->svm_nrip ? " nrip-save" : "",
-		     f->svm_decode_assists ? " decode-assists" : "",
+	fmt_snprintf(buf, size, "npt%s%s%s%s", f->svm_nrip ? " nrip-save" : "",
 		     f->svm_flush_by_asid ? " flush-by-asid" : "",
 		     f->svm_vmcb_clean ? " vmcb-clean" : "",
 		     f->svm_pause_filter ? " pause-filter" : "");

@@ -1,10 +1,7 @@
 /*
- * From exit code to neutral exit. AMD APM 2, Appendix C "SVM Intercept Exit Codes", and "Decode
- * Assists".
+ * From exit code to neutral exit. AMD APM 2, Appendix C "SVM Intercept Exit Codes".
  */
 #include "svm/svm.h"
-
-#include "lib/string.h"
 
 static void decode_exception(const struct vmcb *b, struct hv_exit *x)
 {
@@ -37,10 +34,6 @@ static void decode_npf(const struct vmcb *b, struct hv_exit *x)
 	x->npf.write = b->exit_info1 & PF_WRITE;
 	x->npf.fetch = b->exit_info1 & PF_FETCH;
 	x->npf.table_walk = b->exit_info1 & NPF_TABLE_WALK;
-	if (cpu_facts.svm_decode_assists && !x->npf.fetch) {
-		x->insn_bytes = MIN(b->insn_count, (u8)sizeof(x->insn));
-		memcpy(x->insn, b->insn_bytes, x->insn_bytes);
-	}
 }
 
 static void decode_number(const struct vmcb *b, struct hv_exit *x) { x->number = b->exit_code; }
@@ -101,7 +94,7 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x)
 {
 	u64 code = b->exit_code;
 
-	x->insn_len = x->insn_bytes = 0;
+	x->insn_len = 0;
 	if (code < VMEXIT_LOW_CODES && exits[code].how) {
 		const struct exit_row *row = &exits[code];
 		u64 length = b->next_rip - b->rip;

@@ -144,11 +144,9 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 	const struct vmcb *b = to_svm(v)->vmcb;
 
 	*m = (struct hv_mode){
-		.cr0 = b->cr0,
 		.cr3 = b->cr3,
 		.cr4 = b->cr4,
 		.efer = b->efer & ~(u64)EFER_SVME,
-		.cs_base = b->cs.base,
 		.cs_attr = b->cs.attrib,
 		.cpl = b->cpl,
 	};

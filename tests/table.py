@@ -160,7 +160,7 @@ GUESTS_ONLY = {"vmx-bochs-1cpu": ("ipi-nmi", "nmi"),
                "vmx-bochs-restricted": ("ap-start", "apic-timer", "cr-writes", "extint-once", "hlt-wakeup", "ioapic-level",
                                         "msr-denied", "paging-32", "paging-long", "paging-pae", "pit-pic", "real-insns", "real-mode",
                                         "string-io", "task-switch", "triple-fault", "user-mode"),
-               "vmx-bochs-noapicv": ("apic-errors", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
+               "vmx-bochs-noapicv": ("apic-errors", "apic-insns", "apic-modes", "apic-timer", "directed-eoi", "extint-once", "hlt-wakeup",
                                      "init-races", "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest",
                                      "irq-held", "mmio-widths", "msr-denied", "pit-pic",
                                      "pv-eoi", "real-insns", "self-ipi", "tsc-deadline")}

@@ -648,3 +648,9 @@ enum emul_result emul_step(struct emul *e)
 	}
 	return r;
 }
+
+u32 emul_length(struct emul *e)
+{
+	emul_begin(e);
+	return fetch_and_decode(e) == EMUL_OK ? e->insn.length : 0;
+}

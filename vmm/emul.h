@@ -115,6 +115,9 @@ enum emul_result emul_step(struct emul *e);
  */
 enum emul_result emul_run(struct emul *e, u32 steps);
 
+/* How long the instruction at rip is; 0: it can't be read, or is none. Needs what a step needs. */
+u32 emul_length(struct emul *e);
+
 /* A switch to a 32-bit task, as the run page describes it. Results as of a step. */
 enum emul_result emul_task_switch(struct emul *e, const struct run_task *t);
 

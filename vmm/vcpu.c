@@ -18,13 +18,58 @@ static void *emul_ram(struct emul *e, u64 gpa, u64 bytes)
 {
 	return ram_ptr(&of(e)->m->ram, gpa, bytes);
 }
+
+/* ---- The local APIC's page, for instructions that the kernel doesn't decode ---- */
+
+static bool on_apic_page(const struct vcpu *v, u64 gpa)
+{
+	return v->run->emulate.apic && gpa / PAGE_SIZE == v->run->emulate.gpa / PAGE_SIZE;
+}
+
+/* Of 16 bytes the first four are a register's. */
+static u64 apic_read(struct vcpu *v, u64 gpa)
+{
+	u32 at = gpa % PAGE_SIZE, reg = at / 16;
+
+	v->held.size = sizeof(v->held);
+	v->held.groups = STATE_APIC;
+	if (at % 16 >= 4 || reg >= ARRAY_SIZE(v->held.apic.reg) || vcpu_get(v->handle, &v->held))
+		return 0;
+	return v->held.apic.reg[reg] >> at % 4 * 8;
+}
+
+/* SDM 3, "APIC Register Address Map": what is not of 32 bits is undefined; here it is nothing. */
+static void apic_write(struct vcpu *v, u64 gpa, u32 size, u64 value)
+{
+	struct run_emulate *r = &v->run->emulate;
+
+	if (size != sizeof(r->value))
+		return;
+	if (r->carry_out)
+		rt_log("the instruction at rip %#llx writes to the local APIC more than once: the "
+		       "last time counts",
+		       (unsigned long long)v->state.rip);
+	r->carry_out = RUN_DO_APIC_WRITE;
+	r->gpa = gpa;
+	r->value = (u32)value;
+}
+
+/* ---- What the emulator asks for ---- */
+
 static u64 emul_mmio_read(struct emul *e, u64 gpa, u32 size)
 {
-	return bus_read(&of(e)->m->mmio, gpa, size);
+	struct vcpu *v = of(e);
+
+	return on_apic_page(v, gpa) ? apic_read(v, gpa) : bus_read(&v->m->mmio, gpa, size);
 }
-static void emul_mmio_write(struct emul *e, u64 gpa, u32 size, u64 v)
+static void emul_mmio_write(struct emul *e, u64 gpa, u32 size, u64 value)
 {
-	bus_write(&of(e)->m->mmio, gpa, size, v);
+	struct vcpu *v = of(e);
+
+	if (on_apic_page(v, gpa))
+		apic_write(v, gpa, size, value);
+	else
+		bus_write(&v->m->mmio, gpa, size, value);
 }
 static u32 emul_io_in(struct emul *e, u16 port, u32 size)
 {
@@ -165,6 +210,7 @@ static void run_mode(struct vcpu *v)
 	} else {
 		write_state(v, err);
 		v->run->emulate.carry_out = r == EMUL_KERNEL ? v->emul.carry_out : 0;
+		v->run->emulate.insn_len = v->emul.insn.length;
 	}
 }
 
@@ -182,6 +228,15 @@ static void exit_task_switch(struct vcpu *v)
 	write_state(v, err);
 }
 
+/* Who can't read it any more runs it again: the guest has changed code or tables. */
+static void measure(struct vcpu *v, s64 err)
+{
+	v->run->emulate.insn_len = err ? 0 : (u8)emul_length(&v->emul);
+	v->run->emulate.carry_out = v->run->emulate.insn_len ? RUN_DO_EXIT : RUN_DO_NOTHING;
+	v->emul.dirty = 0;
+	write_state(v, err);
+}
+
 static void exit_emulate(struct vcpu *v)
 {
 	struct vcpu_state *s = &v->state;
@@ -192,6 +247,10 @@ static void exit_emulate(struct vcpu *v)
 		return;
 	}
 	err = vcpu_read(v, EMUL_GROUPS);
+	if (v->run->emulate.length) {
+		measure(v, err);
+		return;
+	}
 	if (!err && flat_table_wanted(v->run, s->cr0)) {
 		err = flat_table_provide(v->m);
 		if (err) {

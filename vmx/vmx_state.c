@@ -242,11 +242,9 @@ void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
 	const struct vmx_vcpu *s = to_vmx(v);
 
 	*m = (struct hv_mode){
-		.cr0 = cr0_get(),
 		.cr3 = cr3_get(s),
 		.cr4 = cr4_get(),
 		.efer = s->efer,
-		.cs_base = vmcs_read64(VMCS_GUEST_CS_BASE),
 		.cs_attr = attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)),
 		.cpl = vmcs_read32(VMCS_GUEST_SS_ATTR) >> 5 & 3,
 	};

@@ -103,7 +103,6 @@ static void read_svm(struct cpu_facts *f)
 	f->svm_nrip = bit(r.edx, 3);
 	f->svm_vmcb_clean = bit(r.edx, 5);
 	f->svm_flush_by_asid = bit(r.edx, 6);
-	f->svm_decode_assists = bit(r.edx, 7);
 	f->svm_pause_filter = bit(r.edx, 10);
 }
 

@@ -39,10 +39,8 @@ enum hv_exit_reason {
 struct hv_exit {
 	enum hv_exit_reason reason;
 	u8 insn_len;	 /* of the instruction at rip; 0 = the CPU does not say */
-	u8 insn_bytes;	 /* valid bytes in insn[]: decode assists */
 	u8 acknowledged; /* EXTINT: vector that the exit has taken from the host's APIC; 0: none */
-	u8 insn[15];
-	u64 code_cr3; /* insn_len is 0: CR3 of 64-bit code, else ~0 */
+	u64 code_cr3;	 /* insn_len is 0: CR3 of 64-bit code, else ~0 */
 	union {
 		/* clang-format off */
 		struct { u8 vector; bool has_error; u32 error; } exception;

@@ -1,6 +1,7 @@
 /*
- * The instructions whose exits the kernel handles alone: their length, and what a MOV of 32 bits
- * does with memory. All others are the monitor's. Intel SDM 2, "Instruction Format".
+ * The instructions of 64-bit code whose exits the kernel handles alone: their length, and what a
+ * MOV of 32 bits does with memory. All others, and other code, are the monitor's. Intel SDM 2,
+ * "Instruction Format".
  */
 #pragma once
 
@@ -18,7 +19,7 @@ struct exit_insn {
 };
 
 /*
- * What the n bytes, at most 15, begin with, in code of 16, 32 or 64 bits. Pure. False: nothing that
- * is known, or not all of it; *out is then undefined. kernel/exit_insn.c
+ * What the n bytes, at most 15, begin with. Pure. False: nothing that is known, or not all of it;
+ * *out is then undefined. kernel/exit_insn.c
  */
-bool exit_insn_decode(const u8 *bytes, u32 n, u32 bits, struct exit_insn *out);
+bool exit_insn_decode(const u8 *bytes, u32 n, struct exit_insn *out);

@@ -35,8 +35,7 @@ struct cpu_facts {
 	/* AMD-V: leaf 0x8000000A, VM_CR */
 	bool svm, svm_locked_off;
 	u32 svm_asids;
-	bool svm_npt, svm_nrip, svm_decode_assists, svm_flush_by_asid, svm_vmcb_clean,
-		svm_pause_filter;
+	bool svm_npt, svm_nrip, svm_flush_by_asid, svm_vmcb_clean, svm_pause_filter;
 };
 
 extern struct cpu_facts cpu_facts; /* of the boot CPU; [I] after facts_read */

@@ -58,8 +58,7 @@ static_assert(sizeof(struct vcpu_private) <= PAGE_SIZE, "a page behind the contr
 
 /* What delivery knows about the guest's execution mode; filled by ops->read_mode when needed. */
 struct hv_mode {
-	u64 cr0, cr3, cr4, efer;
-	u64 cs_base;
+	u64 cr3, cr4, efer;
 	u16 cs_attr; /* enum as in uapi/run.h */
 	u8 cpl;
 };

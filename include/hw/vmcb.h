@@ -115,9 +115,7 @@ struct vmcb {
 	u32 clean;				       /* 0C0h */
 	u32 reserved_0c4;
 	u64 next_rip;				       /* 0C8h */
-	u8 insn_count;				       /* 0D0h */
-	u8 insn_bytes[15];			       /* 0D1h */
-	u8 reserved_0e0[0x400 - 0xe0];
+	u8 reserved_0d0[0x400 - 0xd0];
 	/* State save area */
 	struct vmcb_seg es, cs, ss, ds, fs, gs;	       /* 400h */
 	struct vmcb_seg gdtr, ldtr, idtr, tr;	       /* 460h */

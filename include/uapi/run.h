@@ -16,7 +16,7 @@ enum run_exit {
 	RUN_EXIT_IO,   /* IN or OUT; rip is already past it. String forms: RUN_EXIT_EMULATE */
 	/*
 	 * an instruction at rip that the monitor must carry out: MMIO, string I/O, MOV CR and DR,
-	 * CLTS, LMSW, XSETBV, RDMSR and WRMSR of what is not the local APIC's
+	 * CLTS, LMSW, XSETBV, RDMSR and WRMSR of what is not the local APIC's; or only measure
 	 */
 	RUN_EXIT_EMULATE,
 	RUN_EXIT_TASK_SWITCH, /* by hardware; the monitor carries it out */
@@ -60,6 +60,27 @@ struct run_task {
 	u32 error;
 };
 
+struct run_emulate {
+	u64 gpa;  /* faulting guest-physical address; for string I/O the port */
+	u8 write; /* access type of the fault */
+	u8 io;	  /* 1 = string I/O on port `gpa` */
+	u8 fetch; /* instruction fetch: from where no memory is */
+	u8 walk;  /* 1 = of the guest's page tables */
+	/*
+	 * 1 = the CPU can't run the guest in its mode (real mode, mostly): the monitor delivers the
+	 * event that is being delivered, else carries out what is at rip, whatever it is.
+	 * `carry_out` may leave that one to the kernel.
+	 */
+	u8 mode;
+	u8 apic;   /* 1 = `gpa` is on the local APIC's page: see RUN_DO_APIC_WRITE */
+	u8 length; /* 1 = the kernel knows what to do, but not how long the instruction is */
+	/* Replies */
+	u8 carry_out; /* enum run_carry_out: what is left to the kernel */
+	u8 insn_len;  /* of the instruction at rip, for all but RUN_DO_APIC_WRITE */
+	u8 reserved[3];
+	u32 value; /* that is written to the APIC's register */
+};
+
 struct vcpu_run {
 	u32 version;   /* UAPI_VERSION */
 	u32 exit;      /* enum run_exit */
@@ -72,20 +93,7 @@ struct vcpu_run {
 			u8 in;	  /* 1 = IN */
 			u32 data; /* OUT: value; IN: the reply */
 		} io;
-		struct {
-			u64 gpa;  /* faulting guest-physical address; for string I/O the port */
-			u8 write; /* access type of the fault */
-			u8 io;	  /* 1 = string I/O on port `gpa` */
-			u8 fetch; /* instruction fetch: from where no memory is */
-			u8 walk;  /* 1 = of the guest's page tables */
-			/*
-			 * 1 = the CPU can't run the guest in its mode (real mode, mostly): the
-			 * monitor delivers the event that is being delivered, else carries out what
-			 * is at rip, whatever it is. `carry_out` may leave that one to the kernel.
-			 */
-			u8 mode;
-			u8 carry_out; /* reply: enum run_carry_out */
-		} emulate;
+		struct run_emulate emulate;
 		struct run_task task;
 		struct {
 			u8 init;   /* 1 = INIT: the vCPU waits for SIPI from now on */
@@ -105,8 +113,15 @@ struct vcpu_run {
 	struct vcpu_record record; /* with RUN_EXIT_INTERNAL */
 };
 
-/* Instructions whose rules the kernel knows; with mode 1 nothing at rip was fetched yet. */
-enum run_carry_out { RUN_DO_NOTHING, RUN_DO_CPUID, RUN_DO_MSR_READ, RUN_DO_MSR_WRITE, RUN_DOES };
+/* What the kernel has the rules of. */
+enum run_carry_out {
+	RUN_DO_NOTHING,
+	RUN_DO_CPUID,
+	RUN_DO_MSR_READ,
+	RUN_DO_MSR_WRITE,
+	RUN_DO_EXIT,	   /* the instruction that has caused this exit, with `length` 1 */
+	RUN_DO_APIC_WRITE, /* of `value` to the register at `gpa`; vcpu_get reads it */
+};
 
 /*
  * Guest-physical page where the monitor keeps a page directory of 4 MiB pages, one to one: what the

@@ -251,7 +251,6 @@ static void choose_exit(struct vmcb *b)
 		b->exit_info1 = fuzz_u8(&in) | (u64)(fuzz_u8(&in) & 3) << 32;
 		b->exit_info2 =
 			fuzz_u8(&in) & 1 ? APIC_DEFAULT_BASE | (fuzz_u8(&in) << 4) : fuzz_u64(&in);
-		b->insn_count = fuzz_u8(&in) & 15;
 	} else {
 		b->exit_info1 = fuzz_u8(&in);
 	}

@@ -163,14 +163,14 @@ static inline bool reference_same_control(const struct insn *in, const struct re
 }
 
 /* The kernel's own decoder: what it accepts the reference does too, and both say the same of it. */
-static inline const char *reference_differs_at_exit(u32 m, const u8 *b, u32 n)
+static inline const char *reference_differs_at_exit(const u8 *b, u32 n)
 {
 	struct exit_insn in;
 	struct reference r;
 
-	if (!exit_insn_decode(b, n, reference_modes[m], &in))
+	if (!exit_insn_decode(b, n, &in))
 		return NULL;
-	if (!reference_decode(m, b, n, &r)) /* a prefix that the instruction does not bear */
+	if (!reference_decode(2, b, n, &r)) /* a prefix that the instruction does not bear */
 		return NULL;
 	if (in.length != r.in.length)
 		return "length at an exit";

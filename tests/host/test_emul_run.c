@@ -223,6 +223,7 @@ static void what_the_kernel_decides_is_left_to_it(void **state)
 		m.s.gpr[GPR_RCX] = 0x800;
 		assert_int_equal(emul_run(&m.e, 5), EMUL_KERNEL);
 		assert_int_equal(m.e.carry_out, cases[i].what);
+		assert_int_equal(m.e.insn.length, 2);
 		assert_int_equal(m.s.rip, CODE);
 		assert_int_equal(m.e.dirty, 0);
 	}

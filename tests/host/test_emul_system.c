@@ -354,6 +354,33 @@ static void a_user_writes_no_control_register_and_no_msr(void **state)
 	}
 }
 
+/* For the kernel, which carries it out. */
+static void an_instruction_is_measured_and_nothing_done(void **state)
+{
+	static const struct {
+		u8 code[6], length;
+		bool wide;
+	} cases[] = {
+		{{0xf4}, 1, true},
+		{{0xf3, 0x0f, 0xa2}, 3, true},
+		{{0x0f, 0x01, 0xd9}, 3, false},
+		{{0xc7, 0x07, 0xff, 0xff}, 4, false},
+		{{0xc7, 0x07, 0xff, 0xff, 0xff, 0xff}, 6, true},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		enter_flat(true, cases[i].wide);
+		memcpy(m.ram + CODE, cases[i].code, sizeof(cases[i].code));
+		assert_int_equal(emul_length(&m.e), cases[i].length);
+		assert_int_equal(m.s.rip, CODE);
+		assert_int_equal(m.e.dirty, 0);
+	}
+	m.s.seg[SEG_CS].base = RAM_BYTES; /* only bytes of devices, which are 0: add [eax], al */
+	assert_int_equal(emul_length(&m.e), 2);
+	m.s.seg[SEG_CS].limit = CODE - 1;
+	assert_int_equal(emul_length(&m.e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +400,7 @@ int main(void)
 		cmocka_unit_test(msrs_are_the_monitors_or_fault),
 		cmocka_unit_test(efer_rules),
 		cmocka_unit_test(a_user_writes_no_control_register_and_no_msr),
+		cmocka_unit_test(an_instruction_is_measured_and_nothing_done),
 	};
 
 	return cmocka_run_group_tests(tests, machine_setup, machine_teardown);

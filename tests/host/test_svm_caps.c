@@ -76,11 +76,9 @@ static void features_follow_the_facts(void **state)
 	svm_features(buf, sizeof(buf));
 	assert_string_equal(buf, "npt");
 
-	f->svm_nrip = f->svm_decode_assists = f->svm_flush_by_asid = f->svm_vmcb_clean =
-		f->svm_pause_filter = true;
+	f->svm_nrip = f->svm_flush_by_asid = f->svm_vmcb_clean = f->svm_pause_filter = true;
 	svm_features(buf, sizeof(buf));
-	assert_string_equal(buf,
-			    "npt nrip-save decode-assists flush-by-asid vmcb-clean pause-filter");
+	assert_string_equal(buf, "npt nrip-save flush-by-asid vmcb-clean pause-filter");
 	svm_features(buf, 8);
 	assert_string_equal(buf, "npt nri");
 }

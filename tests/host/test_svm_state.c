@@ -27,7 +27,7 @@ static_assert(offsetof(struct vmcb, int_ctl) == 0x060, "VMCB");
 static_assert(offsetof(struct vmcb, exit_code) == 0x070, "VMCB");
 static_assert(offsetof(struct vmcb, event_inj) == 0x0a8, "VMCB");
 static_assert(offsetof(struct vmcb, nested_cr3) == 0x0b0, "VMCB");
-static_assert(offsetof(struct vmcb, insn_bytes) == 0x0d1, "VMCB");
+static_assert(offsetof(struct vmcb, next_rip) == 0x0c8, "VMCB");
 static_assert(offsetof(struct vmcb, es) == 0x400, "VMCB");
 static_assert(offsetof(struct vmcb, tr) == 0x490, "VMCB");
 static_assert(offsetof(struct vmcb, cpl) == 0x4cb, "VMCB");

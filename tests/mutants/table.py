@@ -260,6 +260,12 @@ MUTANTS = [
            "host/guest_walk", "the length of an instruction that is not there any more counts"),
     Mutant("walk-not-present", "kernel/guest_walk.c", "		if (!(entry & ENTRY_P))", "		if (!entry)",
            "host/guest_walk", "an entry that is not present is followed"),
+    Mutant("other-code-decoded", "kernel/guest_walk.c", "	if (!hv_mode_64(&m))\n", "	if (!(m.cr4 & CR4_PAE))\n",
+           "host/guest_walk", "32-bit code is read through tables that it does not have"),
+    Mutant("apic-write-lost", "kernel/vcpu_exit.c", "r.gpa % PAGE_SIZE, r.value);", "r.gpa % PAGE_SIZE, 0);",
+           "guest/apic-insns", "what the monitor has emulated does not reach the local APIC"),
+    Mutant("asked-length-ignored", "kernel/vcpu_exit.c", "	v->exit.insn_len = MIN(r.insn_len, EXIT_INSN_MAX);", "	v->exit.insn_len = 1;",
+           "guest/apic-insns", "an instruction of 32-bit code is stepped into"),
 
     # ---- Boot information and firmware ----
     Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left ||", "|| tag->size > left + 64 ||",
