@@ -1,4 +1,5 @@
 """A QEMU with Caisson in it, and its serial line to talk to."""
+import glob
 import json
 import os
 import re
@@ -142,6 +143,17 @@ class Machine:
         while self.cpu_time() < end:
             if not self.read_for(0.1) or time.monotonic() >= self.deadline:
                 raise TestError(f"{self.who} did not work for {seconds} s")
+
+    def kept_waiting(self):
+        """Seconds for which the host's other programs have kept the emulator from running: its thread that waited longest."""
+        waited = 0
+        for path in glob.glob(f"/proc/{self.process.pid}/task/*/schedstat"):
+            try:
+                with open(path, encoding="ascii") as f:
+                    waited = max(waited, int(f.read().split()[1]) / 1e9)
+            except OSError:     # the thread has ended
+                pass
+        return waited
 
     def cpu_time(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as f:

@@ -56,14 +56,26 @@ def total(lives):
     return sum(map(sum, lives.values()))
 
 
+def next_report(m):
+    """None: the guest is silent, though the emulator could work."""
+    end, waited = time.monotonic() + SILENCE, m.kept_waiting()
+    while True:
+        try:
+            return m.expect(REPORT, max(0.1, end - time.monotonic()))
+        except TestError:
+            now_waited = m.kept_waiting()
+            end, waited = end + now_waited - waited, now_waited
+            if m.process.poll() is not None:
+                raise
+            if time.monotonic() >= min(end, m.deadline):
+                return None
+
+
 def operate(m, wanted, lives):
     """Until the guest has done that many operations, over all its lives: the number of each kind in each life."""
     while total(lives) < wanted:
-        try:
-            match = m.expect(REPORT, SILENCE)
-        except TestError:
-            if m.process.poll() is not None:
-                raise
+        match = next_report(m)
+        if not match:
             restart_hostile(m)
             continue
         done = [int(n) for n in match[2].split()]
