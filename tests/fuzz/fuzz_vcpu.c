@@ -455,11 +455,24 @@ static void set_state(struct vcpu *v)
 	set(v);
 }
 
+/* Each thing that can be left to the kernel, and one more, with each length, and 16. */
+static void answer(struct run_emulate *e)
+{
+	u8 choice = fuzz_u8(&in);
+
+	e->carry_out = choice % 7;
+	e->insn_len = choice / 7 % 17;
+	if (e->carry_out == RUN_DO_APIC_WRITE)
+		e->value = fuzz_u32(&in);
+}
+
 static void run_guest(struct vcpu *v)
 {
 	s64 r;
 
 	scribble(v->run);
+	if (v->pending_reply == RUN_EXIT_EMULATE)
+		answer(&v->run->emulate);
 	v->run->immediate = 0;
 	r = call(sys_vcpu_run, v);
 	FUZZ_CHECK(r == 0 || r == -E_INTR || r == -E_STATE, "vcpu_run: %ld", r);

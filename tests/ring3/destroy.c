@@ -11,6 +11,7 @@
 #define BOARD_VA 0x10000000ull
 #define GUEST_VA 0x200000000ull /* the guest's memory, in its monitor */
 #define RUN_VA 0x21000000ull
+#define RUN ((const volatile struct vcpu_run *)RUN_VA)
 #define WATCHED_VA 0x22000000ull /* in the root task: the first page of the guest that is watched */
 #define SMALL_BYTES MiB(4)
 #define QUOTA_BESIDE MiB(8) /* page tables, image, stack */
@@ -21,6 +22,7 @@
 #define HEAP_KEEPS MiB(12) /* free pages that stay, and blocks of which some are used */
 #define BACK_LIMIT 60000000000ull
 #define POLL_NS 20000ull
+#define STORM 100ull
 #define HANDLE_GIVEN ((handle_t)(1 << 16 | 1)) /* what the root task put into a monitor's table */
 
 enum role { ROLE_NONE, ROLE_MONITOR };
@@ -56,20 +58,20 @@ struct board {
 
 /* At this offset in the watched guest's memory. */
 #define STALL_OFFSET 0x800
+#define TABLES 0x1000 /* in a guest's memory */
 #define WATCHED_STALL (*(volatile u32 *)(WATCHED_VA + STALL_OFFSET))
 
-/* ---- Guests, in real mode with 4 GiB segments; esi = bytes of memory ---- */
+/* ---- Guests, in 64-bit mode; esi = bytes of memory ---- */
 
 #define GUEST(name, code)                                                                          \
 	extern const u8 guest_##name[], guest_##name##_end[];                                      \
-	__asm__(".section .rodata\n.code16\nguest_" #name ":\n" code "\nguest_" #name              \
-		"_end:\n.code64\n.text\n")
+	__asm__(".section .rodata\nguest_" #name ":\n" code "\nguest_" #name "_end:\n.text\n")
 /* Writes to each 2 MiB but the first, and says so. */
 #define TOUCH_ALL                                                                                  \
 	"movl $0x200000, %edi\n"                                                                   \
 	"8: cmpl %esi, %edi\n"                                                                     \
 	"jae 9f\n"                                                                                 \
-	"movb $1, (%edi)\n"                                                                        \
+	"movb $1, (%rdi)\n"                                                                        \
 	"addl $0x200000, %edi\n"                                                                   \
 	"jmp 8b\n"                                                                                 \
 	"9: outb %al, $0x80\n"
@@ -112,11 +114,7 @@ static void set_state(handle_t vcpu, u64 bytes, u32 activity)
 	static struct vcpu_state s;
 
 	cpu_power_on(&s, 0);
-	for (u32 i = SEG_ES; i <= SEG_GS; i++) {
-		s.seg[i].base = 0;
-		s.seg[i].limit = 0xffffffff;
-		s.seg[i].attr |= SEG_ATTR_G;
-	}
+	guest_long_mode(&s, (u64 *)(GUEST_VA + TABLES), TABLES);
 	s.rip = 0;
 	s.gpr[GPR_RSI] = bytes;
 	s.event.activity = activity;
@@ -162,6 +160,9 @@ static void gdt_as_before(void)
 	must(gdtr.limit < GDT_MOST ? 0 : -E_INVAL);
 }
 
+/* No guest leaves the kernel otherwise than by OUT. */
+static void run(handle_t vcpu) { must(vcpu_run(vcpu) || RUN->exit == RUN_EXIT_IO ? 0 : -E_INVAL); }
+
 static void make_and_populate(void)
 {
 	handle_t mem = (handle_t)mem_create(BOARD->bytes, MEM_GUEST);
@@ -178,7 +179,7 @@ static void monitor(enum state state)
 	handle_t vcpu = state == POPULATE ? HANDLE_NONE : vm_make(state);
 
 	if (vcpu && state < ARRAY_SIZE(guests) && guests[state].code)
-		must(vcpu_run(vcpu));
+		run(vcpu);
 	gdt_as_before();
 	BOARD->ready = 1;
 	for (;;) {
@@ -188,7 +189,7 @@ static void monitor(enum state state)
 		case WAITING: event_wait(HANDLE_GIVEN, DEADLINE_NEVER); break;
 		case CALLING: channel_call(HANDLE_GIVEN, 1); break;
 		case POPULATE: make_and_populate(); break;
-		default: vcpu_run(vcpu);
+		default: run(vcpu);
 		}
 	}
 }
@@ -200,6 +201,21 @@ static handle_t board, event, channel, watched_mem;
 struct victim {
 	handle_t domain, thread, again; /* again: a second handle of the domain */
 };
+
+/* What the kernel itself does with the guest's instructions. */
+static bool in_state(const struct victim *v, enum state state)
+{
+	struct domain_info i = {0};
+
+	handle_info(v->domain, &i, sizeof(i));
+	switch (state) {
+	case HALTED: return i.vcpu_state[0] == 1 + VCPU_HALTED;
+	case SIPI: return i.vcpu_state[0] == 1 + VCPU_WAIT_SIPI;
+	case EXITS: return i.exits[STAT_CPUID] >= STORM;
+	case PORTS: return i.exits[STAT_USER] >= STORM;
+	default: return true;
+	}
+}
 
 /* Makes the VM and waits until it is in its state. */
 static void begin(struct victim *v, enum state state, u64 bytes, handle_t given)
@@ -220,9 +236,9 @@ static void begin(struct victim *v, enum state state, u64 bytes, handle_t given)
 	v->thread = (handle_t)t;
 	handle_dup(given ? given : v->thread, R_ALL, v->domain);
 	thread_set(v->thread, THREAD_START, 0);
-	while (!BOARD->ready && rt_clock_ns() < limit)
+	while (!(BOARD->ready && in_state(v, state)) && rt_clock_ns() < limit)
 		sleep_ns(POLL_NS);
-	check(BOARD->ready, "a VM is not in the state", state);
+	check(BOARD->ready && in_state(v, state), "a VM is not in the state", state);
 }
 
 static u64 ticks(void)

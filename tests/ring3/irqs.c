@@ -18,6 +18,7 @@
 #define LIMIT 60000000000ull
 #define POLL_NS 20000ull
 #define ENTRY 0x200
+#define OPCODE_HLT 0xf4
 #define VECTOR(n) (0x40u + (n))
 #define PORT(n) (0x80u + (n))
 #define APIC_BASE_X2 (APIC_BASE_ENABLE | APIC_BASE_X2APIC)
@@ -75,12 +76,26 @@ static void vm_make(void)
 	handle_close(mem);
 }
 
+/* Where the CPU doesn't say how long HLT and WRMSR of real mode are, the monitor does. */
+static void measure(struct run_emulate *e)
+{
+	state.groups = STATE_GPR;
+	must(vcpu_get(vcpu, &state), "vcpu_get");
+	e->insn_len = ((const u8 *)GUEST_VA)[state.rip % GUEST_BYTES] == OPCODE_HLT ? 1 : 2;
+	e->carry_out = RUN_DO_EXIT;
+}
+
 /* Runs the guest until it has had an interrupt: its handler. */
 static u32 run(void)
 {
 	struct vcpu_run *r = (struct vcpu_run *)RUN_VA;
 
-	must(vcpu_run(vcpu), "vcpu_run");
+	for (;;) {
+		must(vcpu_run(vcpu), "vcpu_run");
+		if (r->exit != RUN_EXIT_EMULATE || !r->emulate.length)
+			break;
+		measure(&r->emulate);
+	}
 	check(r->exit == RUN_EXIT_IO && r->io.port >= PORT(0) && r->io.port < PORT(HANDLERS),
 	      "an exit of another kind", r->exit);
 	return r->io.port - PORT(0);

@@ -1,10 +1,13 @@
 #include "tests/ring3/self.h"
 
+#include "arch/cpu.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "user/tables.h"
 
 #define PAUSE_NS 2000000ull
+#define TABLE_ENTRY 7u /* present, may be written, also by ring 3 */
+#define TABLE_LARGE 0x80u
 
 extern const struct image_header image_header;
 static handle_t system_handle;
@@ -160,6 +163,24 @@ s64 wait_end(handle_t domain, u64 limit)
 		r = port_wait((handle_t)port, &packet, 1, rt_clock_ns() + limit);
 	handle_close((handle_t)port);
 	return r == 1 ? (s64)packet.bits : r;
+}
+
+/* ---- Guests ---- */
+
+void guest_long_mode(struct vcpu_state *s, u64 *tables, u64 gpa)
+{
+	const u64 rows = PAGE_SIZE / sizeof(u64);
+
+	memset(tables, 0, 2 * PAGE_SIZE);
+	tables[0] = (gpa + PAGE_SIZE) | TABLE_ENTRY;
+	tables[rows] = (gpa + 2 * PAGE_SIZE) | TABLE_ENTRY;
+	for (u64 i = 0; i < rows; i++)
+		tables[2 * rows + i] = i * PAGE_2M | TABLE_ENTRY | TABLE_LARGE;
+	s->cr0 = CR0_PE | CR0_PG | CR0_ET;
+	s->cr3 = gpa;
+	s->cr4 = CR4_PAE;
+	s->efer = EFER_LME | EFER_LMA;
+	s->seg[SEG_CS].attr |= SEG_ATTR_L;
 }
 
 /* ---- What the machine holds ---- */

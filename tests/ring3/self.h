@@ -5,6 +5,7 @@
 #pragma once
 
 #include "uapi/image.h"
+#include "uapi/run.h"
 #include "user/rt.h"
 #include "user/sys.h"
 
@@ -37,6 +38,14 @@ s64 start(handle_t domain, u32 n, u64 arg);
 s64 thread_make(handle_t domain, u32 n, u64 arg); /* the same, not started */
 /* Waits for the domain's end. Returns its status, or a negative error after `limit` ns. */
 s64 wait_end(handle_t domain, u64 limit);
+
+/* ---- Guests ---- */
+#define GUEST_TABLES 3 /* pages */
+/*
+ * A state after power-on becomes one of 64-bit code, of which the kernel needs no monitor to know
+ * how long an instruction is. The tables at guest-physical gpa map 1 GiB, one to one.
+ */
+void guest_long_mode(struct vcpu_state *s, u64 *tables, u64 gpa);
 
 /* ---- What the machine holds ---- */
 struct balance {

@@ -106,6 +106,8 @@ static void disturb(u64 *s, struct worker_domain *c)
 	}
 	if (c->domain && (handle_info(c->domain, &info, sizeof(info)) < 0 || info.dead))
 		end_worker(c);
+	BOARD->halts += info.exits[STAT_HLT] > 0;
+	BOARD->cpuids += info.exits[STAT_CPUID] > 0;
 }
 
 /* Why a call is never accepted, or never refused. */
@@ -133,7 +135,8 @@ static bool has_share(u32 nr, u64 often)
 /* Each call accepted and refused so often, and of what children do and quotas a part of it. */
 static bool all_have_share(u64 often)
 {
-	bool ok = BOARD->exhausted * 50 >= often;
+	bool ok = BOARD->exhausted * 50 >= often && BOARD->halts * 10 >= often &&
+		  BOARD->cpuids * 10 >= often;
 
 	for (u32 i = 0; i < CHILDREN; i++)
 		ok &= BOARD->children[i] * 10 >= often;
@@ -284,10 +287,14 @@ static void tell_counts(u64 often)
 	say("children: %lu exited, %lu faulted, %lu were ended in a loop; a quota exhausted %lu times",
 	    BOARD->children[CHILD_EXITS], BOARD->children[CHILD_FAULTS],
 	    BOARD->children[CHILD_LOOPS], BOARD->exhausted);
+	say("guests seen whose HLT the kernel served: %lu times, whose CPUID: %lu times",
+	    BOARD->halts, BOARD->cpuids);
 	for (u32 i = 0; i < CHILDREN; i++)
 		check(BOARD->children[i] * 10 >= often, "too few children ended as they should", i);
 	check(BOARD->exhausted * 50 >= often, "a quota was hardly ever exhausted",
 	      (s64)BOARD->exhausted);
+	check(BOARD->halts * 10 >= often, "hardly a guest waited in HLT", (s64)BOARD->halts);
+	check(BOARD->cpuids * 10 >= often, "hardly a guest ran CPUID", (s64)BOARD->cpuids);
 	check(ok, "expected each call accepted and refused at least this often", (s64)often);
 }
 

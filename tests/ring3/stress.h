@@ -33,6 +33,7 @@ struct board {
 	u64 accepted[SYS_CALLS], refused[SYS_CALLS];
 	u64 children[CHILDREN]; /* ended, each as it should */
 	u64 exhausted;		/* times that a worker's quota was used up to the last bytes */
+	u64 halts, cpuids;	/* times that the kernel was seen to serve a guest's HLT, CPUID */
 	u64 beats[CPUS_WATCHED], latest_ns[CPUS_WATCHED];
 	u64 gap_ns[2]; /* longest, of the spinners */
 };

@@ -11,6 +11,7 @@
 #define CHILD_QUOTA KiB(256)
 #define CHILD_LIMIT 1000000000ull
 #define GUEST_BYTES KiB(64)
+#define GUEST_MAPPED ((1 + GUEST_TABLES) * PAGE_SIZE) /* by its monitor: code, tables */
 #define EXHAUST_TRIES 40u
 #define VM_EVERY 800u /* calls, one enters a vCPU at least */
 
@@ -332,17 +333,19 @@ static void use_vm(u64 *s, u32 me)
 				      {0xeb, 0xfe},
 				      {0x0f, 0xa2, 0xeb, 0xfc}};
 	/* Seldom the same pages: the run page of the VM before goes some time after it. */
-	u64 va = SCRATCH_VA + (8 + 2 * rnd(s, 256)) * PAGE_SIZE;
+	u64 va = SCRATCH_VA + (8 + 8 * rnd(s, 256)) * PAGE_SIZE;
 	s64 h[] = {CALL(SYS_VM_CREATE), CALL(SYS_MEM_CREATE, GUEST_BYTES, MEM_GUEST), 0, 0};
 
-	if (!CALL(SYS_MAP, HANDLE_SELF, h[1], va, 0, PAGE_SIZE, PROT_R | PROT_W))
-		memcpy((void *)va, guest[rnd(s, 3) ? 0 : rnd(s, ARRAY_SIZE(guest))],
+	cpu_power_on(&state, 0);
+	if (!CALL(SYS_MAP, HANDLE_SELF, h[1], va, 0, GUEST_MAPPED, PROT_R | PROT_W)) {
+		memcpy((void *)va, guest[rnd(s, 6) ? 0 : rnd(s, ARRAY_SIZE(guest))],
 		       sizeof(guest[0]));
+		guest_long_mode(&state, (u64 *)(va + PAGE_SIZE), PAGE_SIZE);
+	}
 	CALL(SYS_MAP, h[0], h[1], 0, 0, GUEST_BYTES, PROT_R | PROT_W);
 	CALL(SYS_VM_POLICY, h[0], any_policy(s));
-	h[2] = CALL(SYS_VCPU_CREATE, h[0], 0, va + PAGE_SIZE);
-	cpu_power_on(&state, 0);
-	state.seg[SEG_CS].base = state.rip = 0;
+	h[2] = CALL(SYS_VCPU_CREATE, h[0], 0, va + GUEST_MAPPED);
+	state.rip = 0;
 	CALL(SYS_VCPU_SET, h[2], &state);
 	state.groups = STATE_SEG | STATE_GPR;
 	if (!CALL(SYS_VCPU_GET, h[2], &state))
@@ -354,7 +357,7 @@ static void use_vm(u64 *s, u32 me)
 	for (u32 i = 0; i < 4 && !CALL(SYS_VCPU_RUN, h[2]); i++)
 		CALL(SYS_VCPU_KICK, h[2]);
 	CALL(SYS_UNMAP, h[0], 0, GUEST_BYTES);
-	CALL(SYS_UNMAP, HANDLE_SELF, va, PAGE_SIZE);
+	CALL(SYS_UNMAP, HANDLE_SELF, va, GUEST_MAPPED);
 	CALL(SYS_HANDLE_REVOKE, h[0]);
 	close_all(h, ARRAY_SIZE(h));
 }
