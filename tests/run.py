@@ -125,8 +125,7 @@ def guest_vm(name, words):
 def start_guests(label, names, machine, limit):
     """A machine that runs tiny guests as VMs, and ends with the last one."""
     args = "exit=last-vm" if table.on_bochs(machine) else scenes.CI_ARGS
-    # who is alone may measure how long others wait
-    # The debug kernel audits each entry, which makes the turn of a vCPU that spins long.
+    # Who is alone may measure how long others wait, but for the debug kernel: it audits each entry, which makes turns long.
     timed = table.on_bochs(machine) and not machine.endswith("-debug") and len(names) == 1
     words = "caisson pause-exits" if timed else "caisson"
     args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")

@@ -12,7 +12,7 @@ TEST_NAME("shootdown-storm");
 #define ROUNDS 30u
 #define LOCK_ROUNDS 200u
 #define HELD_US 20
-#define SLICE_US 5000u
+#define STILL_US (5000u + 500u) /* a time slice; switches, and exits to read the timer */
 #define PM_KHZ 3580u
 
 static u32 cpus;
@@ -105,10 +105,12 @@ void test_main(void)
 	for (u32 n = 0; n < cpus; n++) {
 		round = cpu[n].longest_round > round ? cpu[n].longest_round : round;
 	}
-	/* Where PAUSE loops are seen, the holder never waits for a whole slice of the others. */
-	if (command_line_has("pause-exits") && longest_still > SLICE_US * PM_KHZ / 1000)
+	/*
+	 * Where PAUSE loops are seen, the holder never waits for more than a slice of the others.
+	 */
+	if (command_line_has("pause-exits") && longest_still > STILL_US * PM_KHZ / 1000)
 		fail("the lock stood still for %u us, expected at most %u",
-		     longest_still * 1000 / PM_KHZ, SLICE_US);
+		     longest_still * 1000 / PM_KHZ, STILL_US);
 	print("longest: round %u us, stillness of the lock %u us\n", round * 1000 / PM_KHZ,
 	      longest_still * 1000 / PM_KHZ);
 }
