@@ -368,7 +368,7 @@ s64 sys_vcpu_run(struct object *obj, const struct sys_args *args)
 		thread_current()->vcpu = v;
 		__atomic_store_n(&v->runner, thread_current(), __ATOMIC_RELEASE);
 		if (v->pending_reply && take_reply(v) == STEP_USER)
-			r = 0;
+			v->stat[STAT_USER]++;
 		else if (unlikely(__atomic_load_n(&v->run->immediate, __ATOMIC_RELAXED) ||
 				  thread_must_leave()))
 			r = interrupted(v);

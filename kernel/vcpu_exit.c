@@ -429,5 +429,6 @@ __attribute__((noinline)) enum vcpu_step vcpu_carry_out(struct vcpu *v)
 	default: return STEP_CONTINUE;
 	}
 	v->exit.insn_len = MIN(r.insn_len, EXIT_INSN_MAX);
+	v->exit.code_cr3 = ~0ull; /* pages that were looked at may be others' meanwhile */
 	return vcpu_exit_handle(v);
 }

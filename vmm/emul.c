@@ -618,8 +618,17 @@ void emul_begin(struct emul *e)
 	e->why = NULL;
 	e->tlb[0].page = e->tlb[1].page = 0;
 	e->trap = e->s->rflags & RFLAGS_TF;
-	e->shadow = false;
+	e->shadow = e->interrupted = false;
 	set_mode(e);
+}
+
+static void queue_fault(struct emul *e)
+{
+	emul_queue(e, e->vector, e->has_error, e->error);
+	if (e->vector == EXC_PF) {
+		e->s->cr2 = e->cr2;
+		e->dirty |= STATE_CR;
+	}
 }
 
 enum emul_result emul_step(struct emul *e)
@@ -640,17 +649,18 @@ enum emul_result emul_step(struct emul *e)
 		retire(e);
 	} else if (r == EMUL_FAULT) {
 		e->dirty |= STATE_GPR;
-		emul_queue(e, e->vector, e->has_error, e->error);
-		if (e->vector == EXC_PF) {
-			e->s->cr2 = e->cr2;
-			e->dirty |= STATE_CR;
-		}
+		queue_fault(e);
 	}
 	return r;
 }
 
-u32 emul_length(struct emul *e)
+enum emul_result emul_measure(struct emul *e)
 {
+	enum emul_result r;
+
 	emul_begin(e);
-	return fetch_and_decode(e) == EMUL_OK ? e->insn.length : 0;
+	r = fetch_and_decode(e);
+	if (r == EMUL_FAULT)
+		queue_fault(e);
+	return r;
 }

@@ -87,6 +87,8 @@ struct emul {
 	const char *why; /* EMUL_UNSUPPORTED */
 	u8 carry_out;	 /* EMUL_KERNEL: enum run_carry_out */
 
+	bool interrupted; /* set by mmio_write: a REP goes on in another step */
+
 	/* private, valid during a step */
 	struct insn insn;
 	u8 mode; /* enum insn_mode */
@@ -115,8 +117,10 @@ enum emul_result emul_step(struct emul *e);
  */
 enum emul_result emul_run(struct emul *e, u32 steps);
 
-/* How long the instruction at rip is; 0: it can't be read, or is none. Needs what a step needs. */
-u32 emul_length(struct emul *e);
+/*
+ * Only how long the instruction at rip is: insn.length. Needs what a step needs, results as of one.
+ */
+enum emul_result emul_measure(struct emul *e);
 
 /* A switch to a 32-bit task, as the run page describes it. Results as of a step. */
 enum emul_result emul_task_switch(struct emul *e, const struct run_task *t);

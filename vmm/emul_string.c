@@ -133,7 +133,7 @@ enum emul_result emul_string(struct emul *e)
 		return one_element(e, op, bytes);
 
 	for (u32 moved = 0; emul_full_read(e, GPR_RCX, width); moved += bytes) {
-		if (moved >= EMUL_STRING_MAX) {
+		if (moved >= EMUL_STRING_MAX || e->interrupted) {
 			e->next_rip = e->s->rip; /* the rest in another step */
 			return EMUL_OK;
 		}

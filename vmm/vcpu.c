@@ -14,16 +14,14 @@
 
 static struct vcpu *of(struct emul *e) { return container_of(e, struct vcpu, emul); }
 
-static void *emul_ram(struct emul *e, u64 gpa, u64 bytes)
-{
-	return ram_ptr(&of(e)->m->ram, gpa, bytes);
-}
-
 /* ---- The local APIC's page, for instructions that the kernel doesn't decode ---- */
 
 static bool on_apic_page(const struct vcpu *v, u64 gpa)
 {
-	return v->run->emulate.apic && gpa / PAGE_SIZE == v->run->emulate.gpa / PAGE_SIZE;
+	const struct vcpu_run *r = v->run;
+
+	return r->exit == RUN_EXIT_EMULATE && r->emulate.apic &&
+	       gpa / PAGE_SIZE == r->emulate.gpa / PAGE_SIZE;
 }
 
 /* Of 16 bytes the first four are a register's. */
@@ -52,9 +50,17 @@ static void apic_write(struct vcpu *v, u64 gpa, u32 size, u64 value)
 	r->carry_out = RUN_DO_APIC_WRITE;
 	r->gpa = gpa;
 	r->value = (u32)value;
+	v->emul.interrupted = true;
 }
 
 /* ---- What the emulator asks for ---- */
+
+static void *emul_ram(struct emul *e, u64 gpa, u64 bytes)
+{
+	struct vcpu *v = of(e);
+
+	return on_apic_page(v, gpa) ? NULL : ram_ptr(&v->m->ram, gpa, bytes);
+}
 
 static u64 emul_mmio_read(struct emul *e, u64 gpa, u32 size)
 {
@@ -159,10 +165,18 @@ static bool refused_for_good(struct vcpu *v)
 /* False: it can't be done; the log says why. */
 static bool emulate(struct vcpu *v)
 {
-	if (emul_step(&v->emul) != EMUL_UNSUPPORTED) {
+	struct run_emulate *reply = &v->run->emulate;
+	enum emul_result r = reply->length ? emul_measure(&v->emul) : emul_step(&v->emul);
+
+	if (r != EMUL_UNSUPPORTED) {
+		if (reply->length && r == EMUL_OK) {
+			reply->insn_len = v->emul.insn.length;
+			reply->carry_out = RUN_DO_EXIT;
+		}
 		v->refusals = 0;
 		return true;
 	}
+	reply->carry_out = RUN_DO_NOTHING; /* what came before in this step is undone too */
 	if (!refused_for_good(v))
 		return true;
 	report_unsupported(v);
@@ -228,15 +242,6 @@ static void exit_task_switch(struct vcpu *v)
 	write_state(v, err);
 }
 
-/* Who can't read it any more runs it again: the guest has changed code or tables. */
-static void measure(struct vcpu *v, s64 err)
-{
-	v->run->emulate.insn_len = err ? 0 : (u8)emul_length(&v->emul);
-	v->run->emulate.carry_out = v->run->emulate.insn_len ? RUN_DO_EXIT : RUN_DO_NOTHING;
-	v->emul.dirty = 0;
-	write_state(v, err);
-}
-
 static void exit_emulate(struct vcpu *v)
 {
 	struct vcpu_state *s = &v->state;
@@ -247,10 +252,6 @@ static void exit_emulate(struct vcpu *v)
 		return;
 	}
 	err = vcpu_read(v, EMUL_GROUPS);
-	if (v->run->emulate.length) {
-		measure(v, err);
-		return;
-	}
 	if (!err && flat_table_wanted(v->run, s->cr0)) {
 		err = flat_table_provide(v->m);
 		if (err) {

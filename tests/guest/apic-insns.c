@@ -50,7 +50,7 @@ static void test_reads(void)
 
 static void test_writes(void)
 {
-	u32 old = 0x30;
+	u32 old = 0x30, at = LAPIC + APIC_TPR, n = 4;
 
 	WRITE("movl %1, %0", 0x20);
 	expect_eq("TPR by mov", *TPR, 0x20);
@@ -65,6 +65,10 @@ static void test_writes(void)
 	__asm__ volatile("xchgl %0, %1" : "+r"(old), "+m"(*TPR) : : "memory");
 	expect_eq("TPR as xchg has read it", old, 0x60);
 	expect_eq("TPR by xchg", *TPR, 0x30);
+	/* Four writes, of which the first is to the register. */
+	__asm__ volatile("rep stosl" : "+D"(at), "+c"(n) : "a"(0x20) : "memory");
+	expect_eq("TPR by rep stos", *TPR, 0x20);
+	expect_eq("what rep stos has left", n, 0);
 	*TPR = 0;
 }
 

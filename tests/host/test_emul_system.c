@@ -371,14 +371,16 @@ static void an_instruction_is_measured_and_nothing_done(void **state)
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
 		enter_flat(true, cases[i].wide);
 		memcpy(m.ram + CODE, cases[i].code, sizeof(cases[i].code));
-		assert_int_equal(emul_length(&m.e), cases[i].length);
+		assert_int_equal(emul_measure(&m.e), EMUL_OK);
+		assert_int_equal(m.e.insn.length, cases[i].length);
 		assert_int_equal(m.s.rip, CODE);
 		assert_int_equal(m.e.dirty, 0);
 	}
 	m.s.seg[SEG_CS].base = RAM_BYTES; /* only bytes of devices, which are 0: add [eax], al */
-	assert_int_equal(emul_length(&m.e), 2);
+	assert_int_equal(emul_measure(&m.e), EMUL_OK);
+	assert_int_equal(m.e.insn.length, 2);
 	m.s.seg[SEG_CS].limit = CODE - 1;
-	assert_int_equal(emul_length(&m.e), 0);
+	expect_fault(emul_measure(&m.e), EXC_GP);
 }
 
 int main(void)
