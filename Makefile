@@ -117,12 +117,13 @@ PROGRAMS   := init manager vmm
 init_SRC    := $(wildcard services/init/*.c services/common/*.c)
 manager_SRC := $(wildcard services/manager/*.c services/common/*.c)
 vmm_SRC     := $(wildcard vmm/*.c guest-loader/*.c audit/*.c)
-TEST_PROGRAMS := stress wild numa destroy chaos irqs calls
+TEST_PROGRAMS := stress wild numa destroy chaos irqs calls reply
 stress_SRC  := $(wildcard tests/ring3/stress*.c) tests/ring3/self.c vmm/cpu_reset.c
 wild_SRC    := tests/ring3/wild.c vmm/console.c vmm/cpu_reset.c $(wildcard audit/*.c)
 numa_SRC    := tests/ring3/numa.c
 destroy_SRC := tests/ring3/destroy.c tests/ring3/self.c vmm/cpu_reset.c
 irqs_SRC    := tests/ring3/irqs.c tests/ring3/self.c vmm/cpu_reset.c
+reply_SRC   := tests/ring3/reply.c tests/ring3/self.c vmm/cpu_reset.c
 calls_SRC   := tests/ring3/calls.c tests/ring3/self.c
 chaos_SRC   := tests/ring3/chaos.c tests/ring3/self.c $(filter-out services/init/main.c,$(init_SRC))
 

@@ -253,6 +253,7 @@ BOOTS = [
     ("destroy-states", "svm-qemu", "destroy_states", 600),
     ("destroy-bounded", "svm-qemu-icount", "destroy_bounded", 600),
     ("device-interrupts", "svm-qemu", "device_interrupts", 240),
+    ("reply-without-length", "svm-qemu", "reply_without_length", 120),
     ("device-interrupts-vmx", "vmx-bochs", "device_interrupts_bochs", 600),
     ("ring3-heartbeat", "svm-qemu-icount", "ring3_heartbeat", 600),
     ("fair-shares", "vmx-bochs", "fair_shares", 600),

@@ -84,6 +84,11 @@ def device_interrupts_bochs(scene):
     run_program_bochs(scene, "irqs", "rounds=50")
 
 
+def reply_without_length(scene):
+    """What the kernel knew of an instruction counts no more when the guest's memory is gone: it asks again."""
+    run_program(scene, "reply", "")
+
+
 def destroy_bounded(scene):
     """In each state it is unreachable soon. Time is instructions."""
     text = run_program(scene, "destroy", "rounds=3 big=64")
