@@ -196,14 +196,16 @@ class Machine:
         while True:
             clean = ESCAPE.sub("", self.text[self.seen:]).replace("\r", "")
             match = expression.search(clean)
-            if match:
+            now = time.monotonic()
+            last = not alive or now >= end
+            # Of a number at the end of what has come the next digit may follow.
+            if match and (last or match.end() < len(clean) or not clean[-1:].isdigit()):
                 # Go on behind the match: count it from the end, where escapes were not yet stripped.
                 rest = len(clean) - match.end()
                 self.seen = self._raw_position(rest)
                 return match
             if not alive:
                 raise TestError(f"{self.ending()}, before /{pattern}/ came")
-            now = time.monotonic()
             if now >= end:
                 raise TestError(f"no /{pattern}/ within the time; last line: {self.last_line()!r}")
             alive = self.read(min(0.5, end - now))

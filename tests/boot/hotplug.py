@@ -52,6 +52,7 @@ def hotplug(scene, all_of_it=True):
         command(m, "vcpucount hotplug", r"^maximum +config +4\ncurrent +config +2" + LAST_LINE)
         if all_of_it:
             command(m, "start many", r"vm many started")
+            seen(m, "many", r"begins with 1 of 64")
             for count in (64, 1, 33):
                 setvcpus(m, "many", count, rf"^vm many has {count} vCPUs?", 200)
                 if count == 1:      # it still looks whether the last one is gone
