@@ -7,7 +7,6 @@
 TEST_NAME("code-changes");
 
 #define EXITS 1000u
-#define ROUNDS_MAX 1000000000u /* seconds: the other CPU may have to wait for one of the host */
 
 /*
  * mov 0(%rdi), %eax and lea 0(%rdi), %eax; then nop; ret. They differ in one byte: of code that
@@ -51,7 +50,7 @@ void test_main(void)
 	expect(ap_start(1, changes_code, NULL), "the other CPU starts");
 	while (changes < 2)
 		__asm__ volatile("pause");
-	for (rounds = 0; (exits < EXITS || exits == rounds) && rounds < ROUNDS_MAX; rounds++) {
+	for (rounds = 0; (exits < EXITS || exits == rounds) && rounds < 1000 * EXITS; rounds++) {
 		u32 got = ~0u;
 
 		__asm__ volatile("call *%2" : "+a"(got) : "D"(IOAPIC), "r"(&code) : "memory");
