@@ -74,9 +74,13 @@ struct run_emulate {
 	u8 mode;
 	u8 apic;   /* 1 = `gpa` is on the local APIC's page: see RUN_DO_APIC_WRITE */
 	u8 length; /* 1 = the kernel knows what to do, but not how long the instruction is */
-	/* Replies */
+	/* Replies; to RUN_DO_APIC_WRITE `gpa` is one too. */
 	u8 carry_out; /* enum run_carry_out: what is left to the kernel */
-	u8 insn_len;  /* of the instruction at rip, for all but RUN_DO_APIC_WRITE */
+	/*
+	 * of the instruction at rip, at most 15, for all but RUN_DO_APIC_WRITE; 0: the kernel
+	 * decodes it, or asks by `length`
+	 */
+	u8 insn_len;
 	u8 reserved[3];
 	u32 value; /* that is written to the APIC's register */
 };

@@ -1,8 +1,8 @@
 """Core scheduling: what runs at the same time on CPUs that share a core, as the trace shows it."""
 import re
 
-from boot.pause import pass_seconds
 from boot.fair import BOCHS_SECOND, WORKER, expect_near, rate, told, worker
+from boot.pause import pass_seconds
 from boot.scenes import PROMPT, command, definition, escape, tiny
 from boot.trace import decode, dump_trace
 from machine import TestError

@@ -88,7 +88,7 @@ def destroy_floods(scene, args=""):
         for _ in range(2):
             for word in FLOODS:
                 command(m, f"start {word}", "started")
-            command(m, "top -1", r"exits/s")
+            command(m, "top -1", rf"exits/s.*\n(?: \d+ +\w+ +\d+\.\d +\d+\.\ds +\d+ +\d+\n){{{len(FLOODS)}}}")
             for word in FLOODS:
                 m.until(lambda name=word: expect_flood(m, name))
             for word in FLOODS:

@@ -1,28 +1,20 @@
 """Linux that has nothing to do: the exits that it causes."""
 import re
-import time
 
 from boot.scenes import BOCHS_LINUX, CI_ARGS, command, definition, escape, to_shell
 from boot.trace import decode, dump_trace
-from machine import TestError
+from machine import Machine, TestError
 
 EXITS_A_SECOND = 15     # fewer than these
 SETTLE = 15             # seconds in which what starts with the guest ends
 PAUSE = 2               # seconds between two looks at the machine's clock
 
 
-def wait(m, seconds):
-    """Reads what the machine says meanwhile, which is nothing."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        m.read(1)
-
-
 def wait_there(m, seconds):
-    """The same by the machine's clock, which runs ahead of ours while its CPUs halt. Looks seldom: that is traced too."""
+    """By the machine's clock, which runs ahead of ours while its CPUs halt. Looks seldom: that is traced too."""
     begin = now = int(command(m, "hostinfo", r"Up for: +(\d+) s", 300)[1])
     while now < begin + seconds:
-        wait(m, PAUSE)
+        m.read_for(PAUSE)
         now = int(command(m, "hostinfo", r"Up for: +(\d+) s", 300)[1])
 
 
@@ -38,7 +30,7 @@ def exits_a_second(scene, m, seconds, pause):
     return exits * hz / ticks, ticks / hz, text
 
 
-def expect_idle(scene, m, seconds, at_least, pause=wait):
+def expect_idle(scene, m, seconds, at_least, pause=Machine.read_for):
     """seconds, of ours or by what pause waits for, must have been at_least in the machine."""
     rate, measured, text = exits_a_second(scene, m, seconds, pause)
     if measured < at_least or not rate < EXITS_A_SECOND:
@@ -56,7 +48,7 @@ def linux_idle(scene):
         m.send("cat /sys/devices/system/cpu/cpuidle/current_driver\r")
         m.expect(r"^acpi_idle", 60)
         escape(m)
-        wait(m, SETTLE)
+        m.read_for(SETTLE)
         expect_idle(scene, m, 62, 60)
         m.send("poweroff\r")
         m.wait_end(60)

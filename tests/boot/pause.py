@@ -2,7 +2,7 @@
 import re
 import time
 
-from boot.scenes import LINUX, PROMPT, command, definition, escape, linux, tiny, to_shell
+from boot.scenes import LINUX, PROMPT, command, command_to_new, definition, escape, linux, tiny, to_shell
 from machine import TestError
 
 PAUSES = 3
@@ -16,10 +16,7 @@ def pass_seconds(m, seconds):
 
 
 def suspend(m, name):
-    def look():     # what the console showed may be of its life before
-        if command(m, f"suspend {name}", rf"^vm {name} suspended|(is still being loaded)", 60)[1]:
-            raise TestError(f"{name} is still being loaded")
-    m.until(look)
+    command_to_new(m, f"suspend {name}", rf"^vm {name} suspended")
 
 
 def resume(m, name):

@@ -70,6 +70,14 @@ def command(m, text, expected, seconds=60):
     return match
 
 
+def command_to_new(m, text, expected, seconds=60):
+    """The same to a VM that was started just now, again while it is being loaded; expected has no groups."""
+    def look():
+        if command(m, text, rf"{expected}|(is still being loaded)", seconds)[1]:
+            raise TestError(f"{text}: the VM is still being loaded")
+    m.until(look)
+
+
 def escape(m):
     m.send(ESCAPE_KEY)
     m.expect(PROMPT, 60)
@@ -188,7 +196,7 @@ def debug_nesting(scene):
         m.expect(PROMPT, 120)
         command(m, "start nest", "vm nest started")
         for _ in range(5):
-            time.sleep(1)
+            m.read_for(1)
             command(m, "hostinfo", r"Up for:", 120)
         command(m, "destroy nest", "vm nest destroyed", 60)
         m.send("poweroff\r")
