@@ -15,22 +15,27 @@ static void finish_call(struct thread *client, s64 result)
 	thread_wake(client);
 }
 
-static void revoke(struct object *o)
+/* Ends a call; false: there is none. */
+static bool end_one(struct channel *c)
 {
-	struct channel *c = container_of(o, struct channel, obj);
 	struct list *n;
+	struct thread *client;
 
 	spin_lock(&c->obj.lock);
-	while ((n = list_pop_front(&c->callers)))
-		finish_call(list_entry(n, struct thread, wait_link), -E_DEAD);
-	while ((n = list_pop_front(&c->served))) {
-		struct thread *client = list_entry(n, struct thread, wait_link);
-
+	n = list_pop_front(list_empty(&c->callers) ? &c->served : &c->callers);
+	client = n ? list_entry(n, struct thread, wait_link) : NULL;
+	if (n && client->peer)
 		client->peer->peer = NULL;
+	if (n)
 		finish_call(client, -E_DEAD);
-	}
-	thread_wake_all(&c->obj.waiters);
 	spin_unlock(&c->obj.lock);
+	return n;
+}
+
+static void revoke(struct object *o)
+{
+	while (end_one(container_of(o, struct channel, obj)))
+		preempt_point();
 }
 
 const struct object_ops channel_object_ops = {.revoke = revoke};

@@ -76,6 +76,6 @@ void domain_thread_ended(struct thread *t);
 bool domain_kill_child(struct domain *d);
 /* Its VM is of no use without it, whoever else has a reference. For the reaper. */
 void domain_revoke_vm(struct domain *d);
-/* Closes up to 256 handles; true when none is left. For the reaper. */
+/* Closes some handles; true when none is left. For the reaper. */
 bool domain_close_handles_step(struct domain *d);
 void domain_init(void);

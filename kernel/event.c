@@ -37,7 +37,7 @@ static void event_signal(struct event *e, u64 bits)
 		vlapic_msi(e->vm, e->msi_address, e->msi_data);
 	} else {
 		__atomic_fetch_or(&e->bits, bits, __ATOMIC_SEQ_CST);
-		thread_wake_all(&e->obj.waiters);
+		thread_wake_first(&e->obj.waiters); /* it takes all bits */
 	}
 	spin_unlock(&e->obj.lock);
 	object_notify(&e->obj, 0); /* a port finds no bits of a bound one */
@@ -94,12 +94,7 @@ s64 sys_vm_irq_bind(struct object *obj, const struct sys_args *args)
 
 static void revoke(struct object *o)
 {
-	struct event *e = container_of(o, struct event, obj);
-
-	set_timer(e, 0);
-	spin_lock(&e->obj.lock);
-	thread_wake_all(&e->obj.waiters);
-	spin_unlock(&e->obj.lock);
+	set_timer(container_of(o, struct event, obj), 0);
 }
 
 static bool destroy_step(struct object *o)

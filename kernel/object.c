@@ -24,7 +24,7 @@ void *object_new(enum obj_type type, size_t bytes, struct quota *q)
 
 	if (!o)
 		return NULL;
-	o->type = type;
+	o->type = (u16)type;
 	o->refs = 1;
 	o->bytes = (u32)bytes;
 	o->quota = q;
@@ -42,7 +42,7 @@ void object_get(struct object *o) { __atomic_fetch_add(&o->refs, 1, __ATOMIC_REL
 /* The last reference is held until the object is revoked and unbound. */
 void object_put(struct object *o)
 {
-	u32 refs = __atomic_load_n(&o->refs, __ATOMIC_RELAXED);
+	u64 refs = __atomic_load_n(&o->refs, __ATOMIC_RELAXED);
 
 	ASSERT(refs > 0);
 	while (refs > 1)
@@ -54,10 +54,25 @@ void object_put(struct object *o)
 	reaper_put(o);
 }
 
+/* Wakes one who waits there, and no other comes; false: there is none. */
+static bool wake_one(struct object *o)
+{
+	bool any;
+
+	spin_lock(&o->lock);
+	any = thread_wake_first(&o->waiters);
+	spin_unlock(&o->lock);
+	return any;
+}
+
 void object_revoke(struct object *o)
 {
-	if (!__atomic_exchange_n(&o->dead, true, __ATOMIC_SEQ_CST) && object_ops[o->type]->revoke)
+	if (__atomic_exchange_n(&o->dead, true, __ATOMIC_SEQ_CST))
+		return;
+	if (object_ops[o->type]->revoke)
 		object_ops[o->type]->revoke(o);
+	while (wake_one(o))
+		preempt_point();
 }
 
 bool object_destroy_step(struct object *o)
@@ -65,6 +80,7 @@ bool object_destroy_step(struct object *o)
 	const struct object_ops *ops = object_ops[o->type];
 	struct quota *q = o->quota;
 
+	port_unbind(o); /* who had looked it up before could bind it behind the last reference */
 	if (ops->destroy_step && !ops->destroy_step(o))
 		return false;
 	__atomic_fetch_sub(&object_count[o->type], 1, __ATOMIC_RELAXED);

@@ -53,7 +53,6 @@ static void revoke(struct object *o)
 	spin_lock(&p->obj.lock);
 	while (!list_empty(&p->bound))
 		unbind(p, list_entry(p->bound.next, struct object, port_bound));
-	thread_wake_all(&p->obj.waiters);
 	spin_unlock(&p->obj.lock);
 }
 

@@ -633,18 +633,13 @@ static void wake(struct thread *t, bool interrupt)
 
 void thread_wake(struct thread *t) { wake(t, false); }
 
-void thread_wake_first(struct list *waiters)
+bool thread_wake_first(struct list *waiters)
 {
 	struct list *n = list_pop_front(waiters);
 
 	if (n)
 		thread_wake(list_entry(n, struct thread, wait_link));
-}
-
-void thread_wake_all(struct list *waiters)
-{
-	while (!list_empty(waiters))
-		thread_wake_first(waiters);
+	return n;
 }
 
 void thread_interrupt(struct thread *t) { wake(t, true); }

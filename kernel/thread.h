@@ -96,9 +96,8 @@ void thread_block_cancel(void);
  */
 int thread_block(u64 deadline);
 void thread_wake(struct thread *t);
-/* The first of a list by wait_link, if any; it is taken off. Under the list's lock. */
-void thread_wake_first(struct list *waiters);
-void thread_wake_all(struct list *waiters);
+/* The first of a list by wait_link; it is taken off. False: there is none. Under the list's lock. */
+bool thread_wake_first(struct list *waiters);
 
 /* Its domain dies or it was revoked: it does not return to ring 3. */
 bool thread_must_end(void);

@@ -18,12 +18,10 @@ typedef int64_t s64;
 /* clang-format off */
 typedef struct { u64 v; } hpa_t;
 typedef struct { u64 v; } gpa_t;
-typedef struct { u64 v; } gva_t;
 /* clang-format on */
 
 static inline hpa_t hpa(u64 v) { return (hpa_t){v}; }
 static inline gpa_t gpa(u64 v) { return (gpa_t){v}; }
-static inline gva_t gva(u64 v) { return (gva_t){v}; }
 static inline hpa_t hpa_add(hpa_t a, u64 n) { return (hpa_t){a.v + n}; }
 
 #define PAGE_SHIFT 12

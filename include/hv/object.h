@@ -15,9 +15,9 @@ struct quota;
  * kernel/reaper.c).
  */
 struct object {
-	u32 type;	     /* [I] enum obj_type */
-	u32 refs;	     /* [a] */
+	u64 refs;	     /* [a] more than any quota pays for */
 	u32 bytes;	     /* [I] of the structure that it heads */
+	u16 type;	     /* [I] enum obj_type */
 	bool dead;	     /* [a] revoked: every call but close fails with E_DEAD */
 	struct quota *quota; /* [I] what the object is charged to */
 	struct list reap;    /* the reaper's */
