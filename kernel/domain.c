@@ -8,6 +8,7 @@
 
 struct domain kernel_domain = {
 	.name = "kernel",
+	.group = &kernel_domain.own_group, /* the log asks for it before domain_init */
 	.obj = {.type = OBJ_DOMAIN, .refs = 1, .quota = &kernel_domain.quota},
 	.quota = {.limit = ~0ull}};
 struct quota *const kernel_quota = &kernel_domain.quota;
@@ -77,7 +78,7 @@ static void ended(struct domain *d)
 {
 	if (d->obj.quota == kernel_quota)
 		panic("init has ended with status %u: nothing can go on without it", d->status);
-	d->ended = true;
+	__atomic_store_n(&d->ended, true, __ATOMIC_SEQ_CST); /* before it looks for a port */
 	object_notify(&d->obj, d->status);
 	reaper_add_domain(d);
 }

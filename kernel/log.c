@@ -37,14 +37,12 @@ static void ring_put(const char *s, u32 n)
  */
 static struct ratelimit *limit_of(const struct thread *t)
 {
-	const struct domain *d = t && t->domain ? t->domain : &kernel_domain, *parent;
+	const struct sched_group *g = (t && t->domain ? t->domain : &kernel_domain)->group;
+	const struct domain *d = container_of(g, struct domain, own_group);
 	u32 hash = 0;
 
 	if (d->obj.quota == kernel_quota)
 		return NULL;
-	while ((parent = container_of(d->obj.quota, struct domain, quota))->obj.quota !=
-	       kernel_quota)
-		d = parent;
 	for (const char *c = d->name; *c; c++)
 		hash = hash * 31 + (u8)*c;
 	return &log.limit[hash % LIMITS];
@@ -76,7 +74,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 				  " (%u lines before it were too many)", dropped);
 	n = MIN(n, (int)sizeof(line) - 2);
 	for (int i = 0; i < n; i++) /* text from ring 3 and guests must not drive the terminal */
-		if ((u8)line[i] < ' ' || line[i] == 0x7f)
+		if (line[i] < ' ' || line[i] > '~')
 			line[i] = '?';
 	line[n++] = '\n';
 	ring_put(line, (u32)n);

@@ -24,7 +24,8 @@ void early_init(const struct bootinfo *b, u64 limit)
 		u64 start = b->module[i].start.v,
 		    end = ALIGN_UP(start + b->module[i].bytes, PAGE_SIZE);
 
-		ranges_add(&early_ram, start, end);
+		if (ranges_bytes(&early_ram, start, end) < end - start) /* beyond the limit */
+			ranges_add(&early_ram, start, end);
 		ranges_remove(&early_free, start, end);
 	}
 }

@@ -137,7 +137,7 @@ static void *pages_get(u32 order)
 	node = frame_nodes(&nodes);
 	for (u32 reach = 1; order <= ORDER_2M; reach = nodes) {
 		if (buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn) ||
-		    ((reach > 1 || heap.free_frames < SPREAD) && grow(reach) &&
+		    ((reach == nodes || heap.free_frames < SPREAD) && grow(reach) &&
 		     buddy_alloc(&heap, order, FRAME_KERNEL, node, reach, &pfn)))
 			return hpa_to_kva(hpa(pfn * PAGE_SIZE));
 		if (reach == nodes)

@@ -19,7 +19,7 @@
 #include "mm/kmem.c"
 
 #define RAM 0x20000000ull
-#define RAM_BYTES MiB(64)
+#define RAM_BYTES MiB(160)
 #define NODE1 (RAM + RAM_BYTES)
 
 struct cpu_facts cpu_facts;
@@ -27,7 +27,7 @@ static struct pt pt;
 static struct frame table[GiB(1) / PAGE_SIZE];
 static struct buddy frames = {.table = table};
 static u64 next_block = RAM;
-static u32 this_node;
+static u32 this_node, nodes_there = 2;
 static bool node1_taken;
 static u32 early_pages;
 static struct quota kernels = {.limit = ~0ull};
@@ -54,7 +54,7 @@ const u8 *frame_nodes(u32 *count)
 {
 	static const u8 order[2][2] = {{0, 1}, {1, 0}};
 
-	*count = 2;
+	*count = nodes_there;
 	return order[this_node];
 }
 
@@ -196,6 +196,25 @@ static void pages_come_from_this_cpus_node_while_it_has_a_block(void **state)
 	assert_in_range((u64)kmem_alloc(kernel_quota, PAGE_SIZE), RAM, NODE1 - 1);
 }
 
+static void one_node_grows_beside_pages_that_are_free_one_by_one(void **state)
+{
+	static void *page[2 * SPREAD + 2];
+	void *two;
+
+	nodes_there = 1;
+	for (u32 i = 0; i < ARRAY_SIZE(page); i++)
+		assert_non_null(page[i] = kmem_alloc(kernel_quota, PAGE_SIZE));
+	for (u32 i = 0; i < ARRAY_SIZE(page); i += 2)
+		kmem_free(kernel_quota, page[i], PAGE_SIZE);
+	assert_true(kmem_free_bytes() > SPREAD * PAGE_SIZE);
+	two = kmem_alloc(kernel_quota, 2 * PAGE_SIZE);
+	assert_non_null(two);
+	kmem_free(kernel_quota, two, 2 * PAGE_SIZE);
+	for (u32 i = 1; i < ARRAY_SIZE(page); i += 2)
+		kmem_free(kernel_quota, page[i], PAGE_SIZE);
+	nodes_there = 2;
+}
+
 static void empty_blocks_go_back_but_a_few(void **state)
 {
 	void *page = kmem_alloc(kernel_quota, PAGE_SIZE);
@@ -217,7 +236,7 @@ static void empty_blocks_go_back_but_a_few(void **state)
 static void memory_runs_out_without_harm(void **state)
 {
 	struct quota q = {.limit = GiB(1)};
-	static void *block[64];
+	static void *block[RAM_BYTES / PAGE_2M];
 	u32 n = 0;
 
 	while ((block[n] = kmem_alloc(&q, PAGE_2M)))
@@ -238,6 +257,7 @@ int main(void)
 		cmocka_unit_test(an_exhausted_quota_is_null),
 		cmocka_unit_test(random_objects_keep_their_contents),
 		cmocka_unit_test(pages_come_from_this_cpus_node_while_it_has_a_block),
+		cmocka_unit_test(one_node_grows_beside_pages_that_are_free_one_by_one),
 		cmocka_unit_test(memory_runs_out_without_harm),
 		cmocka_unit_test(empty_blocks_go_back_but_a_few),
 		cmocka_unit_test(freeing_with_another_size_is_an_assertion),
