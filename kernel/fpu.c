@@ -59,6 +59,8 @@ static void move_begin(void)
 void fpu_load(struct vcpu *v)
 {
 	move_begin();
+	if (cpu_facts.fpu_leaks)
+		__asm__ volatile("fnclex; emms; fildl %0" : : "m"(guest_bits.xcr0));
 	if (cpu_facts.xsave)
 		MOVE("xrstor64");
 	else

@@ -3,6 +3,7 @@
 
 #include "arch/msr.h"
 #include "hv/cpu.h"
+#include "hv/facts.h"
 #include "hv/up.h"
 #include "hv/x86.h"
 
@@ -37,6 +38,14 @@ static u64 capabilities(void)
 
 static u32 bank_count(u64 cap) { return MIN(cap & MCG_CAP_BANKS, MCE_BANKS_MAX); }
 
+u32 mce_first_control(u32 signature)
+{
+	u32 family = signature >> 8 & 0xf,
+	    model = (signature >> 12 & 0xf0) | (signature >> 4 & 0xf);
+
+	return family == 6 && model < 0x1a;
+}
+
 void mce_init_cpu(void)
 {
 	u64 cap = capabilities();
@@ -44,7 +53,8 @@ void mce_init_cpu(void)
 	if (cap & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, ~0ull);
 	for (u32 i = 0; i < bank_count(cap); i++) {
-		wrmsr(MSR_MC0_CTL + 4 * i, ~0ull);
+		if (i >= mce_first_control(cpu_facts.signature))
+			wrmsr(MSR_MC0_CTL + 4 * i, ~0ull);
 		wrmsr(MSR_MC0_CTL + 4 * i + 1, 0); /* it outlives a reset */
 	}
 }

@@ -27,6 +27,12 @@ enum mce_verdict {
  */
 enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable);
 
+/*
+ * The first bank whose control register may be written, by CPUID's signature: from P6 to Core 2 the
+ * first one is another register. Intel SDM 3, "IA32_MCi_CTL MSRs".
+ */
+u32 mce_first_control(u32 signature);
+
 /* On each CPU: all errors are reported. */
 void mce_init_cpu(void);
 

@@ -53,6 +53,7 @@ struct svm_vcpu {
 	bool stepping;	     /* [v] TF was set for that at the last entry, not by the guest */
 	u32 injected;	     /* [v] the event given to the last entry */
 	u64 tsc_aux;	     /* [v] while not loaded */
+	u64 cr4_own;	     /* [v] of the CPU's CR4, not the guest's: MCE, or none */
 };
 
 static inline struct svm_vcpu *to_svm(struct vcpu *v)

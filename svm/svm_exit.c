@@ -48,6 +48,7 @@ static const struct exit_row {
 	void (*decode)(const struct vmcb *b, struct hv_exit *x);
 } exits[VMEXIT_LOW_CODES] = {
 	[VMEXIT_CR0_WRITE] = {ALWAYS, HV_EXIT_CR, NULL},
+	[VMEXIT_CR4_READ] = {ALWAYS, HV_EXIT_CR, NULL},
 	[VMEXIT_CR4_WRITE] = {ALWAYS, HV_EXIT_CR, NULL},
 	[VMEXIT_DR0_READ... VMEXIT_DR15_WRITE] = {ALWAYS, HV_EXIT_DR, NULL},
 	/* #AC and #DB can fault for ever while they are delivered: each must pass through here. */

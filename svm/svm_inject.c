@@ -217,6 +217,7 @@ bool svm_event_complete(struct svm_vcpu *s)
 	if (unlikely(svm_refused(b->exit_code))) {
 		b->event_inj = s->virq == SVM_VIRQ_NONE ? 0 : s->injected;
 		s->virq = SVM_VIRQ_OTHER;
+		s->cpu->next_asid = svm_max_asid() + 1; /* nothing was flushed either */
 		return false;
 	}
 	taken = (b->exit_int_info & HV_EVENT_VALID) && requeue(s, b->exit_int_info);

@@ -56,6 +56,9 @@ static u64 *state_field(const struct vcpu_state *st, u32 i)
 
 static u64 *block_field(const struct vmcb *b, u32 i) { return (u64 *)((u8 *)b + fields[i].block); }
 
+/* With MCE clear a machine check would shut the CPU down, which looks like a triple fault. */
+static u64 guest_cr4(const struct svm_vcpu *s) { return s->vmcb->cr4 & ~s->cr4_own; }
+
 /* ---- Out ---- */
 
 static void get_segments(struct svm_vcpu *s, struct vcpu_state *st)
@@ -82,8 +85,10 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups)
 			*state_field(st, i) = *block_field(s->vmcb, i);
 	if (groups & STATE_SEG)
 		get_segments(s, st);
-	if (groups & STATE_CR)
+	if (groups & STATE_CR) {
+		st->cr4 = guest_cr4(s);
 		st->efer &= ~(u64)EFER_SVME;
+	}
 	if (groups & STATE_MSR)
 		st->msr.tsc_aux = cpu_facts.rdtscp ? rdmsr(MSR_TSC_AUX) : 0;
 	if (groups & STATE_EVENT) {
@@ -122,12 +127,16 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups)
 	struct vmcb *b = s->vmcb;
 
 	if (groups & STATE_CR &&
-	    state_flushes(st, b->cr0, b->cr3, b->cr4, b->efer & ~(u64)EFER_SVME))
+	    state_flushes(st, b->cr0, b->cr3, guest_cr4(s), b->efer & ~(u64)EFER_SVME))
 		svm_flush(s);
 	for (u32 i = 0; i < ARRAY_SIZE(fields); i++)
 		if (groups & fields[i].group)
 			*block_field(b, i) = *state_field(st, i);
 	b->clean = 0;
+	if (groups & STATE_CR) {
+		s->cr4_own = ~b->cr4 & CR4_MCE;
+		b->cr4 |= CR4_MCE;
+	}
 	if (groups & STATE_SEG)
 		set_segments(s, st);
 	b->efer |= EFER_SVME;

@@ -186,6 +186,7 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
 	/* what was to go in waits; an offer is offered again */
 	if (unlikely(reason & EXIT_ENTRY_FAILED)) {
 		s->event = taken ? 0 : s->event;
+		vmcs_write32(VMCS_ENTRY_INTR_INFO, 0); /* the CPU has left it there */
 		return false;
 	}
 	s->launched = true;

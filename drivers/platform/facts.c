@@ -73,6 +73,7 @@ static void read_features(struct cpu_facts *f)
 		rdmsr_safe(MSR_ARCH_CAPABILITIES, &f->arch_capabilities);
 	/* whoever has VT-x or AMD-V has DAZ, and some an exception mask for misaligned SSE */
 	f->mxcsr_mask = 0xffff | (u32)bit(e1.ecx, 7) << 17;
+	f->fpu_leaks = f->svm && !bit(e8.ebx, 2);
 	f->core_shift = core_shift(f);
 	f->phys_bits = e8.eax ? (u8)e8.eax : 36;
 }

@@ -21,6 +21,7 @@ struct cpu_facts {
 	bool tcg;	    /* the CPU is QEMU's TCG: docs/testing.md has what it does wrong */
 	u64 xcr0_supported; /* leaf 0xD */
 	u32 mxcsr_mask;
+	bool fpu_leaks; /* XRSTOR leaves another's x87 pointers (AMD without XSAVEERPTR) */
 
 	/* enum spec_defence: what the CPU has, and what of it is used (kernel/spec.c) */
 	u32 spec_offered, spec;

@@ -36,6 +36,7 @@ enum vmcb_clean {
  * numbers of the intercept bits, counted from the start of the control block.
  */
 enum vmexit {
+	VMEXIT_CR4_READ = 0x04,
 	VMEXIT_CR0_WRITE = 0x10,
 	VMEXIT_CR4_WRITE = 0x14,
 	VMEXIT_DR0_READ = 0x20,

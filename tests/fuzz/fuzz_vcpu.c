@@ -219,6 +219,7 @@ static void choose_exit(struct vmcb *b)
 		VMEXIT_IOIO,
 		VMEXIT_NPF,
 		VMEXIT_CR0_WRITE,
+		VMEXIT_CR4_READ,
 		VMEXIT_CR4_WRITE,
 		VMEXIT_DR0_READ,
 		VMEXIT_DR15_WRITE,

@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "hv/facts.h"
 #include "hv/up.h"
 #include "kernel/mce.h"
 
 enum frame_owner frame_owner_of(hpa_t a) { return FRAME_RESERVED; }
 void log_line(enum log_level level, const char *fmt, ...) {}
 void panic(const char *fmt, ...) { abort(); }
+
+struct cpu_facts cpu_facts;
 
 #define LOST (MCI_VALID | MCI_UNCORRECTED)
 
@@ -57,10 +60,20 @@ static void only_what_was_interrupted_is_lost_or_the_machine_stops(void **state)
 	}
 }
 
+static void control_of_the_first_bank_is_another_register_up_to_core_2(void **state)
+{
+	assert_int_equal(mce_first_control(0x006fb), 1); /* Core 2 */
+	assert_int_equal(mce_first_control(0x1067a), 1);
+	assert_int_equal(mce_first_control(0x106a5), 0); /* Nehalem, model 1Ah */
+	assert_int_equal(mce_first_control(0x50654), 0);
+	assert_int_equal(mce_first_control(0x600f12), 0); /* AMD family 15h */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_interrupted_is_lost_or_the_machine_stops),
+		cmocka_unit_test(control_of_the_first_bank_is_another_register_up_to_core_2),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

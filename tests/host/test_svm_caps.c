@@ -39,15 +39,18 @@ static void probe_names_what_is_missing(void **state)
 	static const struct {
 		const char *expect; /* in the reason; NULL = usable */
 		bool svm, locked, npt;
-		u32 asids;
+		u32 asids, signature;
 	} cases[] = {
-		{NULL, true, false, true, 16},
-		{NULL, true, false, true, 2},
-		{"does not offer", false, false, true, 16},
-		{"firmware", true, true, true, 16},
-		{"nested paging", true, false, false, 16},
-		{"identifier", true, false, true, 1},
-		{"identifier", true, false, true, 0},
+		{NULL, true, false, true, 16, 0},
+		{"erratum 383", true, false, true, 64, 0x100f42},
+		{NULL, true, false, true, 64, 0x600f12},
+		{NULL, true, false, true, 64, 0x60fb1},
+		{NULL, true, false, true, 2, 0},
+		{"does not offer", false, false, true, 16, 0},
+		{"firmware", true, true, true, 16, 0},
+		{"nested paging", true, false, false, 16, 0},
+		{"identifier", true, false, true, 1, 0},
+		{"identifier", true, false, true, 0, 0},
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -59,6 +62,7 @@ static void probe_names_what_is_missing(void **state)
 		f.svm_locked_off = cases[i].locked;
 		f.svm_npt = cases[i].npt;
 		f.svm_asids = cases[i].asids;
+		f.signature = cases[i].signature;
 		ok = svm_probe(&f, &why);
 		if (ok != !cases[i].expect || (why == NULL) != ok ||
 		    (why && !strstr(why, cases[i].expect)))

@@ -35,6 +35,7 @@ static void codes_have_their_reasons(void **state)
 		{VMEXIT_PAUSE, HV_EXIT_PAUSE},
 		{VMEXIT_IOIO, HV_EXIT_IO},
 		{VMEXIT_MSR, HV_EXIT_MSR_READ},
+		{VMEXIT_CR4_READ, HV_EXIT_CR},
 		{VMEXIT_CR0_WRITE, HV_EXIT_CR},
 		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR},
 		{VMEXIT_DR0_READ, HV_EXIT_DR},
@@ -89,7 +90,8 @@ static void all_that_is_decoded_is_intercepted(void **state)
 	struct vmcb b = {0};
 
 	svm_intercepts_init(&b);
-	assert_int_equal(b.intercept[0], 1u << 16 | 1u << 20);		 /* writes of CR0 and CR4 */
+	/* reads of CR4, writes of CR0 and CR4 */
+	assert_int_equal(b.intercept[0], 1u << 4 | 1u << 16 | 1u << 20);
 	assert_int_equal(b.intercept[1], ~0u);				 /* DR */
 	assert_int_equal(b.intercept[2], 1u << 1 | 1u << 17 | 1u << 18); /* #DB #AC #MC */
 	/*
@@ -165,16 +167,19 @@ static struct vcpu_private private;
 static u32 apic_page[PAGE_SIZE / sizeof(u32)];
 static struct svm_vcpu vcpu;
 
+static struct svm_cpu cpu;
+
 static struct svm_vcpu *fresh(void)
 {
 	memset(&block, 0, sizeof(block));
 	block.cr0 = CR0_PE;
 	memset(&private, 0, sizeof(private));
-	vcpu = (struct svm_vcpu){.vmcb = &block};
+	cpu = (struct svm_cpu){.next_asid = 2};
+	vcpu = (struct svm_vcpu){.vmcb = &block, .cpu = &cpu};
 	vcpu.vcpu.priv = &private;
 	vcpu.vcpu.lapic.page = apic_page;
 	private.regs.rflags = RFLAGS_IF;
-	cpu_facts = (struct cpu_facts){.tcg = true};
+	cpu_facts = (struct cpu_facts){.tcg = true, .svm_asids = 16};
 	return &vcpu;
 }
 
@@ -406,6 +411,8 @@ static void refused_entry_delivers_nothing_and_loses_nothing(void **state)
 				 block.event_inj, s->offered);
 		if (s->virq != SVM_VIRQ_OTHER)
 			fail_msg("%s: a virtual interrupt is left over", cases[n].what);
+		/* the flush of all that may have been asked for was not made either */
+		assert_true(cpu.next_asid > svm_max_asid());
 	}
 }
 

@@ -37,7 +37,7 @@ static_assert(offsetof(struct vmcb, g_pat) == 0x668, "VMCB");
 #define GROUPS (STATE_GPR | STATE_SEG | STATE_CR | STATE_DR | STATE_MSR | STATE_EVENT)
 
 struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40};
-struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP,
+struct guest_bits guest_bits = {.cr4 = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_MCE,
 				.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE};
 
 bool fpu_xcr0_valid(u64 x) { return x == 1 || x == 3 || x == 7; }
@@ -198,6 +198,26 @@ static void what_is_set_is_got(void **state)
 #define CASE(name, field, v) \
 	{name, offsetof(struct vcpu_state, field), sizeof(((struct vcpu_state *)0)->field), v}
 /* clang-format on */
+
+/* What the guest has there is its own; the CPU keeps it on. */
+static void machine_checks_stay_on(void **state)
+{
+	struct vcpu *v = fresh();
+	struct vcpu_state st = long_mode(v);
+
+	for (u32 i = 0; i < 4; i++) {
+		u64 cr4 = CR4_PAE | (i & 1 ? CR4_MCE : 0);
+
+		st.cr4 = cr4;
+		assert_int_equal(set_state(v, &st, STATE_CR | STATE_SEG), 0);
+		assert_int_equal(block.cr4, CR4_PAE | CR4_MCE);
+		assert_int_equal(set_state(v, &st, STATE_SEG), 0);
+		st.cr4 = 0;
+		get_state(v, &st, STATE_CR | STATE_SEG);
+		assert_int_equal(st.cr4, cr4);
+		assert_null(audit(v));
+	}
+}
 
 static void a_bad_value_changes_nothing(void **state)
 {
@@ -375,6 +395,7 @@ int main(void)
 		cmocka_unit_test(reset_state_is_that_of_the_manual),
 		cmocka_unit_test(what_is_set_is_got),
 		cmocka_unit_test(what_a_guest_left_can_be_set_again),
+		cmocka_unit_test(machine_checks_stay_on),
 		cmocka_unit_test(a_bad_value_changes_nothing),
 		cmocka_unit_test(only_what_concerns_paging_flushes),
 		cmocka_unit_test(what_registers_must_keep_together_is_left_to_the_cpu),
