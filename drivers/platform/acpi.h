@@ -12,7 +12,7 @@
 #include "uapi/layout.h"
 
 /* clang-format off */
-struct acpi_override { u8 source; u32 gsi; u16 flags; };
+struct acpi_override { bool listed; u32 gsi; u16 flags; };
 struct acpi_ioapic { u8 id; hpa_t address; u32 gsi_base; };
 struct acpi_gas { u8 space; u64 address; volatile void *mapped; }; /* address 0: not there */
 /* clang-format on */
@@ -26,10 +26,9 @@ struct acpi_facts {
 	u32 cpus_dropped;  /* more than MAX_CPUS */
 	u32 ioapics;
 	struct acpi_ioapic ioapic[8];
-	u32 overrides;
-	struct acpi_override override[16];
-	hpa_t hpet;	   /* 0 = none */
-	u16 pm_timer_port; /* 0 = none */
+	struct acpi_override override[16]; /* by ISA interrupt */
+	hpa_t hpet;			   /* 0 = none */
+	u16 pm_timer_port;		   /* 0 = none */
 	bool pm_timer_32;
 	struct acpi_gas power[POWER_REGS + 1]; /* the last one is REG_RESET */
 	u8 reset_value;

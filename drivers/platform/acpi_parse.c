@@ -63,13 +63,12 @@ static void add_ioapic(struct acpi_facts *f, const u8 *e, u32 id)
 
 static void add_override(struct acpi_facts *f, const u8 *e, u32 source)
 {
-	if (e[OVERRIDE_BUS] != 0 || source > 15 || f->overrides >= ARRAY_SIZE(f->override))
+	if (e[OVERRIDE_BUS] != 0 || source >= ARRAY_SIZE(f->override))
 		log_warn("acpi: MADT: override of bus %u interrupt %u; skipped", e[OVERRIDE_BUS],
 			 source);
 	else
-		f->override[f->overrides++] =
-			(struct acpi_override){(u8)source, (u32)field(e, OVERRIDE_GSI, 4),
-					       (u16)field(e, OVERRIDE_FLAGS, 2)};
+		f->override[source] = (struct acpi_override){true, (u32)field(e, OVERRIDE_GSI, 4),
+							     (u16)field(e, OVERRIDE_FLAGS, 2)};
 }
 
 /* The node of a proximity domain; those past the limit count as node 0. */

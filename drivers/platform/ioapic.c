@@ -40,19 +40,11 @@ static void set_pin(volatile u8 *regs, u32 pin, u64 entry)
 /* How it is wired: *gsi, and the bits of its pin's entry. */
 static u64 wiring(u32 isa_irq, u32 *gsi)
 {
-	u64 entry = 0;
+	const struct acpi_override *o = &acpi_facts.override[isa_irq];
 
-	*gsi = isa_irq;
-	for (u32 i = 0; i < acpi_facts.overrides; i++) {
-		const struct acpi_override *o = &acpi_facts.override[i];
-
-		if (o->source != isa_irq)
-			continue;
-		*gsi = o->gsi;
-		entry |= (o->flags & 3) == INTI_POLARITY_LOW ? RTE_LOW_ACTIVE : 0;
-		entry |= (o->flags >> 2 & 3) == INTI_TRIGGER_LEVEL ? RTE_LEVEL : 0;
-	}
-	return entry;
+	*gsi = o->listed ? o->gsi : isa_irq;
+	return ((o->flags & 3) == INTI_POLARITY_LOW ? RTE_LOW_ACTIVE : 0) |
+	       ((o->flags >> 2 & 3) == INTI_TRIGGER_LEVEL ? RTE_LEVEL : 0);
 }
 
 bool ioapic_init(u32 isa_irq, u8 vector, u32 apic_id)

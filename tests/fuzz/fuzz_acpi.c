@@ -20,7 +20,6 @@ static void check(const struct acpi_facts *f)
 {
 	FUZZ_CHECK(f->cpus <= ARRAY_SIZE(f->apic_id), "%u CPUs", f->cpus);
 	FUZZ_CHECK(f->ioapics <= ARRAY_SIZE(f->ioapic), "%u I/O APICs", f->ioapics);
-	FUZZ_CHECK(f->overrides <= ARRAY_SIZE(f->override), "%u overrides", f->overrides);
 	FUZZ_CHECK(f->numa.nodes <= ARRAY_SIZE(f->numa.domain), "%u nodes", f->numa.nodes);
 	FUZZ_CHECK(f->numa.ranges <= ARRAY_SIZE(f->numa.range), "%u memory ranges", f->numa.ranges);
 	for (u32 i = 0; i < f->cpus; i++)
