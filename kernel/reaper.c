@@ -2,14 +2,22 @@
 #include "kernel/smp.h"
 
 #define BATCH 256
+#define REST_NS 1000000 /* behind an epoch, which every CPU pays for */
 
 static struct {
 	spinlock_t lock;
 	struct list objects; /* struct object.reap: refs reached 0 */
 	struct list domains; /* struct object.reap, still referenced */
 	struct thread *thread;
+	bool resting; /* [a] it looks by itself soon */
 } reaper = {/* its lock protects the batches below too */ .objects = LIST_INIT(reaper.objects),
 	    .domains = LIST_INIT(reaper.domains)};
+
+static void wake(void)
+{
+	if (!__atomic_load_n(&reaper.resting, __ATOMIC_SEQ_CST))
+		thread_wake(reaper.thread);
+}
 
 void reaper_put(struct object *o)
 {
@@ -19,7 +27,7 @@ void reaper_put(struct object *o)
 		list_push_back(&reaper.objects, &o->reap);
 	}
 	spin_unlock(&reaper.lock);
-	thread_wake(reaper.thread);
+	wake();
 }
 
 void reaper_add_domain(struct domain *d)
@@ -28,7 +36,7 @@ void reaper_add_domain(struct domain *d)
 	spin_lock(&reaper.lock);
 	list_push_back(&reaper.domains, &d->obj.reap);
 	spin_unlock(&reaper.lock);
-	thread_wake(reaper.thread);
+	wake();
 }
 
 /* Moves what is queued to a batch: one epoch serves it all. */
@@ -103,6 +111,15 @@ static void shrink_heap(void)
 	} while (n == ARRAY_SIZE(block));
 }
 
+/* Who makes and closes objects all the time has no CPU interrupted more often than this allows. */
+static void rest(void)
+{
+	__atomic_store_n(&reaper.resting, true, __ATOMIC_SEQ_CST);
+	thread_block_prepare();
+	thread_block(clock_ns() + REST_NS);
+	__atomic_store_n(&reaper.resting, false, __ATOMIC_SEQ_CST);
+}
+
 static void reaper_loop(void)
 {
 	for (;;) {
@@ -121,6 +138,7 @@ static void reaper_loop(void)
 			smp_quiesce();
 			free_objects(&objects);
 			shrink_heap();
+			rest();
 		}
 	}
 }
