@@ -198,8 +198,9 @@ static void pages_come_from_this_cpus_node_while_it_has_a_block(void **state)
 
 static void one_node_grows_beside_pages_that_are_free_one_by_one(void **state)
 {
-	static void *page[2 * SPREAD + 2];
-	void *two;
+	static void *page[2 * SPREAD + 2], *pair[SPREAD];
+	u64 before;
+	u32 n = 0;
 
 	nodes_there = 1;
 	for (u32 i = 0; i < ARRAY_SIZE(page); i++)
@@ -207,9 +208,12 @@ static void one_node_grows_beside_pages_that_are_free_one_by_one(void **state)
 	for (u32 i = 0; i < ARRAY_SIZE(page); i += 2)
 		kmem_free(kernel_quota, page[i], PAGE_SIZE);
 	assert_true(kmem_free_bytes() > SPREAD * PAGE_SIZE);
-	two = kmem_alloc(kernel_quota, 2 * PAGE_SIZE);
-	assert_non_null(two);
-	kmem_free(kernel_quota, two, 2 * PAGE_SIZE);
+	before = next_block;
+	while (next_block == before) /* until it has no two beside each other */
+		assert_non_null(pair[n++] = kmem_alloc(kernel_quota, 2 * PAGE_SIZE));
+	assert_true(kmem_free_bytes() > SPREAD * PAGE_SIZE);
+	while (n--)
+		kmem_free(kernel_quota, pair[n], 2 * PAGE_SIZE);
 	for (u32 i = 1; i < ARRAY_SIZE(page); i += 2)
 		kmem_free(kernel_quota, page[i], PAGE_SIZE);
 	nodes_there = 2;

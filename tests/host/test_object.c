@@ -1,4 +1,4 @@
-// SOURCES: kernel/object.c kernel/port.c
+// SOURCES: kernel/object.c kernel/port.c kernel/event.c
 /* The end of an object: its references, who waits for it, and the port that it is bound to. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,14 +17,21 @@ static void (*behind_last)(void); /* what another CPU does between the check and
 static struct object *reaped;
 static u32 points;
 
-const struct object_ops domain_object_ops, thread_object_ops, mem_object_ops, event_object_ops,
-	channel_object_ops, vm_object_ops, vcpu_object_ops;
+const struct object_ops domain_object_ops, thread_object_ops, mem_object_ops, channel_object_ops,
+	vm_object_ops, vcpu_object_ops;
 
 void *kmem_alloc(struct quota *q, size_t size) { return calloc(1, size); }
 void kmem_free(struct quota *q, void *p, size_t size) { free(p); }
 s64 handle_install(struct domain *d, struct object *o, u32 rights) { return (s64)o; }
 int ucopy_out(u64 to, const void *from, size_t n) { return 0; }
 void preempt_point(void) { points++; }
+u64 clock_ns(void) { return 0; }
+void timer_arm(struct timer *t, u64 deadline) {}
+void timer_cancel(struct timer *t) {}
+void vlapic_msi(struct vm *vm, u64 address, u32 data) {}
+void thread_block_prepare(void) {}
+void thread_block_cancel(void) {}
+int thread_block(u64 deadline) { return 0; }
 
 void assert_fail(const char *e, const char *f, int l)
 {
@@ -36,11 +43,6 @@ int handle_lookup(handle_t h, enum obj_type type, u32 rights, struct object **ou
 {
 	*out = named;
 	return named->dead ? -E_DEAD : 0;
-}
-
-s64 ipc_wait(struct object *o, u64 deadline, s64 (*take)(struct object *o, void *arg), void *arg)
-{
-	return take(o, arg);
 }
 
 bool thread_wake_first(struct list *waiters) { return list_pop_front(waiters); }
@@ -144,6 +146,32 @@ static void revocation_wakes_all_who_wait_one_by_one(void **state)
 	free(p);
 }
 
+static u32 length(const struct list *l)
+{
+	u32 n = 0;
+
+	list_for_each (i, l)
+		n++;
+	return n;
+}
+
+/* It takes all bits: the others would only look. A timer's interrupt signals as well. */
+static void signal_wakes_one_of_those_who_wait(void **state)
+{
+	struct thread waiter[300];
+	struct event *e = object_new(OBJ_EVENT, sizeof(*e), &domain.quota);
+	struct sys_args args = {.a = {0, 4}};
+
+	for (u32 i = 0; i < ARRAY_SIZE(waiter); i++)
+		list_push_back(&e->obj.waiters, &waiter[i].wait_link);
+	assert_int_equal(sys_event_signal(&e->obj, &args), 0);
+	assert_int_equal(length(&e->obj.waiters), ARRAY_SIZE(waiter) - 1);
+	assert_int_equal(sys_event_signal(&e->obj, &args), 0);
+	assert_int_equal(length(&e->obj.waiters), ARRAY_SIZE(waiter) - 2);
+	assert_int_equal(e->bits, 4);
+	free(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +180,7 @@ int main(void)
 			object_that_is_bound_behind_its_last_reference_leaves_the_port_too, setup),
 		cmocka_unit_test_setup(references_do_not_wrap, setup),
 		cmocka_unit_test_setup(revocation_wakes_all_who_wait_one_by_one, setup),
+		cmocka_unit_test_setup(signal_wakes_one_of_those_who_wait, setup),
 	};
 
 	return cmocka_run_group_tests_name("object", tests, NULL, NULL);
