@@ -40,10 +40,7 @@ static u32 bank_count(u64 cap) { return MIN(cap & MCG_CAP_BANKS, MCE_BANKS_MAX);
 
 u32 mce_first_control(u32 signature)
 {
-	u32 family = signature >> 8 & 0xf,
-	    model = (signature >> 12 & 0xf0) | (signature >> 4 & 0xf);
-
-	return family == 6 && model < 0x1a;
+	return (signature & 0xf00) == 0x600 && (signature & 0xf00f0) < 0x100a0; /* model 1Ah */
 }
 
 void mce_init_cpu(void)

@@ -39,15 +39,17 @@ void reaper_add_domain(struct domain *d)
 	wake();
 }
 
-/* Moves what is queued to a batch: one epoch serves it all. */
-static void take(struct list *from, struct list *to)
+/* Moves what is queued to a batch: one epoch serves it all. True: the batch is full. */
+static bool take(struct list *from, struct list *to)
 {
 	struct list *n;
+	u32 i = 0;
 
 	spin_lock(&reaper.lock);
-	for (u32 i = 0; i < BATCH && (n = list_pop_front(from)); i++)
+	for (; i < BATCH && (n = list_pop_front(from)); i++)
 		list_push_back(to, n);
 	spin_unlock(&reaper.lock);
+	return i == BATCH;
 }
 
 /* *held: someone took a reference meanwhile; it comes again when that is dropped. */
@@ -111,7 +113,7 @@ static void shrink_heap(void)
 	} while (n == ARRAY_SIZE(block));
 }
 
-/* Who makes and closes objects all the time has no CPU interrupted more often than this allows. */
+/* Who makes and closes objects all the time has the CPUs interrupted for batches, not for each. */
 static void rest(void)
 {
 	__atomic_store_n(&reaper.resting, true, __ATOMIC_SEQ_CST);
@@ -124,10 +126,11 @@ static void reaper_loop(void)
 {
 	for (;;) {
 		struct list domains = LIST_INIT(domains), objects = LIST_INIT(objects);
+		bool full;
 
 		thread_block_prepare();
 		take(&reaper.domains, &domains);
-		take(&reaper.objects, &objects);
+		full = take(&reaper.objects, &objects);
 		if (list_empty(&domains) && list_empty(&objects)) {
 			thread_block(DEADLINE_NEVER);
 			continue;
@@ -138,7 +141,8 @@ static void reaper_loop(void)
 			smp_quiesce();
 			free_objects(&objects);
 			shrink_heap();
-			rest();
+			if (!full)
+				rest();
 		}
 	}
 }

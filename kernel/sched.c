@@ -696,12 +696,10 @@ void thread_stop_here(void)
 
 void thread_exit(void)
 {
-	struct run_queue *q = my_queue();
-
-	channel_thread_ended(thread_current());
-	spin_lock(&q->lock); /* who wakes it looks at its state and changes it under the lock */
+	channel_thread_ended(thread_current()); /* may be a preemption point */
+	spin_lock(&my_queue()->lock); /* who wakes it looks at its state and changes it under it */
 	thread_current()->state = THREAD_EXITED;
-	schedule(q);
+	schedule(my_queue());
 	__builtin_unreachable();
 }
 

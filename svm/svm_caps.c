@@ -13,9 +13,8 @@ bool svm_probe(const struct cpu_facts *f, const char **why)
 	*why = !f->svm ? "the CPU does not offer AMD-V"
 	       : f->svm_locked_off
 		       ? "AMD-V is switched off by the firmware; enable SVM in its set-up"
-	       : !f->svm_npt ? "the CPU's AMD-V has no nested paging"
-	       : f->signature >> 20 == 1
-		       ? "AMD family 10h: a guest's own page tables can make a machine check (erratum 383)"
+	       : !f->svm_npt		 ? "the CPU's AMD-V has no nested paging"
+	       : f->signature >> 20 == 1 ? "it is AMD family 10h, whose erratum 383 a guest can use"
 	       : f->svm_asids < 2 ? "the CPU's AMD-V has no address-space identifier for guests"
 				  : NULL;
 	return !*why;

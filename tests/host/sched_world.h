@@ -20,6 +20,8 @@
 #include "kernel/sched.c"
 
 static u64 now_ns, random_state;
+static void (*thread_ends)(void); /* what happens to a thread while it answers its last call, */
+static jmp_buf gone;		  /* and where the test goes on when it has left */
 
 struct cpu_facts cpu_facts;
 struct cpu *cpus[MAX_CPUS];
@@ -35,7 +37,12 @@ void timer_arm(struct timer *t, u64 deadline_ns)
 	t->armed = true;
 }
 void timer_cancel(struct timer *t) { t->armed = false; }
-void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first) { *save_rsp = 1; }
+void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first)
+{
+	*save_rsp = 1;
+	if (thread_ends)
+		longjmp(gone, 1);
+}
 void smp_ipi(u32 n, u32 bits) {}
 void vcpu_drop(struct cpu *c)
 {
@@ -46,7 +53,11 @@ void vcpu_drop(struct cpu *c)
 void aspace_activate(struct aspace *next) {}
 u64 aspace_cr3(const struct aspace *as) { return 0; }
 void cpu_set_kstack(u64 top) {}
-void channel_thread_ended(struct thread *t) {}
+void channel_thread_ended(struct thread *t)
+{
+	if (thread_ends)
+		thread_ends();
+}
 void domain_thread_ended(struct thread *t) {}
 void object_put(struct object *o) {}
 bool thread_must_leave(void) { return false; }

@@ -12,13 +12,14 @@
 #define OBJECTS 1000u
 #define CLOSE_NS 10000ull /* from one close to the next */
 #define EPOCH_NS 1000000ull
+#define BACKLOG 100000u
 
-static struct object object[OBJECTS];
+static struct object object[BACKLOG];
 static struct thread thread;
 static void (*loop)(void);
 static jmp_buf end;
 static u64 now, epochs, wakes, freed;
-static u32 closed;
+static u32 closed, objects;
 
 void assert_fail(const char *e, const char *f, int l) { abort(); }
 u64 clock_ns(void) { return now; }
@@ -60,36 +61,54 @@ int thread_block(u64 deadline)
 	u64 before = wakes;
 
 	if (deadline == DEADLINE_NEVER) {
-		if (closed == OBJECTS)
+		if (closed == objects)
 			longjmp(end, 1);
 		close_next();
 		assert_true(wakes > before);
 		return 0;
 	}
-	while (closed < OBJECTS && now < deadline)
+	while (closed < objects && now < deadline)
 		close_next();
 	assert_int_equal(wakes, before); /* no switch to it, which would only look at the clock */
 	now = MAX(now, deadline);
 	return -E_TIMEOUT;
 }
 
-static void closing_all_the_time_makes_few_epochs(void **state)
+static void run(u32 n, u32 closed_before)
 {
-	for (u32 i = 0; i < OBJECTS; i++) {
-		object[i].refs = 1;
+	now = epochs = freed = closed = 0;
+	objects = n;
+	for (u32 i = 0; i < n; i++) {
+		object[i] = (struct object){.refs = 1};
 		list_init(&object[i].reap);
 	}
 	reaper_start();
+	while (closed < closed_before)
+		reaper_put(&object[closed++]);
 	if (!setjmp(end))
 		loop();
-	assert_int_equal(freed, OBJECTS);
+	assert_int_equal(freed, n);
+}
+
+static void closing_all_the_time_makes_few_epochs(void **state)
+{
+	run(OBJECTS, 0);
 	assert_in_range(epochs, 2, OBJECTS * CLOSE_NS / EPOCH_NS + 1);
+}
+
+/* Others wait for what they had, too. */
+static void many_that_were_closed_at_once_are_freed_at_once(void **state)
+{
+	run(BACKLOG, BACKLOG);
+	assert_in_range(now, 0, 2 * EPOCH_NS);
+	assert_in_range(epochs, 1, BACKLOG / 100);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(closing_all_the_time_makes_few_epochs),
+		cmocka_unit_test(many_that_were_closed_at_once_are_freed_at_once),
 	};
 
 	return cmocka_run_group_tests_name("reaper", tests, NULL, NULL);

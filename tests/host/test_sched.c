@@ -299,9 +299,36 @@ static void an_answer_gives_back_no_more_than_the_call_took(void **state)
 			 (victim->total - had) / 1000000);
 }
 
+/* It goes on at the other CPU. */
+static void move_to_the_other(void)
+{
+	cpu[1].current = cpu[0].current;
+	cpu[1].current->cpu = 1;
+	cpu[0].current = &idle[0].t;
+	on_cpu(1);
+}
+
+static void who_ends_does_so_where_it_is_then(void **state)
+{
+	set_up(1);
+	actor[0].t.affinity = 3;
+	wake_up(&actor[0]);
+	on_cpu(0);
+	look(0);
+	assert_ptr_equal(running(0), &actor[0]);
+	thread_ends = move_to_the_other;
+	if (!setjmp(gone))
+		thread_exit();
+	thread_ends = NULL;
+	assert_int_equal(actor[0].t.state, THREAD_EXITED);
+	assert_int_equal(cpu[0].queue->lock.locked, 0);
+	assert_ptr_equal(cpu[0].current, &idle[0].t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_ends_does_so_where_it_is_then),
 		cmocka_unit_test(a_light_thread_has_its_turn_within_a_slice_beside_a_crowd),
 		cmocka_unit_test(who_sleeps_gets_no_more_than_his_share),
 		cmocka_unit_test(an_answer_gives_back_no_more_than_the_call_took),
