@@ -374,6 +374,20 @@ static void what_is_in_use_is_not_free(void **state)
 	assert_int_equal(ranges_bytes(&early_ram, MiB(1), MiB(256)), MiB(255));
 }
 
+/* However many there are, apart from each other: what they lie in is one range. */
+static void modules_in_ram_make_no_ranges_of_it(void **state)
+{
+	make_boot();
+	boot.modules = 0;
+	while (boot.modules < BOOT_MAX_MODULES)
+		boot.module[boot.modules++] = (struct boot_module){
+			.start = hpa(GiB(4) + boot.modules * PAGE_2M), .bytes = PAGE_SIZE};
+	early_init(&boot, 0);
+	assert_int_equal(early_ram.count, boot.ram.count);
+	assert_int_equal(early_ram.dropped, 0);
+	assert_int_equal(ram_end(), GiB(10));
+}
+
 static void mem_limits_the_amount_of_ram(void **state)
 {
 	make_boot();
@@ -436,6 +450,7 @@ int main(void)
 		cmocka_unit_test(what_the_firmware_left_out_is_filled_in),
 		cmocka_unit_test(random_calls_agree_with_a_model),
 		cmocka_unit_test(what_is_in_use_is_not_free),
+		cmocka_unit_test(modules_in_ram_make_no_ranges_of_it),
 		cmocka_unit_test(mem_limits_the_amount_of_ram),
 		cmocka_unit_test(carving_takes_the_highest_fitting_place),
 		cmocka_unit_test(carving_low_memory_avoids_modules),

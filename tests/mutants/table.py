@@ -89,6 +89,8 @@ MUTANTS = [
            "host/channel", "ten thousand callers are told of a channel's end without an interrupt between"),
     Mutant("close-step-unbounded", "kernel/handle.c", "#define CLOSE_STEP 8 ", "#define CLOSE_STEP 256 ",
            "host/handle", "256 full ports end without an interrupt between"),
+    Mutant("log-drives-the-terminal", "kernel/log.c", "line[i] < ' ' || line[i] > '~'", "line[i] < ' ' && line[i] >= 0",
+           "boot/wild-monitors", "the name of a program drives the administrator's terminal"),
     Mutant("sleepers-never-pay", "kernel/sched.c", "if (lead > slice)", "if (!t->weight)",
            "host/sched", "who sleeps often takes the CPU from who never does"),
     Mutant("weights-ignored", "kernel/sched_group.c", "((u64)g->weight * weight)", "((u64)g->weight * 100)",
