@@ -73,7 +73,7 @@ static bool key_memory(struct parse *p, const char *key, const char *v)
 	if (!fmt_parse_size(v, &p->def->memory))
 		return bad_value(p, key, v, "a size such as 256M");
 	if (p->def->memory < VMDEF_MEMORY_MIN || p->def->memory > VMDEF_MEMORY_MAX)
-		return bad_value(p, key, v, "a size from 2M to 1024G");
+		return bad_value(p, key, v, "a size from 2M to 512G");
 	if (!IS_ALIGNED(p->def->memory, PAGE_2M))
 		return bad_value(p, key, v, "a multiple of 2M");
 	p->lines->memory = p->line;

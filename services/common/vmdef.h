@@ -8,7 +8,7 @@
 
 #define VMDEF_TEXT_MAX KiB(64)
 #define VMDEF_MEMORY_MIN MiB(2)
-#define VMDEF_MEMORY_MAX GiB(1024)
+#define VMDEF_MEMORY_MAX GiB(512) /* of a memory object */
 
 /*
  * Lines of the keys whose values can only be checked against the machine; 0 = the key was not

@@ -10,8 +10,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "mm/mem.h"
 #include "services/common/cap.h"
 #include "services/common/vmdef.h"
+
+static_assert(VMDEF_MEMORY_MAX <= MEM_BYTES_MAX, "the kernel has objects as large");
 
 static struct vm_def def;
 static struct vmdef_lines lines;
@@ -103,6 +106,8 @@ static void values(void **state)
 	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
 	assert_int_equal(def.restart_max, 0);
 	assert_true(def.populate);
+	assert_true(parse("name=a\nkernel=@k\nmemory = 512G\n"));
+	assert_int_equal(def.memory, GiB(512));
 	assert_true(parse("name=a\nkernel=@k\nvcpus = 4\n"));
 	assert_int_equal(def.vcpus_max, 4);
 }
@@ -139,9 +144,9 @@ static void errors(void **state)
 		{"name = a\n", "web.vm: no kernel: expected a line kernel = ..."},
 		{"\n\nmemory = 12Q\n", "web.vm:3: memory = 12Q: expected a size such as 256M"},
 		{"memory = -1\n", "web.vm:1: memory = -1: expected a size such as 256M"},
-		{"memory = 1M\n", "web.vm:1: memory = 1M: expected a size from 2M to 1024G"},
-		{"memory = 99999G\n",
-		 "web.vm:1: memory = 99999G: expected a size from 2M to 1024G"},
+		{"memory = 1M\n", "web.vm:1: memory = 1M: expected a size from 2M to 512G"},
+		{"\nmemory = 514G\n", "web.vm:2: memory = 514G: expected a size from 2M to 512G"},
+		{"memory = 99999G\n", "web.vm:1: memory = 99999G: expected a size from 2M to 512G"},
 		{"memory = 99999999999999G\n",
 		 "web.vm:1: memory = 99999999999999G: expected a size such as 256M"},
 		{"memory = 3M\n", "web.vm:1: memory = 3M: expected a multiple of 2M"},
