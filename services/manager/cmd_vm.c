@@ -285,7 +285,7 @@ static u64 exits_of(const struct domain_info *d)
 	return sum;
 }
 
-/* before NULL: the first round, no rates yet. */
+/* before NULL: the first round of a life, no rates yet. */
 static void stat_print_vm(struct manager *m, u32 index, const struct domain_info *now,
 			  const struct domain_info *before)
 {
@@ -305,18 +305,40 @@ static void stat_print_vm(struct manager *m, u32 index, const struct domain_info
 	con_printf(m, "\n");
 }
 
+/* What a VM had counted a second ago. */
+struct stat_before {
+	u32 generation; /* 0: it did not run */
+	struct domain_info info;
+};
+
+/* Within one life no count goes back. */
+static bool same_life(const struct domain_info *now, const struct domain_info *before)
+{
+	for (u32 i = 0; i < STAT_ROWS; i++)
+		if (now->exits[i] < before->exits[i])
+			return false;
+	return true;
+}
+
 /* One round over the chosen VM, or all that run. False: nothing to show. */
-static bool stat_round(struct manager *m, s32 only, struct domain_info *before, bool first)
+static bool stat_round(struct manager *m, s32 only, struct stat_before *before)
 {
 	bool any = false;
 
 	for (u32 i = 0; i < m->vms; i++) {
-		struct domain_info now;
+		struct stat_before now, *b = &before[i];
 
-		if ((only >= 0 && only != (s32)i) || vm_domain_info(m, i, &now))
+		if ((only >= 0 && only != (s32)i) || !vm_refresh(m, i) ||
+		    vm_domain_info(m, i, &now.info)) {
+			b->generation = 0;
 			continue;
-		stat_print_vm(m, i, &now, first || !before[i].base.type ? NULL : &before[i]);
-		before[i] = now;
+		}
+		now.generation = m->vm[i].info.generation;
+		stat_print_vm(m, i, &now.info,
+			      now.generation == b->generation && same_life(&now.info, &b->info)
+				      ? &b->info
+				      : NULL);
+		*b = now;
 		any = true;
 	}
 	return any;
@@ -324,8 +346,8 @@ static bool stat_round(struct manager *m, s32 only, struct domain_info *before, 
 
 void cmd_stat(struct manager *m, u32 words, const char *const *word)
 {
-	struct domain_info *before = rt_alloc(MANAGER_VMS * sizeof(*before));
-	bool once = false, first = true;
+	struct stat_before *before = rt_alloc(MANAGER_VMS * sizeof(*before));
+	bool once = false;
 	s32 only = -1;
 
 	for (u32 i = 1; i < words; i++) {
@@ -339,12 +361,11 @@ void cmd_stat(struct manager *m, u32 words, const char *const *word)
 
 		if (!once)
 			con_printf(m, "\x1b[2J\x1b[H");
-		if (!stat_round(m, only, before, first)) {
+		if (!stat_round(m, only, before)) {
 			con_printf(m, "error: %s\n",
 				   only < 0 ? "no VM is running" : "the VM is not running");
 			break;
 		}
-		first = false;
 		if (once)
 			break;
 		con_printf(m, "any key ends\n");

@@ -1,12 +1,13 @@
 // SOURCES: services/manager/cmd_vcpus.c services/manager/cmd_vm.c services/common/reason.c
 // SOURCES: lib/fmt.c lib/str_copy.c
 /*
- * setvcpus, suspend and resume of the console program: they wait for a monitor, which may do
- * anything meanwhile, and the VM may have another life when they are done.
+ * setvcpus, suspend, resume and stat of the console program: they wait for a monitor, which may do
+ * anything meanwhile, or for a second, and the VM may have another life then.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -20,22 +21,36 @@ static struct manager m;
 static struct vm_shared shared;
 static u64 now, signals;
 static char said[256];
+static char screen[4096]; /* all that stat printed */
+static struct domain_info domain;
+static u32 seconds_left;      /* until somebody presses a key */
 static void (*on_wait)(void); /* what happens meanwhile */
 
 static void nothing(void) {}
 
 u64 rt_clock_ns(void) { return now; }
-void *rt_alloc(size_t n) { return NULL; }
-void rt_free(void *p) {}
+void *rt_alloc(size_t n) { return calloc(1, n); }
+void rt_free(void *p) { free(p); }
 const char *rt_error(s64 e) { return ""; }
 s64 init_call(struct manager *mm, enum init_call call, u64 index) { return 0; }
-int vm_domain_info(struct manager *mm, u32 index, struct domain_info *out) { return -E_NOENT; }
 void attach_begin(struct manager *mm, u32 index, bool from_start) {}
-bool con_wait_key(struct manager *mm, u64 deadline) { return true; }
 s32 vm_find(struct manager *mm, const char *name) { return 0; }
 bool vm_refresh(struct manager *mm, u32 index) { return true; }
 u32 vm_state(const struct vm_client *vm) { return shared.state; }
 void vm_signal(struct manager *mm, u32 index, u64 bits) { signals |= bits; }
+
+int vm_domain_info(struct manager *mm, u32 index, struct domain_info *out)
+{
+	*out = domain;
+	return 0;
+}
+
+bool con_wait_key(struct manager *mm, u64 deadline)
+{
+	now = deadline;
+	on_wait();
+	return !seconds_left--;
+}
 
 void con_printf(struct manager *mm, const char *fmt, ...)
 {
@@ -44,6 +59,7 @@ void con_printf(struct manager *mm, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(said, sizeof(said), fmt, ap);
 	va_end(ap);
+	strncat(screen, said, sizeof(screen) - strlen(screen) - 1);
 }
 
 s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
@@ -62,6 +78,7 @@ static void start(u64 vcpus)
 	memset(&shared, 0, sizeof(shared));
 	strcpy(m.vm[0].info.name, "web");
 	m.vms = 1;
+	m.attached = -1;
 	m.vm[0].view = &shared;
 	m.vm[0].info.running = 1;
 	m.vm[0].info.generation = 7;
@@ -210,6 +227,54 @@ static void resume_takes_back_the_suspend_of_another_manager(void **state)
 	assert_int_equal(signals, VM_EV_PAUSE);
 }
 
+/* ---- stat ---- */
+
+static u64 io_later, generation_later;
+
+static void a_second_passes(void)
+{
+	domain.exits[STAT_IO] = io_later;
+	m.vm[0].info.generation = (u32)generation_later;
+}
+
+/* What follows the row's name in its last round. */
+static const char *last_row(const char *name)
+{
+	const char *found = NULL;
+
+	for (const char *at = screen; (at = strstr(at, name)); at++)
+		found = at + strlen(name);
+	return found ? found : "";
+}
+
+/* A new life counts from 0: between two lives there is no rate. */
+static void stat_has_rates_of_one_life_only(void **state)
+{
+	static const struct {
+		u64 io, generation;
+		const char *row;
+	} rows[] = {
+		{1234, 7, "                       1234          234\n"},
+		{1000, 7, "                       1000            0\n"},
+		{10, 8, "                         10\n"},
+		{10, 7, "                         10\n"}, /* manager has not heard of it yet */
+		{5000, 8, "                       5000\n"},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+		start(3);
+		screen[0] = 0;
+		domain = (struct domain_info){.base.type = OBJ_DOMAIN, .exits[STAT_IO] = 1000};
+		io_later = rows[i].io;
+		generation_later = rows[i].generation;
+		on_wait = a_second_passes;
+		seconds_left = 1;
+		cmd_stat(&m, 2, (const char *const[]){"stat", "web"});
+		assert_memory_equal(last_row("port I/O"), rows[i].row, strlen(rows[i].row));
+		assert_null(strstr(screen, "18446744"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +284,7 @@ int main(void)
 		cmocka_unit_test(suspend_and_resume),
 		cmocka_unit_test(a_suspend_that_fails_is_taken_back),
 		cmocka_unit_test(resume_takes_back_the_suspend_of_another_manager),
+		cmocka_unit_test(stat_has_rates_of_one_life_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
