@@ -151,10 +151,10 @@ struct init_vm_info { /* fits in 63 words */
 	char name[VM_NAME_MAX];
 	u64 memory;
 	u32 vcpus, vcpus_max;
-	u32 present;	/* 0 = index beyond the last VM */
-	u32 running;	/* has a domain */
-	u32 generation; /* raised at every start: attached handles of an older one are stale */
-	u32 reason, status;
+	u32 present;	    /* 0 = index beyond the last VM */
+	u32 running;	    /* has a domain */
+	u32 generation;	    /* raised at every start: attached handles of an older one are stale */
+	u32 reason, status; /* of its last end, also while it runs again */
 	u32 autostart, console_attach, on_exit, restarts;
 	u32 weight;
 	u64 cap, cpus; /* as in struct vm_def */

@@ -40,7 +40,7 @@ struct vm {
 	bool running;
 	bool ended; /* has run and ended, or could not be started */
 	u32 generation;
-	u32 reason, status;
+	u32 reason, status; /* of its last end */
 	u32 restarts;
 	struct ratelimit said; /* of the log, over all its lives */
 	u64 start_ns;

@@ -171,7 +171,7 @@ void vms_read(struct init *in, const struct init_info *info)
 
 /*
  * The shared memory as a monitor expects it; what its console said before stays readable. A guest
- * that restarts has as many CPUs as before.
+ * that reset itself has as many CPUs as before.
  */
 static void vm_shared_reset(struct vm_shared *s, bool restart)
 {
@@ -399,8 +399,6 @@ int vm_start(struct init *in, struct vm *vm)
 	}
 	vm->running = true;
 	vm->ended = false;
-	vm->reason = VM_REASON_NONE;
-	vm->status = 0;
 	vm->start_ns = rt_clock_ns();
 	vm_log(vm, "vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
 	event_signal(vm->notify, VM_NOTIFY_STATE);

@@ -11,6 +11,8 @@
 #define STORE(p, v) __atomic_store_n(&(p), (v), __ATOMIC_SEQ_CST)
 
 #define PUMP_ROUNDS 16u /* then keys get their turn, however much a guest writes */
+#define IDLE_PAUSE_NS 1000000ull
+#define IDLE_ROUNDS 5000u /* in a row: the terminal takes no more */
 
 /* Whatever the monitor says: at most a ring full is waiting. */
 static u64 waiting(struct vm_client *vm)
@@ -49,11 +51,21 @@ bool attach_pump(struct manager *m)
 	return true;
 }
 
-/* What a VM that runs no more has left, to the end. */
+/* What waits now, to its end; what the VM's next life adds meanwhile is not waited for. */
 static void pump_rest(struct manager *m)
 {
-	for (u32 idle = 0; attach_pump(m) && idle < 5000; idle++)
-		event_wait(m->idle, rt_clock_ns() + 1000000);
+	struct vm_client *vm = &m->vm[m->attached];
+	u64 left = waiting(vm), before = vm->shown;
+
+	for (u32 idle = 0; attach_pump(m) && idle < IDLE_ROUNDS; idle++) {
+		if (vm->shown - before >= left)
+			break;
+		if (vm->shown != before)
+			idle = 0;
+		left -= vm->shown - before;
+		before = vm->shown;
+		event_wait(m->idle, rt_clock_ns() + IDLE_PAUSE_NS);
+	}
 }
 
 static void show_end(struct manager *m, const struct vm_client *vm)
@@ -77,6 +89,34 @@ static void detach(struct manager *m)
 	con_printf(m, "\x1b[0m");
 }
 
+static void show_begin(struct manager *m, const struct vm_client *vm)
+{
+	con_printf(m, "Connected to %s; ^] leaves.%s\n", vm->info.name,
+		   vm_paused(vm) ? " It is paused: resume lets it go on." : "");
+}
+
+/* The VM that is connected runs no more. */
+static void attached_ended(struct manager *m)
+{
+	struct vm_client *vm = &m->vm[m->attached];
+
+	pump_rest(m);
+	detach(m);
+	show_end(m, vm);
+	vm->again = vm->info.on_exit == ON_EXIT_RESTART && vm->info.reason != VM_REASON_DESTROYED;
+}
+
+/* It ended and runs again: it stays connected. */
+static void attached_restarted(struct manager *m)
+{
+	struct vm_client *vm = &m->vm[m->attached];
+
+	pump_rest(m);
+	con_printf(m, "\x1b[0m");
+	show_end(m, vm);
+	show_begin(m, vm);
+}
+
 void attach_begin(struct manager *m, u32 index, bool from_start)
 {
 	struct vm_client *vm = &m->vm[index];
@@ -86,20 +126,16 @@ void attach_begin(struct manager *m, u32 index, bool from_start)
 		return;
 	}
 	if (vm->info.running)
-		con_printf(m, "Connected to %s; ^] leaves.%s\n", vm->info.name,
-			   vm_paused(vm) ? " It is paused: resume lets it go on." : "");
+		show_begin(m, vm);
 	vm->seen = vm->info.generation;
-	vm->left = false;
+	vm->left = vm->again = false;
 	vm->shown = from_start ? 0 : LOAD(vm->view->out_tail);
 	waiting(vm);
 	m->attached = (s32)index;
 	STORE(vm->view->out_tail, vm->shown);
 	STORE(vm->view->attached, 1);
-	if (!vm->info.running) {
-		pump_rest(m);
-		detach(m);
-		show_end(m, vm);
-	}
+	if (!vm->info.running)
+		attached_ended(m);
 }
 
 void attach_end(struct manager *m)
@@ -138,8 +174,9 @@ void attach_input(struct manager *m, u8 c)
 /* Not from somebody who has left it, and not from under what is being typed. */
 static bool takes_terminal(const struct manager *m, const struct vm_client *vm)
 {
-	return m->attached < 0 && !m->editor.len && vm->info.running && vm->info.console_attach &&
-	       !vm->left && vm->seen != vm->info.generation;
+	return m->attached < 0 && !m->editor.len && vm->info.running &&
+	       (vm->info.console_attach || vm->again) && !vm->left &&
+	       vm->seen != vm->info.generation;
 }
 
 void attach_state_changed(struct manager *m, u32 index)
@@ -149,13 +186,13 @@ void attach_state_changed(struct manager *m, u32 index)
 	if (!vm_refresh(m, index))
 		return;
 	if (m->attached == (s32)index && !vm->info.running) {
-		pump_rest(m);
-		detach(m);
-		show_end(m, vm);
+		attached_ended(m);
 		editor_start(&m->editor);
+	} else if (m->attached == (s32)index && vm->seen != vm->info.generation) {
+		attached_restarted(m);
 	} else if (takes_terminal(m, vm)) {
 		con_printf(m, "\n");
-		attach_begin(m, index, true);
+		attach_begin(m, index, !vm->again);
 	}
 	if (vm->info.running)
 		vm->seen = vm->info.generation;

@@ -48,7 +48,7 @@ void cmd_start(struct manager *m, u32 words, const char *const *word)
 
 	if (i < 0)
 		return;
-	m->vm[i].left = false;
+	m->vm[i].left = m->vm[i].again = false;
 	e = init_call(m, INIT_VM_START, (u64)i);
 	vm_refresh(m, (u32)i);
 	if (!e)

@@ -19,6 +19,7 @@ struct vm_client {
 	u64 shown;		  /* bytes of its output shown so far, while attached */
 	u32 seen;		  /* generation that was attached automatically, or passed over */
 	bool left;		  /* by ^]: a restart does not take the terminal again */
+	bool again;		  /* it was connected when it ended: a restart takes the terminal */
 };
 
 struct manager {
