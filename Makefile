@@ -166,7 +166,7 @@ HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
 HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,undefined -fno-sanitize-recover=all \
 	       -fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -DHOST_TEST -fno-builtin
 host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
-$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmx/*.[ch] audit/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] include/*/*.h)
+$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmx/*.[ch] audit/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] user/*.[ch] include/*/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
 

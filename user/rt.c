@@ -2,6 +2,7 @@
 #include "user/rt.h"
 
 #include "lib/fmt.h"
+#include "uapi/image.h"
 #include "user/internal.h"
 #include "user/sys.h"
 
@@ -65,12 +66,6 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	return e < 0 ? NULL : (void *)va;
 }
 
-void rt_populate(const void *p, u64 bytes)
-{
-	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
-		(void)*((const volatile u8 *)p + at);
-}
-
 void rt_unmap(void *p, u64 bytes)
 {
 	u64 va = (u64)p, end = va + ALIGN_UP(bytes, PAGE_SIZE);
@@ -101,6 +96,14 @@ static struct rt_thread_info *thread_self(void)
 }
 
 struct msg_page *rt_msg(void) { return thread_self()->msg; }
+
+bool rt_populate_stack(void)
+{
+	const struct rt_thread_info *self = thread_self();
+	u64 bytes = self->fn ? RT_THREAD_STACK : INIT_STACK_SIZE;
+
+	return rt_populate((const u8 *)(self + 1) - bytes, bytes) == bytes;
+}
 
 void rt_thread_main(struct rt_thread_info *self);
 void rt_thread_entry(void);

@@ -35,8 +35,14 @@ void rt_free(void *p);
 u64 rt_va_reserve(u64 bytes);
 /* Maps a whole memory object (bytes of it) somewhere. NULL on error, *err set when not NULL. */
 void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err);
-/* Takes all frames of what is mapped there now, instead of on first touch. */
-void rt_populate(const void *p, u64 bytes);
+/*
+ * Takes all frames of what is mapped there now, instead of on first touch. p: page-aligned. Returns
+ * how many of the bytes are there: fewer than `bytes`, and the machine has no more memory.
+ */
+u64 rt_populate(const void *p, u64 bytes);
+/* The same for the program's variables, and for the calling thread's stack. False: no memory. */
+bool rt_populate_image(void);
+bool rt_populate_stack(void);
 /* Undoes it; the range that was reserved last is free for the next. */
 void rt_unmap(void *p, u64 bytes);
 

@@ -45,6 +45,14 @@ void rt_start(void *arg, struct rt_thread_info *self)
 	domain_exit((u32)program_main(arg));
 }
 
+bool rt_populate_image(void)
+{
+	const struct image_header *h = &image_header;
+	u64 bytes = h->data_size + h->bss_size;
+
+	return rt_populate((const void *)(h->base + h->text_size + h->rodata_size), bytes) == bytes;
+}
+
 void assert_fail(const char *expr, const char *file, int line)
 {
 	rt_log("%s:%d: broken invariant: %s", file, line, expr);

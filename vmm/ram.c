@@ -13,20 +13,16 @@ static int map_guest(handle_t vm, handle_t mem, u64 gpa, u64 offset, u64 end)
 	return (int)err;
 }
 
-/*
- * By a call that reads a word of each page, and refuses what it reads: where there is no memory
- * that call has an error, while a plain access would end the program.
- */
-static int populate(const u8 *host, handle_t vm, u64 bytes)
+static int populate(const u8 *host, u64 bytes)
 {
-	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
-		if (vm_policy(vm, (const struct vm_policy *)(host + at)) == -E_FAULT) {
-			rt_log("populate: the host has memory for only %llu of the VM's %llu MiB; "
-			       "give it less memory, or end another VM",
-			       (unsigned long long)(at >> 20), (unsigned long long)(bytes >> 20));
-			return -E_NOMEM;
-		}
-	return 0;
+	u64 there = rt_populate(host, bytes);
+
+	if (there == bytes)
+		return 0;
+	rt_log("populate: the host has memory for only %llu of the VM's %llu MiB; give it less "
+	       "memory, or end another VM",
+	       (unsigned long long)(there >> 20), (unsigned long long)(bytes >> 20));
+	return -E_NOMEM;
 }
 
 int ram_create(struct ram *r, handle_t vm, u64 bytes, bool at_once)
@@ -51,7 +47,7 @@ int ram_create(struct ram *r, handle_t vm, u64 bytes, bool at_once)
 		return err;
 	}
 	if (at_once) {
-		err = populate(r->host, vm, bytes);
+		err = populate(r->host, bytes);
 		if (err)
 			return err;
 	}

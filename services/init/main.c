@@ -65,7 +65,7 @@ static int programs_load(struct init *in, const struct init_info *info)
 		return -E_NOENT;
 	}
 	const u8 *data = rt_map(archive->memory, archive->size, PROT_R, NULL);
-	if (!data)
+	if (!data || rt_populate(data, archive->size) < archive->size)
 		return -E_NOMEM;
 	for (u32 i = 0; i < ARRAY_SIZE(load); i++) {
 		int e = program_load(load[i].program, load[i].name, data, archive->size, &why);
@@ -155,7 +155,8 @@ int program_main(void *arg)
 	rt_log_to(log_sink, in);
 	in->boot_unix_s = wall_clock_at_boot(in->system);
 	init_options_parse(info->cmdline, &in->options, complain);
-	int e = objects_create(in);
+	/* from the first VM on there may be no frame for what init touches first then */
+	int e = rt_populate_image() && rt_populate_stack() ? objects_create(in) : -E_NOMEM;
 	if (!e)
 		e = programs_load(in, info);
 	s64 thread = e ? e : rt_thread(service_thread, in);

@@ -7,7 +7,10 @@
 #include "user/rt.h"
 #include "user/sys.h"
 
-/* A memory object that starts with n bytes of src. Negative: error. */
+/*
+ * A memory object that starts with n bytes of src. Negative: error. Its quota is no promise of
+ * frames: without one, a plain access would end init.
+ */
 static s64 mem_filled(u64 bytes, const void *src, u64 n)
 {
 	s64 mem = mem_create(bytes, 0);
@@ -21,9 +24,13 @@ static s64 mem_filled(u64 bytes, const void *src, u64 n)
 		handle_close((handle_t)mem);
 		return err;
 	}
-	memcpy(p, src, n);
+	err = rt_populate(p, n) < n ? -E_NOMEM : 0;
+	if (!err)
+		memcpy(p, src, n);
 	rt_unmap(p, bytes);
-	return mem;
+	if (err)
+		handle_close((handle_t)mem);
+	return err ? err : mem;
 }
 
 int program_load(struct program *p, const char *name, const u8 *archive, size_t n, const char **why)

@@ -133,6 +133,7 @@ void service_thread(void *arg)
 	struct msg_page *msg = rt_msg();
 	u32 reply = 0;
 
+	rt_populate_stack(); /* as the main thread did */
 	for (;;) {
 		s64 words = channel_reply_wait(in->channel, reply, DEADLINE_NEVER);
 

@@ -68,7 +68,10 @@ static bool vm_take_module(struct vm *vm, const struct init_info *info, const ch
 	return false;
 }
 
-/* Notification and shared memory of a VM, for as long as init lives. */
+/*
+ * Notification and shared memory of a VM, for as long as init lives, and all there: later monitors
+ * may leave init no frame for it.
+ */
 static int vm_objects(struct init *in, struct vm *vm)
 {
 	s64 shared = mem_create(SHARED_BYTES, 0), notify = event_create(), e;
@@ -82,7 +85,9 @@ static int vm_objects(struct init *in, struct vm *vm)
 	if (e < 0)
 		return (int)e;
 	vm->view = rt_map(vm->shared, SHARED_BYTES, PROT_R | PROT_W, &err);
-	return vm->view ? 0 : err;
+	if (!vm->view)
+		return err;
+	return rt_populate(vm->view, SHARED_BYTES) < SHARED_BYTES ? -E_NOMEM : 0;
 }
 
 static bool vm_name_taken(const struct init *in, const char *name)
@@ -296,8 +301,9 @@ static u64 quota_of(const struct vm_def *d)
 }
 
 /*
- * A VM's memory is taken from the machine's before it is touched: how much is free says nothing.
- * What Caisson keeps for itself is small, and so counts only where VMs have nearly all.
+ * A VM's memory is taken from the machine's before it is touched: how much is free says nothing,
+ * unless nothing is. What Caisson keeps for itself is small, and so counts only where VMs have
+ * nearly all.
  */
 static void say_no_memory(struct init *in, struct vm *vm)
 {
@@ -309,6 +315,13 @@ static void say_no_memory(struct init *in, struct vm *vm)
 	sys_ctl(in->system, SYSOP_HOSTINFO, &host, sizeof(host));
 	for (u32 i = 0; i < in->vms; i++)
 		others += in->vm[i].process.domain == HANDLE_NONE ? 0 : quota_of(&in->vm[i].def);
+	if (needs + others < host.mem_total && host.mem_free < MONITOR_BYTES) {
+		fmt_snprintf(
+			vm->error, sizeof(vm->error),
+			"%s: can't start %s: the machine has no memory left: destroy another VM",
+			vm->file, vm->def.name);
+		return;
+	}
 	if (vm->lines.memory)
 		fmt_snprintf(at, sizeof(at), ":%u", vm->lines.memory);
 	fmt_snprintf(vm->error, sizeof(vm->error),

@@ -162,6 +162,8 @@ struct msg_page *rt_msg(void) { return &kernel.msg; }
 void *rt_alloc(size_t n) { return map_new(n, 0); }
 void rt_free(void *p) { map_drop((u64)p); }
 const char *rt_error(s64 e) { return "an error"; }
+bool rt_populate_image(void) { return true; }
+bool rt_populate_stack(void) { return true; }
 void rt_log_to(void (*sink)(const char *line, void *arg), void *arg) {}
 
 void rt_log(const char *fmt, ...)

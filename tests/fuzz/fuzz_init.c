@@ -4,7 +4,7 @@
 // SOURCES: services/common/image.c
 // SOURCES: services/common/reason.c services/common/s5.c services/common/vmdef.c lib/fmt.c
 // SOURCES: services/common/cap.c services/common/cpulist.c
-// SOURCES: lib/str_copy.c
+// SOURCES: lib/str_copy.c user/populate.c
 // MAX_LEN: 2048
 /*
  * The root task as a whole: calls of a hostile manager, monitors that end at any time and leave
@@ -189,8 +189,19 @@ static s64 answer_ctl(u64 op, void *p, u64 n)
 	return fuzz_u8(&kernel.in) & 0x80 ? -E_NODEV : 0;
 }
 
+/* rt_populate: for one mapping or another there is no memory. */
+static s64 answer_touch(u64 va)
+{
+	for (u32 i = 0; i < kernel.maps; i++)
+		if ((u64)kernel.map[i].p == va)
+			return fuzz_u8(&kernel.in) >= 0xf8 ? -E_FAULT : -E_INVAL;
+	return -E_INVAL;
+}
+
 static s64 target_call(u64 nr, u64 a, u64 b, u64 c, u64 d)
 {
+	if (nr == SYS_DOMAIN_CREATE && !a)
+		return answer_touch(b);
 	if (nr == SYS_CTL && b == SYSOP_CMOS_READ)
 		return 0xff; /* no clock */
 	if (fuzz_u8(&kernel.in) & 0x40)

@@ -41,7 +41,7 @@ MUTANTS = [
     Mutant("user-pointer-unchecked", "mm/ucopy.c", "if (user >= USER_VA_MAX || n > USER_VA_MAX - user)", "if (n > USER_VA_MAX)",
            "host/ucopy", "ring 3 names kernel memory as its buffer"),
 
-    Mutant("populate-in-part", "vmm/ram.c", "(host + at)) == -E_FAULT", "(host + at)) == 0",
+    Mutant("populate-in-part", "user/populate.c", "p + at) == -E_FAULT", "p + at) == 0",
            "host/ram", "a VM starts without the memory that it was to have at once"),
     Mutant("preserved-memory-not-awaited", "services/init/vms.c", "	if (vm->process.domain != HANDLE_NONE)\n		in->last_end_ns = rt_clock_ns();\n", "",
            "boot/memory-preserved", "a VM that was preserved is refused until what it had has come back"),

@@ -1,0 +1,329 @@
+// SOURCES: services/init/finish.c services/init/manager.c services/init/options.c
+// SOURCES: services/init/power.c services/init/process.c services/init/service.c
+// SOURCES: services/init/vms.c services/init/wall_clock.c services/common/cpio.c
+// SOURCES: services/common/image.c services/common/reason.c services/common/s5.c
+// SOURCES: services/common/vmdef.c services/common/cap.c services/common/cpulist.c lib/fmt.c
+// SOURCES: lib/str_copy.c user/populate.c
+/*
+ * The root task on a machine that runs out of memory. What was not populated is not there: who
+ * touches it ends, as init would, and with it the machine.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "services/init/main.c"
+
+#define S 1000000000ull
+#define FIRST_MODULE 1000u
+#define FRAMES 1000u
+#define MAPS 16u
+
+static const char *definition; /* of the VM "web" */
+static struct {
+	u64 now;
+	u32 next, handles; /* the next handle; how many there are */
+	u32 frames;	   /* that are free */
+	u64 no_domain;	   /* until then domain_create says -E_NOMEM */
+	u32 starts;	   /* of threads */
+	struct {
+		u8 *p;
+		u64 bytes;
+		u32 there; /* pages, from its start */
+	} map[MAPS];
+	char log[8192];
+} world;
+
+static struct {
+	u8 archive[32768];
+	u32 bytes;
+} programs;
+
+/* ---- The kernel and the runtime ---- */
+
+static s64 handle_new(void)
+{
+	world.handles++;
+	return world.next++;
+}
+
+u64 rt_clock_ns(void) { return world.now += 1000; }
+struct msg_page *rt_msg(void) { return NULL; }
+void *rt_alloc(size_t n) { return calloc(1, n); }
+void rt_free(void *p) { free(p); }
+const char *rt_error(s64 e) { return e == -E_NOMEM ? "no memory" : "another error"; }
+void rt_log_to(void (*sink)(const char *line, void *arg), void *arg) {}
+void rt_lock(struct rt_mutex *m) {}
+void rt_unlock(struct rt_mutex *m) {}
+s64 rt_thread(void (*fn)(void *), void *arg) { return handle_new(); }
+bool rt_populate_image(void) { return true; }
+bool rt_populate_stack(void) { return true; }
+
+void assert_fail(const char *e, const char *f, int l)
+{
+	fail_msg("assert %s at %s:%d", e, f, l);
+	abort();
+}
+
+void rt_log(const char *fmt, ...)
+{
+	size_t n = strlen(world.log);
+	va_list ap;
+
+	va_start(ap, fmt);
+	n += (size_t)fmt_vsnprintf(world.log + n, sizeof(world.log) - n - 1, fmt, ap);
+	va_end(ap);
+	strcpy(world.log + MIN(n, sizeof(world.log) - 2), "\n");
+}
+
+static u32 logged(const char *text)
+{
+	u32 n = 0;
+
+	for (const char *at = world.log; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
+{
+	bool module = mem >= FIRST_MODULE && mem < FIRST_MODULE + INIT_MODULES;
+	u32 i = 0;
+
+	while (i < MAPS && world.map[i].p)
+		i++;
+	assert_true(i < MAPS);
+	world.map[i].p = mmap(NULL, bytes, module ? PROT_READ | PROT_WRITE : PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(world.map[i].p != MAP_FAILED);
+	world.map[i].bytes = bytes;
+	world.map[i].there = module ? (u32)(ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE) : 0;
+	if (mem == FIRST_MODULE)
+		memcpy(world.map[i].p, programs.archive, programs.bytes);
+	else if (mem == FIRST_MODULE + 2)
+		memcpy(world.map[i].p, definition, strlen(definition));
+	if (err)
+		*err = 0;
+	return world.map[i].p;
+}
+
+void rt_unmap(void *p, u64 bytes)
+{
+	for (u32 i = 0; i < MAPS; i++)
+		if (world.map[i].p == p) {
+			munmap(p, world.map[i].bytes);
+			world.map[i].p = NULL;
+		}
+}
+
+/* The kernel reads memory of ours: a page that is not there yet comes, if there is a frame. */
+static bool read_user(u64 va)
+{
+	for (u32 i = 0; i < MAPS; i++) {
+		u64 page = (va - (u64)world.map[i].p) / PAGE_SIZE;
+
+		if (!world.map[i].p || va < (u64)world.map[i].p ||
+		    va >= (u64)world.map[i].p + world.map[i].bytes)
+			continue;
+		if (page < world.map[i].there)
+			return true;
+		assert_int_equal(page, world.map[i].there); /* in turn */
+		if (!world.frames)
+			return false;
+		world.frames--;
+		world.map[i].there++;
+		mprotect(world.map[i].p + page * PAGE_SIZE, PAGE_SIZE, PROT_READ | PROT_WRITE);
+		return true;
+	}
+	return true; /* of the program itself */
+}
+
+static s64 make_domain(u64 quota, u64 name)
+{
+	if (!read_user(name))
+		return -E_FAULT;
+	if (!quota)
+		return -E_INVAL;
+	return world.now < world.no_domain ? -E_NOMEM : handle_new();
+}
+
+static s64 wait_packet(struct port_packet *p, u64 deadline)
+{
+	if (deadline != DEADLINE_NEVER)
+		world.now = MAX(world.now, deadline);
+	return -E_TIMEOUT;
+}
+
+s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
+{
+	switch (nr) {
+	case SYS_HANDLE_CLOSE: assert_true(a < FIRST_MODULE ? world.handles-- : 1); return 0;
+	case SYS_HANDLE_DUP: return 7; /* it is in the other's table */
+	case SYS_MEM_CREATE:
+	case SYS_EVENT_CREATE:
+	case SYS_PORT_CREATE:
+	case SYS_CHANNEL_CREATE:
+	case SYS_THREAD_CREATE: return handle_new();
+	case SYS_DOMAIN_CREATE: return make_domain(a, b);
+	case SYS_THREAD_SET: world.starts += b == THREAD_START; return 0;
+	case SYS_EVENT_WAIT: world.now = MAX(world.now, b); return -E_TIMEOUT;
+	case SYS_PORT_WAIT: return wait_packet((struct port_packet *)b, d);
+	case SYS_CTL:
+		if (b == SYSOP_HOSTINFO)
+			*(struct host_info *)c = (struct host_info){
+				.mem_total = GiB(1), .mem_free = world.frames * PAGE_SIZE};
+		return b == SYSOP_CONSOLE_WRITE ? (s64)d : b == SYSOP_HOSTINFO ? 0 : -E_NODEV;
+	default: return 0;
+	}
+}
+
+/* ---- A machine ---- */
+
+static void archive_add(const char *name, const void *data, u32 bytes)
+{
+	u8 *p = programs.archive + programs.bytes;
+	u32 names = (u32)strlen(name) + 1, start = (u32)ALIGN_UP(110 + names, 4u);
+
+	snprintf((char *)p, 200, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, 0,
+		 0, 0, 1, 0, bytes, 0, 0, 0, 0, names, 0);
+	memcpy(p + 110, name, names);
+	memcpy(p + start, data, bytes);
+	programs.bytes += (u32)ALIGN_UP(start + bytes, 4u);
+}
+
+static void build_programs(void)
+{
+	static u8 image[2 * PAGE_SIZE];
+	struct image_header h = {.magic = IMAGE_MAGIC,
+				 .uapi_version = UAPI_VERSION,
+				 .header_size = sizeof(h),
+				 .base = 0x400000,
+				 .entry = 0x400100,
+				 .text_size = PAGE_SIZE,
+				 .data_size = PAGE_SIZE,
+				 .bss_size = PAGE_SIZE};
+
+	memcpy(image, &h, sizeof(h));
+	archive_add("manager", image, sizeof(image));
+	archive_add("vmm", image, sizeof(image));
+}
+
+static struct init_info machine(const char *cmdline, const char *text)
+{
+	const char *const name[] = {"programs", "image", "vm:web.vm"};
+	const u64 size[] = {programs.bytes, 5000, strlen(text)};
+	struct init_info info = {
+		.size = sizeof(info), .uapi_version = UAPI_VERSION, .system = 1, .modules = 3};
+
+	if (!programs.bytes) {
+		build_programs();
+		return machine(cmdline, text);
+	}
+	for (u32 i = 0; i < MAPS; i++)
+		if (world.map[i].p)
+			munmap(world.map[i].p, world.map[i].bytes);
+	free(init.vm);
+	memset(&world, 0, sizeof(world));
+	init = (struct init){.system = 1};
+	definition = text;
+	world.now = 100 * S;
+	world.next = 100;
+	world.frames = FRAMES;
+	str_copy(info.cmdline, cmdline, sizeof(info.cmdline));
+	for (u32 i = 0; i < 3; i++) {
+		str_copy(info.module[i].name, name[i], sizeof(info.module[i].name));
+		info.module[i].memory = FIRST_MODULE + i;
+		info.module[i].size = size[i];
+	}
+	return info;
+}
+
+/* Without manager: the table of VMs, and what starts them. */
+static struct vm *boot(const char *text)
+{
+	struct init_info info = machine("", text);
+
+	assert_int_equal(objects_create(&init), 0);
+	assert_int_equal(programs_load(&init, &info), 0);
+	vms_read(&init, &info);
+	assert_int_equal(init.vms, 1);
+	assert_string_equal(init.vm[0].error, "");
+	return init.vm;
+}
+
+/* As the main thread goes on while nothing comes from outside. */
+static void go_on(u32 rounds)
+{
+	while (rounds--) {
+		u64 next = restarts_run(&init);
+
+		if (next != DEADLINE_NEVER)
+			world.now = MAX(world.now, next);
+	}
+}
+
+/* ---- Tests ---- */
+
+#define ONCE "name = web\nkernel = @image\n"
+
+/* However much of what it needs is there. */
+static void a_start_without_memory_fails_and_init_goes_on(void **state)
+{
+	struct vm *vm = boot(ONCE);
+	u32 handles = world.handles, frames = 0;
+	int e;
+
+	do {
+		world.frames = frames++;
+		e = vm_start(&init, vm);
+		if (!e)
+			break;
+		assert_int_equal(e, -E_NOMEM);
+		assert_non_null(strstr(vm->error, "web.vm: can't start web: "));
+		assert_non_null(strstr(vm->error, "no memory"));
+		assert_non_null(strstr(world.log, vm->error));
+		assert_int_equal(vm->status, VM_STATUS_LOAD);
+		assert_int_equal(world.handles, handles);
+	} while (frames < 100);
+	assert_true(vm->running);
+	assert_in_range(frames, 3, 10); /* its data and its start block are two pages */
+}
+
+static void manager_without_memory_is_tried_again(void **state)
+{
+	boot(ONCE);
+	world.frames = 0;
+	manager_start(&init);
+	assert_int_equal(init.manager.domain, HANDLE_NONE);
+	assert_int_equal(logged("can't start manager: no memory"), 1);
+	world.frames = FRAMES;
+	go_on(3);
+	assert_true(init.manager.domain != HANDLE_NONE);
+}
+
+/* A monitor may leave init less memory than a VM's ring needs. */
+static void what_a_monitor_shares_with_init_is_there_before_it_runs(void **state)
+{
+	struct vm *vm = boot(ONCE);
+	volatile u8 *view = (u8 *)vm->view;
+
+	world.frames = 0;
+	for (u32 at = 0; at < sizeof(*vm->view); at += PAGE_SIZE)
+		assert_int_equal(view[at] & 0, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(manager_without_memory_is_tried_again),
+		cmocka_unit_test(what_a_monitor_shares_with_init_is_there_before_it_runs),
+		cmocka_unit_test(a_start_without_memory_fails_and_init_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
