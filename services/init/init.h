@@ -91,8 +91,8 @@ void service_thread(void *arg); /* arg = struct init */
 
 /* ---- finish.c ---- */
 /*
- * The last VM ended: prints the result and leaves the machine. init->lock held; returns only if
- * that fails.
+ * The last VM ended: ends manager, prints the result and leaves the machine. init->lock held;
+ * returns only if that fails.
  */
 void finish_last_vm(struct init *in);
 /* ACPI power-off. Returns a negative error when the machine is still there. */

@@ -173,7 +173,10 @@ int program_main(void *arg)
 
 		if (in->options.exit_last_vm && last_vm_ended(in)) {
 			finish_last_vm(in);
-			in->options.exit_last_vm = false; /* the machine can't be left: go on */
+			/* the machine can't be left: go on, with a console */
+			in->options.exit_last_vm = false;
+			manager_ended(in);
+			deadline = restarts_run(in);
 		}
 		rt_unlock(&in->lock);
 		s64 n = port_wait(in->port, packet, PACKETS, deadline);

@@ -67,16 +67,26 @@ def panic_resets(scene):
 
 
 def s5_of_firmware(scene):
-    """_S5_ is found in an SSDT; where no table has it, power-off says so and the machine stays."""
+    """
+    _S5_ is found in an SSDT; where no table has it, power-off says so and the machine stays, with a console after the end
+    of the last VM too.
+    """
+    text = scene.base + ".vm"
+    with open(text, "w", encoding="ascii") as f:
+        f.write(definition("cpuid", "cpuid", memory="16M", autostart="no"))
+    modules = [*tiny("cpuid"), ("vm:cpuid.vm", text)]
     s5 = b"\x08_S5_\x12\x06\x04\x00\x00\x00\x00"
     for ssdt, found in ((acpi_table(b"SSDT", s5), True), (acpi_table(b"SSDT", s5.replace(b"5", b"4")), False)):
-        image = image_with_tables(scene, acpi_table(b"DSDT", b""), ssdt)
+        image = image_with_tables(scene, acpi_table(b"DSDT", b""), ssdt, args="exit=last-vm", modules=modules)
         with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
             m.expect(PROMPT, 60)
             m.send("poweroff\r")
             if found and m.wait_end(60) != 0:
                 raise TestError("QEMU's status is not 0 after power-off")
             if not found:
+                m.expect(r"can't power off: no _S5_ in the ACPI tables", 60)
+                m.expect(PROMPT, 60)
+                command(m, "start cpuid", r"vm cpuid started")
                 m.expect(r"can't power off: no _S5_ in the ACPI tables", 60)
                 m.expect(PROMPT, 60)
                 command(m, "hostinfo", r"CPU\(s\): +2 of 2")
@@ -124,8 +134,11 @@ def x2apic(apic_id):
     return struct.pack("<BBHIII", 9, 16, 0, apic_id, 1, apic_id)
 
 
-def image_with_tables(scene, *tables):
-    """An image whose boot loader puts these tables in the place of the firmware's, and adds those it has not."""
+def image_with_tables(scene, *tables, args="", modules=()):
+    """
+    An image whose boot loader puts these tables in the place of the firmware's, and adds those it has not. modules: boot
+    modules, as (name, path).
+    """
     tree = scene.base + ".tree"
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree + "/boot/grub")
@@ -135,14 +148,17 @@ def image_with_tables(scene, *tables):
     for number, table in enumerate(tables):
         with open(f"{tree}/boot/table{number}", "wb") as f:
             f.write(table)
+    for number, (_, path) in enumerate(modules):
+        shutil.copyfile(path, f"{tree}/boot/module{number}")
+    lines = "".join(f"module2 --nounzip /boot/module{number} {name}\n" for number, (name, _) in enumerate(modules))
     names = ",".join(table[:4].decode() for table in tables)
     files = " ".join(f"/boot/table{number}" for number in range(len(tables)))
     with open(tree + "/boot/grub/grub.cfg", "w", encoding="ascii") as f:
         f.write(f"serial --unit=0 --speed=115200\nterminal_output serial console\nacpi --exclude={names} {files}\n"
-                "multiboot2 /boot/caisson.elf\nmodule2 --nounzip /boot/init init\n"
-                "module2 --nounzip /boot/programs.cpio programs\nboot\n")
-    modules = "--install-modules=biosdisk iso9660 multiboot2 normal configfile search serial terminal acpi"
-    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", scene.base + ".iso", modules, "--fonts=",
+                f"multiboot2 /boot/caisson.elf {args}\nmodule2 --nounzip /boot/init init\n"
+                f"module2 --nounzip /boot/programs.cpio programs\n{lines}boot\n")
+    install = "--install-modules=biosdisk iso9660 multiboot2 normal configfile search serial terminal acpi"
+    subprocess.run(["grub-mkrescue", "-d", "/usr/lib/grub/i386-pc", "-o", scene.base + ".iso", install, "--fonts=",
                     "--locales=", "--themes=", tree], check=True, capture_output=True)
     return scene.base + ".iso"
 
