@@ -69,6 +69,7 @@ struct init {
 /* ---- vms.c; init->lock held, except in vms_read ---- */
 /* Reads every definition among the modules; a bad one is logged and kept as broken. */
 void vms_read(struct init *in, const struct init_info *info);
+/* A restart that is due and finds no memory stays due: it is tried again in a second. */
 int vm_start(struct init *in, struct vm *vm);
 /*
  * Its domain ended, or is to end: reason VM_REASON_NONE = take it from what the monitor left

@@ -121,11 +121,9 @@ static u64 restarts_run(struct init *in)
 	for (u32 i = 0; i < in->vms; i++) {
 		struct vm *vm = &in->vm[i];
 
-		if (!vm->restart_at)
-			continue;
-		if (vm->restart_at <= now)
+		if (vm->restart_at && vm->restart_at <= now)
 			vm_start(in, vm);
-		else
+		if (vm->restart_at)
 			next = MIN(next, vm->restart_at);
 	}
 	if (in->manager_restart_at && in->manager_restart_at <= now)

@@ -332,7 +332,8 @@ static void say_no_memory(struct init *in, struct vm *vm)
 		     host.mem_total >> 20);
 }
 
-static void vm_start_failed(struct init *in, struct vm *vm, int e)
+/* Says why, if nothing more exact was said. */
+static void say_not_started(struct init *in, struct vm *vm, int e)
 {
 	struct host_info host = {0};
 
@@ -344,12 +345,24 @@ static void vm_start_failed(struct init *in, struct vm *vm, int e)
 	else if (!vm->error[0])
 		fmt_snprintf(vm->error, sizeof(vm->error), "%s: can't start %s: %s", vm->file,
 			     vm->def.name, rt_error(e));
+}
+
+static void vm_start_failed(struct init *in, struct vm *vm)
+{
 	rt_log("%s", vm->error);
 	vm->ended = true;
 	vm->reason = VM_REASON_LOAD;
 	vm->status = VM_STATUS_LOAD;
 	if (!in->first_status)
 		in->first_status = vm->status;
+}
+
+/* What it needs may still come back from a life that ended; waited: it was said before. */
+static void vm_restart_later(struct vm *vm, bool waited)
+{
+	vm->restart_at = rt_clock_ns() + RESTART_PAUSE_NS;
+	if (!waited)
+		vm_log(vm, "%s; its restart is tried again each second", vm->error);
 }
 
 /* What a running VM has, or one that is preserved; its shared memory stays. */
@@ -384,7 +397,7 @@ static int vm_create_process(struct init *in, struct vm *vm)
 
 int vm_start(struct init *in, struct vm *vm)
 {
-	bool restart = vm->restart_at && vm->reason == VM_REASON_RESET;
+	bool restart = vm->restart_at, waited = restart && vm->error[0];
 	int e;
 
 	vm->restart_at = 0;
@@ -393,7 +406,7 @@ int vm_start(struct init *in, struct vm *vm)
 	if (vm->running)
 		return -E_STATE;
 	vm_release(in, vm); /* a preserved one */
-	vm_shared_reset(vm->view, restart);
+	vm_shared_reset(vm->view, restart && vm->reason == VM_REASON_RESET);
 	vm->error[0] = 0;
 	vm->generation++;
 	e = vm_create_process(in, vm);
@@ -407,7 +420,11 @@ int vm_start(struct init *in, struct vm *vm)
 		e = vm_launch(in, vm);
 	if (e) {
 		vm_release(in, vm);
-		vm_start_failed(in, vm, e);
+		say_not_started(in, vm, e);
+		if (restart && e == -E_NOMEM)
+			vm_restart_later(vm, waited);
+		else
+			vm_start_failed(in, vm);
 		return e;
 	}
 	vm->running = true;
@@ -495,6 +512,8 @@ int vm_destroy(struct init *in, struct vm *vm)
 {
 	bool pending = vm->restart_at;
 
+	if (pending) /* why it waits */
+		vm->error[0] = 0;
 	vm->restart_at = 0;
 	if (vm->running)
 		vm_end(in, vm, VM_REASON_DESTROYED);

@@ -274,9 +274,12 @@ static void go_on(u32 rounds)
 	}
 }
 
+static void passes(u64 seconds) { world.now += seconds * S; }
+
 /* ---- Tests ---- */
 
 #define ONCE "name = web\nkernel = @image\n"
+#define RESTART ONCE "on_exit = restart:2\n"
 
 /* However much of what it needs is there. */
 static void a_start_without_memory_fails_and_init_goes_on(void **state)
@@ -324,6 +327,50 @@ static void what_a_monitor_shares_with_init_is_there_before_it_runs(void **state
 		assert_int_equal(view[at] & 0, 0);
 }
 
+/* What a domain had comes back when the last that it made is gone: that may take seconds. */
+static void a_restart_without_memory_is_tried_until_there_is_some(void **state)
+{
+	struct vm *vm = boot(RESTART);
+
+	assert_int_equal(vm_start(&init, vm), 0);
+	passes(5);
+	vm->view->state = VM_STATE_SHUTDOWN;
+	vm->view->reason = VM_REASON_RESET;
+	vm->view->vcpus = 7;
+	vm_end(&init, vm, VM_REASON_NONE);
+	world.no_domain = world.now + 3 * S;
+	go_on(1);
+	assert_false(vm->running);
+	assert_false(last_vm_ended(&init));
+	go_on(20);
+	assert_true(vm->running);
+	assert_string_equal(vm->error, "");
+	assert_in_range(world.now, world.no_domain, world.no_domain + 2 * S);
+	assert_int_equal(vm->restarts, 1);
+	assert_int_equal(vm->view->vcpus, 7);		      /* it is a reset still */
+	assert_int_equal(init.first_status, VM_STATUS_RESET); /* not that it could not start */
+	assert_int_equal(logged("web.vm"), 1);		      /* said once */
+}
+
+static void destroy_forgets_a_restart_that_waits_for_memory(void **state)
+{
+	struct vm *vm = boot(RESTART);
+
+	assert_int_equal(vm_start(&init, vm), 0);
+	passes(5);
+	vm_end(&init, vm, VM_REASON_NONE);
+	world.no_domain = world.now + 3 * S;
+	go_on(2);
+	assert_false(vm->running);
+	assert_int_equal(vm_destroy(&init, vm), 0);
+	passes(10);
+	go_on(10);
+	assert_false(vm->running);
+	assert_true(last_vm_ended(&init));
+	assert_string_equal(vm->error, "");
+	assert_int_equal(vm_destroy(&init, vm), -E_STATE);
+}
+
 /* exit=last-vm without a way out: the console comes back. */
 static void a_machine_that_can_not_be_left_has_its_console_again(void **state)
 {
@@ -343,6 +390,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_machine_that_can_not_be_left_has_its_console_again),
+		cmocka_unit_test(a_restart_without_memory_is_tried_until_there_is_some),
+		cmocka_unit_test(destroy_forgets_a_restart_that_waits_for_memory),
 		cmocka_unit_test(manager_without_memory_is_tried_again),
 		cmocka_unit_test(what_a_monitor_shares_with_init_is_there_before_it_runs),
 		cmocka_unit_test(a_start_without_memory_fails_and_init_goes_on),
