@@ -100,13 +100,18 @@ static void show_rest(struct init *in)
 	}
 }
 
-/* The last lines of a VM's console, each behind its name; text only. */
+/*
+ * The last lines of a VM's console, each behind its name; text only. Nothing, where the ring is not
+ * there and there is no memory.
+ */
 static void vm_print_tail(struct init *in, const struct vm *vm)
 {
 	u64 head = vm->view->out_head, at = head - MIN(head, TAIL_BYTES);
 	char line[160];
 	u32 n = 0;
 
+	if (rt_populate(vm->view, sizeof(*vm->view)) < sizeof(*vm->view))
+		return;
 	for (; at != head; at++) {
 		char c = (char)vm->view->out[at % VM_RING_BYTES];
 

@@ -12,6 +12,7 @@
 #define PROBE_BYTES KiB(256) /* of a domain with one thread that never runs */
 #define TABLE_SHARE 256 /* page tables: one 256th of guest memory, twice what 4 KiB pages need */
 #define SHARED_BYTES ALIGN_UP(sizeof(struct vm_shared), PAGE_SIZE)
+#define VIEW_BYTES offsetof(struct vm_shared, in)
 #define REAP_NS 1000000000ull /* how long after the end of a VM a start waits for memory, */
 #define REAP_ROUNDS 100u      /* in as many steps */
 #define RESTART_PAUSE_NS 1000000000ull /* between restarts of a VM that ends at once */
@@ -69,8 +70,8 @@ static bool vm_take_module(struct vm *vm, const struct init_info *info, const ch
 }
 
 /*
- * Notification and shared memory of a VM, for as long as init lives, and all there: later monitors
- * may leave init no frame for it.
+ * Notification and shared memory of a VM, for as long as init lives. What init reads of it is
+ * there at once, all but the rings: later monitors may leave no frame for it.
  */
 static int vm_objects(struct init *in, struct vm *vm)
 {
@@ -87,7 +88,7 @@ static int vm_objects(struct init *in, struct vm *vm)
 	vm->view = rt_map(vm->shared, SHARED_BYTES, PROT_R | PROT_W, &err);
 	if (!vm->view)
 		return err;
-	return rt_populate(vm->view, SHARED_BYTES) < SHARED_BYTES ? -E_NOMEM : 0;
+	return rt_populate(vm->view, VIEW_BYTES) < VIEW_BYTES ? -E_NOMEM : 0;
 }
 
 static bool vm_name_taken(const struct init *in, const char *name)
