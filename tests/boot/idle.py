@@ -33,6 +33,7 @@ def exits_a_second(scene, m, seconds, pause):
 def expect_idle(scene, m, seconds, at_least, pause=Machine.read_for):
     """seconds, of ours or by what pause waits for, must have been at_least in the machine."""
     rate, measured, text = exits_a_second(scene, m, seconds, pause)
+    print(f"idle: {rate:.1f} exits a second over {measured:.0f} s")
     if measured < at_least or not rate < EXITS_A_SECOND:
         raise TestError(f"{rate:.1f} exits a second in {measured:.0f} seconds, expected fewer than {EXITS_A_SECOND} "
                         f"in at least {at_least}:\n{text}")

@@ -12,6 +12,7 @@
  * should, and logs nothing but text.
  */
 #include "tests/fuzz/fake_kernel.h"
+#include "tests/host/programs_archive.h"
 
 #include "services/init/main.c"
 
@@ -37,37 +38,6 @@ static struct {
 
 /* ---- What the boot left ---- */
 
-static void archive_add(const char *name, const void *data, u32 bytes)
-{
-	u8 *p = world.archive + world.archive_bytes;
-	u32 names = (u32)strlen(name) + 1, start = (u32)ALIGN_UP(110 + names, 4u);
-
-	snprintf((char *)p, 200, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, 0,
-		 0, 0, 1, 0, bytes, 0, 0, 0, 0, names, 0);
-	memcpy(p + 110, name, names);
-	memcpy(p + start, data, bytes);
-	world.archive_bytes += (u32)ALIGN_UP(start + bytes, 4u);
-}
-
-static void build_archive(void)
-{
-	struct image_header h = {.magic = IMAGE_MAGIC,
-				 .uapi_version = UAPI_VERSION,
-				 .header_size = sizeof(h),
-				 .base = 0x400000,
-				 .entry = 0x400100,
-				 .text_size = PAGE_SIZE,
-				 .data_size = PAGE_SIZE,
-				 .bss_size = PAGE_SIZE};
-	static u8 image[2 * PAGE_SIZE];
-
-	if (world.archive_bytes)
-		return;
-	memcpy(image, &h, sizeof(h));
-	archive_add("manager", image, sizeof(image));
-	archive_add("vmm", image, sizeof(image));
-}
-
 static void add_module(const char *name, u64 bytes)
 {
 	struct init_module *m = &world.info.module[world.info.modules];
@@ -83,7 +53,8 @@ static void build(u8 choice)
 					      "exit=last-vm exitport=0xf4"};
 	char name[16];
 
-	build_archive();
+	if (!world.archive_bytes)
+		world.archive_bytes = programs_archive(world.archive);
 	world.info = (struct init_info){
 		.size = sizeof(world.info), .uapi_version = UAPI_VERSION, .system = 1};
 	world.rings = world.calls = 0;

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "services/init/main.c"
+#include "tests/host/programs_archive.h"
 
 #define S 1000000000ull
 #define FIRST_MODULE 1000u
@@ -41,10 +42,8 @@ static struct {
 	u32 waits;
 } world;
 
-static struct {
-	u8 archive[32768];
-	u32 bytes;
-} programs;
+static u8 programs[32768];
+static u32 programs_bytes;
 
 /* ---- The kernel and the runtime ---- */
 
@@ -106,7 +105,7 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	world.map[i].bytes = bytes;
 	world.map[i].there = module ? (u32)(ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE) : 0;
 	if (mem == FIRST_MODULE)
-		memcpy(world.map[i].p, programs.archive, programs.bytes);
+		memcpy(world.map[i].p, programs, programs_bytes);
 	else if (mem == FIRST_MODULE + 2)
 		memcpy(world.map[i].p, definition, strlen(definition));
 	if (err)
@@ -193,46 +192,14 @@ s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 
 /* ---- A machine ---- */
 
-static void archive_add(const char *name, const void *data, u32 bytes)
-{
-	u8 *p = programs.archive + programs.bytes;
-	u32 names = (u32)strlen(name) + 1, start = (u32)ALIGN_UP(110 + names, 4u);
-
-	snprintf((char *)p, 200, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 0, 0,
-		 0, 0, 1, 0, bytes, 0, 0, 0, 0, names, 0);
-	memcpy(p + 110, name, names);
-	memcpy(p + start, data, bytes);
-	programs.bytes += (u32)ALIGN_UP(start + bytes, 4u);
-}
-
-static void build_programs(void)
-{
-	static u8 image[2 * PAGE_SIZE];
-	struct image_header h = {.magic = IMAGE_MAGIC,
-				 .uapi_version = UAPI_VERSION,
-				 .header_size = sizeof(h),
-				 .base = 0x400000,
-				 .entry = 0x400100,
-				 .text_size = PAGE_SIZE,
-				 .data_size = PAGE_SIZE,
-				 .bss_size = PAGE_SIZE};
-
-	memcpy(image, &h, sizeof(h));
-	archive_add("manager", image, sizeof(image));
-	archive_add("vmm", image, sizeof(image));
-}
-
 static struct init_info machine(const char *cmdline, const char *text)
 {
 	const char *const name[] = {"programs", "image", "vm:web.vm"};
-	const u64 size[] = {programs.bytes, 5000, strlen(text)};
+	const u64 size[] = {programs_archive(programs), 5000, strlen(text)};
 	struct init_info info = {
 		.size = sizeof(info), .uapi_version = UAPI_VERSION, .system = 1, .modules = 3};
 
-	if (!programs.bytes) {
-		build_programs();
-		return machine(cmdline, text);
-	}
+	programs_bytes = (u32)size[0];
 	for (u32 i = 0; i < MAPS; i++)
 		if (world.map[i].p)
 			munmap(world.map[i].p, world.map[i].bytes);
