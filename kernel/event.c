@@ -92,10 +92,7 @@ s64 sys_vm_irq_bind(struct object *obj, const struct sys_args *args)
 	return 0;
 }
 
-static void revoke(struct object *o)
-{
-	set_timer(container_of(o, struct event, obj), 0);
-}
+static void revoke(struct object *o) { set_timer(container_of(o, struct event, obj), 0); }
 
 static bool destroy_step(struct object *o)
 {

@@ -67,7 +67,10 @@ static void begin(void)
 		for (;;)
 			__asm__ volatile("hlt");
 	}
-	lapic_nmi_others();
+	/* Not to those that the firmware has kept: it may have no handler for an NMI. */
+	for (u32 i = 0; i < MAX_CPUS; i++)
+		if (cpus[i] && i + 1 != me)
+			lapic_nmi(cpus[i]->apic_id);
 	/* Their lines come first; one that does not answer is not waited for long. */
 	for (u32 i = 0;
 	     i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) + 1 < cpu_count; i++)

@@ -1,7 +1,8 @@
 /* Memory of the UEFI application that outlives it. */
 #include "boot/efi/app.h"
+#include "hv/bootinfo.h"
 
-#define BLOCKS 80 /* kernel file and image, configuration, 64 modules, what main.c needs */
+#define BLOCKS (BOOT_MAX_MODULES + 16) /* the kernel's file and image, configuration, ... */
 #define MAP_SLACK 8
 
 static struct {

@@ -19,7 +19,6 @@
 
 #define APIC_DM_SHIFT 8
 #define APIC_DEST_SHIFT_XAPIC 24
-#define APIC_ALL_BUT_SELF (3u << 18)
 #define APIC_DIVIDE_BY_1 0xb
 #define APIC_MAX_LVT_SHIFT 16
 
@@ -198,10 +197,10 @@ static void send(u32 apic_id, u32 command)
 
 void lapic_ipi(u32 apic_id, u8 vector) { send(apic_id, APIC_ICR_ASSERT | vector); }
 
-void lapic_nmi_others(void)
+void lapic_nmi(u32 apic_id)
 {
 	if (lapic.x2apic || lapic.regs)
-		send(0, APIC_ALL_BUT_SELF | APIC_ICR_ASSERT | APIC_DM_NMI << APIC_DM_SHIFT);
+		send(apic_id, APIC_ICR_ASSERT | APIC_DM_NMI << APIC_DM_SHIFT);
 }
 
 static void wait_ns(u64 ns)

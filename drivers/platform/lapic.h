@@ -19,7 +19,7 @@ bool lapic_on_tcg(void);	  /* the machine is QEMU's TCG, with a thread for each 
 bool lapic_id_valid(u32 apic_id); /* can be sent to in the chosen mode, and is no broadcast */
 void lapic_eoi(void);
 void lapic_ipi(u32 apic_id, u8 vector);
-void lapic_nmi_others(void); /* for panic */
+void lapic_nmi(u32 apic_id); /* for panic */
 /* INIT, then two SIPIs with the delays of the MP specification */
 void lapic_init_sipi(u32 apic_id, u32 trampoline_page);
 void lapic_park(u32 apic_id); /* INIT: the CPU stops and waits for a SIPI */

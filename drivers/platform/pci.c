@@ -38,7 +38,7 @@ void pci_write8(u32 f, u32 offset, u8 v)
 
 /*
  * Is the screen in memory of this function? A BAR tells its size only while it is moved, so what
- * lies this close above its address is taken to be inside.
+ * lies this close above its address is taken to be inside; VGA text may be any display's.
  */
 static bool shows(u32 f, hpa_t screen)
 {
@@ -51,7 +51,7 @@ static bool shows(u32 f, hpa_t screen)
 			continue;
 		if ((low & PCI_BAR_TYPE) == PCI_BAR_64)
 			base |= (u64)read32(f, bar += 4) << 32;
-		if (base && base <= screen.v && screen.v - base < MiB(256))
+		if (base && (screen.v - 1 < MiB(1) || screen.v - base < MiB(256)))
 			return true;
 	}
 	return false;

@@ -111,10 +111,8 @@ static void tx_continue(void)
 void uart_irq_enable(void)
 {
 	spin_lock(&uart.lock);
-	if (uart.present) {
-		uart.by_irq = true;
-		set_ier(IER_RX);
-	}
+	if (uart.present)
+		set_ier(IER_RX | IER_TX);
 	spin_unlock(&uart.lock);
 }
 
@@ -142,7 +140,8 @@ void uart_interrupt(void)
 	 * The line is edge-triggered: it must fall before the next interrupt can come, so all
 	 * causes go.
 	 */
-	for (; uart.by_irq && round < IRQ_ROUNDS && !(reg_read(UART_IIR) & IIR_NONE); round++) {
+	for (; uart.present && round < IRQ_ROUNDS && !(reg_read(UART_IIR) & IIR_NONE); round++) {
+		uart.by_irq = true; /* not before one has come: its line may be another */
 		input |= receive();
 		tx_continue();
 		reg_read(UART_MSR);

@@ -6,7 +6,7 @@ import struct
 import subprocess
 import zlib
 
-from boot.scenes import CI_ARGS, PROMPT, command, free_memory, linux_shell
+from boot.scenes import CI_ARGS, PROMPT, command, definition, free_memory, linux_shell, tiny
 from machine import ROOT, Machine, TestError, caisson_options, mkimage
 
 
@@ -131,13 +131,15 @@ def screen_panic(scene):
 def direct(scene):
     """Our own UEFI application starts the image, tells the kernel of the screen and of nearly all 512 MiB of memory."""
     scene.parts["efi"] = "direct"
-    with scene.start("", ()) as m:
+    many = [(f"vm{i}.vm", definition(f"vm{i}", "idle", memory="2M", autostart="no")) for i in range(100)]
+    with scene.start("", tiny("idle"), many) as m:
         m.expect(r"started by BOOTX64.EFI", 110)
         m.expect(PROMPT, 110)
         m.until(lambda: same_log(m, framebuffer_text(m, scene.base + ".ppm"), 160))
         free = free_memory(m)
         if not 400 << 10 <= free <= 512 << 10:
             raise TestError(f"{free} KiB are free, expected 400 to 512 MiB")
+        command(m, "list --all", r"vm99 +shut off")
         m.send("poweroff\r")
         if m.wait_end(60) != 0:
             raise TestError("QEMU's status is not 0 after power-off")
