@@ -96,7 +96,7 @@ void thread_block_cancel(void);
  */
 int thread_block(u64 deadline);
 void thread_wake(struct thread *t);
-/* The first of a list by wait_link; it is taken off. False: there is none. Under the list's lock. */
+/* The first of a list by wait_link; it is taken off. False: none is there. Under its lock. */
 bool thread_wake_first(struct list *waiters);
 
 /* Its domain dies or it was revoked: it does not return to ring 3. */

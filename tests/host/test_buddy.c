@@ -378,10 +378,10 @@ static void what_is_in_use_is_not_free(void **state)
 static void modules_in_ram_make_no_ranges_of_it(void **state)
 {
 	make_boot();
-	boot.modules = 0;
-	while (boot.modules < BOOT_MAX_MODULES)
-		boot.module[boot.modules++] = (struct boot_module){
-			.start = hpa(GiB(4) + boot.modules * PAGE_2M), .bytes = PAGE_SIZE};
+	boot.modules = BOOT_MAX_MODULES;
+	for (u32 i = 0; i < BOOT_MAX_MODULES; i++)
+		boot.module[i] = (struct boot_module){.start = hpa(GiB(4) + i * PAGE_2M),
+						      .bytes = PAGE_SIZE};
 	early_init(&boot, 0);
 	assert_int_equal(early_ram.count, boot.ram.count);
 	assert_int_equal(early_ram.dropped, 0);

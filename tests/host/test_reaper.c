@@ -1,5 +1,5 @@
 // SOURCES: kernel/reaper.c
-/* However often objects are closed, the other CPUs are interrupted for an epoch now and then only. */
+/* However often objects are closed, CPUs are interrupted for an epoch now and then only. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

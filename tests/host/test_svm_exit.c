@@ -60,7 +60,6 @@ static void codes_have_their_reasons(void **state)
 		{0xfffffffd, HV_EXIT_UNKNOWN},
 		{0, HV_EXIT_UNKNOWN},
 		{0x7d, HV_EXIT_UNKNOWN},
-		{0x8f, HV_EXIT_UNKNOWN},
 		{0x401, HV_EXIT_UNKNOWN},
 		{1ull << 63, HV_EXIT_UNKNOWN},
 	};

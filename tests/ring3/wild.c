@@ -21,7 +21,7 @@ static void flood(void)
 
 	for (u32 i = 0; i < FLOOD; i++) {
 		struct thread_args a = {.size = sizeof(a), .entry = PAGE_SIZE};
-		/* ESC and CSI, which a terminal would take as its own; the kernel copies 32 bytes */
+		/* ESC and CSI, which a terminal would obey; the kernel copies 32 bytes */
 		handle_t d = (handle_t)domain_create(CHILD_QUOTA,
 						     "init, or so the log shall say\x1b\x9b");
 		handle_t t = (handle_t)thread_create(d, &a);
