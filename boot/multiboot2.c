@@ -191,8 +191,8 @@ void mb2_parse(const u8 *start, u32 bytes, struct bootinfo *out)
 	for (at = sizeof(*info); (tag = next_tag(info, &at, out));)
 		if (tag->type == MB2_TAG_MEMORY_MAP)
 			parse_memory_map((const void *)tag, false, out);
-	/* the firmware's, also where its map does not say so; and 0 is no address of a frame */
-	ranges_remove(&out->ram, 0, KiB(64));
+	/* the firmware's vectors, and 0 is no address of a frame */
+	ranges_remove(&out->ram, 0, PAGE_SIZE);
 	ranges_remove(&out->ram, ALIGN_DOWN(out->screen.base.v, PAGE_SIZE),
 		      ALIGN_UP(out->screen.base.v + out->screen.bytes, PAGE_SIZE));
 	if (!out->ram.count)

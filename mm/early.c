@@ -19,6 +19,7 @@ void early_init(const struct bootinfo *b, u64 limit)
 		ranges_add(&early_ram, start, end);
 	}
 	early_free = early_ram;
+	ranges_remove(&early_free, 0, KiB(64)); /* some firmware writes there all the time */
 	ranges_remove(&early_free, b->kernel_start.v, b->kernel_start.v + b->kernel_bytes);
 	for (u32 i = 0; i < b->modules; i++) {
 		u64 start = b->module[i].start.v,

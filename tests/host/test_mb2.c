@@ -130,8 +130,8 @@ static void a_good_one_is_read_whole(void **state)
 	assert_int_equal(b.module[0].start.v, 0x1000000);
 	assert_int_equal(b.module[0].bytes, 0x1234);
 	assert_int_equal(b.ram.count, 3);
-	assert_int_equal(b.ram.r[0].start, 0x10000); /* never what firmware uses */
-	assert_int_equal(b.ram.r[0].end, 0x9f000);   /* the page that the EBDA begins in is out */
+	assert_int_equal(b.ram.r[0].start, 0x1000); /* never page 0 */
+	assert_int_equal(b.ram.r[0].end, 0x9f000);  /* the page that the EBDA begins in is out */
 	assert_int_equal(b.ram.r[1].start, 0x100000);
 	assert_int_equal(b.ram.r[1].end, 0x7fe0000);
 	assert_int_equal(b.ram.r[2].start, 0x100000000);

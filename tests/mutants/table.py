@@ -296,6 +296,8 @@ MUTANTS = [
            "guest/apic-insns", "an instruction of 32-bit code is stepped into"),
 
     # ---- Boot information and firmware ----
+    Mutant("firmware-pages-given-out", "mm/early.c", "	ranges_remove(&early_free, 0, KiB(64));", "	ranges_remove(&early_free, 0, 0);",
+           "host/buddy", "firmware writes into a stack or a program"),
     Mutant("mb2-tag-unbounded", "boot/multiboot2.c", "|| tag->size > left ||", "|| tag->size > left + 64 ||",
            "host/mb2", "a tag reaches behind the information"),
     Mutant("acpi-tables-unbounded", "drivers/platform/acpi.c", "h->length > room", "h->length > TABLES_BYTES",
