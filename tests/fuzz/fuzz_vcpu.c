@@ -37,7 +37,7 @@
 
 struct cpu_facts cpu_facts = {.svm_asids = 16, .phys_bits = 40, .xcr0_supported = 7};
 struct guest_bits guest_bits = {
-	.cr4 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_PCIDE | CR4_SMEP | CR4_DE | CR4_OSXSAVE,
+	.cr4 = CR4_PAE | CR4_PGE | CR4_PSE | CR4_PCIDE | CR4_SMEP | CR4_DE | CR4_OSXSAVE | CR4_MCE,
 	.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE,
 	.xcr0 = 7,
 };
@@ -392,7 +392,7 @@ static void build(void)
 		memset(&blocks[i], 0, sizeof(blocks[i]));
 		memset(&privates[i], 0, sizeof(privates[i]));
 		memset(&run_pages[i], 0, sizeof(run_pages[i]));
-		*s = (struct svm_vcpu){.vmcb = &blocks[i], .last_cpu = -1};
+		*s = (struct svm_vcpu){.vmcb = &blocks[i], .last_cpu = -1, .cpu = &svm_cpu};
 		s->vcpu = (struct vcpu){.vm = &vm,
 					.index = i,
 					.cpu = -1,
