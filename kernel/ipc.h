@@ -36,8 +36,8 @@ struct channel {
  */
 s64 ipc_wait(struct object *o, u64 deadline, s64 (*take)(struct object *o, void *arg), void *arg);
 /*
- * Its pending packet is dropped. Called when the last reference goes: whoever binds an object holds
- * one meanwhile.
+ * Its pending packet is dropped. Called when the last reference goes, and before it is freed: who
+ * had looked it up may bind it in between.
  */
 void port_unbind(struct object *o);
 /* A thread that ends leaves no caller waiting for its reply. */

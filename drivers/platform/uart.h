@@ -20,9 +20,9 @@ struct uart_config {
  * understood, *out is unchanged. Pure.
  */
 bool uart_parse(const char *spec, struct uart_config *out);
-/* Programs the UART, if there is one, and prints from now on, polled until uart_irq_enable. */
+/* Programs the UART, if there is one, and prints from now on, polled until its first interrupt. */
 void uart_init(const struct uart_config *c);
-void uart_irq_enable(void); /* after the I/O APIC routes it */
+void uart_irq_enable(void); /* asks for one, after the I/O APIC routes it */
 /* drains and fills the rings; calls up_console_input when bytes came in */
 void uart_interrupt(void);
 /*

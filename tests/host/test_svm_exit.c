@@ -17,64 +17,65 @@ static void decode(const struct vmcb *b, const struct cpu_facts *facts, struct h
 	svm_exit_decode(b, x);
 }
 
+static const struct {
+	u64 code;
+	enum hv_exit_reason reason;
+} reasons[] = {
+	{VMEXIT_INTR, HV_EXIT_EXTINT},
+	{VMEXIT_NMI, HV_EXIT_NMI},
+	{VMEXIT_EXCP0 + 18, HV_EXIT_MC},
+	{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION},
+	{VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
+	{VMEXIT_EXCP0 + 14, HV_EXIT_UNKNOWN},
+	{VMEXIT_CR0_WRITE + 3, HV_EXIT_UNKNOWN},
+	{VMEXIT_CPUID, HV_EXIT_CPUID},
+	{VMEXIT_HLT, HV_EXIT_HLT},
+	{VMEXIT_PAUSE, HV_EXIT_PAUSE},
+	{VMEXIT_IOIO, HV_EXIT_IO},
+	{VMEXIT_MSR, HV_EXIT_MSR_READ},
+	{VMEXIT_CR4_READ, HV_EXIT_CR},
+	{VMEXIT_CR0_WRITE, HV_EXIT_CR},
+	{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR},
+	{VMEXIT_DR0_READ, HV_EXIT_DR},
+	{VMEXIT_DR15_WRITE, HV_EXIT_DR},
+	{VMEXIT_XSETBV, HV_EXIT_XSETBV},
+	{VMEXIT_VMMCALL, HV_EXIT_HYPERCALL},
+	{VMEXIT_NPF, HV_EXIT_NPF},
+	{VMEXIT_VINTR, HV_EXIT_WINDOW},
+	{VMEXIT_IRET, HV_EXIT_WINDOW},
+	{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN},
+	{VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
+	{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED},
+	{VMEXIT_SKINIT, HV_EXIT_UNDEFINED},
+	{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED},
+	{VMEXIT_RSM, HV_EXIT_UNDEFINED},
+	{VMEXIT_INVD, HV_EXIT_WBINVD},
+	{VMEXIT_WBINVD, HV_EXIT_WBINVD},
+	{VMEXIT_INIT, HV_EXIT_UNKNOWN},
+	{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY},
+	{VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
+	{0xffffffff, HV_EXIT_FAIL_ENTRY}, /* as QEMU's TCG writes it */
+	{0xfffffffd, HV_EXIT_UNKNOWN},
+	{0, HV_EXIT_UNKNOWN},
+	{0x7d, HV_EXIT_UNKNOWN},
+	{0x8f, HV_EXIT_UNKNOWN},
+	{0x401, HV_EXIT_UNKNOWN},
+	{1ull << 63, HV_EXIT_UNKNOWN},
+};
+
 static void codes_have_their_reasons(void **state)
 {
-	static const struct {
-		u64 code;
-		enum hv_exit_reason reason;
-	} cases[] = {
-		{VMEXIT_INTR, HV_EXIT_EXTINT},
-		{VMEXIT_NMI, HV_EXIT_NMI},
-		{VMEXIT_EXCP0 + 18, HV_EXIT_MC},
-		{VMEXIT_EXCP0 + 1, HV_EXIT_EXCEPTION},
-		{VMEXIT_EXCP0 + 17, HV_EXIT_EXCEPTION},
-		{VMEXIT_EXCP0 + 14, HV_EXIT_UNKNOWN},
-		{VMEXIT_CR0_WRITE + 3, HV_EXIT_UNKNOWN},
-		{VMEXIT_CPUID, HV_EXIT_CPUID},
-		{VMEXIT_HLT, HV_EXIT_HLT},
-		{VMEXIT_PAUSE, HV_EXIT_PAUSE},
-		{VMEXIT_IOIO, HV_EXIT_IO},
-		{VMEXIT_MSR, HV_EXIT_MSR_READ},
-		{VMEXIT_CR4_READ, HV_EXIT_CR},
-		{VMEXIT_CR0_WRITE, HV_EXIT_CR},
-		{VMEXIT_CR0_WRITE + 4, HV_EXIT_CR},
-		{VMEXIT_DR0_READ, HV_EXIT_DR},
-		{VMEXIT_DR15_WRITE, HV_EXIT_DR},
-		{VMEXIT_XSETBV, HV_EXIT_XSETBV},
-		{VMEXIT_VMMCALL, HV_EXIT_HYPERCALL},
-		{VMEXIT_NPF, HV_EXIT_NPF},
-		{VMEXIT_VINTR, HV_EXIT_WINDOW},
-		{VMEXIT_IRET, HV_EXIT_WINDOW},
-		{VMEXIT_SHUTDOWN, HV_EXIT_SHUTDOWN},
-		{VMEXIT_VMRUN, HV_EXIT_UNDEFINED},
-		{VMEXIT_VMLOAD, HV_EXIT_UNDEFINED},
-		{VMEXIT_SKINIT, HV_EXIT_UNDEFINED},
-		{VMEXIT_MWAIT_ARMED, HV_EXIT_UNDEFINED},
-		{VMEXIT_RSM, HV_EXIT_UNDEFINED},
-		{VMEXIT_INVD, HV_EXIT_WBINVD},
-		{VMEXIT_WBINVD, HV_EXIT_WBINVD},
-		{VMEXIT_INIT, HV_EXIT_UNKNOWN},
-		{VMEXIT_INVALID, HV_EXIT_FAIL_ENTRY},
-		{VMEXIT_BUSY, HV_EXIT_FAIL_ENTRY},
-		{0xffffffff, HV_EXIT_FAIL_ENTRY}, /* as QEMU's TCG writes it */
-		{0xfffffffd, HV_EXIT_UNKNOWN},
-		{0, HV_EXIT_UNKNOWN},
-		{0x7d, HV_EXIT_UNKNOWN},
-		{0x401, HV_EXIT_UNKNOWN},
-		{1ull << 63, HV_EXIT_UNKNOWN},
-	};
-
-	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct vmcb b = {.exit_code = cases[i].code, .rip = 0x1000, .next_rip = 0x1003};
+	for (u32 i = 0; i < ARRAY_SIZE(reasons); i++) {
+		struct vmcb b = {.exit_code = reasons[i].code, .rip = 0x1000, .next_rip = 0x1003};
 		struct hv_exit x = {0};
 
 		decode(&b, &plain, &x);
-		if (x.reason != cases[i].reason)
+		if (x.reason != reasons[i].reason)
 			fail_msg("code %#llx: expected %d, got %d",
-				 (unsigned long long)cases[i].code, cases[i].reason, x.reason);
-		if (cases[i].code != VMEXIT_IOIO && x.insn_len)
+				 (unsigned long long)reasons[i].code, reasons[i].reason, x.reason);
+		if (reasons[i].code != VMEXIT_IOIO && x.insn_len)
 			fail_msg("code %#llx: a length without nRIP save",
-				 (unsigned long long)cases[i].code);
+				 (unsigned long long)reasons[i].code);
 	}
 }
 
