@@ -84,7 +84,6 @@ static s64 hostinfo(union sys_request *r, u64 n)
 		.mem_heap_free = kmem_free_bytes(),
 		.tsc_hz = clock_tsc_hz(),
 		.boot_ns = boot_ns,
-		.first_guest_cycles = first_guest_cycles,
 		.log_dropped = log_dropped(),
 		.spec = cpu_facts.spec,
 		.spec_offered = cpu_facts.spec_offered,

@@ -11,7 +11,7 @@
 #include "kernel/vcpu_run.h"
 #include "kernel/vlapic.h"
 
-u64 first_guest_cycles, vcpu_cpus;
+u64 vcpu_cpus;
 
 static struct vcpu *vcpu_of(struct object *o) { return container_of(o, struct vcpu, obj); }
 
@@ -186,12 +186,6 @@ static int sleep(struct vcpu *v)
 	return thread_block(DEADLINE_NEVER) == -E_INTR ? interrupted(v) : 0;
 }
 
-static void first_guest(void)
-{
-	first_guest_cycles = rdtsc() - bootinfo.entry_tsc;
-	log_notice("vm: first guest instruction after %lu cycles", first_guest_cycles);
-}
-
 /*
  * What keeps the vCPU out of the guest; each load is followed by a call of this. 0: look again and
  * go on; 1: the run page is filled; else what vcpu_run returns.
@@ -219,8 +213,6 @@ static int attend(struct vcpu *v)
 		r = sleep(v);
 	if (!r)
 		vcpu_load(v);
-	if (unlikely(!first_guest_cycles && v->activity == VCPU_RUNNABLE))
-		first_guest();
 	return r;
 }
 

@@ -80,10 +80,11 @@ enum vm_notify_bits {
 struct vm_shared {
 	u32 version;
 	u32 state, reason, status; /* vmm writes */
-	u64 out_head; /* vmm: bytes written to COM1 so far; the last VM_RING_BYTES are in out[] */
-	u64 out_tail; /* manager: bytes shown so far, when attached */
-	u32 attached; /* manager: 1 = the UART waits for room instead of overwriting */
-	u32 suspend;  /* manager: 1 = the VM shall stand still */
+	u64 entered_ns; /* vmm: clock_read before the guest's first instruction; 0 = not yet */
+	u64 out_head;	/* vmm: bytes written to COM1 so far; the last VM_RING_BYTES are in out[] */
+	u64 out_tail;	/* manager: bytes shown so far, when attached */
+	u32 attached;	/* manager: 1 = the UART waits for room instead of overwriting */
+	u32 suspend;	/* manager: 1 = the VM shall stand still */
 	u64 pin[VM_VCPUS_MAX];	  /* manager: CPUs that each vCPU shall use, 0 = any */
 	u64 pinned[VM_VCPUS_MAX]; /* vmm: that it uses, 0 = any of the VM's */
 	/* vmm: a bit for each vCPU that the guest has; init: 0 = as the definition says */

@@ -273,6 +273,7 @@ int program_main(void *arg)
 		finish(vm, VM_REASON_LOAD, VM_STATUS_LOAD);
 	if (start_events(vm) || start_vcpus(vm))
 		finish(vm, VM_REASON_INTERNAL, VM_STATUS_INTERNAL);
+	shared->entered_ns = rt_clock_ns();
 	__atomic_store_n(&shared->state, VM_STATE_RUNNING, __ATOMIC_RELEASE);
 	event_signal(start->notify, VM_NOTIFY_STATE);
 	vcpu_loop(vm->vcpu);

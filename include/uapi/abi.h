@@ -282,8 +282,6 @@ struct host_info {
 	u32 objects[OBJ_TYPES]; /* that exist, by enum obj_type */
 	u64 tsc_hz;
 	u64 boot_ns; /* kernel entry to the start of init */
-	/* TSC from kernel entry to the first guest instruction; 0 = none yet */
-	u64 first_guest_cycles;
 	/* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 log_dropped;
 	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */

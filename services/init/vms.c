@@ -189,6 +189,7 @@ static void vm_shared_reset(struct vm_shared *s, bool restart)
 	s->status = 0;
 	s->log[0] = 0;
 	s->suspend = 0;
+	s->entered_ns = 0;
 	memset(s->pinned, 0, sizeof(s->pinned));
 	__atomic_store_n(&s->in_tail, s->in_head, __ATOMIC_RELEASE);
 }

@@ -80,9 +80,6 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 						   : " buffer-clear (not known to this CPU)"
 					 : "");
 	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
-	if (h.first_guest_cycles)
-		con_printf(m, "First guest:    %lu cycles after kernel entry\n",
-			   h.first_guest_cycles);
 	if (h.log_dropped)
 		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n",
 			   h.log_dropped);

@@ -222,6 +222,7 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 	s32 i = vm_find(m, word[1]);
 	const struct init_vm_info *info;
 	struct domain_info d;
+	u64 entered;
 
 	if (i < 0 || !vm_refresh(m, (u32)i))
 		return;
@@ -244,6 +245,9 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 	else if (info->generation)
 		con_printf(m, "Ended:          %s, status %u\n", vm_reason_text(info->reason),
 			   info->status);
+	entered = m->vm[i].view ? __atomic_load_n(&m->vm[i].view->entered_ns, __ATOMIC_RELAXED) : 0;
+	if (entered)
+		con_printf(m, "First entry:    %lu us after the host's start\n", entered / 1000);
 	if (info->error[0])
 		con_printf(m, "Error:          %s\n", info->error);
 }

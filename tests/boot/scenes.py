@@ -414,7 +414,7 @@ def console(scene):
         escape(m)
         command(m, "help", r"hostinfo")
         command(m, "list", r"1 +linux +running")
-        command(m, "dominfo linux", r"Max memory: +262144 KiB")
+        command(m, "dominfo linux", r"Max memory: +262144 KiB[\s\S]*First entry: +[1-9]\d* us after the host's start")
         command(m, "stat -1 linux", r"CPUID +\d+")
         command(m, "schedinfo linux --weight 200 --cap 50%", r"Weight: +200\nCap: +50000/100000 us\nCPUs: +\d")
         command(m, "schedinfo linux --cap 50", r"error: --cap 50: expected none, a percentage")

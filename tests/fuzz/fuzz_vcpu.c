@@ -382,7 +382,6 @@ static void build(void)
 	fill_policy(&vm.policy);
 	fake_cpu_install(&thread);
 	fake_cpu.vcpu = NULL;
-	first_guest_cycles = 1;
 	vcpu_cpus = 1;
 	now = 1000;
 	thread.vcpu = NULL;
