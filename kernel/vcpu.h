@@ -16,4 +16,3 @@ void vm_stats(struct vm *vm, struct domain_info *i);
 
 /* Bit n: CPU n enters guests. A thread that runs a vCPU moves to one of these, for good. */
 extern u64 vcpu_cpus;
-
