@@ -18,7 +18,6 @@
 #include "mm/mm.h"
 
 struct boot_options boot_options;
-u64 boot_ns;
 const char *no_vms_why;
 const struct hv_ops *hv_ops;
 
@@ -113,7 +112,6 @@ static void start_init(void)
 	else
 		log_warn("uart: no I/O APIC routes interrupt %u: console input does not work",
 			 boot_options.uart.irq);
-	boot_ns = clock_ns();
 	init_load(&bootinfo);
 }
 

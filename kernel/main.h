@@ -6,7 +6,6 @@
 
 extern struct boot_options boot_options; /* [I] */
 extern const char *no_vms_why;		 /* [I] why no VM can run; NULL = hv_ops is there */
-extern u64 boot_ns;			 /* [I] clock when init was started */
 
 /*
  * Starts the root task. Panics with what is missing or wrong: without init there is nothing to run.

@@ -9,16 +9,21 @@
 
 #define MCG_CAP_BANKS 0xff
 #define MCG_CAP_CTL (1ull << 8)
+#define MCG_CAP_SER (1ull << 24)
 #define MCG_RIPV (1ull << 0)
+#define MCG_EIPV (1ull << 1)
 #define MCE_BANKS_MAX 32 /* beyond, other MSRs stand at their places */
 #define CPUID_1_EDX_MCA (1u << 14)
 
-enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable)
+enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable,
+			   bool elsewhere)
 {
 	bool lost = bank->status & MCI_VALID && bank->status & MCI_UNCORRECTED;
 	bool ours = bank->status & MCI_ADDRESS && bank->owner != FRAME_USER &&
 		    bank->owner != FRAME_GUEST;
 
+	if (lost && elsewhere && bank->status & MCI_RECOVERABLE)
+		lost = bank->status & MCI_CORRUPT;
 	if (!lost && resumable)
 		return MCE_GO_ON;
 	if (in_kernel || (lost && (ours || bank->status & MCI_CORRUPT)))
@@ -58,10 +63,11 @@ void mce_init_cpu(void)
 
 bool mce_take(bool in_kernel)
 {
-	u32 banks = bank_count(capabilities()), number = 0;
-	u64 global = banks ? rdmsr(MSR_MCG_STATUS) : 0;
+	u64 cap = capabilities(), global = bank_count(cap) ? rdmsr(MSR_MCG_STATUS) : 0;
+	bool resumable = global & MCG_RIPV, elsewhere = cap & MCG_CAP_SER && !(global & MCG_EIPV);
 	struct mce_bank bank = {0}, worst = {0};
-	enum mce_verdict verdict = mce_judge(&bank, in_kernel, global & MCG_RIPV), one;
+	enum mce_verdict verdict = mce_judge(&bank, in_kernel, resumable, elsewhere), one;
+	u32 banks = bank_count(cap), number = 0;
 
 	for (u32 i = 0; i < banks; i++) {
 		bank.status = rdmsr(MSR_MC0_CTL + 4 * i + 1);
@@ -69,7 +75,7 @@ bool mce_take(bool in_kernel)
 			continue;
 		bank.address = bank.status & MCI_ADDRESS ? rdmsr(MSR_MC0_CTL + 4 * i + 2) : 0;
 		bank.owner = frame_owner_of(hpa(bank.address));
-		one = mce_judge(&bank, in_kernel, global & MCG_RIPV);
+		one = mce_judge(&bank, in_kernel, resumable, elsewhere);
 		if (!worst.status || one > verdict) {
 			worst = bank;
 			number = i;
@@ -81,9 +87,9 @@ bool mce_take(bool in_kernel)
 		panic("machine check in %s: bank %u, status %#lx, address %#lx, global %#lx",
 		      in_kernel ? "ring 0" : "a guest or ring 3", number, worst.status,
 		      worst.address, global);
-	if (verdict == MCE_END)
-		log_error("mce: bank %u, status %#lx, address %#lx: what ran is ended", number,
-			  worst.status, worst.address);
+	if (verdict == MCE_END || worst.status & MCI_UNCORRECTED)
+		log_error("mce: bank %u, status %#lx, address %#lx: what ran %s", number,
+			  worst.status, worst.address, verdict == MCE_END ? "is ended" : "goes on");
 	if (banks)
 		wrmsr(MSR_MCG_STATUS, 0); /* the next one may come */
 	return verdict == MCE_END;

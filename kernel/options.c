@@ -14,25 +14,24 @@
 static const struct option {
 	const char *name;
 	size_t field; /* a u64 of struct boot_options */
-	bool stays;   /* in the line, for init */
 	u64 min, max; /* 1 and 0: no number */
 	const char *word[6];
 } options[] = {
-	{"loglevel", FIELD(loglevel), false, 0, LOG_DEBUG,
+	{"loglevel", FIELD(loglevel), 0, LOG_DEBUG,
 	 {[LOG_ERROR] = "error", [LOG_WARN] = "warn", [LOG_NOTICE] = "notice", [LOG_INFO] = "info",
 	  [LOG_DEBUG] = "debug"}},
-	{"maxcpus", FIELD(maxcpus), false, 1, 4096, {NULL}},
-	{"mem", FIELD(mem), false, MiB(64), ~0ull, {NULL}},
-	{"tsc", FIELD(tsc), false, 1, 0, {[TSC_RELIABLE] = "reliable", [TSC_OFF] = "off"}},
-	{"noreboot", FIELD(noreboot), false, 1, 0, {[1] = ""}},
-	{"noapicv", FIELD(noapicv), false, 1, 0, {[1] = ""}},
-	{"nounrestricted", FIELD(nounrestricted), false, 1, 0, {[1] = ""}},
-	{"reboot", FIELD(reboot), false, 1, 0,
+	{"maxcpus", FIELD(maxcpus), 1, 4096, {NULL}},
+	{"mem", FIELD(mem), MiB(64), ~0ull, {NULL}},
+	{"tsc", FIELD(tsc), 1, 0, {[TSC_RELIABLE] = "reliable", [TSC_OFF] = "off"}},
+	{"noreboot", FIELD(noreboot), 1, 0, {[1] = ""}},
+	{"noapicv", FIELD(noapicv), 1, 0, {[1] = ""}},
+	{"nounrestricted", FIELD(nounrestricted), 1, 0, {[1] = ""}},
+	{"reboot", FIELD(reboot), 1, 0,
 	 {[RESET_ACPI] = "acpi", [RESET_PCI] = "pci", [RESET_KBD] = "kbd", [RESET_TRIPLE] = "triple"}},
-	{"spec-ctrl", FIELD(spec), false, 1, 0,
+	{"spec-ctrl", FIELD(spec), 1, 0,
 	 {[SPEC_AUTO] = "auto", [SPEC_OFF] = "off", [SPEC_ON] = "on"}},
-	{"coresched", FIELD(coresched), false, 1, 0, {[0] = "off", [1] = "on"}},
-	{"exitport", FIELD(exit_port), true, 1, 0xfffc, {NULL}},
+	{"coresched", FIELD(coresched), 1, 0, {[0] = "off", [1] = "on"}},
+	{"exitport", FIELD(exit_port), 1, 0xfffc, {NULL}},
 };
 /* clang-format on */
 
@@ -84,7 +83,7 @@ static bool take_word(struct boot_options *o, char *word)
 		return take_console(o, value);
 	for (const struct option *opt = options; opt < options + ARRAY_SIZE(options); opt++)
 		if (!strcmp(opt->name, word))
-			return take_value(opt, value, (u64 *)((u8 *)o + opt->field)) && !opt->stays;
+			return take_value(opt, value, (u64 *)((u8 *)o + opt->field));
 	return false;
 }
 

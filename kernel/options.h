@@ -26,8 +26,7 @@ struct boot_options {
 };
 
 /*
- * Reads the line into *o, defaults first, and takes the words that it understands out of it.
- * exitport= stays: init reads it too. What is left is for init, which reports what it doesn't know
- * either. Pure.
+ * Reads the line into *o, defaults first, and takes the words that it understands out of it. What
+ * is left is for init, which reports what it doesn't know either. Pure.
  */
 void options_parse(char *line, struct boot_options *o);

@@ -82,7 +82,8 @@ static __noreturn void finish(void)
 	if (boot_options.exit_port)
 		outl(boot_options.exit_port, PANIC_EXIT_VALUE);
 	if (!boot_options.noreboot) {
-		say("panic: the machine is reset now (noreboot keeps it halted)");
+		say("panic: the machine is reset in 5 s (noreboot keeps it halted)");
+		delay_us(5000000); /* for who reads it on a screen */
 		platform_reset(boot_options.reboot, log_panic_line);
 	}
 	say("halted");

@@ -83,7 +83,6 @@ static s64 hostinfo(union sys_request *r, u64 n)
 		.mem_kernel = own_bytes(),
 		.mem_heap_free = kmem_free_bytes(),
 		.tsc_hz = clock_tsc_hz(),
-		.boot_ns = boot_ns,
 		.log_dropped = log_dropped(),
 		.spec = cpu_facts.spec,
 		.spec_offered = cpu_facts.spec_offered,
@@ -134,13 +133,10 @@ static s64 power(union sys_request *r, u64 n)
 
 static s64 debug_exit(union sys_request *r, u64 n)
 {
-	u16 port = (u16)(n >> 32);
-
-	/* only the port that the user named at boot */
-	if (n >> 48 || !port || port != boot_options.exit_port)
+	if (!boot_options.exit_port)
 		return -E_INVAL;
 	uart_flush();
-	outl(port, (u32)n);
+	outl((u16)boot_options.exit_port, (u32)n);
 	return -E_NODEV;
 }
 

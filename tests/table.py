@@ -244,6 +244,7 @@ BOOTS = [
     ("reset-methods-pc", "svm-qemu-pc", "reset_methods", 240),
     ("reset-microvm", "svm-qemu-microvm", "reset_by_firmware_register", 240),
     ("s5-of-firmware", "svm-qemu", "s5_of_firmware", 240),
+    ("firmware-tables", "svm-qemu", "firmware_tables", 240),
     ("panic-resets", "svm-qemu", "panic_resets", 240),
     ("image-size", "host", "image_size", 120),
     ("esp-image", "host", "esp_image", 120),

@@ -23,8 +23,8 @@ void *acpi_map(hpa_t a, u64 bytes, u32 prot)
 }
 
 /*
- * Checks the header, the length and the checksum of a table and lists it. Every listed table stays
- * mapped.
+ * Checks the header and the length of a table and lists it. Every listed table stays mapped. A bad
+ * checksum is the firmware's, as a rule, and leaves a table that other systems use.
  */
 static void add_table(struct acpi_facts *f, hpa_t a)
 {
@@ -44,7 +44,7 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 		room -= whole ? h->length : 0;
 	}
 	if (whole && !acpi_checksum_ok((const u8 *)whole, h->length))
-		bad = "bad checksum";
+		log_warn("acpi: %.4s at 0x%lx: bad checksum; used all the same", h->signature, a.v);
 	if (f->tables >= ARRAY_SIZE(f->table))
 		bad = "too many tables";
 	if (bad || !whole) {

@@ -25,21 +25,22 @@ struct acpi_facts {
 	u8 node[MAX_CPUS]; /* from SRAT; 0 without */
 	u32 cpus_dropped;  /* more than MAX_CPUS */
 	u32 ioapics;
-	struct acpi_ioapic ioapic[8];
+	struct acpi_ioapic ioapic[64];
 	struct acpi_override override[16]; /* by ISA interrupt */
 	hpa_t hpet;			   /* 0 = none */
 	u16 pm_timer_port;		   /* 0 = none */
 	bool pm_timer_32;
 	struct acpi_gas power[POWER_REGS + 1]; /* the last one is REG_RESET */
 	u8 reset_value;
-	u8 acpi_enable; /* written to power[POWER_ACPI_ENABLE] */
+	bool x2apic_opt_out; /* the firmware's SMM code may not know that mode */
+	u8 acpi_enable;	     /* written to power[POWER_ACPI_ENABLE] */
 	hpa_t dsdt;
 	struct numa numa;
 	u32 tables;
 	struct {
 		hpa_t address;
 		const struct acpi_table *data; /* mapped for good, read-only */
-	} table[64];			       /* checked: length and checksum */
+	} table[128];			       /* checked: length */
 };
 
 extern struct acpi_facts acpi_facts; /* [I] after acpi_init */
@@ -73,6 +74,7 @@ enum reset_method {
 	RESET_TRIPLE, /* triple fault */
 	RESET_METHODS
 };
+void delay_us(u32 us); /* about, by reads of a port */
 /* The first method, then the others in their order. say gets a line before each one. */
 void platform_reset(enum reset_method first, void (*say)(const char *line))
 	__attribute__((noreturn));

@@ -262,11 +262,17 @@ static void parse_slit(struct acpi_facts *f, const u8 *table, u32 bytes, const s
 					table[SLIT_MATRIX + domain[i] * n + domain[k]];
 }
 
+static void parse_dmar(struct acpi_facts *f, const u8 *table, u32 bytes, const struct parser *p)
+{
+	f->x2apic_opt_out = table[DMAR_FLAGS] & DMAR_X2APIC_OPT_OUT;
+}
+
 /* In their order: SRAT needs the CPUs of the MADT, SLIT the nodes of the SRAT. */
 static const struct parser parsers[] = {
 	{"APIC", "MADT", MADT_BYTES, parse_entries, madt_kinds, ARRAY_SIZE(madt_kinds)},
 	{"FACP", "FADT", FADT_BYTES_V1, parse_fadt, NULL, 0},
 	{"HPET", "HPET", HPET_BYTES, parse_hpet, NULL, 0},
+	{"DMAR", "DMAR", DMAR_BYTES, parse_dmar, NULL, 0},
 	{"SRAT", "SRAT", SRAT_BYTES, parse_entries, srat_kinds, ARRAY_SIZE(srat_kinds)},
 	{"SLIT", "SLIT", SLIT_MATRIX, parse_slit, NULL, 0},
 };

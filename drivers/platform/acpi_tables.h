@@ -76,4 +76,6 @@ enum srat_field {
 };
 
 enum slit_field { SLIT_LOCALITIES = 36, SLIT_MATRIX = 44 };
+enum dmar_field { DMAR_FLAGS = 37, DMAR_BYTES = 48 }; /* Intel VT-d 4.1, 8.1 */
+#define DMAR_X2APIC_OPT_OUT 2u
 enum hpet_field { HPET_ADDRESS = 40, HPET_BYTES = 56 };

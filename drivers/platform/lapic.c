@@ -2,6 +2,7 @@
 
 #include "arch/apic.h"
 #include "arch/msr.h"
+#include "drivers/platform/acpi.h"
 #include "drivers/platform/clock.h"
 #include "hv/facts.h"
 #include "hv/x86.h"
@@ -39,6 +40,7 @@ static struct {
 	bool x2apic;
 	bool lossy;	   /* a CPU that runs guests may lose an interrupt, see lapic_init_boot */
 	volatile u8 *regs; /* xAPIC */
+	u32 thermal;	   /* LVT entry that the boot CPU had: INIT clears those of the others */
 	u64 timer_mult;	   /* timer ticks per TSC tick, 32.32 */
 } lapic;
 
@@ -106,7 +108,8 @@ void lapic_init_boot(void)
 	 * Firmware that has switched x2APIC mode on is followed: there is no way back but through
 	 * "disabled".
 	 */
-	lapic.x2apic = cpu_facts.x2apic && (base & APIC_BASE_X2APIC || !icount);
+	lapic.x2apic = cpu_facts.x2apic &&
+		       (base & APIC_BASE_X2APIC || !(icount || acpi_facts.x2apic_opt_out));
 	if (!lapic.x2apic) {
 		lapic.regs = mmio_map(hpa(ALIGN_DOWN(base & (BIT(52) - 1), PAGE_SIZE)), PAGE_SIZE,
 				      PT_R | PT_W | PT_UNCACHED);
@@ -144,6 +147,7 @@ void lapic_init_cpu(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 	u32 max_lvt;
+	bool smi;
 
 	wrmsr(MSR_APIC_BASE, base);
 	if (lapic.x2apic)
@@ -154,9 +158,12 @@ void lapic_init_cpu(void)
 	write_reg(APIC_LVT_TIMER, APIC_LVT_MASKED | VECTOR_TIMER);
 	write_reg(APIC_LVT_LINT0, APIC_LVT_MASKED);
 	write_reg(APIC_LVT_LINT1, APIC_DM_NMI << APIC_DM_SHIFT);
+	if (!lapic.thermal && max_lvt >= 5)
+		lapic.thermal = read_reg(APIC_LVT_THERMAL);
+	smi = (lapic.thermal >> APIC_DM_SHIFT & 7) == APIC_DM_SMI;
 	for (u32 i = 4; i <= MIN(max_lvt, 6u); i++)
 		write_reg((enum apic_reg[]){APIC_LVT_PMC, APIC_LVT_THERMAL, APIC_LVT_CMCI}[i - 4],
-			  APIC_LVT_MASKED);
+			  i == 5 && smi ? lapic.thermal : APIC_LVT_MASKED);
 	write_reg(APIC_ESR, 0);
 	write_reg(APIC_LVT_ERROR, VECTOR_ERROR);
 	end_old_interrupts();

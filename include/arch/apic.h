@@ -46,6 +46,7 @@ enum apic_reg {
 enum apic_delivery {
 	APIC_DM_FIXED = 0,
 	APIC_DM_LOWEST = 1,
+	APIC_DM_SMI = 2,
 	APIC_DM_NMI = 4,
 	APIC_DM_INIT = 5,
 	APIC_DM_STARTUP = 6,

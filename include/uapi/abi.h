@@ -217,7 +217,7 @@ enum sys_op {
 	SYSOP_REBOOT,
 	/* (struct sys_power *, size): a register by which the machine is switched off */
 	SYSOP_POWER,
-	SYSOP_DEBUG_EXIT, /* (NULL, port << 32 | value): writes the 32-bit value to the port */
+	SYSOP_DEBUG_EXIT, /* (NULL, value): writes 32 bits to the port of exitport= */
 	SYSOP_PAGE_CHECK, /* (struct page_check *, size) */
 	SYSOP_ACPI_READ,  /* (struct acpi_read *, size): copies a firmware table out */
 	SYSOP_NODEINFO,	  /* (struct node_info *, size) */
@@ -281,7 +281,6 @@ struct host_info {
 	u64 mem_heap_free;	/* of mem_kernel: pages of the heap that hold nothing */
 	u32 objects[OBJ_TYPES]; /* that exist, by enum obj_type */
 	u64 tsc_hz;
-	u64 boot_ns; /* kernel entry to the start of init */
 	/* bytes of log lines that the console's ring had no room for; dmesg has them */
 	u64 log_dropped;
 	u64 slow_ops; /* of all CPUs, counted by kernels built with BENCH_BUILD=1; else 0 */

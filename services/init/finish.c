@@ -150,9 +150,7 @@ void finish_last_vm(struct init *in)
 		bad += vm->broken || (vm->ended && vm->status);
 	}
 	print(in, "%u VMs: %u ended well, %u failed; exit status %u", in->vms, good, bad, status);
-	if (in->options.has_exitport)
-		sys_ctl(in->system, SYSOP_DEBUG_EXIT, NULL,
-			(u64)in->options.exitport << 32 | status);
+	sys_ctl(in->system, SYSOP_DEBUG_EXIT, NULL, status); /* goes on without exitport= */
 	finish_poweroff(in);
 }
 

@@ -22,18 +22,6 @@ static bool set_exit(struct init_options *o, const char *v)
 	return true;
 }
 
-static bool set_exitport(struct init_options *o, const char *v)
-{
-	const char *end;
-	u64 port;
-
-	if (!fmt_parse_u64(v, &end, &port) || *end || !port || port > 0xfffc)
-		return false;
-	o->exitport = (u16)port;
-	o->has_exitport = true;
-	return true;
-}
-
 static bool set_isolcpus(struct init_options *o, const char *v)
 {
 	return cpulist_parse(v, &o->isolated);
@@ -49,11 +37,11 @@ static const struct {
 } options[] = {
 	{"autostart", set_autostart, "on or off"},
 	{"exit", set_exit, "last-vm"},
-	{"exitport", set_exitport, "a port such as 0xf4"},
 	{"isolcpus", set_isolcpus, "CPUs such as 2-3"},
 	{"console", NULL,
 	 "vga, or com1..com4 or a port such as 0x3f8, then a baud rate that divides 115200 and "
 	 "8n1, or both: vga,com1,115200,8n1"},
+	{"exitport", NULL, "a port such as 0xf4"},
 	{"loglevel", NULL, "error, warn, notice, info, debug or 0 to 4"},
 	{"maxcpus", NULL, "a number from 1"},
 	{"mem", NULL, "a size of at least 64M, such as 2G"},

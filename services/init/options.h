@@ -6,9 +6,7 @@
 struct init_options {
 	bool autostart;	   /* autostart=off: no VM starts by itself */
 	bool exit_last_vm; /* exit=last-vm */
-	bool has_exitport; /* exitport=0xf4 */
-	u16 exitport;
-	u64 isolated; /* isolcpus=2-3: CPUs that no VM uses unless its definition says so */
+	u64 isolated;	   /* isolcpus=2-3: CPUs that no VM uses unless its definition says so */
 };
 
 /* expected: what the value should be; NULL: there is no such option. */

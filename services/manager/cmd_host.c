@@ -79,7 +79,6 @@ void cmd_hostinfo(struct manager *m, u32 words, const char *const *word)
 						   ? " buffer-clear"
 						   : " buffer-clear (not known to this CPU)"
 					 : "");
-	con_printf(m, "Kernel start:   %lu ms\n", h.boot_ns / 1000000);
 	if (h.log_dropped)
 		con_printf(m, "Log dropped:    %lu bytes not shown here; dmesg has them\n",
 			   h.log_dropped);

@@ -92,6 +92,21 @@ def s5_of_firmware(scene):
                 command(m, "hostinfo", r"CPU\(s\): +2 of 2")
 
 
+def firmware_tables(scene):
+    """A table with a bad checksum is reported, and used; DMAR may ask for xAPIC mode."""
+    hpet = bytearray(acpi_table(b"HPET", struct.pack("<IBBBBQBHB", 0x8086A201, 0, 64, 0, 0, 0xfed00000, 0, 0, 0)))
+    hpet[9] ^= 1
+    for flags, mode in ((1, "x2APIC"), (3, "xAPIC")):
+        dmar = acpi_table(b"DMAR", struct.pack("<BB10x", 38, flags))
+        image = image_with_tables(scene, bytes(hpet), dmar)
+        with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+            m.expect(PROMPT, 60)
+            for line in (r"acpi: HPET at 0x[0-9a-f]+: bad checksum; used all the same", r"acpi: .* nodes, HPET",
+                         rf"lapic: {mode} mode"):
+                if not re.search(line, m.output()):
+                    raise TestError(f"no line {line!r} with DMAR's flags {flags}")
+
+
 # ---- CPUs ----
 
 def many_cpus(scene):

@@ -50,7 +50,7 @@ static void add_module(const char *name, u64 bytes)
 static void build(u8 choice)
 {
 	static const char *const options[] = {"", "exit=last-vm", "autostart=off",
-					      "exit=last-vm exitport=0xf4"};
+					      "exit=last-vm autostart=off"};
 	char name[16];
 
 	if (!world.archive_bytes)

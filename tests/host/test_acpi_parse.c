@@ -142,14 +142,14 @@ static void madt_lists_that_overflow_are_counted_or_named(void **state)
 	begin("APIC", &m, sizeof(m));
 	for (u32 i = 0; i < MAX_CPUS + 5; i++)
 		PUT(struct madt_lapic, {MADT_LAPIC, 8}, 0, (u8)i, 1);
-	for (u32 i = 0; i < 12; i++)
+	for (u32 i = 0; i < ARRAY_SIZE(f.ioapic) + 4; i++)
 		PUT(struct madt_ioapic, {MADT_IOAPIC, 12}, (u8)i, 0, 0xfec00000, i * 24);
 	for (u32 i = 0; i < 20; i++)
 		PUT(struct madt_override, {MADT_OVERRIDE, 10}, 0, (u8)(i % 16), i, 0);
 	parse();
 	assert_int_equal(f.cpus, MAX_CPUS);
 	assert_int_equal(f.cpus_dropped, 5);
-	assert_int_equal(f.ioapics, 8);
+	assert_int_equal(f.ioapics, ARRAY_SIZE(f.ioapic));
 	assert_int_equal(overrides(), 16);
 	assert_int_equal(f.override[3].gsi, 19); /* the last one counts */
 }
@@ -317,13 +317,24 @@ static void srat_and_slit_use_the_same_nodes(void **state)
 	}
 }
 
+static void dmar_may_ask_for_xapic_mode(void **state)
+{
+	for (u32 flags = 0; flags < 8; flags++) {
+		u8 t[DMAR_BYTES] = {[DMAR_FLAGS] = (u8)flags};
+
+		begin("DMAR", t, sizeof(t));
+		parse();
+		assert_int_equal(f.x2apic_opt_out, flags >> 1 & 1);
+	}
+}
+
 static void tables_that_are_too_short_are_skipped(void **state)
 {
 	static const struct {
 		const char *signature;
 		u32 minimum;
 	} cases[] = {
-		{"APIC", 44}, {"FACP", 116}, {"HPET", 56}, {"SRAT", 48}, {"SLIT", 44},
+		{"APIC", 44}, {"FACP", 116}, {"HPET", 56}, {"SRAT", 48}, {"SLIT", 44}, {"DMAR", 48},
 	};
 	static const u8 zero[256];
 	static const struct acpi_facts none;
@@ -407,8 +418,8 @@ static void random_tables_are_survived(void **state)
 		begin(names[round % ARRAY_SIZE(names)], bytes, n);
 		f.numa.nodes = rand() % 17;
 		parse();
-		assert_true(f.cpus <= MAX_CPUS && f.ioapics <= 8 && f.numa.nodes <= 16 &&
-			    f.numa.ranges <= 64);
+		assert_true(f.cpus <= MAX_CPUS && f.ioapics <= ARRAY_SIZE(f.ioapic) &&
+			    f.numa.nodes <= 16 && f.numa.ranges <= 64);
 	}
 }
 
@@ -422,6 +433,7 @@ int main(void)
 		cmocka_unit_test(the_reset_register_may_lie_in_three_spaces),
 		cmocka_unit_test(fadt_values_that_are_wrong_are_named),
 		cmocka_unit_test(hpet_lies_in_memory),
+		cmocka_unit_test(dmar_may_ask_for_xapic_mode),
 		cmocka_unit_test(srat_and_slit_use_the_same_nodes),
 		cmocka_unit_test(tables_that_are_too_short_are_skipped),
 		cmocka_unit_test(of_tables_with_one_signature_the_first_counts),

@@ -45,7 +45,7 @@ static void every_option_is_read(void **state)
 		"reboot=kbd "
 		"exitport=0xf4 autostart=off exit=last-vm ");
 
-	assert_string_equal(left, "             exitport=0xf4 autostart=off exit=last-vm ");
+	assert_string_equal(left, "              autostart=off exit=last-vm ");
 	assert_int_equal(o.uart.port, 0x2f8);
 	assert_int_equal(o.uart.divisor, 12);
 	assert_false(o.vga);

@@ -239,15 +239,14 @@ static void boot_options(void **state)
 
 	complaints[0] = 0;
 	init_options_parse("", &o, complain);
-	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
-	init_options_parse("  autostart=off exit=last-vm exitport=0xf4 ", &o, complain);
-	assert_true(!o.autostart && o.exit_last_vm && o.has_exitport);
-	assert_int_equal(o.exitport, 0xf4);
+	assert_true(o.autostart && !o.exit_last_vm);
+	init_options_parse("  autostart=off exit=last-vm ", &o, complain);
+	assert_true(!o.autostart && o.exit_last_vm);
 	assert_string_equal(complaints, "");
 	init_options_parse(
 		"autostart=2 exit=now exitport=65533 exitport= exitport=0 exitport=7x exit", &o,
 		complain);
-	assert_true(o.autostart && !o.exit_last_vm && !o.has_exitport);
+	assert_true(o.autostart && !o.exit_last_vm);
 	assert_string_equal(
 		complaints,
 		"autostart=2|exit=now|exitport=65533|exitport=|exitport=0|exitport=7x|exit=|");

@@ -8,7 +8,6 @@
 #include "user/rt.h"
 #include "user/sys.h"
 
-#define EXIT_PORT 0xf4ull
 #define TOUCH MiB(24)
 #define BEYOND MiB(16)
 #define SLACK MiB(5) /* tables, heap blocks of 2 MiB on each node, other threads */
@@ -54,7 +53,7 @@ static void sink(const char *line, void *arg)
 /* The machine goes a moment later; the end of init would be a panic. */
 static void leave(u32 status)
 {
-	while (sys_ctl(system_handle, SYSOP_DEBUG_EXIT, NULL, EXIT_PORT << 32 | status) == -E_NODEV)
+	while (sys_ctl(system_handle, SYSOP_DEBUG_EXIT, NULL, status) == -E_NODEV)
 		pause_ns(PAUSE_NS);
 	domain_exit(1);
 }

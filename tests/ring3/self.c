@@ -78,7 +78,7 @@ void say(const char *fmt, ...)
 
 void finish(u32 status)
 {
-	s64 r = sys_ctl(system_handle, SYSOP_DEBUG_EXIT, NULL, EXIT_PORT << 32 | status);
+	s64 r = sys_ctl(system_handle, SYSOP_DEBUG_EXIT, NULL, status);
 
 	while (r == -E_NODEV) /* the machine is about to go; the end of init would be a panic */
 		sleep_ns(PAUSE_NS);

@@ -9,8 +9,6 @@
 #include "user/rt.h"
 #include "user/sys.h"
 
-#define EXIT_PORT 0xf4ull
-
 /* Root task: before anything else. name stands at the start of each line of output. */
 void self_init(const char *name, handle_t system);
 
