@@ -20,7 +20,7 @@ EFER_NXE	equ 1 << 11
 PTE_P_W		equ 3
 PTE_P_W_PS	equ 0x83
 
-extern boot_main, _image_start
+extern boot_main
 global boot_entry, boot_long_mode, boot_pml4, boot_pd_image
 
 %define IMG(sym) (sym - KERNEL_BASE)		; offset from the start of the image
@@ -221,5 +221,3 @@ section .bss
 align 16
 		resb BOOT_STACK
 boot_stack_top:
-
-section .note.GNU-stack noalloc noexec nowrite progbits

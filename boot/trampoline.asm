@@ -55,5 +55,3 @@ ap_start_image:	mov	rdi, [rel ap_cpu]
 		mov	rsp, [rdi + CPU_KSTACK_TOP]
 		xor	ebp, ebp		; ends the backtrace
 		call	ap_main
-
-section .note.GNU-stack noalloc noexec nowrite progbits

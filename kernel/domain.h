@@ -32,7 +32,6 @@ struct domain {
 	struct list children;
 	struct list sibling; /* under the parent's lock */
 	bool ended;	     /* [a] the last thread is gone */
-	bool closed;	     /* [d] no handle may be added any more */
 	bool dying;	     /* [a] set under lock: every thread leaves as soon as it can */
 	u32 status;	     /* [d] exit status */
 	struct vm *vm;	     /* [d] its VM, for the statistics; one VM a domain */

@@ -3,8 +3,6 @@
 %include "offsets.inc"
 %include "include/hv/stack.inc"
 
-SEL_UDATA       equ 0x1b
-SEL_UCODE       equ 0x23
 MSR_GS_BASE     equ 0xc0000101
 
 extern syscall_dispatch
@@ -13,12 +11,10 @@ extern trap_nmi_stack
 extern thread_first_run
 extern cpu_facts
 
-bits 64
 default rel
 section .text
 
-; The speculation defences on the way to ring 3; the way in needs none yet, the guest's two are in
-; the back-end's entry code.
+; The speculation defences on the way to ring 3; the way in needs none yet, a guest's are the back-end's.
 %macro  USER_LEAVE_DEFENCE 0
         test    byte [cpu_facts + FACTS_SPEC], SPEC_BUFFERS
         jz      %%unneeded
@@ -156,5 +152,3 @@ switch_stack:
         xor     ebp, ebp
         call    thread_first_run
         ud2
-
-section .note.GNU-stack noalloc noexec nowrite progbits

@@ -44,7 +44,7 @@ s64 handle_install(struct domain *d, struct object *o, u32 rights)
 	s64 h = -E_NOMEM;
 
 	spin_lock(&d->lock);
-	if (!d->closed)
+	if (!d->dying)
 		s = slot_take(d, &index);
 	if (s) {
 		s->rights = rights;
@@ -121,9 +121,6 @@ bool domain_close_handles_step(struct domain *d)
 {
 	u32 n;
 
-	spin_lock(&d->lock);
-	d->closed = true; /* handle_install fails from now on */
-	spin_unlock(&d->lock);
 	for (n = 0; n < CLOSE_STEP && d->close_next < d->handle_top; n++, d->close_next++) {
 		struct object *o = slot_release(d, d->close_next, 0);
 

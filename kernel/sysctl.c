@@ -7,7 +7,6 @@
 #include "kernel/main.h"
 #include "kernel/syscall.h"
 #include "kernel/trace.h"
-#include "kernel/vcpu.h"
 #include "lib/string.h"
 #include "mm/ucopy.h"
 
@@ -160,7 +159,7 @@ static s64 acpi_read(union sys_request *r, u64 n)
 
 	if (q->index >= acpi_facts.tables)
 		return -E_NOENT;
-	t = acpi_facts.table[q->index].data;
+	t = acpi_facts.table[q->index];
 	q->offset = MIN(q->offset, t->length);
 	q->bytes = MIN(MIN(q->bytes, (u32)PAGE_SIZE), t->length - q->offset);
 	memcpy(q->signature, t->signature, sizeof(q->signature));

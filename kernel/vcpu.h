@@ -3,7 +3,6 @@
 
 #include "hv/cpu.h"
 #include "hv/vcpu.h"
-#include "kernel/object.h"
 
 /* Unloads what this CPU has loaded (c->vcpu may be NULL); the owner's address space is active. */
 void vcpu_drop(struct cpu *c);

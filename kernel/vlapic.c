@@ -1,7 +1,6 @@
 #include "kernel/vlapic.h"
 
 #include "arch/msr.h"
-#include "hv/facts.h"
 
 #define REG VLAPIC_REG
 #define REGS VLAPIC_REGS

@@ -1,6 +1,5 @@
 ; ucopy_words(rdi = destination, rsi = source, rdx = bytes): 0, or what the fault handler put into
 ; rax. The handler continues at ucopy_fault with the stack as it was at the faulting instruction.
-bits 64
 section .text
 
 global ucopy_words

@@ -4,10 +4,8 @@
  */
 #pragma once
 
-#include "arch/cpu.h"
 #include "hv/vendor.h"
 #include "hw/vmcb.h"
-#include "mm/aspace.h"
 
 /* Per CPU, by its id; owned by that CPU. */
 struct svm_cpu {
@@ -18,7 +16,6 @@ struct svm_cpu {
 	 * here
 	 */
 	hpa_t host_hpa;
-	u64 host_tsc_aux;
 };
 extern struct svm_cpu svm_cpus[MAX_CPUS];
 

@@ -58,8 +58,6 @@ int svm_cpu_enable(struct cpu *c)
 	sc->next_asid = svm_max_asid() + 1;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, kva_to_hpa(area).v);
-	if (cpu_facts.rdtscp)
-		sc->host_tsc_aux = rdmsr(MSR_TSC_AUX);
 	__asm__ volatile("vmsave %0" : : "a"(sc->host_hpa.v) : "memory");
 	return 0;
 }

@@ -1,20 +1,18 @@
 ; The world switch of AMD-V. AMD APM 2, "VMRUN Instruction", "#VMEXIT", "Global Interrupt Flag".
 %include "include/hv/guest_regs.inc"
 
-default rel
 section .text
 
 ; void svm_switch(struct vcpu_regs *regs [rdi], u64 vmcb_hpa [rsi], u64 host_hpa [rdx])
 global svm_switch:function
 svm_switch:
-	PUSH_HOST
+	PUSH_LIST KEPT_REGS
 	push	rdx
 	push	rdi
 
 	clgi
 	; With V_INTR_MASKING the host's IF decides whether a physical interrupt leaves the guest.
 	sti
-	DEFENCE_SLOT svm_slot_enter
 	mov	rax, rsi			; VMLOAD, VMRUN and VMSAVE take the block in rax
 	vmload
 	LOAD_GUEST SWITCHED
@@ -30,7 +28,6 @@ svm_switch:
 	vmsave
 	mov	rax, [rsp + 8]
 	vmload
-	DEFENCE_SLOT svm_slot_leave
 
 	xor	eax, eax
 	add	rsp, 16
@@ -39,5 +36,3 @@ svm_switch:
 	cli
 	stgi
 	ret
-
-section .note.GNU-stack noalloc noexec nowrite progbits

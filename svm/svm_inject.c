@@ -37,16 +37,9 @@ bool svm_can_inject(struct vcpu *v, u32 event)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	if (event_pending(s))
+	if (event_pending(s) || s->vmcb->int_state & INT_STATE_SHADOW)
 		return false;
-	switch (event & EVENT_TYPE_MASK) {
-	case HV_EVENT_IRQ:
-		return (v->priv->regs.rflags & RFLAGS_IF) &&
-		       !(s->vmcb->int_state & INT_STATE_SHADOW);
-	case (HV_EVENT_NMI & EVENT_TYPE_MASK):
-		return s->nmi == SVM_NMI_OPEN && !(s->vmcb->int_state & INT_STATE_SHADOW);
-	default: return true;
-	}
+	return event == HV_EVENT_IRQ ? v->priv->regs.rflags & RFLAGS_IF : s->nmi == SVM_NMI_OPEN;
 }
 
 /*

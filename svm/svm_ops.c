@@ -50,7 +50,7 @@ static void svm_vcpu_unload(struct vcpu *v)
 
 	if (cpu_facts.rdtscp) {
 		s->tsc_aux = rdmsr(MSR_TSC_AUX);
-		wrmsr(MSR_TSC_AUX, s->cpu->host_tsc_aux);
+		wrmsr(MSR_TSC_AUX, 0); /* ring 3 learns nothing by it */
 	}
 }
 
@@ -79,8 +79,7 @@ static void registers_in(struct svm_vcpu *s)
 	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
 	 */
 	if (b->dr7 & DR7_ENABLE_MASK)
-		for (u32 i = 0; i < 4; i++)
-			write_dr(i, r->dr[i]);
+		write_dr0_3(r->dr);
 }
 
 static void registers_out(struct svm_vcpu *s)

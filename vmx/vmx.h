@@ -5,7 +5,6 @@
 #include "hv/vendor.h"
 #include "hv/x86.h"
 #include "hw/vmcs.h"
-#include "mm/aspace.h"
 
 /*
  * MSRs that the CPU does not switch at entry and exit: the order of a vCPU's, of the host's and of
@@ -109,16 +108,6 @@ void vmx_fallbacks(void);
 
 /* ---- Access to the current VMCS ---- */
 
-/* False: the CPU has no such field. */
-static inline bool vmx_read(u32 field, u64 *value)
-{
-	bool ok;
-
-	SLOW_OP();
-	__asm__ volatile("vmread %2, %1" : "=@cca"(ok), "=r"(*value) : "r"((u64)field));
-	return ok;
-}
-
 static inline u64 vmx_read_known(u32 field)
 {
 	u64 value;
@@ -173,7 +162,6 @@ bool vmx_event_take(struct vmx_vcpu *s);
 /* ---- vmx_tlb.c ---- */
 /* Before an entry: the VPID and the flushes that are due. */
 void vmx_tlb_prepare(struct vmx_vcpu *s);
-void vmx_tlb_reset(struct vmx_cpu *c); /* the first entry on the CPU flushes all */
 
 /* ---- vmx_state.c ---- */
 void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);

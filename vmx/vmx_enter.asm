@@ -1,7 +1,6 @@
 ; The world switch of VT-x. Intel SDM 3, "VM Entries", "VM Exits".
 %include "include/hv/guest_regs.inc"
 
-default rel
 section .text
 
 HOST_RSP	equ 0x6c14			; VMCS field
@@ -9,7 +8,7 @@ HOST_RSP	equ 0x6c14			; VMCS field
 ; bool vmx_switch(struct vcpu_regs *regs [rdi], u64 *host_rsp [rsi], bool launched [dl])
 global vmx_switch:function
 vmx_switch:
-	PUSH_HOST
+	PUSH_LIST KEPT_REGS
 	push	rdi
 	cmp	[rsi], rsp
 	je	.same_stack
@@ -17,9 +16,7 @@ vmx_switch:
 	mov	eax, HOST_RSP
 	vmwrite	rax, rsp
 .same_stack:
-	mov	r8d, edx
-	DEFENCE_SLOT vmx_slot_enter
-	test	r8b, r8b
+	test	dl, dl
 	LOAD_GUEST SWITCHED
 	mov	rax, [GPR(0)]
 	mov	rdi, [GPR(7)]
@@ -44,11 +41,8 @@ vmx_exit_point:
 	SAVE_GUEST SWITCHED
 	mov	[GPR(0)], rax
 	pop	qword [GPR(7)]
-	DEFENCE_SLOT vmx_slot_leave
 	mov	eax, 1
 vmx_leave:
 	add	rsp, 8
 	POP_HOST
 	ret
-
-section .note.GNU-stack noalloc noexec nowrite progbits

@@ -75,7 +75,7 @@ bool vmx_can_inject(struct vcpu *v, u32 event)
 	if (type_of(event) == HV_EVENT_IRQ)
 		return (v->priv->regs.rflags & RFLAGS_IF) && !(blocked & BLOCKED_SHADOW);
 	/* the window of an NMI may open in the shadow of STI */
-	return !is_nmi(event) || !(blocked & (BLOCKED_NMI | BLOCKED_MOV_SS));
+	return !(blocked & (BLOCKED_NMI | BLOCKED_MOV_SS));
 }
 
 void vmx_want_window(struct vcpu *v, u32 event)

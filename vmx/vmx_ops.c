@@ -27,14 +27,12 @@ static const u32 vmx_shared_msr[SHARED_MSRS] = {
 	[SHARED_TSC_AUX] = MSR_TSC_AUX,
 };
 
-static int choose_controls(const struct cpu_facts *f)
+static void choose_controls(const struct cpu_facts *f)
 {
-	if (vmx_negotiate(f, &vmx_caps)) /* the probe has said the same */
-		return -E_NODEV;
+	vmx_negotiate(f, &vmx_caps); /* without an error: the probe has asked for it */
 	vmx_fallbacks();
 	vmx_bitmap_init();
 	pt_ept_format.max_leaf = vmx_caps.ept_leaf;
-	return 0;
 }
 
 /* False: the firmware has locked it off. It stays as it is until the next reset. */
@@ -65,8 +63,8 @@ static int vmx_cpu_enable(struct cpu *c)
 	u32 *region;
 	bool ok;
 
-	if (!c->id && choose_controls(&cpu_facts)) /* the boot CPU, before all others */
-		return -E_NODEV;
+	if (!c->id) /* the boot CPU, before all others */
+		choose_controls(&cpu_facts);
 	if (!unlock())
 		return -E_NODEV;
 	region = kmem_alloc(kernel_quota, PAGE_SIZE);
@@ -81,7 +79,7 @@ static int vmx_cpu_enable(struct cpu *c)
 		kmem_free(kernel_quota, region, PAGE_SIZE);
 		return -E_NODEV;
 	}
-	vmx_tlb_reset(vc);
+	vc->next_vpid = VPID_MAX + 1; /* the first entry flushes all */
 	read_host_msrs(vc);
 	__asm__ volatile("sgdt %0" : "=m"(vc->gdtr));
 	return 0;
@@ -294,8 +292,7 @@ static void registers_in(struct vmx_vcpu *s)
 	 * The guest reaches DR0-3 only through exits, so they matter only while a breakpoint is on.
 	 */
 	if (s->breakpoints)
-		for (u32 i = 0; i < 4; i++)
-			write_dr(i, r->dr[i]);
+		write_dr0_3(r->dr);
 }
 
 static void registers_out(struct vmx_vcpu *s)

@@ -13,9 +13,10 @@ void vmx_record(struct vcpu *v, struct vcpu_record *r)
 
 	r->vendor = RECORD_VMX;
 	memcpy(r->fixed, &cpu_facts.vmx_msr[MSR_VMX_CR0_FIXED0 - MSR_VMX_BASIC], sizeof(r->fixed));
-	for (u32 i = 0; i < RECORD_WORDS; i++)
-		if (!vmx_read(VMCS_NTH(i), &r->word[i]))
-			r->word[i] = 0;
+	for (u32 i = 0; i < RECORD_WORDS; i++) {
+		r->word[i] = 0; /* VMREAD of a field that is not there leaves it */
+		__asm__ volatile("vmread %1, %0" : "+r"(r->word[i]) : "r"((u64)VMCS_NTH(i)) : "cc");
+	}
 	for (u32 id = VMCS_ID_MSR_BITMAP; id <= VMCS_ID_EPT_POINTER; id += 2)
 		if (id != VMCS_ID_TSC_OFFSET)
 			r->word[VMCS_WORD(id)] &= ~page;

@@ -23,8 +23,6 @@ static void invvpid_all(void)
 	__asm__ volatile("invvpid %0, %1" : : "m"(descriptor), "r"((u64)INV_ALL) : "cc", "memory");
 }
 
-void vmx_tlb_reset(struct vmx_cpu *c) { c->next_vpid = VPID_MAX + 1; }
-
 /*
  * VPIDs are handed out in generations: a number is used once per generation, and a new generation
  * begins with all entries flushed. So a new VPID is a flush of one vCPU. Without VPIDs the CPU

@@ -32,9 +32,6 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 	const char *bad = "not firmware memory";
 	const struct acpi_table *h, *whole = NULL;
 
-	for (u32 i = 0; i < f->tables; i++)
-		if (f->table[i].address.v == a.v)
-			return;
 	h = acpi_map(a, sizeof(*h), PT_R);
 	if (h) {
 		bad = h->length < sizeof(*h) || h->length > room
@@ -52,8 +49,7 @@ static void add_table(struct acpi_facts *f, hpa_t a)
 			 bad ? bad : "not mapped");
 		return;
 	}
-	f->table[f->tables].address = a;
-	f->table[f->tables++].data = whole;
+	f->table[f->tables++] = whole;
 }
 
 /* Lists every table that the XSDT (entries of 8 bytes) or RSDT (4) names. */
@@ -65,11 +61,11 @@ static void add_root(struct acpi_facts *f, hpa_t root, u32 entry_bytes)
 	add_table(f, root);
 	if (!f->tables)
 		return;
-	entry = (const u8 *)f->table[0].data + sizeof(struct acpi_table);
-	entries = (f->table[0].data->length - (u32)sizeof(struct acpi_table)) / entry_bytes;
+	entry = (const u8 *)f->table[0] + sizeof(struct acpi_table);
+	entries = (f->table[0]->length - (u32)sizeof(struct acpi_table)) / entry_bytes;
 	if (entries > ROOT_ENTRIES)
 		log_warn("acpi: %.4s names %u tables; those past the first %u are skipped",
-			 f->table[0].data->signature, entries, ROOT_ENTRIES);
+			 f->table[0]->signature, entries, ROOT_ENTRIES);
 	for (u32 i = 0; i < MIN(entries, ROOT_ENTRIES); i++, entry += entry_bytes) {
 		u64 a = 0;
 

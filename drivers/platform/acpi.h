@@ -37,10 +37,7 @@ struct acpi_facts {
 	hpa_t dsdt;
 	struct numa numa;
 	u32 tables;
-	struct {
-		hpa_t address;
-		const struct acpi_table *data; /* mapped for good, read-only */
-	} table[128];			       /* checked: length */
+	const struct acpi_table *table[128]; /* length checked; mapped for good, read-only */
 };
 
 extern struct acpi_facts acpi_facts; /* [I] after acpi_init */

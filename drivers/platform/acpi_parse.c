@@ -281,8 +281,8 @@ static const struct parser parsers[] = {
 static const struct acpi_table *find(const struct acpi_facts *f, const char *signature)
 {
 	for (u32 i = 0; i < f->tables; i++)
-		if (!memcmp(f->table[i].data->signature, signature, 4))
-			return f->table[i].data;
+		if (!memcmp(f->table[i]->signature, signature, 4))
+			return f->table[i];
 	return NULL;
 }
 

@@ -204,11 +204,7 @@ static void send(u32 apic_id, u32 command)
 
 void lapic_ipi(u32 apic_id, u8 vector) { send(apic_id, APIC_ICR_ASSERT | vector); }
 
-void lapic_nmi(u32 apic_id)
-{
-	if (lapic.x2apic || lapic.regs)
-		send(apic_id, APIC_ICR_ASSERT | APIC_DM_NMI << APIC_DM_SHIFT);
-}
+void lapic_nmi(u32 apic_id) { send(apic_id, APIC_ICR_ASSERT | APIC_DM_NMI << APIC_DM_SHIFT); }
 
 static void wait_ns(u64 ns)
 {

@@ -1,7 +1,6 @@
 /* The per-CPU structure; GS points to it in ring 0. */
 #pragma once
 
-#include "lib/rbtree.h"
 #include "uapi/layout.h"
 
 struct run_queue;

@@ -16,7 +16,6 @@
 #include "hv/vlapic.h"
 #include "hv/walk.h"
 #include "mm/aspace.h"
-#include "mm/pt.h"
 #include "uapi/run.h"
 
 struct domain;

@@ -42,13 +42,7 @@ static inline void write_cr3(u64 v) { SLOW_INTO("mov %0, %%cr3", v); }
 static inline void write_cr4(u64 v) { SLOW_INTO("mov %0, %%cr4", v); }
 static inline void invlpg(u64 va) { SLOW_INTO("invlpg (%0)", va); }
 
-static inline u64 rdtsc(void)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
-	return (u64)hi << 32 | lo;
-}
+static inline u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 
 static inline u8 inb(u16 port) { return OUT_OF("inb %1, %0", u8, "=a", "Nd"(port)); }
 static inline u16 inw(u16 port) { return OUT_OF("inw %1, %0", u16, "=a", "Nd"(port)); }
@@ -84,13 +78,10 @@ static inline u64 xgetbv(u32 reg)
 	return (u64)hi << 32 | lo;
 }
 
-static inline void write_dr(u32 n, u64 v) /* 0..3 */
+static inline void write_dr0_3(const u64 v[4])
 {
-	SLOW_OP();
-	switch (n) {
-	case 0: __asm__ volatile("mov %0, %%dr0" : : "r"(v)); break;
-	case 1: __asm__ volatile("mov %0, %%dr1" : : "r"(v)); break;
-	case 2: __asm__ volatile("mov %0, %%dr2" : : "r"(v)); break;
-	default: __asm__ volatile("mov %0, %%dr3" : : "r"(v)); break;
-	}
+	SLOW_OPS(4);
+	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3"
+			 :
+			 : "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3]));
 }

@@ -55,7 +55,7 @@ static void check_rsdp(const u8 *data, size_t n)
  */
 static void add_table(struct acpi_facts *f, struct fuzz_input *in)
 {
-	static const char signatures[][5] = {"APIC", "FACP", "HPET", "MCFG",
+	static const char signatures[][5] = {"APIC", "FACP", "HPET", "DMAR",
 					     "SRAT", "SLIT", "DSDT", "SSDT"};
 	u32 bytes = fuzz_u16(in) & 0xfff;
 	const char *signature = signatures[fuzz_u8(in) % ARRAY_SIZE(signatures)];
@@ -66,7 +66,7 @@ static void add_table(struct acpi_facts *f, struct fuzz_input *in)
 	fuzz_fill(in, (u8 *)t + 4, bytes - 4);
 	memcpy(t->signature, signature, 4);
 	t->length = bytes;
-	f->table[f->tables++].data = t;
+	f->table[f->tables++] = t;
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	acpi_parse(f);
 	check(f);
 	while (f->tables--)
-		free((void *)f->table[f->tables].data);
+		free((void *)f->table[f->tables]);
 	free(f);
 	return 0;
 }

@@ -50,7 +50,7 @@ static void parse(void)
 
 	memcpy(buf + 4, &used, 4);
 	memcpy(copy, buf, used);
-	f.table[0].data = (const void *)copy;
+	f.table[0] = (const void *)copy;
 	f.tables = 1;
 	acpi_parse(&f);
 	free(copy);
@@ -345,7 +345,7 @@ static void tables_that_are_too_short_are_skipped(void **state)
 			parse();
 			logged("skipped");
 			f.tables = 0;
-			f.table[0].data = NULL;
+			f.table[0] = NULL;
 			assert_memory_equal(&f, &none, sizeof(f));
 		}
 	begin("XYZW", zero, 100);
@@ -362,7 +362,7 @@ static void of_tables_with_one_signature_the_first_counts(void **state)
 	for (u32 i = 0; i < 2; i++) {
 		memcpy(h[i].header.signature, "HPET", 4);
 		h[i].header.length = sizeof(h[i]);
-		f.table[f.tables++].data = (const void *)&h[i];
+		f.table[f.tables++] = (const void *)&h[i];
 	}
 	acpi_parse(&f);
 	assert_int_equal(f.hpet.v, 0xfed00000);

@@ -163,6 +163,7 @@ static void ending_domain_closes_all_and_takes_no_more(void **state)
 		object[0].refs++;
 		assert_true(handle_install(&domain, &object[0], 0) > 0);
 	}
+	domain.dying = true;
 	for (u64 before = object[0].refs; !domain_close_handles_step(&domain);
 	     before = object[0].refs)
 		assert_in_range(before - object[0].refs, 1,

@@ -85,7 +85,7 @@ void proof_rights_never_grow(void)
 	slots[free_slot] = (struct handle_slot){.generation = 1};
 	domain.free_head = nondet_bool() ? free_slot : 0;
 	domain.handle_top = HANDLES_PER_DOMAIN;
-	domain.closed = nondet_bool();
+	domain.dying = nondet_bool();
 	s64 r = sys_handle_dup(NULL, &args);
 
 	if (r < 0)
@@ -131,7 +131,7 @@ void proof_install(void)
 	ASSUME(top >= 1 && top <= HANDLES_PER_DOMAIN);
 	domain.handle_top = top;
 	domain.free_head = 0;
-	domain.closed = nondet_bool();
+	domain.dying = nondet_bool();
 	objects[0].dead = false;
 	if (top < HANDLE_CHUNK)
 		slots[top] = (struct handle_slot){.generation = 1};
