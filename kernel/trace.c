@@ -80,7 +80,7 @@ static void inject(struct vcpu *v, u32 event, u32 error)
 /* Where the CPU delivers by itself, this is the last that is seen of an interrupt. */
 static void offer_irq(struct vcpu *v, u8 vector)
 {
-	if (v->lapic.by_cpu && vector)
+	if (vector)
 		put_vcpu(v, TRACE_INJECT, 0, vector, 0);
 	plain->offer_irq(v, vector);
 }

@@ -257,10 +257,10 @@ static bool deliver(struct vcpu *v)
 		if (unlikely(v->pv.eoi_offered))
 			pv_eoi_withdraw(v);
 		vector = vlapic_pending(v);
-		if (vector != l->offered || l->by_cpu) {
-			l->offered = vector;
+		if (l->by_cpu)
 			hv_ops->offer_irq(v, vector);
-		}
+		else
+			l->offered = vector;
 		if (unlikely(v->pv.msr[PV_EOI]))
 			pv_eoi_offer(v, vector);
 	}

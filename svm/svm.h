@@ -40,7 +40,6 @@ struct svm_vcpu {
 	u64 asid_generation; /* [v] 0 = needs a new ASID */
 	s32 last_cpu;	     /* [v] whose generation that is */
 	struct svm_cpu *cpu; /* [v] where it is loaded */
-	u8 offered;	     /* [v] vector to be delivered when the guest can; 0 = none */
 	enum svm_virq virq;  /* [v] */
 	bool irq_window;     /* [v] asked for */
 	bool vintr;	     /* [v] the delivery of V_IRQ is intercepted */
@@ -98,7 +97,6 @@ void svm_exit_decode(const struct vmcb *b, struct hv_exit *x);
 void svm_intercepts_init(struct vmcb *b);
 
 /* ---- svm_inject.c ---- */
-void svm_offer_irq(struct vcpu *v, u8 vector);
 void svm_inject(struct vcpu *v, u32 event, u32 error);
 bool svm_can_inject(struct vcpu *v, u32 event);
 void svm_want_window(struct vcpu *v, u32 event);

@@ -8,8 +8,6 @@
 
 static bool event_pending(const struct svm_vcpu *s) { return s->vmcb->event_inj & HV_EVENT_VALID; }
 
-void svm_offer_irq(struct vcpu *v, u8 vector) { to_svm(v)->offered = vector; }
-
 /* The CPU does not tell when a handler of an injected NMI ends: its IRET is intercepted. */
 void svm_nmi_block(struct svm_vcpu *s, bool blocked)
 {
@@ -64,11 +62,11 @@ void svm_want_window(struct vcpu *v, u32 event)
  */
 static u32 virq_on_tcg(struct svm_vcpu *s, u32 *vector)
 {
-	if (s->offered) {
-		*vector = s->offered;
+	if (s->vcpu.lapic.offered) {
+		*vector = s->vcpu.lapic.offered;
 		s->virq = SVM_VIRQ_OFFER;
 		/* it delivers at V_TPR too, not only above */
-		return V_IRQ | (u32)((s->offered >> 4) - 1) << V_INTR_PRIO_SHIFT;
+		return V_IRQ | (u32)((s->vcpu.lapic.offered >> 4) - 1) << V_INTR_PRIO_SHIFT;
 	}
 	if (likely(!s->injected) || (s->injected & EVENT_TYPE_MASK) != HV_EVENT_IRQ)
 		return 0;
@@ -81,12 +79,12 @@ static u32 virq_on_tcg(struct svm_vcpu *s, u32 *vector)
 /* The offered interrupt goes into EVENTINJ, or waits for the exit of its V_IRQ. */
 static u32 virq_wait(struct svm_vcpu *s)
 {
-	if (!s->offered)
+	if (!s->vcpu.lapic.offered)
 		return 0;
-	if (s->offered >> 4 <= vlapic_cr8(&s->vcpu.lapic) ||
+	if (s->vcpu.lapic.offered >> 4 <= vlapic_cr8(&s->vcpu.lapic) ||
 	    !svm_can_inject(&s->vcpu, HV_EVENT_IRQ))
-		return V_IRQ | (u32)(s->offered >> 4) << V_INTR_PRIO_SHIFT;
-	s->injected = s->vmcb->event_inj = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
+		return V_IRQ | (u32)(s->vcpu.lapic.offered >> 4) << V_INTR_PRIO_SHIFT;
+	s->injected = s->vmcb->event_inj = HV_EVENT_VALID | HV_EVENT_IRQ | s->vcpu.lapic.offered;
 	s->virq = SVM_VIRQ_NONE;
 	return 0;
 }
@@ -169,7 +167,7 @@ static __attribute__((noinline)) bool requeue(struct svm_vcpu *s, u32 event)
 		 (event & EVENT_VECTOR_MASK) >= 32)
 		event &= ~(u32)(EVENT_TYPE_MASK | HV_EVENT_ERROR);
 	offered = s->virq == SVM_VIRQ_OFFER && (event & EVENT_TYPE_MASK) == HV_EVENT_IRQ &&
-		  (event & EVENT_VECTOR_MASK) == s->offered && event != s->injected;
+		  (event & EVENT_VECTOR_MASK) == s->vcpu.lapic.offered && event != s->injected;
 	offered |= s->virq == SVM_VIRQ_NONE && event == s->injected;
 	/* An intercepted exception takes its place; an interrupt stays offered. */
 	if (code == VMEXIT_EXCP0 + EXC_DB || code == VMEXIT_EXCP0 + EXC_AC) {
@@ -223,7 +221,5 @@ bool svm_event_complete(struct svm_vcpu *s)
 	else if ((b->int_ctl & V_IRQ) && !(b->exit_int_info & HV_EVENT_VALID))
 		b->event_inj = s->injected;
 	s->virq = SVM_VIRQ_OTHER;
-	if (taken)
-		s->offered = 0;
 	return taken;
 }

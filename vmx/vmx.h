@@ -59,8 +59,7 @@ struct vmx_vcpu {
 	bool flat;	     /* [v] no paging, and VM_FLAT_TABLE stands in for it */
 	u64 flat_cr3;	     /* [v] the guest's CR3 then */
 	u64 efer;	     /* [v] the guest's */
-	u8 offered;	     /* [v] vector of the local APIC to be delivered; 0 = none */
-	bool offer_in;	     /* [v] and it was given to the last entry */
+	bool offer_in;	     /* [v] lapic.offered was given to the last entry */
 	u32 windows;	  /* [v] more of proc: PROC_*_WINDOW for one entry, PROC_CR3_* while flat */
 	u32 event, error; /* [v] to be delivered by the next entry */
 	u32 proc, threshold;  /* [v] as in the VMCS */

@@ -25,9 +25,10 @@ static u32 apic_mode(u64 base)
 }
 
 /* The CPU goes on from what the APIC's page holds now. SDM 3, "Virtual-Interrupt Delivery". */
-static void apic_hand_over(struct vmx_vcpu *s, u8 requested)
+void vmx_offer_irq(struct vcpu *v, u8 requested)
 {
-	const struct vlapic *l = &s->vcpu.lapic;
+	struct vmx_vcpu *s = to_vmx(v);
+	const struct vlapic *l = &v->lapic;
 	u32 proc2 = apic_mode(s->vcpu.apic_base);
 
 	vmcs_write16(VMCS_GUEST_INTERRUPT_STATUS,
@@ -46,14 +47,6 @@ static void apic_hand_over(struct vmx_vcpu *s, u8 requested)
 	s->flush = s->moved = true; /* translations know the page */
 	if (!(proc2 & PROC2_APIC_ACCESSES))
 		s->vcpu.vm->apic_page_left = true;
-}
-
-void vmx_offer_irq(struct vcpu *v, u8 vector)
-{
-	if (v->lapic.by_cpu)
-		apic_hand_over(to_vmx(v), vector);
-	else
-		to_vmx(v)->offered = vector;
 }
 
 void vmx_inject(struct vcpu *v, u32 event, u32 error)
@@ -110,15 +103,14 @@ static void shadow_step(struct vmx_vcpu *s)
 
 static bool tpr_allows(const struct vmx_vcpu *s)
 {
-	return s->offered >> 4 > vlapic_cr8(&s->vcpu.lapic);
+	return s->vcpu.lapic.offered >> 4 > vlapic_cr8(&s->vcpu.lapic);
 }
 
 bool vmx_event_take(struct vmx_vcpu *s)
 {
-	if (!s->offered || !tpr_allows(s) || !vmx_can_inject(&s->vcpu, HV_EVENT_IRQ))
+	if (!s->vcpu.lapic.offered || !tpr_allows(s) || !vmx_can_inject(&s->vcpu, HV_EVENT_IRQ))
 		return false;
-	s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
-	s->offered = 0;
+	s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->vcpu.lapic.offered;
 	return true;
 }
 
@@ -127,12 +119,12 @@ void vmx_event_prepare(struct vmx_vcpu *s)
 	u32 windows = s->windows, threshold = 0;
 
 	s->offer_in = false;
-	if (s->offered && !tpr_allows(s)) {
-		threshold = s->offered >> 4;
-	} else if (s->offered && vmx_can_inject(&s->vcpu, HV_EVENT_IRQ)) {
-		s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->offered;
+	if (s->vcpu.lapic.offered && !tpr_allows(s)) {
+		threshold = s->vcpu.lapic.offered >> 4;
+	} else if (s->vcpu.lapic.offered && vmx_can_inject(&s->vcpu, HV_EVENT_IRQ)) {
+		s->event = HV_EVENT_VALID | HV_EVENT_IRQ | s->vcpu.lapic.offered;
 		s->offer_in = true;
-	} else if (s->offered) {
+	} else if (s->vcpu.lapic.offered) {
 		windows |= PROC_IRQ_WINDOW;
 	}
 	if (threshold != s->threshold)
@@ -199,7 +191,5 @@ bool vmx_event_complete(struct vmx_vcpu *s, u32 reason)
 		else if (nmi_unblocked(reason))
 			vmx_block(BLOCKED_NMI, 0);
 	}
-	if (taken)
-		s->offered = 0;
 	return taken;
 }

@@ -55,10 +55,10 @@ struct hv_ops {
 	void (*read_mode)(struct vcpu *v, struct hv_mode *m);
 
 	/*
-	 * Interrupts. offer_irq: deliver `vector` as soon as the guest can take it, without an exit
-	 * if the CPU can (0 withdraws); where lapic.by_cpu is set, vector is the highest in IRR and
-	 * ISR and TMR may have changed too. inject: an event to be delivered at the next entry,
-	 * whatever was offered; the caller has checked can_inject.
+	 * Interrupts. enter delivers lapic.offered as soon as the guest can take it, without an
+	 * exit if the CPU can. offer_irq, only where lapic.by_cpu is set, whose offered stays 0:
+	 * vector is the highest in IRR, and ISR and TMR may have changed too. inject: an event to
+	 * be delivered at the next entry, whatever was offered; the caller has checked can_inject.
 	 */
 	void (*offer_irq)(struct vcpu *v, u8 vector);
 	/* enum hv_event | vector */

@@ -42,7 +42,7 @@ struct vlapic {
 	 */
 	bool by_cpu;
 	bool posting; /* [I] and takes what is posted while the guest runs, on VLAPIC_NOTIFY */
-	u8 offered;   /* [v] vector offered to the CPU by offer_irq; 0 = none */
+	u8 offered;   /* [v] vector that hv_ops->enter delivers when the guest can; 0 = none */
 	bool update;  /* [v] IRR, ISR or the enable bits changed: choose again what to offer */
 	/*
 	 * [v] 0x100 | vector: a level-triggered interrupt ended, tell the monitor

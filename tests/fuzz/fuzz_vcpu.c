@@ -337,7 +337,6 @@ static const struct hv_ops ops = {
 	.get_state = svm_get_state,
 	.set_state = svm_set_state,
 	.read_mode = svm_read_mode,
-	.offer_irq = svm_offer_irq,
 	.inject = svm_inject,
 	.can_inject = svm_can_inject,
 	.want_window = svm_want_window,

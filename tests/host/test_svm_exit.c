@@ -183,6 +183,16 @@ static struct svm_vcpu *fresh(void)
 	return &vcpu;
 }
 
+/* As the kernel does it: what was delivered is not offered any more. */
+static bool complete(struct svm_vcpu *s)
+{
+	bool taken = svm_event_complete(s);
+
+	if (taken)
+		s->vcpu.lapic.offered = 0;
+	return taken;
+}
+
 /* One entry and exit: V_IRQ consumed or not, EXITINTINFO as given. */
 static bool run(struct svm_vcpu *s, u64 code, bool consumed, u32 info)
 {
@@ -191,20 +201,20 @@ static bool run(struct svm_vcpu *s, u64 code, bool consumed, u32 info)
 	block.exit_int_info = info;
 	if (consumed)
 		block.int_ctl &= ~(u32)V_IRQ;
-	return svm_event_complete(s);
+	return complete(s);
 }
 
 static void offered_interrupt_is_taken_when_v_irq_clears(void **state)
 {
 	struct svm_vcpu *s = fresh();
 
-	svm_offer_irq(&s->vcpu, 0x31);
+	s->vcpu.lapic.offered = 0x31;
 	assert_false(run(s, VMEXIT_HLT, false, 0));
 	assert_int_equal(block.int_vector, 0x31);
 	assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0xf, 2); /* TCG: above V_TPR */
-	assert_int_equal(s->offered, 0x31);
+	assert_int_equal(s->vcpu.lapic.offered, 0x31);
 	assert_true(run(s, VMEXIT_HLT, true, 0));
-	assert_int_equal(s->offered, 0);
+	assert_int_equal(s->vcpu.lapic.offered, 0);
 	assert_false(run(s, VMEXIT_HLT, false, 0));
 	assert_false(block.int_ctl & V_IRQ);
 }
@@ -248,14 +258,14 @@ static void interrupted_delivery_is_repeated(void **state)
 		struct svm_vcpu *s = fresh();
 		bool taken;
 
-		svm_offer_irq(&s->vcpu, 0x31);
+		s->vcpu.lapic.offered = 0x31;
 		block.event_inj = cases[i].injected;
 		taken = run(s, cases[i].code, cases[i].consumed, cases[i].info);
 		if (taken != cases[i].taken || block.event_inj != cases[i].again ||
-		    s->offered != cases[i].offered)
+		    s->vcpu.lapic.offered != cases[i].offered)
 			fail_msg("%s: expected taken %d EVENTINJ %#x offered %#x, got %d %#x %#x",
 				 cases[i].what, cases[i].taken, cases[i].again, cases[i].offered,
-				 taken, block.event_inj, s->offered);
+				 taken, block.event_inj, s->vcpu.lapic.offered);
 		if (block.event_inj && svm_can_inject(&s->vcpu, HV_EVENT_EXCEPTION))
 			fail_msg("%s: a second event may be injected", cases[i].what);
 	}
@@ -321,7 +331,7 @@ static void without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready(vo
 		block.int_state = cases[i].int_state;
 		vlapic_cr8_set(&s->vcpu.lapic, cases[i].cr8);
 		block.event_inj = cases[i].event;
-		svm_offer_irq(&s->vcpu, 0x31);
+		s->vcpu.lapic.offered = 0x31;
 		svm_event_prepare(s);
 		if (block.event_inj != cases[i].eventinj)
 			fail_msg("%s: expected EVENTINJ %#x, got %#x", cases[i].what,
@@ -331,8 +341,7 @@ static void without_tcg_an_interrupt_goes_by_eventinj_once_the_guest_is_ready(vo
 		assert_int_equal(intercepted(&block, VMEXIT_VINTR), waits);
 		assert_int_equal(block.int_ctl >> V_INTR_PRIO_SHIFT & 0x1f, waits ? 3 : 0);
 		block.exit_code = waits ? VMEXIT_VINTR : VMEXIT_HLT;
-		assert_int_equal(svm_event_complete(s), !waits);
-		assert_int_equal(s->offered, waits ? 0x31 : 0);
+		assert_int_equal(complete(s), !waits);
 	}
 }
 
@@ -353,11 +362,11 @@ static void without_tcg_an_interrupted_delivery_is_repeated(void **state)
 		struct svm_vcpu *s = fresh();
 
 		cpu_facts.tcg = false;
-		svm_offer_irq(&s->vcpu, 0x31);
+		s->vcpu.lapic.offered = 0x31;
 		if (run(s, cases[i].code, false, irq) != cases[i].taken ||
-		    block.event_inj != cases[i].again || !s->offered != cases[i].taken)
+		    block.event_inj != cases[i].again || !s->vcpu.lapic.offered != cases[i].taken)
 			fail_msg("%s: EVENTINJ %#x, offered %#x", cases[i].what, block.event_inj,
-				 s->offered);
+				 s->vcpu.lapic.offered);
 	}
 	fresh();
 	cpu_facts.tcg = false;
@@ -395,7 +404,7 @@ static void refused_entry_delivers_nothing_and_loses_nothing(void **state)
 		struct svm_vcpu *s = fresh();
 
 		cpu_facts.tcg = cases[n].tcg;
-		svm_offer_irq(&s->vcpu, cases[n].offered);
+		s->vcpu.lapic.offered = cases[n].offered;
 		block.event_inj = event;
 		svm_event_prepare(s);
 		block.exit_code = codes[i % ARRAY_SIZE(codes)];
@@ -403,12 +412,12 @@ static void refused_entry_delivers_nothing_and_loses_nothing(void **state)
 		block.event_inj = 0;
 		if (!cases[n].v_irq)
 			block.int_ctl &= ~(u32)V_IRQ;
-		if (svm_event_complete(s))
+		if (complete(s))
 			fail_msg("%s, code %#lx: taken", cases[n].what, block.exit_code);
-		if (block.event_inj != event || s->offered != cases[n].offered)
+		if (block.event_inj != event || s->vcpu.lapic.offered != cases[n].offered)
 			fail_msg("%s, code %#lx: expected EVENTINJ %#x, offered %#x; got %#x, %#x",
 				 cases[n].what, block.exit_code, event, cases[n].offered,
-				 block.event_inj, s->offered);
+				 block.event_inj, s->vcpu.lapic.offered);
 		if (s->virq != SVM_VIRQ_OTHER)
 			fail_msg("%s: a virtual interrupt is left over", cases[n].what);
 		/* the flush of all that may have been asked for was not made either */
@@ -435,7 +444,7 @@ static void interrupt_stays_in_eventinj_where_v_irq_cannot_carry_it(void **state
 		struct svm_vcpu *s = fresh();
 
 		block.event_inj = cases[i].event;
-		svm_offer_irq(&s->vcpu, cases[i].offered);
+		s->vcpu.lapic.offered = cases[i].offered;
 		if (cases[i].window)
 			svm_want_window(&s->vcpu, HV_EVENT_IRQ);
 		svm_event_prepare(s);
@@ -449,12 +458,12 @@ static void window_takes_the_place_of_the_offer(void **state)
 {
 	struct svm_vcpu *s = fresh();
 
-	svm_offer_irq(&s->vcpu, 0x31);
+	s->vcpu.lapic.offered = 0x31;
 	svm_want_window(&s->vcpu, HV_EVENT_IRQ);
 	assert_false(run(s, VMEXIT_VINTR, false, 0));
 	assert_true(intercepted(&block, VMEXIT_VINTR));
 	assert_true(block.int_ctl & V_IGN_TPR);
-	assert_int_equal(s->offered, 0x31);
+	assert_int_equal(s->vcpu.lapic.offered, 0x31);
 	assert_true(run(s, VMEXIT_HLT, true, 0));
 	assert_false(intercepted(&block, VMEXIT_VINTR));
 }

@@ -170,8 +170,6 @@ static void an_interrupt_that_the_cpu_delivers_is_seen_when_it_is_offered(void *
 
 	hv_ops->offer_irq(&v, 0);
 	hv_ops->offer_irq(&v, 0x61);
-	v.lapic.by_cpu = false;
-	hv_ops->offer_irq(&v, 0x71);
 	assert_int_equal(trace_read(&r), 0);
 	assert_int_equal(r.records, 1);
 	assert_int_equal(out[0].kind, TRACE_INJECT);
