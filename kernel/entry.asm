@@ -14,7 +14,8 @@ extern cpu_facts
 default rel
 section .text
 
-; The speculation defences on the way to ring 3; the way in needs none yet, a guest's are the back-end's.
+; The speculation defences on the way to ring 3; the way in needs none yet, a guest's are the
+; back-end's.
 %macro  USER_LEAVE_DEFENCE 0
         test    byte [cpu_facts + FACTS_SPEC], SPEC_BUFFERS
         jz      %%unneeded
