@@ -10,23 +10,30 @@
 #define MCG_CAP_BANKS 0xff
 #define MCG_CAP_CTL (1ull << 8)
 #define MCG_CAP_SER (1ull << 24)
+#define MCG_CAP_LMCE (1ull << 27)
 #define MCG_RIPV (1ull << 0)
 #define MCG_EIPV (1ull << 1)
 #define MCE_BANKS_MAX 32 /* beyond, other MSRs stand at their places */
 #define CPUID_1_EDX_MCA (1u << 14)
 
-enum mce_verdict mce_judge(const struct mce_bank *bank, bool in_kernel, bool resumable,
-			   bool elsewhere)
+static bool others(const struct mce_bank *bank, const struct mce_context *at)
 {
-	bool lost = bank->status & MCI_VALID && bank->status & MCI_UNCORRECTED;
+	return at->recoverable && at->resumable && !at->met &&
+	       (bank->status & MCI_ACTION) == MCI_ACTION && !(bank->status & MCI_OVERFLOW);
+}
+
+enum mce_verdict mce_judge(const struct mce_bank *bank, const struct mce_context *at)
+{
+	bool valid = bank->status & MCI_VALID;
+	bool lost = valid ? bank->status & MCI_UNCORRECTED : at->met;
 	bool ours = bank->status & MCI_ADDRESS && bank->owner != FRAME_USER &&
 		    bank->owner != FRAME_GUEST;
 
-	if (lost && elsewhere && bank->status & MCI_RECOVERABLE)
-		lost = bank->status & MCI_CORRUPT;
-	if (!lost && resumable)
+	if (valid && at->recoverable && !(bank->status & MCI_CORRUPT))
+		lost = lost && (bank->status & MCI_ACTION) == MCI_ACTION && !others(bank, at);
+	if (!lost && at->resumable)
 		return MCE_GO_ON;
-	if (in_kernel || (lost && (ours || bank->status & MCI_CORRUPT)))
+	if (at->in_kernel || (lost && (ours || bank->status & MCI_CORRUPT)))
 		return MCE_PANIC;
 	return MCE_END;
 }
@@ -50,10 +57,14 @@ u32 mce_first_control(u32 signature)
 
 void mce_init_cpu(void)
 {
-	u64 cap = capabilities();
+	const u64 local = FEATURE_CONTROL_LOCK | FEATURE_CONTROL_LMCE;
+	u64 cap = capabilities(), control;
 
 	if (cap & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, ~0ull);
+	if (cap & MCG_CAP_LMCE && rdmsr_safe(MSR_FEATURE_CONTROL, &control) &&
+	    (control & local) == local)
+		wrmsr(MSR_MCG_EXT_CTL, 1);
 	for (u32 i = 0; i < bank_count(cap); i++) {
 		if (i >= mce_first_control(cpu_facts.signature))
 			wrmsr(MSR_MC0_CTL + 4 * i, ~0ull);
@@ -64,33 +75,38 @@ void mce_init_cpu(void)
 bool mce_take(bool in_kernel)
 {
 	u64 cap = capabilities(), global = bank_count(cap) ? rdmsr(MSR_MCG_STATUS) : 0;
-	bool resumable = global & MCG_RIPV, elsewhere = cap & MCG_CAP_SER && !(global & MCG_EIPV);
+	const struct mce_context at = {in_kernel, global & MCG_RIPV, global & MCG_EIPV,
+				       cap & MCG_CAP_SER};
 	struct mce_bank bank = {0}, worst = {0};
-	enum mce_verdict verdict = mce_judge(&bank, in_kernel, resumable, elsewhere), one;
-	u32 banks = bank_count(cap), number = 0;
+	enum mce_verdict verdict = MCE_GO_ON, one;
+	u32 number = 0, found = 0;
 
-	for (u32 i = 0; i < banks; i++) {
+	for (u32 i = 0; i < bank_count(cap); i++) {
 		bank.status = rdmsr(MSR_MC0_CTL + 4 * i + 1);
 		if (!(bank.status & MCI_VALID))
 			continue;
 		bank.address = bank.status & MCI_ADDRESS ? rdmsr(MSR_MC0_CTL + 4 * i + 2) : 0;
 		bank.owner = frame_owner_of(hpa(bank.address));
-		one = mce_judge(&bank, in_kernel, resumable, elsewhere);
-		if (!worst.status || one > verdict) {
+		one = mce_judge(&bank, &at);
+		if (!found++ || one > verdict ||
+		    (one == verdict && bank.status & ~worst.status & MCI_UNCORRECTED)) {
 			worst = bank;
 			number = i;
 		}
 		verdict = MAX(verdict, one);
-		wrmsr(MSR_MC0_CTL + 4 * i + 1, 0);
+		if (!others(&bank, &at))
+			wrmsr(MSR_MC0_CTL + 4 * i + 1, 0);
 	}
+	if (!found)
+		verdict = mce_judge(&worst, &at);
 	if (verdict == MCE_PANIC)
 		panic("machine check in %s: bank %u, status %#lx, address %#lx, global %#lx",
 		      in_kernel ? "ring 0" : "a guest or ring 3", number, worst.status,
 		      worst.address, global);
-	if (verdict == MCE_END || worst.status & MCI_UNCORRECTED)
+	if (bank_count(cap))
+		wrmsr(MSR_MCG_STATUS, 0); /* the next one may come */
+	if (verdict == MCE_END || (worst.status & MCI_UNCORRECTED && !in_kernel))
 		log_error("mce: bank %u, status %#lx, address %#lx: what ran %s", number,
 			  worst.status, worst.address, verdict == MCE_END ? "is ended" : "goes on");
-	if (banks)
-		wrmsr(MSR_MCG_STATUS, 0); /* the next one may come */
 	return verdict == MCE_END;
 }

@@ -1,6 +1,7 @@
 #include "kernel/panic.h"
 
 #include "drivers/platform/acpi.h"
+#include "drivers/platform/clock.h"
 #include "drivers/platform/lapic.h"
 #include "hv/x86.h"
 #include "kernel/domain.h"
@@ -83,7 +84,8 @@ static __noreturn void finish(void)
 		outl(boot_options.exit_port, PANIC_EXIT_VALUE);
 	if (!boot_options.noreboot) {
 		say("panic: the machine is reset in 5 s (noreboot keeps it halted)");
-		delay_us(5000000); /* for who reads it on a screen */
+		for (u64 end = rdtsc() + 5 * clock_tsc_hz(); rdtsc() < end;)
+			cpu_relax(); /* somebody may read it on a screen */
 		platform_reset(boot_options.reboot, log_panic_line);
 	}
 	say("halted");

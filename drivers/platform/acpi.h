@@ -71,7 +71,6 @@ enum reset_method {
 	RESET_TRIPLE, /* triple fault */
 	RESET_METHODS
 };
-void delay_us(u32 us); /* about, by reads of a port */
 /* The first method, then the others in their order. say gets a line before each one. */
 void platform_reset(enum reset_method first, void (*say)(const char *line))
 	__attribute__((noreturn));

@@ -11,7 +11,7 @@
 #define KBD_WAITS 10000
 #define KBD_PULSE_RESET 0xfe
 
-void delay_us(u32 us)
+static void delay_us(u32 us)
 {
 	while (us--)
 		inb(PORT_DELAY);

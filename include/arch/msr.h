@@ -27,6 +27,7 @@ enum msr {
 	MSR_VMX_PROCBASED_CTLS2 = 0x48b,
 	MSR_VMX_EPT_VPID_CAP = 0x48c,
 	MSR_VMX_TRUE_PINBASED_CTLS = 0x48d,
+	MSR_MCG_EXT_CTL = 0x4d0, /* 1: an error is told to the CPU that met it only */
 	MSR_TSC_DEADLINE = 0x6e0,
 	MSR_X2APIC_BASE = 0x800, /* 0x800 + APIC page offset / 16 */
 	MSR_EFER = 0xc0000080,
@@ -48,5 +49,6 @@ enum msr {
 #define APIC_BASE_ENABLE (1ull << 11)
 #define FEATURE_CONTROL_LOCK (1ull << 0)
 #define FEATURE_CONTROL_VMX (1ull << 2) /* outside SMX */
+#define FEATURE_CONTROL_LMCE (1ull << 20)
 #define VM_CR_SVMDIS (1ull << 4)
 #define VM_CR_LOCK (1ull << 3)

@@ -212,21 +212,23 @@ def nmis(scene):
         m.wait_end(60)
 
 
-# An uncorrected error without an address; the machine-check is in progress, and what it interrupted may go on.
-UNCORRECTED, IN_PROGRESS = 0xb000000000000000, 5
+# An uncorrected error without an address that asks for action (SRAR); what was interrupted may go on, and has met it or not.
+UNCORRECTED, MET, ELSEWHERE = 0xb180000000000000, 7, 5
 
 
 def machine_check(scene):
-    """An error under a program ends its domain; under the kernel the machine, with the bank's content."""
+    """An error that a program meets ends its domain; one that the kernel meets the machine, with the bank's content."""
     vms = [("loop.vm", definition("loop", "pass", cmdline="loop", memory="16M"))]
     scene.parts["programs"] = wild_programs(scene)
-    check = f"mce 0 1 {UNCORRECTED:#x} {IN_PROGRESS} 0 0"
+    check = f"mce 0 1 {UNCORRECTED:#x} {MET} 0 0"
     for _ in range(5):      # now and then the moment is that of an interrupt, in ring 0
         with scene.start("exitport=0xf4", [("pass", f"{BUILD}/guests/cpuid.elf")], vms) as m:
             m.expect(PROMPT, 60)
             m.let_work(2)   # now nothing runs but the monitor that never stops
+            m.monitor(f"mce 0 2 {UNCORRECTED:#x} {ELSEWHERE} 0 0")  # another CPU's
+            command(m, "list", r"loop +running")
             m.monitor(check)
-            if "panic" in m.expect(r"(panic: machine check in ring 0|mce): bank 1, status 0xb000000000000000", 60)[0]:
+            if "panic" in m.expect(r"(panic: machine check in ring 0|mce): bank 1, status 0xb180000000000000", 60)[0]:
                 continue
             m.expect(r"vm loop ended: status 124", 60)
             m.send("\r")
@@ -234,7 +236,7 @@ def machine_check(scene):
             command(m, "list --all", r"loop +crashed")
             m.monitor(check)
             m.expect_exit(127, 60)
-            expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb000000000000000")
+            expect_status(m, "panic: machine check in ring 0: bank 1, status 0xb180000000000000")
             return
     raise TestError("5 machine checks met the kernel, none the program that never stops")
 
@@ -275,12 +277,12 @@ def machine_check_guest(scene):
     vms = [(f"{name}.vm", definition(name, kernel, memory="16M", cmdline="caisson", autostart=autostart))
            for name, kernel, autostart in (("checked", "checked", "no"), ("unknown", "checked", "no"),
                                            ("bystander", "bystander", "yes"))]
-    check = f"mce 0 1 {UNCORRECTED:#x} {IN_PROGRESS} 0 0"
+    check = f"mce 0 1 {UNCORRECTED:#x} {MET} 0 0"
     with scene.start("", tiny("checked", "bystander"), vms) as m:
         m.expect(PROMPT, 60)
         command(m, "start checked", r"vm checked started")
         forge_exit(scene, m, EXIT_MACHINE_CHECK, check)
-        for line in (r"error: mce: bank 1, status 0xb000000000000000, address 0: what ran is ended",
+        for line in (r"error: mce: bank 1, status 0xb180000000000000, address 0: what ran is ended",
                      r"error: vm \d+: vCPU 0 stopped: machine check while the guest ran",
                      r"init: vm checked: the vCPU cannot go on: a machine check while the guest ran",
                      r"init: vm checked ended: status 122 \(internal error\)"):

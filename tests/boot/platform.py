@@ -6,6 +6,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 
 from bochs import LINUX_WORDS
 from boot.scenes import CI_ARGS, LOG_LINES, PROMPT, command, definition, escape, expect_status, linux, mkimage, tiny
@@ -57,7 +58,11 @@ def panic_resets(scene):
     for args, method in (("reboot=kbd", "kbd"), ("", "acpi")):
         image = mkimage(scene.base + ".iso", args, init=ROOT + "/README.md", kernel=scene.kernel)
         with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
+            m.expect(r"panic: the machine is reset in 5 s", 60)
+            start = time.monotonic()
             expect_resets(m, method)
+            if time.monotonic() - start < 4:
+                raise TestError("nobody can have read it")
     image = mkimage(scene.base + ".iso", "noreboot", init=ROOT + "/README.md", kernel=scene.kernel)
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         m.expect(r"^halted", 60)
