@@ -80,6 +80,8 @@ static void test_nmi(void)
 		crew_expect("to self and to all with self", NMI_VECTOR, 0);
 	}
 	test_sleeper("a HLT with IF clear", sleep_deaf);
+	for (u32 ms = 0; ms < 20000 && !fixed; ms++) /* comes when its loop lets interrupts in */
+		spin(1000);
 	expect_eq("the fixed one behind it", fixed, 1);
 	test_sleeper("a HLT with the APIC disabled", sleep_disabled);
 	if (under_caisson) /* QEMU delivers it when the APIC is enabled again */
