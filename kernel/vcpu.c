@@ -75,7 +75,6 @@ void vcpu_load(struct vcpu *v)
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
 	fpu_load(v);
-	hv_ops->set_tsc(v, v->tsc_offset);
 	if (v->pv.msr[PV_STEAL_TIME])
 		vcpu_kick(v, KICK_PV);
 }
@@ -465,7 +464,6 @@ s64 sys_vcpu_create(struct object *obj, const struct sys_args *args)
 	v->index = (u32)index;
 	v->cpu = -1;
 	v->exit.code_cr3 = ~0ull;
-	v->tsc_offset = -vm->tsc_base;
 	v->missing = STATE_GPR | STATE_SEG | STATE_CR | STATE_DR;
 	v->activity = VCPU_WAIT_SIPI;
 	v->ext_vector = -1;

@@ -22,16 +22,11 @@ const struct vcpu_record *vcpu_record(struct vcpu *v);
 
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
-enum vcpu_step vcpu_single_step(struct vcpu *v);
 /*
  * Steps over an instruction that was carried out; raises the single-step trap that is due behind
  * it. STEP_CONTINUE.
  */
-static inline enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
-{
-	hv_ops->skip_insn(v, length);
-	return unlikely(v->priv->regs.rflags & RFLAGS_TF) ? vcpu_single_step(v) : STEP_CONTINUE;
-}
+enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
 /*
  * Length of the instruction that caused the exit: the CPU's or the monitor's word, or as it was
  * decoded there before; 0: it must be decoded (kernel/guest_walk.c).

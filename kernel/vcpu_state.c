@@ -83,7 +83,6 @@ static void get(struct vcpu *v, struct vcpu_state *s, u32 groups)
 	if (groups & STATE_TIMER_STOP)
 		vlapic_timer_stop(v);
 	if (groups & STATE_CLOCK) { /* before what the timer's end may post is taken */
-		s->clock.tsc_offset = v->tsc_offset;
 		s->clock.tsc_deadline = v->lapic.tsc_deadline;
 		s->clock.apic_deadline = v->lapic.timer_deadline;
 	}
@@ -208,7 +207,6 @@ static int set(struct vcpu *v, struct vcpu_state *s)
 		vlapic_set_state(v, s);
 	if (groups & STATE_CLOCK) {
 		v->tsc_offset = s->clock.tsc_offset;
-		hv_ops->set_tsc(v, v->tsc_offset);
 		vlapic_timer_set(v, s->clock.apic_deadline, s->clock.tsc_deadline);
 	}
 	if (groups & STATE_EVENT) {

@@ -75,7 +75,6 @@ s64 sys_vm_create(struct object *obj, const struct sys_args *args)
 	vm->space.guest = true;
 	vm->space.quota = vm->obj.quota;
 	vm->id = __atomic_add_fetch(&vm_ids, 1, __ATOMIC_RELAXED);
-	vm->tsc_base = rdtsc();
 	vm->space.epoch = 1;
 	r = vm_init(vm);
 	if (r) {

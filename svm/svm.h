@@ -116,7 +116,7 @@ void svm_tlb_prepare(struct svm_vcpu *s, struct svm_cpu *c);
 void svm_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
 void svm_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void svm_read_mode(struct vcpu *v, struct hv_mode *m);
-void svm_skip_insn(struct vcpu *v, u32 length);
+void svm_end_shadow(struct vcpu *v);
 
 /* ---- svm_record.c ---- */
 void svm_record(struct vcpu *v, struct vcpu_record *r);

@@ -54,12 +54,6 @@ static void svm_vcpu_unload(struct vcpu *v)
 	}
 }
 
-static void svm_set_tsc(struct vcpu *v, u64 offset)
-{
-	to_svm(v)->vmcb->tsc_offset = offset;
-	svm_dirty(to_svm(v), CLEAN_I);
-}
-
 /* ---- Entry ---- */
 
 static void registers_in(struct svm_vcpu *s)
@@ -133,7 +127,6 @@ const struct hv_ops svm_ops = {
 	.inject = svm_inject,
 	.can_inject = svm_can_inject,
 	.want_window = svm_want_window,
-	.skip_insn = svm_skip_insn,
-	.set_tsc = svm_set_tsc,
+	.end_shadow = svm_end_shadow,
 	.record = svm_record,
 };

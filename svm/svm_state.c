@@ -47,6 +47,7 @@ static const struct {
 	FIELD(STATE_MSR, msr.sysenter_esp, sysenter_esp),
 	FIELD(STATE_MSR, msr.sysenter_eip, sysenter_eip),
 	FIELD(STATE_MSR, msr.pat, g_pat),
+	FIELD(STATE_CLOCK, clock.tsc_offset, tsc_offset),
 };
 
 static u64 *state_field(const struct vcpu_state *st, u32 i)
@@ -161,15 +162,4 @@ void svm_read_mode(struct vcpu *v, struct hv_mode *m)
 	};
 }
 
-void svm_skip_insn(struct vcpu *v, u32 length)
-{
-	struct vmcb *b = to_svm(v)->vmcb;
-	struct vcpu_regs *r = &v->priv->regs;
-	bool long_code = (b->efer & EFER_LMA) && (b->cs.attrib & SEG_ATTR_L);
-
-	r->rip += length;
-	if (!long_code)
-		r->rip &= 0xffffffff;
-	r->rflags &= ~(u64)RFLAGS_RF;
-	b->int_state &= ~INT_STATE_SHADOW;
-}
+void svm_end_shadow(struct vcpu *v) { to_svm(v)->vmcb->int_state &= ~INT_STATE_SHADOW; }

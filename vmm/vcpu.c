@@ -394,6 +394,8 @@ int vcpu_init(struct vcpu *v, struct machine *m, u32 index)
 		return -E_INVAL;
 	}
 	cpu_power_on(&v->state, index);
+	v->state.groups |= STATE_CLOCK;
+	v->state.clock.tsc_offset = -m->clock.start_tsc; /* the guest's TSC starts at 0 */
 	h = vcpu_set(v->handle, &v->state);
 	if (h)
 		rt_log("vCPU %u: first state: %s", index, rt_error(h));

@@ -166,7 +166,7 @@ void vmx_tlb_prepare(struct vmx_vcpu *s);
 void vmx_get_state(struct vcpu *v, struct vcpu_state *st, u32 groups);
 void vmx_set_state(struct vcpu *v, const struct vcpu_state *st, u32 groups);
 void vmx_read_mode(struct vcpu *v, struct hv_mode *m);
-void vmx_skip_insn(struct vcpu *v, u32 length);
+void vmx_end_shadow(struct vcpu *v);
 
 /* ---- vmx_ops.c ---- */
 /* The shared MSRs: the host's into the CPU if the guest's are there. */

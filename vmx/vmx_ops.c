@@ -272,8 +272,6 @@ void vmx_msrs_out(struct vmx_vcpu *s)
 
 static void vmx_vcpu_rest(struct vcpu *v) { vmx_msrs_out(to_vmx(v)); }
 
-static void vmx_set_tsc(struct vcpu *v, u64 offset) { vmcs_write64(VMCS_TSC_OFFSET, offset); }
-
 /* ---- Entry ---- */
 
 static void registers_in(struct vmx_vcpu *s)
@@ -354,7 +352,6 @@ const struct hv_ops vmx_ops = {
 	.inject = vmx_inject,
 	.can_inject = vmx_can_inject,
 	.want_window = vmx_want_window,
-	.skip_insn = vmx_skip_insn,
-	.set_tsc = vmx_set_tsc,
+	.end_shadow = vmx_end_shadow,
 	.record = vmx_record,
 };

@@ -19,6 +19,7 @@ static const struct {
 	FIELD(STATE_MSR, msr.sysenter_esp, GUEST_SYSENTER_ESP),
 	FIELD(STATE_MSR, msr.sysenter_eip, GUEST_SYSENTER_EIP),
 	FIELD(STATE_MSR, msr.pat, GUEST_PAT),
+	FIELD(STATE_CLOCK, clock.tsc_offset, TSC_OFFSET),
 };
 
 #define SHARED_BYTES sizeof(u64[SHARED_MSRS]) /* of msr, from its start on */
@@ -250,16 +251,4 @@ void vmx_read_mode(struct vcpu *v, struct hv_mode *m)
 	};
 }
 
-void vmx_skip_insn(struct vcpu *v, u32 length)
-{
-	struct vcpu_regs *r = &v->priv->regs;
-
-	r->rip += length;
-	/* beyond 4 GiB it can only be 64-bit code */
-	if (unlikely(r->rip >> 32) &&
-	    !(to_vmx(v)->efer & EFER_LMA &&
-	      attr_from_vmcs(vmcs_read32(VMCS_GUEST_CS_ATTR)) & SEG_ATTR_L))
-		r->rip &= 0xffffffff;
-	r->rflags &= ~(u64)RFLAGS_RF;
-	vmx_block(0, BLOCKED_SHADOW);
-}
+void vmx_end_shadow(struct vcpu *v) { vmx_block(0, BLOCKED_SHADOW); }

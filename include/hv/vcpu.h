@@ -29,7 +29,6 @@ struct vm {
 	struct domain *owner; /* [I] */
 	u32 id;		      /* [I] for the log */
 	struct aspace space;  /* guest-physical memory, with the nested page table */
-	u64 tsc_base;	      /* [I] host TSC at creation: the guest's TSC starts at 0 */
 	/*
 	 * Under space.lock. NULL, or: VT-x takes the guest's accesses to this page, at the local
 	 * APIC's address, for ones to the APIC. What reaches it in other ways stays in the VM.

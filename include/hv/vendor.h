@@ -47,7 +47,7 @@ struct hv_ops {
 
 	/*
 	 * Groups of struct vcpu_state of which the control block holds something: SEG CR DR MSR
-	 * EVENT.
+	 * CLOCK EVENT.
 	 */
 	void (*get_state)(struct vcpu *v, struct vcpu_state *s, u32 groups);
 	/* s was checked and has no reserved bit set; of the vCPU, v->priv->regs is new already. */
@@ -67,9 +67,7 @@ struct hv_ops {
 	/* the next entry asks for an exit when such an event can be injected */
 	void (*want_window)(struct vcpu *v, u32 event);
 
-	/* rip += length, clears the interrupt shadow */
-	void (*skip_insn)(struct vcpu *v, u32 length);
-	void (*set_tsc)(struct vcpu *v, u64 offset); /* guest TSC = host TSC + offset */
+	void (*end_shadow)(struct vcpu *v); /* of STI or MOV SS */
 
 	/*
 	 * The control block, but no address of a page of the kernel; and what its rules depend on.

@@ -84,9 +84,14 @@ def device_interrupts_bochs(scene):
     run_program_bochs(scene, "irqs", "rounds=50")
 
 
-def reply_without_length(scene):
-    """What the kernel knew of an instruction counts no more when the guest's memory is gone: it asks again."""
+def reply(scene):
+    """rip wraps at 4 GiB as the mode says. What the kernel knew of an instruction counts no more when the guest's memory is
+    gone: it asks again."""
     run_program(scene, "reply", "")
+
+
+def reply_bochs(scene):
+    run_program_bochs(scene, "reply", "")
 
 
 def destroy_bounded(scene):

@@ -328,7 +328,6 @@ static bool enter(struct vcpu *v)
 }
 
 static void load(struct vcpu *v) {}
-static void set_tsc(struct vcpu *v, u64 offset) { to_svm(v)->vmcb->tsc_offset = offset; }
 
 static const struct hv_ops ops = {
 	.vcpu_load = load,
@@ -340,8 +339,7 @@ static const struct hv_ops ops = {
 	.inject = svm_inject,
 	.can_inject = svm_can_inject,
 	.want_window = svm_want_window,
-	.skip_insn = svm_skip_insn,
-	.set_tsc = set_tsc,
+	.end_shadow = svm_end_shadow,
 	.record = svm_record,
 };
 const struct hv_ops *hv_ops = &ops;

@@ -336,22 +336,6 @@ static void what_no_register_has_is_dropped(void **state)
 	assert_null(audit(v));
 }
 
-static void skipping_wraps_as_the_mode_says(void **state)
-{
-	struct vcpu *v = fresh();
-
-	block.int_state = INT_STATE_SHADOW;
-	private.regs.rip = 0xffffffff;
-	svm_skip_insn(v, 2);
-	assert_int_equal(private.regs.rip, 1);
-	assert_int_equal(block.int_state, 0);
-	block.efer |= EFER_LMA;
-	block.cs.attrib = 0xa9b;
-	private.regs.rip = 0xffffffff;
-	svm_skip_insn(v, 2);
-	assert_int_equal(private.regs.rip, 0x100000001);
-}
-
 /* INIT and SIPI get and set again what a guest left behind: that may never fail. */
 static void what_a_guest_left_can_be_set_again(void **state)
 {
@@ -400,7 +384,6 @@ int main(void)
 		cmocka_unit_test(only_what_concerns_paging_flushes),
 		cmocka_unit_test(what_registers_must_keep_together_is_left_to_the_cpu),
 		cmocka_unit_test(what_no_register_has_is_dropped),
-		cmocka_unit_test(skipping_wraps_as_the_mode_says),
 		cmocka_unit_test(a_record_tells_no_address_of_the_kernel),
 	};
 

@@ -294,8 +294,10 @@ MUTANTS = [
            "host/guest_walk", "32-bit code is read through tables that it does not have"),
     Mutant("apic-write-lost", "kernel/vcpu_exit.c", "r.gpa % PAGE_SIZE, r.value);", "r.gpa % PAGE_SIZE, 0);",
            "guest/apic-insns", "what the monitor has emulated does not reach the local APIC"),
-    Mutant("reply-trusts-windows", "kernel/vcpu_exit.c", "	v->exit.code_cr3 = ~0ull;", "	(void)0;", "boot/reply-without-length",
+    Mutant("reply-trusts-windows", "kernel/vcpu_exit.c", "	v->exit.code_cr3 = ~0ull;", "	(void)0;", "boot/reply",
            "the kernel looks at pages that the VM has no more"),
+    Mutant("step-over-4g", "kernel/vcpu_exit.c", "hv_mode_64(&m) ? next : (u32)next", "next", "boot/reply",
+           "rip of 32-bit code has more bits than the CPU takes"),
     Mutant("asked-length-ignored", "kernel/vcpu_exit.c", "	v->exit.insn_len = MIN(r.insn_len, EXIT_INSN_MAX);", "	v->exit.insn_len = 1;",
            "guest/apic-insns", "an instruction of 32-bit code is stepped into"),
 
