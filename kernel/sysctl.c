@@ -43,10 +43,12 @@ static s64 console_read(union sys_request *r, u64 n)
 
 static s64 log_write(union sys_request *r, u64 n)
 {
-	if (n > LOG_TEXT)
+	u32 level = (u32)(r->text[0] - '0');
+
+	if (!n || n > LOG_TEXT || level > LOG_DEBUG)
 		return -E_INVAL;
 	r->text[n] = 0;
-	log_info("%s", r->text);
+	log_line(level, "%s", r->text + 1);
 	return 0;
 }
 

@@ -14,14 +14,17 @@
 #define VM_CMDLINE_MAX 1024
 #define VM_VCPUS_MAX 64u
 enum vm_on_exit { ON_EXIT_DESTROY, ON_EXIT_RESTART, ON_EXIT_PRESERVE };
+enum vm_end { VM_END_POWEROFF, VM_END_REBOOT, VM_END_CRASH, VM_END_OTHER, VM_ENDS };
 struct vm_def {
 	char name[VM_NAME_MAX];
 	u64 memory;	      /* bytes, multiple of 2 MiB... see docs */
 	u32 vcpus, vcpus_max; /* at the start; that the guest may have */
 	u32 weight;	      /* the values of thread_set's group operations */
 	u64 cap, cpus;	      /* cpus 0 = all but isolated ones */
-	u32 on_exit;	      /* enum vm_on_exit */
-	u32 restart_max;      /* restart:N; 0 = no limit */
+	struct vm_at_end {
+		u8 act;		 /* enum vm_on_exit */
+		u32 restart_max; /* restart:N; 0 = no limit */
+	} at_end[VM_ENDS];
 	bool autostart, populate, console_attach;
 	char kernel[64], initrd[64]; /* module names without '@'; initrd may be empty */
 	char cmdline[VM_CMDLINE_MAX];
@@ -156,7 +159,8 @@ struct init_vm_info { /* fits in 63 words */
 	u32 running;	    /* has a domain */
 	u32 generation;	    /* raised at every start: attached handles of an older one are stale */
 	u32 reason, status; /* of its last end, also while it runs again */
-	u32 autostart, console_attach, on_exit, restarts;
+	u32 autostart, console_attach, restarts;
+	u8 on_exit[VM_ENDS]; /* enum vm_on_exit */
 	u32 weight;
 	u64 cap, cpus; /* as in struct vm_def */
 	u64 start_ns;

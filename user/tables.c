@@ -39,8 +39,8 @@ static const char *violation(const struct page_check *p)
 static void report(handle_t system, const struct page_check *p, const char *what)
 {
 	char line[120];
-	int n = fmt_snprintf(line, sizeof(line), "tables: %#lx, frame of owner %u: %s", p->va,
-			     p->owner, what);
+	int n = fmt_snprintf(line, sizeof(line), "%utables: %#lx, frame of owner %u: %s", LOG_ERROR,
+			     p->va, p->owner, what);
 
 	sys_ctl(system, SYSOP_LOG_WRITE, line, (u64)n);
 }

@@ -18,6 +18,16 @@ static bool __printf(3, 4) fail(struct config *c, u32 line, const char *fmt, ...
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
+/* A # behind a blank, or at the line's start, begins a comment. */
+static void cut_comment(char *s)
+{
+	for (char *c = s; (c = strchr(c, '#')); c++)
+		if (c == s || is_blank(c[-1])) {
+			*c = 0;
+			return;
+		}
+}
+
 /* Without the blanks at both ends. */
 static char *trim(char *s)
 {
@@ -68,6 +78,10 @@ static bool add_module(struct config *c, u32 line, char *value)
 	if (str_copy(m->name, value, sizeof(m->name)) >= sizeof(m->name))
 		return fail(c, line, "module: the name has more than %u characters",
 			    BOOT_MODULE_NAME - 1);
+	for (u32 i = 0; i < c->modules; i++)
+		if (!strcmp(c->module[i].name, m->name))
+			return fail(c, line, "module %s: given before, in line %u", m->name,
+				    c->module[i].line);
 	if (str_copy(m->path, trim(path), sizeof(m->path)) >= sizeof(m->path))
 		return fail(c, line, "module %s: the path has more than %u characters", m->name,
 			    CONFIG_PATH - 1);
@@ -85,8 +99,9 @@ static bool parse_line(struct config *c, u32 line, char *s)
 {
 	char *value;
 
+	cut_comment(s);
 	s = trim(s);
-	if (!*s || *s == '#')
+	if (!*s)
 		return true;
 	value = strchr(s, '=');
 	if (!value)

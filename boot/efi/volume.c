@@ -24,8 +24,10 @@ static void find_folder(const EFI_DEVICE_PATH *p)
 		if (DevicePathType(p) != MEDIA_DEVICE_PATH ||
 		    DevicePathSubType(p) != MEDIA_FILEPATH_DP)
 			continue;
-		if (n && folder[n - 1] != '\\')
+		if (n && folder[n - 1] != '\\') {
 			folder[n++] = '\\';
+			end = n;
+		}
 		for (u32 i = 0; i < chars && name[i] && n < CONFIG_PATH - 2; i++) {
 			folder[n++] = name[i];
 			if (name[i] == '\\')

@@ -12,7 +12,6 @@ struct object;
 struct quota;
 
 /* ---- Log: levels as in loglevel=; a line needs no newline, starts with "module: ". ---- */
-enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 void log_line(enum log_level level, const char *fmt, ...) __printf(2, 3);
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_line(LOG_WARN, __VA_ARGS__)

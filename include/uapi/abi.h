@@ -210,7 +210,7 @@ enum sys_op {
 	SYSOP_CONSOLE_WRITE,
 	/* (char *, n) -> bytes; 0 = none. Bind the system handle to a port to wait. */
 	SYSOP_CONSOLE_READ,
-	SYSOP_LOG_WRITE, /* (char *, n <= 200) one line at level info */
+	SYSOP_LOG_WRITE, /* (char *, n <= 200) the digit of its level and a line */
 	SYSOP_LOG_READ,	 /* (struct log_read *, size): the log ring from a position */
 	SYSOP_LOG_LEVEL, /* (NULL, level 0..4; ~0 = only return it) -> level before */
 	SYSOP_HOSTINFO,	 /* (struct host_info *, size) */
@@ -228,6 +228,7 @@ enum sys_op {
 };
 
 #define CONSOLE_CHUNK 256
+enum log_level { LOG_ERROR, LOG_WARN, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
 struct log_read {
 	u64 pos;   /* in: first byte wanted (monotonic); out: position after the copied bytes */

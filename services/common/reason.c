@@ -17,3 +17,16 @@ const char *vm_reason_text(u32 reason)
 {
 	return reason < VM_REASONS ? reason_text[reason] : "unknown";
 }
+
+enum vm_end vm_end_of(u32 reason)
+{
+	switch (reason) {
+	case VM_REASON_POWEROFF: return VM_END_POWEROFF;
+	case VM_REASON_RESET: return VM_END_REBOOT;
+	case VM_REASON_TRIPLE_FAULT:
+	case VM_REASON_INTERNAL:
+	case VM_REASON_MONITOR_DIED: return VM_END_CRASH;
+	case VM_REASON_EXIT_PORT: return VM_END_OTHER;
+	default: return VM_ENDS; /* by the user; or it would not load the next time either */
+	}
+}

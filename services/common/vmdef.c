@@ -15,6 +15,7 @@ struct parse {
 	struct vmdef_lines *lines;
 	char *error;
 	size_t error_size;
+	u32 at_end_given; /* bit of enum vm_end: a key was for it */
 };
 
 /* A value that does not fit: "FILE:LINE: key = value: expected ..." */
@@ -58,13 +59,18 @@ static bool parse_bool(const char *v, bool *out)
 static bool key_name(struct parse *p, const char *key, const char *v)
 {
 	size_t n = strlen(v);
-	bool ok = n >= 1 && n < VM_NAME_MAX;
+	bool ok = n >= 1 && n < VM_NAME_MAX && v[0] != '-';
+	const char *end;
+	u64 id;
 
 	for (size_t i = 0; ok && i < n; i++)
 		ok = name_char(v[i]);
 	if (!ok)
-		return bad_value(p, key, v, "1 to 31 of A-Z a-z 0-9 . _ -");
+		return bad_value(p, key, v, "1 to 31 of A-Z a-z 0-9 . _ -, no - first");
+	if (fmt_parse_u64(v, &end, &id) && !*end)
+		return bad_value(p, key, v, "a name that is no number, as an Id is");
 	str_copy(p->def->name, v, VM_NAME_MAX);
+	p->lines->name = p->line;
 	return true;
 }
 
@@ -173,27 +179,35 @@ static bool key_console(struct parse *p, const char *key, const char *v)
 	return true;
 }
 
+/* What the VM's end, or one kind of end, does; on_exit is for the kinds that no key is for. */
 static bool key_on_exit(struct parse *p, const char *key, const char *v)
 {
-	static const char expected[] = "destroy, restart, restart:N or preserve";
+	static const char *const names[VM_ENDS] = {
+		[VM_END_POWEROFF] = "on_poweroff",
+		[VM_END_REBOOT] = "on_reboot",
+		[VM_END_CRASH] = "on_crash",
+		[VM_END_OTHER] = "on_exit",
+	};
+	struct vm_at_end at_end = {0};
 	const char *end;
 	u64 n;
 
-	p->def->restart_max = 0;
-	if (!strcmp(v, "destroy")) {
-		p->def->on_exit = ON_EXIT_DESTROY;
-	} else if (!strcmp(v, "preserve")) {
-		p->def->on_exit = ON_EXIT_PRESERVE;
+	if (!strcmp(v, "preserve")) {
+		at_end.act = ON_EXIT_PRESERVE;
 	} else if (!strcmp(v, "restart")) {
-		p->def->on_exit = ON_EXIT_RESTART;
-	} else if (!strncmp(v, "restart:", 8)) {
-		if (!fmt_parse_u64(v + 8, &end, &n) || *end || n < 1 || n > 1000000)
-			return bad_value(p, key, v, expected);
-		p->def->on_exit = ON_EXIT_RESTART;
-		p->def->restart_max = (u32)n;
-	} else {
-		return bad_value(p, key, v, expected);
+		at_end.act = ON_EXIT_RESTART;
+	} else if (!strncmp(v, "restart:", 8) && fmt_parse_u64(v + 8, &end, &n) && !*end &&
+		   n >= 1 && n <= 1000000) {
+		at_end.act = ON_EXIT_RESTART;
+		at_end.restart_max = (u32)n;
+	} else if (strcmp(v, "destroy")) {
+		return bad_value(p, key, v, "destroy, restart, restart:N or preserve");
 	}
+	for (u32 i = 0; i < VM_ENDS; i++)
+		if (!strcmp(names[i], key)) {
+			p->def->at_end[i] = at_end;
+			p->at_end_given |= (u32)BIT(i);
+		}
 	return true;
 }
 
@@ -216,6 +230,9 @@ static const struct key {
 	{.name = "autostart", .set = key_autostart},
 	{.name = "console", .set = key_console},
 	{.name = "on_exit", .set = key_on_exit},
+	{.name = "on_poweroff", .set = key_on_exit},
+	{.name = "on_reboot", .set = key_on_exit},
+	{.name = "on_crash", .set = key_on_exit},
 	{.name = "populate", .set = key_populate},
 };
 #define KEYS ARRAY_SIZE(keys)
@@ -296,6 +313,9 @@ static bool check_together(struct parse *p)
 {
 	struct vm_def *d = p->def;
 
+	for (u32 i = 0; i < VM_ENDS; i++)
+		if (!(p->at_end_given & BIT(i)))
+			d->at_end[i] = d->at_end[VM_END_OTHER];
 	if (!d->vcpus_max)
 		d->vcpus_max = d->vcpus;
 	if (d->vcpus_max >= d->vcpus)
@@ -309,16 +329,14 @@ static bool check_together(struct parse *p)
 bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *out,
 		 struct vmdef_lines *lines, char *error, size_t error_size)
 {
-	struct parse p = {file, 0, out, lines, error, error_size};
+	struct parse p = {.file = file, .def = out, .lines = lines};
 	char line[LINE_MAX];
 	size_t at = 0;
 	u32 seen = 0;
 
-	*out = (struct vm_def){.memory = MiB(256),
-			       .vcpus = 1,
-			       .weight = 100,
-			       .on_exit = ON_EXIT_DESTROY,
-			       .autostart = true};
+	p.error = error;
+	p.error_size = error_size;
+	*out = (struct vm_def){.memory = MiB(256), .vcpus = 1, .weight = 100, .autostart = true};
 	*lines = (struct vmdef_lines){0};
 	if (n > VMDEF_TEXT_MAX) {
 		fmt_snprintf(error, error_size,

@@ -15,7 +15,7 @@
  * given.
  */
 struct vmdef_lines {
-	u32 memory, kernel, initrd, cpus, maxvcpus;
+	u32 name, memory, kernel, initrd, cpus, maxvcpus;
 };
 
 /*

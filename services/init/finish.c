@@ -200,7 +200,7 @@ int finish_poweroff(struct init *in)
 		return -E_NOMEM;
 	found = find_s5(in, room, typ);
 	if (found) {
-		rt_log("power off");
+		init_log_info("power off");
 		e = power_off(in->system, in->idle, typ[0], typ[1]);
 	}
 	rt_log("can't power off: %s", found ? rt_error(e) : "no _S5_ in the ACPI tables");

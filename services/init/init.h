@@ -66,6 +66,10 @@ struct init {
 	u64 manager_restart_at; /* ns; 0 = none pending */
 };
 
+/* ---- main.c ---- */
+/* Nothing is wrong; what rt_log says is a warning. */
+void init_log_info(const char *line);
+
 /* ---- vms.c; init->lock held, except in vms_read ---- */
 /* Reads every definition among the modules; a bad one is logged and kept as broken. */
 void vms_read(struct init *in, const struct init_info *info);

@@ -10,14 +10,17 @@
 
 static struct init init;
 
-static void log_sink(const char *line, void *arg)
+static void log_write(enum log_level level, const char *line)
 {
-	const struct init *in = arg;
 	char text[LOG_MAX + 1];
-	int n = fmt_snprintf(text, sizeof(text), "init: %s", line);
+	int n = fmt_snprintf(text, sizeof(text), "%uinit: %s", level, line);
 
-	sys_ctl(in->system, SYSOP_LOG_WRITE, text, MIN((u32)n, LOG_MAX));
+	sys_ctl(init.system, SYSOP_LOG_WRITE, text, MIN((u32)n, LOG_MAX));
 }
+
+static void log_sink(const char *line, void *arg) { log_write(LOG_WARN, line); }
+
+void init_log_info(const char *line) { log_write(LOG_INFO, line); }
 
 static void complain(const char *option, const char *value, const char *expected)
 {

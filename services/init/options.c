@@ -3,6 +3,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "services/common/cpulist.h"
+#include "uapi/image.h"
 
 static bool set_autostart(struct init_options *o, const char *v)
 {
@@ -72,7 +73,7 @@ static void parse_word(char *word, struct init_options *out, init_complain_fn co
 
 void init_options_parse(const char *cmdline, struct init_options *out, init_complain_fn complain)
 {
-	char word[128];
+	char word[sizeof(((struct init_info *)NULL)->cmdline)];
 
 	*out = (struct init_options){.autostart = true};
 	while (*cmdline) {

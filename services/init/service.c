@@ -29,7 +29,6 @@ static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words, const
 			.status = vm->status,
 			.autostart = vm->def.autostart,
 			.console_attach = vm->def.console_attach,
-			.on_exit = vm->def.on_exit,
 			.restarts = vm->restarts,
 			.weight = vm->def.weight,
 			.cap = vm->def.cap,
@@ -37,6 +36,8 @@ static int call_info(struct init *in, struct vm *vm, u64 *out, u32 *words, const
 			.start_ns = vm->start_ns,
 		};
 		memcpy(i.name, vm->def.name, sizeof(i.name));
+		for (u32 k = 0; k < VM_ENDS; k++)
+			i.on_exit[k] = vm->def.at_end[k].act;
 		str_copy(i.error, vm->error, sizeof(i.error));
 	}
 	memcpy(out, &i, sizeof(i));

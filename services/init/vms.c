@@ -21,7 +21,7 @@
 #define LINES_BURST 80u
 #define LINES_PERIOD_NS 5000000000ull
 
-static void __printf(2, 3) vm_log(struct vm *vm, const char *fmt, ...)
+static void __printf(3, 4) vm_log(struct vm *vm, bool wrong, const char *fmt, ...)
 {
 	char line[256];
 	u32 dropped;
@@ -34,7 +34,10 @@ static void __printf(2, 3) vm_log(struct vm *vm, const char *fmt, ...)
 	va_end(ap);
 	if (dropped)
 		rt_log("vm %s: %u lines about it were too many", vm->def.name, dropped);
-	rt_log("%s", line);
+	if (wrong)
+		rt_log("%s", line);
+	else
+		init_log_info(line);
 }
 
 /* The status that a reason fixes; -1 = the monitor's own is taken. */
@@ -91,11 +94,22 @@ static int vm_objects(struct init *in, struct vm *vm)
 	return rt_populate(vm->view, VIEW_BYTES) < VIEW_BYTES ? -E_NOMEM : 0;
 }
 
-static bool vm_name_taken(const struct init *in, const char *name)
+/* No VM that can start is called so. */
+static void vm_name_by_file(struct vm *vm)
 {
-	for (u32 i = 0; i < in->vms; i++)
-		if (!strcmp(in->vm[i].def.name, name))
+	fmt_snprintf(vm->def.name, sizeof(vm->def.name), "vm:%s", vm->file);
+}
+
+/* One that can't start gives it up. */
+static bool vm_name_taken(struct init *in, const char *name)
+{
+	for (u32 i = 0; i < in->vms; i++) {
+		if (strcmp(in->vm[i].def.name, name))
+			continue;
+		if (!in->vm[i].broken)
 			return true;
+		vm_name_by_file(&in->vm[i]);
+	}
 	return false;
 }
 
@@ -120,9 +134,8 @@ static bool vm_read(struct init *in, struct vm *vm, const struct init_info *info
 	rt_unmap((void *)text, m->size);
 	if (ok && vm_name_taken(in, vm->def.name)) {
 		fmt_snprintf(vm->error, sizeof(vm->error),
-			     "%s: name = %s: expected a name that no other VM has", vm->file,
-			     vm->def.name);
-		vm->def.name[0] = 0;
+			     "%s:%u: name = %s: expected a name that no other VM has", vm->file,
+			     vm->lines.name, vm->def.name);
 		ok = false;
 	}
 	return ok &&
@@ -166,8 +179,8 @@ void vms_read(struct init *in, const struct init_info *info)
 			rt_log("%s", vm->error);
 			vm->reason = VM_REASON_LOAD;
 			vm->status = VM_STATUS_LOAD;
-			if (!vm->def.name[0])
-				str_copy(vm->def.name, vm->file, VM_NAME_MAX);
+			if (!vm->def.name[0] || vm_name_taken(in, vm->def.name))
+				vm_name_by_file(vm);
 		}
 		in->vms++;
 	}
@@ -364,7 +377,7 @@ static void vm_restart_later(struct vm *vm, bool waited)
 {
 	vm->restart_at = rt_clock_ns() + RESTART_PAUSE_NS;
 	if (!waited)
-		vm_log(vm, "%s; its restart is tried again each second", vm->error);
+		vm_log(vm, true, "%s; its restart is tried again each second", vm->error);
 }
 
 /* What a running VM has, or one that is preserved; its shared memory stays. */
@@ -432,14 +445,23 @@ int vm_start(struct init *in, struct vm *vm)
 	vm->running = true;
 	vm->ended = false;
 	vm->start_ns = rt_clock_ns();
-	vm_log(vm, "vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
+	vm_log(vm, false, "vm %s started: %lu MiB", vm->def.name, vm->def.memory >> 20);
 	event_signal(vm->notify, VM_NOTIFY_STATE);
 	return 0;
 }
 
 /* ---- End ---- */
 
-/* The monitor's last words, a line at a time; what is not text becomes '?'. */
+/* Not by the guest's or the user's wish. */
+static bool failed(const struct vm *vm)
+{
+	return vm_end_of(vm->reason) == VM_END_CRASH || vm->reason == VM_REASON_LOAD;
+}
+
+/*
+ * The monitor's last words, a line at a time; what is not text becomes '?'. The last line says why
+ * a guest was not loaded.
+ */
 static void vm_log_errors(struct vm *vm)
 {
 	char line[160];
@@ -454,7 +476,9 @@ static void vm_log_errors(struct vm *vm)
 		}
 		line[n] = 0;
 		if (n)
-			vm_log(vm, "vm %s: %s", vm->def.name, line);
+			vm_log(vm, failed(vm), "vm %s: %s", vm->def.name, line);
+		if (n && vm->reason == VM_REASON_LOAD)
+			fmt_snprintf(vm->error, sizeof(vm->error), "%s: %s", vm->file, line);
 		n = 0;
 		if (!c)
 			return;
@@ -478,14 +502,25 @@ static void vm_take_result(struct vm *vm, enum vm_reason reason)
 	vm->view->state = VM_STATE_SHUTDOWN;
 }
 
+/* What its definition says of such an end. */
+static const struct vm_at_end *vm_at_end(const struct vm *vm)
+{
+	static const struct vm_at_end stays = {.act = ON_EXIT_DESTROY};
+	enum vm_end end = vm_end_of(vm->reason);
+
+	return end < VM_ENDS ? &vm->def.at_end[end] : &stays;
+}
+
 static void vm_plan_restart(struct vm *vm)
 {
+	const struct vm_at_end *at_end = vm_at_end(vm);
 	u64 now = rt_clock_ns();
 
-	if (vm->def.on_exit != ON_EXIT_RESTART || vm->reason == VM_REASON_DESTROYED)
+	if (at_end->act != ON_EXIT_RESTART)
 		return;
-	if (vm->def.restart_max && vm->restarts >= vm->def.restart_max) {
-		vm_log(vm, "vm %s: restarted %u times, not again", vm->def.name, vm->restarts);
+	if (at_end->restart_max && vm->restarts >= at_end->restart_max) {
+		vm_log(vm, true, "vm %s: restarted %u times, not again", vm->def.name,
+		       vm->restarts);
 		return;
 	}
 	vm->restarts++;
@@ -498,9 +533,9 @@ void vm_end(struct init *in, struct vm *vm, enum vm_reason reason)
 
 	vm_take_result(vm, reason);
 	vm_log_errors(vm);
-	vm_log(vm, "vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name, vm->status,
-	       vm_reason_text(vm->reason), ms / 1000, ms % 1000);
-	if (vm->def.on_exit != ON_EXIT_PRESERVE || vm->reason == VM_REASON_DESTROYED)
+	vm_log(vm, failed(vm), "vm %s ended: status %u (%s) after %lu.%03lu s", vm->def.name,
+	       vm->status, vm_reason_text(vm->reason), ms / 1000, ms % 1000);
+	if (vm_at_end(vm)->act != ON_EXIT_PRESERVE)
 		vm_release(in, vm);
 	vm->running = false;
 	vm->ended = true;

@@ -99,11 +99,13 @@ static void show_begin(struct manager *m, const struct vm_client *vm)
 static void attached_ended(struct manager *m)
 {
 	struct vm_client *vm = &m->vm[m->attached];
+	enum vm_end end;
 
 	pump_rest(m);
 	detach(m);
 	show_end(m, vm);
-	vm->again = vm->info.on_exit == ON_EXIT_RESTART && vm->info.reason != VM_REASON_DESTROYED;
+	end = vm_end_of(vm->info.reason);
+	vm->again = end < VM_ENDS && vm->info.on_exit[end] == ON_EXIT_RESTART;
 }
 
 /* It ended and runs again: it stays connected. */

@@ -18,6 +18,21 @@ static void cpus_text(u64 mask, char out[CPULIST_MAX])
 	cpulist_print(existing(mask), out, CPULIST_MAX);
 }
 
+/* The VM of that name, up to date. NULL: it was said what is wrong, with its definition too. */
+static struct vm_client *defined(struct manager *m, const char *name)
+{
+	s32 i = vm_find(m, name);
+	struct vm_client *vm;
+
+	if (i < 0 || !vm_refresh(m, (u32)i))
+		return NULL;
+	vm = &m->vm[i];
+	if (vm->view && vm->info.vcpus_max)
+		return vm;
+	con_printf(m, "error: vm %s: %s\n", vm->info.name, vm->info.error);
+	return NULL;
+}
+
 /* ---- schedinfo ---- */
 
 /* An option of schedinfo and its value. False: it was said what is wrong. */
@@ -55,18 +70,20 @@ static bool set_option(struct manager *m, u32 index, const char *option, const c
 
 void cmd_schedinfo(struct manager *m, u32 words, const char *const *word)
 {
-	s32 i = vm_find(m, word[1]);
+	struct vm_client *vm = defined(m, word[1]);
 	const struct init_vm_info *info;
 	char cap[CAP_TEXT_MAX], cpus[CPULIST_MAX];
+	u32 i;
 
-	if (i < 0)
+	if (!vm)
 		return;
+	i = (u32)(vm - m->vm);
 	for (u32 at = 2; at < words; at += 2)
-		if (!set_option(m, (u32)i, word[at], at + 1 < words ? word[at + 1] : ""))
+		if (!set_option(m, i, word[at], at + 1 < words ? word[at + 1] : ""))
 			return;
-	if (!vm_refresh(m, (u32)i))
+	if (!vm_refresh(m, i))
 		return;
-	info = &m->vm[i].info;
+	info = &vm->info;
 	cap_print(info->cap, cap, sizeof(cap));
 	cpus_text(info->cpus, cpus);
 	con_printf(m, "Scheduler:      weighted fair\n");
@@ -142,14 +159,12 @@ static bool pinned(struct manager *m, u32 index, u32 vcpu, u64 mask)
 
 void cmd_vcpupin(struct manager *m, u32 words, const char *const *word)
 {
-	s32 i = vm_find(m, word[1]);
-	struct vm_client *vm;
+	struct vm_client *vm = defined(m, word[1]);
 	const char *end;
 	u64 vcpu, mask = 0, before;
 
-	if (i < 0 || !vm_refresh(m, (u32)i) || !m->vm[i].view)
+	if (!vm)
 		return;
-	vm = &m->vm[i];
 	if (!fmt_parse_u64(word[2], &end, &vcpu) || *end ||
 	    vcpu >= MIN(vm->info.vcpus_max, VM_VCPUS_MAX)) {
 		con_printf(m, "error: vCPU %.16s: expected 0 to %u\n", word[2],
@@ -165,8 +180,8 @@ void cmd_vcpupin(struct manager *m, u32 words, const char *const *word)
 		return;
 	}
 	before = __atomic_exchange_n(&vm->view->pin[vcpu], mask, __ATOMIC_RELEASE);
-	vm_signal(m, (u32)i, VM_EV_PIN);
-	if (pinned(m, (u32)i, (u32)vcpu, mask))
+	vm_signal(m, (u32)(vm - m->vm), VM_EV_PIN);
+	if (pinned(m, (u32)(vm - m->vm), (u32)vcpu, mask))
 		return;
 	__atomic_store_n(&vm->view->pin[vcpu], before, __ATOMIC_RELEASE);
 	con_printf(m, "error: vCPU %lu: its monitor could not run it there\n", vcpu);
@@ -186,7 +201,7 @@ static void top_read(struct manager *m, struct top_row *row)
 		u64 exits = 0;
 
 		row[i].used_ns = row[i].new_exits = 0;
-		if (vm_domain_info(m, i, &d)) {
+		if (!vm_refresh(m, i) || !m->vm[i].info.running || vm_domain_info(m, i, &d)) {
 			row[i].seen = false;
 			continue;
 		}

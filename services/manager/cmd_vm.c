@@ -211,14 +211,25 @@ static void print_domain(struct manager *m, const struct domain_info *d)
 		   d->used_bytes >> 10, d->quota_bytes >> 10, d->table_bytes >> 10);
 }
 
-void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
+static void print_at_end(struct manager *m, const struct init_vm_info *info)
 {
 	/* clang-format off */
-	static const char *const on_exit[] = {
+	static const char *const acts[] = {
 		[ON_EXIT_DESTROY] = "destroy", [ON_EXIT_RESTART] = "restart",
 		[ON_EXIT_PRESERVE] = "preserve",
 	};
+	static const char *const ends[] = {
+		[VM_END_POWEROFF] = "On poweroff:    ", [VM_END_REBOOT] = "On reboot:      ",
+		[VM_END_CRASH] = "On crash:       ", [VM_END_OTHER] = "On exit:        ",
+	};
 	/* clang-format on */
+
+	for (u32 i = 0; i < VM_ENDS; i++)
+		con_printf(m, "%s%s\n", ends[i], acts[MIN(info->on_exit[i], ON_EXIT_PRESERVE)]);
+}
+
+void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
+{
 	s32 i = vm_find(m, word[1]);
 	const struct init_vm_info *info;
 	struct domain_info d;
@@ -236,8 +247,7 @@ void cmd_dominfo(struct manager *m, u32 words, const char *const *word)
 		print_domain(m, &d);
 	con_printf(m, "Autostart:      %s\n", info->autostart ? "enable" : "disable");
 	con_printf(m, "Console:        %s\n", info->console_attach ? "attach" : "ring");
-	con_printf(m, "On exit:        %s\n",
-		   info->on_exit < ARRAY_SIZE(on_exit) ? on_exit[info->on_exit] : "?");
+	print_at_end(m, info);
 	con_printf(m, "Restarts:       %u\n", info->restarts);
 	if (info->running)
 		con_printf(m, "Running for:    %lus\n",
@@ -355,10 +365,14 @@ void cmd_stat(struct manager *m, u32 words, const char *const *word)
 	s32 only = -1;
 
 	for (u32 i = 1; i < words; i++) {
-		if (!strcmp(word[i], "-1"))
+		if (!strcmp(word[i], "-1")) {
 			once = true;
-		else if ((only = vm_find(m, word[i])) < 0)
+		} else if (only >= 0) {
+			con_printf(m, "error: stat %.32s: expected one VM\n", word[i]);
 			goto out;
+		} else if ((only = vm_find(m, word[i])) < 0) {
+			goto out;
+		}
 	}
 	while (before) {
 		u64 next = rt_clock_ns() + 1000000000;

@@ -109,7 +109,7 @@ bool command_next(const char **rest, struct command_line *out, bool *too_many)
 			*too_many = true;
 		else
 			len++;
-		while (*too_many && *s && *s != ';')
+		while (*too_many && *s && *s != ';' && !(*s == '#' && is_blank(s[-1])))
 			s++;
 	}
 	if (*s == '#')

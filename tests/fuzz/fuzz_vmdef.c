@@ -34,7 +34,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 			   "memory %#lx", d.memory);
 		FUZZ_CHECK(d.vcpus >= 1 && d.vcpus <= d.vcpus_max && d.vcpus_max <= 64,
 			   "vcpus %u of %u", d.vcpus, d.vcpus_max);
-		FUZZ_CHECK(d.on_exit <= ON_EXIT_PRESERVE, "on_exit %u", d.on_exit);
+		for (u32 i = 0; i < VM_ENDS; i++)
+			FUZZ_CHECK(d.at_end[i].act <= ON_EXIT_PRESERVE &&
+					   (!d.at_end[i].restart_max ||
+					    d.at_end[i].act == ON_EXIT_RESTART),
+				   "end %u", i);
 		FUZZ_CHECK(d.kernel[0] && strnlen(d.kernel, sizeof(d.kernel)) < sizeof(d.kernel),
 			   "kernel");
 		FUZZ_CHECK(strnlen(d.initrd, sizeof(d.initrd)) < sizeof(d.initrd), "initrd");

@@ -83,7 +83,7 @@ static void start(u64 bytes_per_ms)
 				     .present = 1,
 				     .running = 1,
 				     .generation = 1,
-				     .on_exit = ON_EXIT_RESTART};
+				     .on_exit = {[0 ... VM_ENDS - 1] = ON_EXIT_RESTART}};
 	shared->state = VM_STATE_RUNNING;
 	vm_refresh(&m, 0);
 	now = 1000 * MS;

@@ -32,17 +32,17 @@ static bool parse(const char *text) { return parse_bytes(text, strlen(text)); }
 static void a_configuration_is_read_whole(void **state)
 {
 	assert_true(parse("# Caisson\n\n  kernel\t= /boot/caisson.elf \r\n"
-			  "args = exit=last-vm loglevel=debug\nargs=mem=1G\n"
-			  "module = init /boot/init\nmodule =  vm:a.vm   folder/a b.vm"));
+			  "args = exit=last-vm loglevel=debug # and\nargs=mem=1G\n#\n"
+			  "module = init /boot/init\nmodule =  vm:a.vm   folder/a b#1.vm\t#"));
 	assert_string_equal(c.kernel, "/boot/caisson.elf");
 	assert_int_equal(c.kernel_line, 3);
 	assert_string_equal(c.args, "exit=last-vm loglevel=debug mem=1G");
 	assert_int_equal(c.modules, 2);
 	assert_string_equal(c.module[0].name, "init");
 	assert_string_equal(c.module[0].path, "/boot/init");
-	assert_int_equal(c.module[0].line, 6);
+	assert_int_equal(c.module[0].line, 7);
 	assert_string_equal(c.module[1].name, "vm:a.vm");
-	assert_string_equal(c.module[1].path, "folder/a b.vm");
+	assert_string_equal(c.module[1].path, "folder/a b#1.vm");
 	assert_string_equal(c.error, "");
 }
 
@@ -56,7 +56,10 @@ static void a_wrong_line_is_named_with_what_was_expected(void **state)
 		{"kernel = k\n\nkernle = x\n",
 		 "3: kernle: unknown key: expected kernel, args or module"},
 		{"kernel = a\nkernel = b\n", "2: kernel: given before, in line 1"},
+		{"module = a b\nmodule = b b\nmodule = a c\n",
+		 "3: module a: given before, in line 1"},
 		{"kernel\n", "1: kernel: expected key = value"},
+		{"kernel # = k\n", "1: kernel: expected key = value"},
 		{"kernel =  \n", "1: kernel: has no value"},
 		{"kernel = k\nmodule = init\n", "2: module = init: expected a name and a path"},
 		{"kernel = k\nmodule = init  \n", "2: module = init: expected a name and a path"},

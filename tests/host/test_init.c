@@ -25,7 +25,7 @@
 #define FRAMES 1000u
 #define MAPS 16u
 
-static const char *definition; /* of the VM "web" */
+static const char *const *definition; /* of web.vm, b.vm, c.vm */
 static struct {
 	u64 now;
 	u32 next, handles; /* the next handle; how many there are */
@@ -106,8 +106,9 @@ void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 	world.map[i].there = module ? (u32)(ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE) : 0;
 	if (mem == FIRST_MODULE)
 		memcpy(world.map[i].p, programs, programs_bytes);
-	else if (mem == FIRST_MODULE + 2)
-		memcpy(world.map[i].p, definition, strlen(definition));
+	else if (module && mem >= FIRST_MODULE + 2)
+		memcpy(world.map[i].p, definition[mem - FIRST_MODULE - 2],
+		       strlen(definition[mem - FIRST_MODULE - 2]));
 	if (err)
 		*err = 0;
 	return world.map[i].p;
@@ -185,6 +186,10 @@ s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 		if (b == SYSOP_HOSTINFO)
 			*(struct host_info *)c = (struct host_info){
 				.mem_total = GiB(1), .mem_free = world.frames * PAGE_SIZE};
+		if (b == SYSOP_LOG_WRITE) {
+			assert_int_equal(*(const char *)c, '0' + LOG_INFO);
+			rt_log("%.*s", (int)d - 1, (const char *)c + 1);
+		}
 		return b == SYSOP_CONSOLE_WRITE ? (s64)d : b == SYSOP_HOSTINFO ? 0 : -E_NODEV;
 	default: return 0;
 	}
@@ -192,14 +197,18 @@ s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 
 /* ---- A machine ---- */
 
-static struct init_info machine(const char *cmdline, const char *text)
+static struct init_info machine(const char *cmdline, const char *const *text, u32 vms)
 {
-	const char *const name[] = {"programs", "image", "vm:web.vm"};
-	const u64 size[] = {programs_archive(programs), 5000, strlen(text)};
-	struct init_info info = {
-		.size = sizeof(info), .uapi_version = UAPI_VERSION, .system = 1, .modules = 3};
+	const char *const name[] = {"programs", "image", "vm:web.vm", "vm:b.vm", "vm:c.vm"};
+	u64 size[ARRAY_SIZE(name)] = {programs_archive(programs), 5000};
+	struct init_info info = {.size = sizeof(info),
+				 .uapi_version = UAPI_VERSION,
+				 .system = 1,
+				 .modules = 2 + vms};
 
 	programs_bytes = (u32)size[0];
+	for (u32 i = 0; i < vms; i++)
+		size[2 + i] = strlen(text[i]);
 	for (u32 i = 0; i < MAPS; i++)
 		if (world.map[i].p)
 			munmap(world.map[i].p, world.map[i].bytes);
@@ -211,7 +220,7 @@ static struct init_info machine(const char *cmdline, const char *text)
 	world.next = 100;
 	world.frames = FRAMES;
 	str_copy(info.cmdline, cmdline, sizeof(info.cmdline));
-	for (u32 i = 0; i < 3; i++) {
+	for (u32 i = 0; i < info.modules; i++) {
 		str_copy(info.module[i].name, name[i], sizeof(info.module[i].name));
 		info.module[i].memory = FIRST_MODULE + i;
 		info.module[i].size = size[i];
@@ -220,16 +229,23 @@ static struct init_info machine(const char *cmdline, const char *text)
 }
 
 /* Without manager: the table of VMs, and what starts them. */
-static struct vm *boot(const char *text)
+static struct vm *boot_vms(const char *const *text, u32 vms)
 {
-	struct init_info info = machine("", text);
+	struct init_info info = machine("", text, vms);
 
 	assert_int_equal(objects_create(&init), 0);
 	assert_int_equal(programs_load(&init, &info), 0);
 	vms_read(&init, &info);
-	assert_int_equal(init.vms, 1);
-	assert_string_equal(init.vm[0].error, "");
+	assert_int_equal(init.vms, vms);
 	return init.vm;
+}
+
+static struct vm *boot(const char *text)
+{
+	struct vm *vm = boot_vms(&text, 1);
+
+	assert_string_equal(vm->error, "");
+	return vm;
 }
 
 /* As the main thread goes on while nothing comes from outside. */
@@ -340,12 +356,102 @@ static void destroy_forgets_a_restart_that_waits_for_memory(void **state)
 	assert_int_equal(vm_destroy(&init, vm), -E_STATE);
 }
 
+static void ends(struct vm *vm, enum vm_reason reason)
+{
+	passes(5);
+	vm->view->state = VM_STATE_SHUTDOWN;
+	vm->view->reason = reason;
+	vm_end(&init, vm, reason == VM_REASON_DESTROYED ? reason : VM_REASON_NONE);
+	go_on(2);
+}
+
+/* A guest that powers off stays off where one that resets itself goes on, as on a PC. */
+static void each_end_does_what_the_definition_says(void **state)
+{
+	static const char *const keys[] = {"on_poweroff", "on_reboot", "on_crash", NULL};
+	static const struct {
+		enum vm_reason reason;
+		u32 key;
+	} ending[] = {
+		{VM_REASON_POWEROFF, 0}, {VM_REASON_RESET, 1},	   {VM_REASON_TRIPLE_FAULT, 2},
+		{VM_REASON_INTERNAL, 2}, {VM_REASON_EXIT_PORT, 3},
+	};
+
+	for (u32 i = 0; i < ARRAY_SIZE(ending); i++)
+		for (u32 k = 0; k < ARRAY_SIZE(keys); k++) {
+			bool restarts = k == ending[i].key || !keys[k];
+			char text[128];
+			struct vm *vm;
+
+			snprintf(text, sizeof(text), ONCE "%s = restart\n",
+				 keys[k] ? keys[k] : "on_exit");
+			vm = boot(text);
+			assert_int_equal(vm_start(&init, vm), 0);
+			ends(vm, ending[i].reason);
+			assert_int_equal(vm->running, restarts);
+			assert_int_equal(vm->reason, ending[i].reason);
+			if (restarts)
+				ends(vm, VM_REASON_DESTROYED);
+			assert_false(vm->running);
+			assert_true(last_vm_ended(&init));
+		}
+}
+
+/* It would not be loaded the next time either. */
+static void an_image_that_is_refused_is_not_tried_again(void **state)
+{
+	struct vm *vm = boot(RESTART);
+
+	assert_int_equal(vm_start(&init, vm), 0);
+	strcpy(vm->view->log, "a line before\nkernel: @image: no image\n");
+	ends(vm, VM_REASON_LOAD);
+	assert_false(vm->running);
+	assert_int_equal(vm->status, VM_STATUS_LOAD);
+	assert_string_equal(vm->error, "web.vm: kernel: @image: no image");
+	assert_true(last_vm_ended(&init));
+	assert_int_equal(vm_start(&init, vm), 0); /* by hand it may be */
+	assert_string_equal(vm->error, "");
+}
+
+static void a_broken_definition_takes_no_name(void **state)
+{
+	static const char *const bad = ONCE "memory = 12Q\n";
+	static const char *const first[] = {bad, ONCE}, *const second[] = {ONCE, bad};
+	static const char nameless[] = "memory = 12Q\n", *const none[] = {nameless};
+	struct vm *vm = boot_vms(first, 2);
+
+	assert_string_equal(vm[0].def.name, "vm:web.vm");
+	assert_string_equal(vm[1].def.name, "web");
+	assert_false(vm[1].broken);
+	vm = boot_vms(second, 2);
+	assert_string_equal(vm[0].def.name, "web");
+	assert_false(vm[0].broken);
+	assert_string_equal(vm[1].def.name, "vm:b.vm");
+	vm = boot_vms(none, 1);
+	assert_string_equal(vm[0].def.name, "vm:web.vm");
+	vm = boot_vms(&bad, 1);
+	assert_string_equal(vm[0].def.name, "web");
+}
+
+static void a_name_is_for_one(void **state)
+{
+	static const char *const texts[] = {ONCE, "\n" ONCE};
+	struct vm *vm = boot_vms(texts, 2);
+
+	assert_false(vm[0].broken);
+	assert_true(vm[1].broken);
+	assert_string_equal(vm[1].error,
+			    "b.vm:2: name = web: expected a name that no other VM has");
+	assert_string_equal(vm[1].def.name, "vm:b.vm");
+}
+
 /*
  * exit=last-vm without a way out, and without memory for the end of a ring: the console comes back.
  */
 static void a_machine_that_can_not_be_left_has_its_console_again(void **state)
 {
-	struct init_info info = machine("exit=last-vm", ONCE);
+	const char *text = ONCE;
+	struct init_info info = machine("exit=last-vm", &text, 1);
 	u32 before;
 
 	if (!setjmp(world.end))
@@ -361,6 +467,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_machine_that_can_not_be_left_has_its_console_again),
+		cmocka_unit_test(each_end_does_what_the_definition_says),
+		cmocka_unit_test(an_image_that_is_refused_is_not_tried_again),
+		cmocka_unit_test(a_broken_definition_takes_no_name),
+		cmocka_unit_test(a_name_is_for_one),
 		cmocka_unit_test(a_restart_without_memory_is_tried_until_there_is_some),
 		cmocka_unit_test(destroy_forgets_a_restart_that_waits_for_memory),
 		cmocka_unit_test(manager_without_memory_is_tried_again),

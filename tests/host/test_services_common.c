@@ -236,6 +236,7 @@ static void complain(const char *option, const char *value, const char *expected
 static void boot_options(void **state)
 {
 	struct init_options o;
+	char long_list[256];
 
 	complaints[0] = 0;
 	init_options_parse("", &o, complain);
@@ -253,6 +254,11 @@ static void boot_options(void **state)
 	complaints[0] = 0;
 	init_options_parse("mem=1M noreboot=1 colour=blue exits", &o, complain);
 	assert_string_equal(complaints, "mem=1M|noreboot=1|colour=blue?|exits=?|");
+	strcpy(long_list, "isolcpus=1");
+	for (u32 i = 2; i < 64; i++)
+		sprintf(long_list + strlen(long_list), ",%u", i);
+	init_options_parse(long_list, &o, complain);
+	assert_int_equal(o.isolated, ~1ull);
 }
 
 static void cpu_lists(void **state)

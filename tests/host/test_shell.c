@@ -288,6 +288,9 @@ static void splitting(void **state)
 		{"console a#b", "console,a#b|"},
 		{"a b c d e f g h", "a,b,c,d,e,f,g,h|"},
 		{"a b c d e f g h i; list", "a,b,c,d,e,f,g,h!|list|"},
+		{"a b c d e f g h i # j; list", "a,b,c,d,e,f,g,h!|"},
+		{"a b c d e f g h i #j; list", "a,b,c,d,e,f,g,h!|"},
+		{"a b c d e f g h i#j; list", "a,b,c,d,e,f,g,h!|list|"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -48,7 +48,9 @@ static void every_key(void **state)
 			  "\n"
 			  "autostart = off\n"
 			  "console = attach\n"
-			  "on_exit = restart:3\n"
+			  "on_reboot = restart:3\n"
+			  "on_exit = preserve\n"
+			  "on_crash = restart\n"
 			  "populate = yes\n"
 			  "weight = 400\n"
 			  "cap = 25%\n"
@@ -64,8 +66,13 @@ static void every_key(void **state)
 	assert_false(def.autostart);
 	assert_true(def.console_attach);
 	assert_true(def.populate);
-	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
-	assert_int_equal(def.restart_max, 3);
+	assert_int_equal(def.at_end[VM_END_POWEROFF].act, ON_EXIT_PRESERVE);
+	assert_int_equal(def.at_end[VM_END_REBOOT].act, ON_EXIT_RESTART);
+	assert_int_equal(def.at_end[VM_END_REBOOT].restart_max, 3);
+	assert_int_equal(def.at_end[VM_END_CRASH].act, ON_EXIT_RESTART);
+	assert_int_equal(def.at_end[VM_END_CRASH].restart_max, 0);
+	assert_int_equal(def.at_end[VM_END_OTHER].act, ON_EXIT_PRESERVE);
+	assert_int_equal(lines.name, 2);
 	assert_int_equal(lines.memory, 3);
 	assert_int_equal(lines.maxvcpus, 4);
 	assert_int_equal(lines.kernel, 6);
@@ -73,7 +80,7 @@ static void every_key(void **state)
 	assert_int_equal(def.weight, 400);
 	assert_int_equal(def.cap, 25000ull << 32 | 100000);
 	assert_int_equal(def.cpus, 0x107);
-	assert_int_equal(lines.cpus, 16);
+	assert_int_equal(lines.cpus, 18);
 }
 
 static void defaults(void **state)
@@ -88,7 +95,8 @@ static void defaults(void **state)
 	assert_true(def.autostart);
 	assert_false(def.console_attach);
 	assert_false(def.populate);
-	assert_int_equal(def.on_exit, ON_EXIT_DESTROY);
+	for (u32 i = 0; i < VM_ENDS; i++)
+		assert_int_equal(def.at_end[i].act, ON_EXIT_DESTROY);
 	assert_string_equal(def.initrd, "");
 	assert_string_equal(def.cmdline, "");
 	assert_int_equal(lines.memory, 0);
@@ -98,13 +106,13 @@ static void values(void **state)
 {
 	assert_true(parse("name=a\nkernel=@k\nmemory = 2G\non_exit = preserve\ncmdline =\n"));
 	assert_int_equal(def.memory, GiB(2));
-	assert_int_equal(def.on_exit, ON_EXIT_PRESERVE);
+	assert_int_equal(def.at_end[VM_END_CRASH].act, ON_EXIT_PRESERVE);
 	assert_string_equal(def.cmdline, "");
 	assert_true(parse(
 		"name=a\nkernel=@k\nmemory = 4096K\non_exit = restart\nautostart=no\npopulate=on\n"));
 	assert_int_equal(def.memory, MiB(4));
-	assert_int_equal(def.on_exit, ON_EXIT_RESTART);
-	assert_int_equal(def.restart_max, 0);
+	assert_int_equal(def.at_end[VM_END_POWEROFF].act, ON_EXIT_RESTART);
+	assert_int_equal(def.at_end[VM_END_POWEROFF].restart_max, 0);
 	assert_true(def.populate);
 	assert_true(parse("name=a\nkernel=@k\nmemory = 512G\n"));
 	assert_int_equal(def.memory, GiB(512));
@@ -135,11 +143,41 @@ static void cpus_that_do_not_fit(void **state)
 	}
 }
 
+struct bad {
+	const char *text, *error;
+};
+
+static void all_bad(const struct bad *cases, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_false(parse(cases[i].text));
+		assert_string_equal(error, cases[i].error);
+	}
+}
+
+static void names(void **state)
+{
+	static const struct bad cases[] = {
+		{"name = a b\n",
+		 "web.vm:1: name = a b: expected 1 to 31 of A-Z a-z 0-9 . _ -, no - first"},
+		{"name = 12345678901234567890123456789012\n",
+		 "web.vm:1: name = 12345678901234567890123456789012: expected 1 to 31 of A-Z a-z 0-9 . _ -, no - first"},
+		{"name = ../x\n",
+		 "web.vm:1: name = ../x: expected 1 to 31 of A-Z a-z 0-9 . _ -, no - first"},
+		{"name = 7\n",
+		 "web.vm:1: name = 7: expected a name that is no number, as an Id is"},
+		{"name = 0x7\n",
+		 "web.vm:1: name = 0x7: expected a name that is no number, as an Id is"},
+		{"name = -1\n",
+		 "web.vm:1: name = -1: expected 1 to 31 of A-Z a-z 0-9 . _ -, no - first"},
+	};
+
+	all_bad(cases, ARRAY_SIZE(cases));
+}
+
 static void errors(void **state)
 {
-	static const struct {
-		const char *text, *error;
-	} cases[] = {
+	static const struct bad cases[] = {
 		{"", "web.vm: no name: expected a line name = ..."},
 		{"name = a\n", "web.vm: no kernel: expected a line kernel = ..."},
 		{"\n\nmemory = 12Q\n", "web.vm:3: memory = 12Q: expected a size such as 256M"},
@@ -150,10 +188,6 @@ static void errors(void **state)
 		{"memory = 99999999999999G\n",
 		 "web.vm:1: memory = 99999999999999G: expected a size such as 256M"},
 		{"memory = 3M\n", "web.vm:1: memory = 3M: expected a multiple of 2M"},
-		{"name = a b\n", "web.vm:1: name = a b: expected 1 to 31 of A-Z a-z 0-9 . _ -"},
-		{"name = 12345678901234567890123456789012\n",
-		 "web.vm:1: name = 12345678901234567890123456789012: expected 1 to 31 of A-Z a-z 0-9 . _ -"},
-		{"name = ../x\n", "web.vm:1: name = ../x: expected 1 to 31 of A-Z a-z 0-9 . _ -"},
 		{"name =\n", "web.vm:1: name = : expected a value"},
 		{"vcpus = 65\n", "web.vm:1: vcpus = 65: expected a number of vCPUs from 1 to 64"},
 		{"vcpus = 0\n", "web.vm:1: vcpus = 0: expected a number of vCPUs from 1 to 64"},
@@ -173,22 +207,21 @@ static void errors(void **state)
 		 "web.vm:1: on_exit = restart:0: expected destroy, restart, restart:N or preserve"},
 		{"on_exit = restart:x\n",
 		 "web.vm:1: on_exit = restart:x: expected destroy, restart, restart:N or preserve"},
+		{"on_crash = restart:1000001\n", "web.vm:1: on_crash = restart:1000001: expected "
+						 "destroy, restart, restart:N or preserve"},
 		{"name = a\nname = b\n", "web.vm:2: name: given twice: expected it once"},
 		{"hello\n", "web.vm:1: hello: expected key = value"},
 		{"= 5\n", "web.vm:1: = 5: expected key = value"},
 		{"disk = @d\n",
 		 "web.vm:1: disk: unknown key: expected one of name memory vcpus maxvcpus weight cap cpus kernel initrd "
-		 "cmdline autostart console on_exit populate"},
+		 "cmdline autostart console on_exit on_poweroff on_reboot on_crash populate"},
 		{"Name = a\n",
 		 "web.vm:1: Name: unknown key: expected one of name memory vcpus maxvcpus weight cap cpus kernel initrd "
-		 "cmdline autostart console on_exit populate"},
+		 "cmdline autostart console on_exit on_poweroff on_reboot on_crash populate"},
 		{"name = a\x01\n", "web.vm:1: byte 0x01: expected text"},
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		assert_false(parse(cases[i].text));
-		assert_string_equal(error, cases[i].error);
-	}
+	all_bad(cases, ARRAY_SIZE(cases));
 	assert_false(parse_bytes("name\0= a", 8));
 	assert_string_equal(error, "web.vm:1: byte 0x00: expected text");
 }
@@ -239,13 +272,10 @@ static void random_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_key),
-		cmocka_unit_test(defaults),
-		cmocka_unit_test(values),
-		cmocka_unit_test(errors),
-		cmocka_unit_test(cpus_that_do_not_fit),
-		cmocka_unit_test(limits),
-		cmocka_unit_test(random_bytes),
+		cmocka_unit_test(every_key), cmocka_unit_test(defaults),
+		cmocka_unit_test(values),    cmocka_unit_test(errors),
+		cmocka_unit_test(names),     cmocka_unit_test(cpus_that_do_not_fit),
+		cmocka_unit_test(limits),    cmocka_unit_test(random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

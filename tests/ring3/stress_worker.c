@@ -382,7 +382,7 @@ static void use_system(u64 *s, u32 me)
 	handle_t system = (handle_t)(1 << 16 | SHARED_SYSTEM);
 
 	CALL(SYS_CTL, system, SYSOP_HOSTINFO, &info, sizeof(info));
-	CALL(SYS_CTL, system, SYSOP_LOG_WRITE, "stress", 6);
+	CALL(SYS_CTL, system, SYSOP_LOG_WRITE, "3stress", 7);
 	CALL(SYS_CTL, system, SYSOP_LOG_READ, &log, sizeof(log));
 	CALL(SYS_CTL, system, rnd(s, 2) ? SYSOP_POWER : SYSOP_REBOOT, &log, 8);
 }
