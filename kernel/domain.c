@@ -206,6 +206,7 @@ static void fill_domain(const struct object *o, struct domain_info *i)
 {
 	struct domain *d = container_of(o, struct domain, obj);
 
+	sched_settle();
 	str_copy(i->name, d->name, sizeof(i->name));
 	i->quota_bytes = d->quota.limit;
 	i->used_bytes = d->quota.used;

@@ -17,6 +17,7 @@
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
 #define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
+#define SETTLE_NS 1000000u /* who looks all the time disturbs no more */
 
 /* The CPU's own. */
 struct sched_cpu {
@@ -31,6 +32,7 @@ struct sched_cpu {
 
 static struct run_queue queues[MAX_CPUS];
 static struct sched_cpu own[MAX_CPUS];
+static u64 settled_at; /* [a] */
 
 /* first: next never ran, next_rsp is the top of its stack. next_cr3 0: the same. */
 void switch_stack(u64 *save_rsp, u64 next_rsp, u64 next_cr3, bool first);
@@ -68,7 +70,7 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 static void join(struct run_queue *q, struct thread *t)
 {
-	t->counted = t->weight;
+	t->counted = sched_group_counted(group_of(t), t->weight);
 	t->load = sched_group_load(group_of(t), t->counted, t->counted);
 	q->load += t->load;
 }
@@ -138,6 +140,21 @@ void sched_served(struct thread *client)
 	}
 	t->served_ns = 0;
 	spin_unlock(&q->lock);
+}
+
+void sched_settle(void)
+{
+	u64 now = clock_ns(), before = __atomic_load_n(&settled_at, __ATOMIC_RELAXED);
+
+	if (now < before + SETTLE_NS ||
+	    !__atomic_compare_exchange_n(&settled_at, &before, now, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return;
+	for (u32 i = 0; i < cpu_count; i++) {
+		spin_lock(&cpus[i]->queue->lock);
+		charge(cpus[i]->queue);
+		spin_unlock(&cpus[i]->queue->lock);
+	}
 }
 
 /* Mostly the time only moves on: a timer that is armed and comes too early arms itself again. */
@@ -239,6 +256,8 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	lead = MIN(MAX((s64)t->vruntime, -MIN(slice, LEAD_MAX_NS)), 2 * slice) +
 	       (s64)weighed(t, t->owed_ns);
 	t->owed_ns = 0;
+	if (!t->saved_rsp) /* what threads before it have had ended with them */
+		lead = MAX(lead, slice);
 	if (lead > slice) /* it has had so much more than others */
 		t->prompt_ns = 0;
 	t->vruntime = q->min_vruntime + (u64)lead;
@@ -515,8 +534,12 @@ static void schedule(struct run_queue *q)
 	next->waited_ns += now - MIN(now, next->run_start);
 	next->run_start = now;
 	unload(c, next);
-	if (next != c->idle)
+	if (next != c->idle) {
 		arm_slice(q, next, now);
+		/* on its way out it looks again, also if it comes from a sleep */
+		if (unlikely(sched_group_capped(group_of(next), now) || !may_run_on(next, c->id)))
+			c->resched = 1;
+	}
 	if (next == prev)
 		spin_unlock(&q->lock);
 	else

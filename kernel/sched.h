@@ -22,6 +22,8 @@ void thread_exit(void) __noreturn;  /* the current thread */
 void thread_stop_here(void); /* the current thread was told to stop; if that still holds, it does */
 /* mask: CPUs that are up, at least one. A thread that runs or waits elsewhere moves. */
 void sched_set_affinity(struct thread *t, u64 mask);
+/* Charges what runs with its time up to now, or up to a millisecond before. */
+void sched_settle(void);
 /* The CPUs of the mask choose again. */
 void sched_ask(u64 cpu_mask);
 /*

@@ -4,9 +4,14 @@
 
 #define CAP_MIN_US 1000u
 #define CAP_PERIOD_MAX_US 1000000u
-#define NS_MAX 1000000000ull /* with this the products stay within 64 bits */
+#define NS_MAX 500000000ull /* with this the products stay within 63 bits */
 #define ACTIVE_MAX (1u << 22)
 #define CAPPED_RUN_NS 50000u /* a thread that wakes up with nothing left gets to where it waits */
+
+u32 sched_group_counted(const struct sched_group *g, u32 weight)
+{
+	return __atomic_load_n(&g->active, __ATOMIC_RELAXED) < ACTIVE_MAX ? weight : 1;
+}
 
 u32 sched_group_load(struct sched_group *g, u32 weight, s64 change)
 {
@@ -19,7 +24,7 @@ u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns)
 {
 	u64 active = __atomic_load_n(&g->active, __ATOMIC_RELAXED);
 
-	return MIN(ns, NS_MAX) * 16 * WEIGHT_DEFAULT * MIN(active, ACTIVE_MAX) /
+	return MIN(ns, NS_MAX) * 16 * WEIGHT_DEFAULT * MIN(active, 2 * ACTIVE_MAX) /
 	       ((u64)g->weight * weight);
 }
 
@@ -36,20 +41,22 @@ u64 sched_group_left(const struct sched_group *g)
 
 u64 sched_group_capped(struct sched_group *g, u64 now)
 {
-	u64 period = g->period_ns, end = __atomic_load_n(&g->period_end, __ATOMIC_RELAXED), next;
+	u64 period = g->period_ns, end, periods;
 	s64 left;
 
 	if (likely(!period))
 		return 0;
-	next = end + ((now - end) / period + 1) * period;
-	if (now >= end && __atomic_compare_exchange_n(&g->period_end, &end, next, false,
-						      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+	spin_lock(&g->renewal);
+	end = g->period_end;
+	if (now >= end) {
+		periods = (now - end) / period + 1;
 		/* what was left over is lost, what was taken too much is owed */
 		left = __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED);
-		left = MIN((s64)((next - end) / period * g->quota_ns), (s64)g->quota_ns - left);
+		left = MIN((s64)(periods * g->quota_ns), (s64)g->quota_ns - left);
 		__atomic_fetch_add(&g->left_ns, left, __ATOMIC_RELAXED);
-		end = next;
+		g->period_end = end += periods * period;
 	}
+	spin_unlock(&g->renewal);
 	return __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED) > 0 ? 0 : end;
 }
 
@@ -59,9 +66,11 @@ int sched_group_set_cap(struct sched_group *g, u64 cap, u64 now)
 
 	if (cap && (quota < CAP_MIN_US || period < CAP_MIN_US || period > CAP_PERIOD_MAX_US))
 		return -E_INVAL;
+	spin_lock(&g->renewal);
 	g->quota_ns = quota * 1000;
 	__atomic_store_n(&g->left_ns, (s64)g->quota_ns, __ATOMIC_RELAXED);
-	__atomic_store_n(&g->period_end, now + period * 1000, __ATOMIC_RELAXED);
+	g->period_end = now + period * 1000;
 	__atomic_store_n(&g->period_ns, period * 1000, __ATOMIC_RELEASE);
+	spin_unlock(&g->renewal);
 	return 0;
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "lib/types.h"
+#include "hv/lock.h"
 
 #define WEIGHT_DEFAULT 100u
 #define WEIGHT_MAX 10000u
@@ -19,8 +19,14 @@ struct sched_group {
 	u64 period_ns, quota_ns; /* run time in a period, on all CPUs together; 0: no cap */
 	s64 left_ns;		 /* of this period's; below 0: owed by the next */
 	u64 period_end;
+	spinlock_t renewal; /* of left_ns by period_end */
 };
 
+/*
+ * What a thread of that weight counts as, whatever the threads of a group weigh together: they are
+ * bounded.
+ */
+u32 sched_group_counted(const struct sched_group *g, u32 weight);
 /* The active ones change by so much: what one of that weight weighs on its CPU now. */
 u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
 /* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */

@@ -142,6 +142,8 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
 }
 
+static u64 all_cpus(void) { return ~0ull >> (MAX_CPUS - cpu_count); }
+
 /*
  * group: of all threads of t's group, else of t, which holds within what the group may use, now and
  * later.
@@ -149,10 +151,10 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 static int set_cpus(struct thread *t, u64 mask, bool group)
 {
 	struct sched_group *g = t->domain->group;
-	u64 up = ~0ull >> (MAX_CPUS - cpu_count);
+	u64 up = all_cpus(), may = mask & up & (group ? ~0ull : g->cpus);
 
 	/* a group without a CPU that enters guests could not run its vCPUs */
-	if (!(mask & up & (group ? ~0ull : g->cpus)) || (group && vcpu_cpus && !(mask & vcpu_cpus)))
+	if (!may || ((group || t->vcpu) && vcpu_cpus && !(may & vcpu_cpus)))
 		return -E_INVAL;
 	if (!group) {
 		sched_set_affinity(t, mask);
@@ -161,6 +163,17 @@ static int set_cpus(struct thread *t, u64 mask, bool group)
 	__atomic_store_n(&g->cpus, mask & up, __ATOMIC_RELAXED);
 	sched_ask(up); /* may their threads go on there? */
 	return 0;
+}
+
+/* For what runs from now on, also for who runs alone and would not be looked at again. */
+static int set_cap(struct sched_group *g, u64 cap)
+{
+	int r;
+
+	sched_settle();
+	r = sched_group_set_cap(g, cap, clock_ns());
+	sched_ask(all_cpus());
+	return r;
 }
 
 /* It counts from the next slice on. */
@@ -194,7 +207,7 @@ s64 sys_thread_set(struct object *obj, const struct sys_args *args)
 	case THREAD_AFFINITY: return set_cpus(t, value, false);
 	case THREAD_GROUP_WEIGHT: return set_weight(&g->weight, value);
 	case THREAD_GROUP_CPUS: return set_cpus(t, value, true);
-	case THREAD_GROUP_CAP: return sched_group_set_cap(g, value, clock_ns());
+	case THREAD_GROUP_CAP: return set_cap(g, value);
 	default: return -E_INVAL;
 	}
 }

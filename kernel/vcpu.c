@@ -75,6 +75,7 @@ void vcpu_load(struct vcpu *v)
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
 	fpu_load(v);
+	vlapic_timer_follow(v);
 	if (v->pv.msr[PV_STEAL_TIME])
 		vcpu_kick(v, KICK_PV);
 }

@@ -2,6 +2,7 @@
  * The local APIC timer: a 1 GHz bus clock behind the divider, so that one count is 1, 2, 4 ... 128
  * ns.
  */
+#include "hv/cpu.h"
 #include "kernel/timer.h"
 #include "kernel/vlapic.h"
 
@@ -64,6 +65,19 @@ static void start(struct vcpu *v, u64 deadline)
 	l->timer_deadline = deadline;
 	l->timer.fn = expired;
 	timer_arm(&l->timer, deadline);
+}
+
+void vlapic_timer_follow(struct vcpu *v)
+{
+	struct vlapic *l = &v->lapic;
+
+	if (likely(!l->timer.armed || l->timer.cpu == this_cpu()->id))
+		return;
+	vlapic_timer_stop(v);
+	if (l->tsc_deadline)
+		deadline_arm(v);
+	else if (l->timer_deadline)
+		start(v, l->timer_deadline);
 }
 
 void vlapic_timer_mode(struct vcpu *v)

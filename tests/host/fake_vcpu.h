@@ -42,6 +42,7 @@ void vcpu_kick(struct vcpu *v, u32 bits)
 void timer_arm(struct timer *t, u64 deadline)
 {
 	t->deadline = deadline;
+	t->cpu = 0;
 	t->armed = true;
 	fake_armed = t;
 }

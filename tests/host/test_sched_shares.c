@@ -103,6 +103,7 @@ static void add(u32 i)
 	a->t.weight = 50 + (u32)rnd(200);
 	a->t.affinity = 1;
 	a->t.state = THREAD_STOPPED;
+	a->t.saved_rsp = 1; /* not new: shares count from the start on */
 	a->sleeps = i % GROUPS >= GROUPS / 2;
 	a->run_left = 1 + rnd(SCHED_SLICE_NS);
 	sched_start(&a->t);
@@ -170,6 +171,30 @@ static void those_that_compute_get_their_shares(void **state)
 	}
 }
 
+/* A group's sum of weights is bounded: who has more threads than that has no more of the CPU. */
+static void a_crowd_of_heavy_threads_has_no_more_than_one(void **state)
+{
+	u64 begin;
+
+	set_up(1, 0);
+	domain[0].own_group.weight = domain[1].own_group.weight = WEIGHT_DEFAULT;
+	for (u32 i = 0; i < THREADS; i++) {
+		struct actor *a = &actor[i];
+
+		a->t.domain = &domain[i > 0];
+		a->t.weight = i ? WEIGHT_MAX : WEIGHT_DEFAULT;
+		a->t.affinity = 1;
+		a->t.state = THREAD_STOPPED;
+		sched_start(&a->t);
+	}
+	begin = now_ns;
+	for (u32 i = 0; i < 20000; i++)
+		step();
+	if (actor[0].total * 100 < 48 * (now_ns - begin))
+		fail_msg("got %lu%% for who is alone in his group, expected half",
+			 actor[0].total * 100 / (now_ns - begin));
+}
+
 static void choice_costs_log_n(void **state)
 {
 	for (u32 threads = 16, log = 4; threads <= THREADS; threads *= 4, log += 2) {
@@ -194,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(those_that_compute_get_their_shares),
+		cmocka_unit_test(a_crowd_of_heavy_threads_has_no_more_than_one),
 		cmocka_unit_test(choice_costs_log_n),
 	};
 

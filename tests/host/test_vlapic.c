@@ -2,6 +2,7 @@
 // SOURCES: vmm/cpu_reset.c
 // LIBS: -lpthread
 /* The local APIC: registers, priorities, timer. Intel SDM 3, chapter "APIC". */
+#include "fake_cpu.h"
 #include "fake_vlapic.h"
 
 #include <pthread.h>
@@ -320,6 +321,33 @@ static void a_deadline_is_looked_at_again_when_the_timer_was_early(void **state)
 	assert_true(irr_has(v, 0x40));
 }
 
+/* It fires on the CPU where its vCPU is: else others would pay for it. */
+static void the_timer_follows_its_vcpu(void **state)
+{
+	struct vcpu *v = deadline_vcpu();
+	struct timer *t = &v->lapic.timer;
+	u64 deadline;
+
+	fake_cpu_install(NULL);
+	vlapic_timer_write_deadline(v, fake_now - 500 + 3000);
+	deadline = t->deadline;
+	t->cpu = 1;
+	vlapic_timer_follow(v);
+	assert_int_equal(t->cpu, 0);
+	assert_int_equal(t->deadline, deadline);
+	vlapic_mmio_write(v, APIC_LVT_TIMER, 0x40 | APIC_LVT_TIMER_PERIODIC);
+	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000000);
+	deadline = t->deadline;
+	t->cpu = 1;
+	vlapic_timer_follow(v);
+	assert_int_equal(t->cpu, 0);
+	assert_int_equal(t->deadline, deadline);
+	vlapic_timer_stop(v);
+	t->cpu = 1;
+	vlapic_timer_follow(v);
+	assert_null(fake_armed);
+}
+
 static void a_change_of_mode_disarms_the_timer(void **state)
 {
 	struct vcpu *v = deadline_vcpu();
@@ -587,6 +615,7 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_deadline_is_looked_at_again_when_the_timer_was_early, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_timer_follows_its_vcpu, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_change_of_mode_disarms_the_timer, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_deadline_moves_with_the_state, setup, teardown),

@@ -1,0 +1,112 @@
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
+/*
+ * VMs that try to have more than their share, or than their cap: by runs that are too short to be
+ * looked at, by threads that end and come anew; and who runs alone.
+ */
+#include "sched_machine.h"
+
+static u64 permille_since(u32 v, u64 ns, u64 before)
+{
+	return (total_of(v) - before) * 1000 / (now_ns - ns);
+}
+
+/* As thread_set does it. */
+static void set_cap(u32 v, u64 cap)
+{
+	on_cpu(1);
+	sched_settle();
+	assert_int_equal(sched_group_set_cap(vm[v].group, cap, now_ns), 0);
+	sched_ask(3);
+}
+
+static void a_cap_holds_from_now_on_for_who_runs_alone(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 1, 0}};
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	play_until(20000 * MS);
+	set_cap(0, 50000ull << 32 | 100000);
+	for (u32 second = 0; second < 5; second++) {
+		u64 ns = now_ns, before = total_of(0), got;
+
+		play_until(ns + 1000 * MS);
+		got = permille_since(0, ns, before);
+		if (got < 450 || got > 550)
+			fail_msg("second %u: got %lu/1000 of a CPU, expected 500", second, got);
+	}
+}
+
+/* Nothing happens on its CPU, and yet what it has had is known. */
+static void who_runs_alone_is_charged_when_somebody_looks(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 1, 0}};
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	for (u64 end = 3000 * MS; end < 10000 * MS; end += 1000 * MS) {
+		play_until(end);
+		sched_settle();
+		assert_in_range(vm[0].cpu_ns, total_of(0) - 2 * MS, total_of(0));
+	}
+}
+
+/* Each run is over before its slice can be. */
+static void short_runs_evade_no_cap(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 40, 5, 1, 10000ull << 32 | 100000},
+					       {1, 100, 40, 5, 2, 0}};
+	u64 got;
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	play();
+	got = total_of(0) * 1000 / (now_ns - BEGIN_NS);
+	if (got < 90 || got > 110)
+		fail_msg("got %lu/1000 of a CPU, expected 100", got);
+	assert_true(vm[0].group->left_ns > -(s64)MS); /* nor run up debts */
+}
+
+static void threads_made_anew_have_no_more(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 1, 0}, {1, 100, 4900, ANEW, 1, 0}};
+	u64 got;
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	play();
+	got = total_of(0) * 1000 / (total_of(0) + total_of(1));
+	if (got < 480)
+		fail_msg("got %lu/1000 for who computes on, expected half", got);
+}
+
+/* Its affinity changes while it is on its way from one queue to the other. */
+static void who_comes_where_he_may_not_run_leaves_at_once(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 0, 0}};
+	struct thread *t = &actor[0].t;
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	play_until(BEGIN_NS);
+	on_cpu(t->cpu);
+	thread_block_prepare();
+	thread_block(DEADLINE_NEVER);
+	on_cpu(0);
+	spin_lock(&cpus[t->cpu]->queue->lock);
+	take_off(t, 1);
+	spin_unlock(&queues[0].lock);
+	sched_set_affinity(t, 1);
+	make_runnable(t);
+	play_until(now_ns + 10 * MS);
+	assert_int_equal(t->cpu, 0);
+	assert_ptr_equal(cpu[0].current, t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cap_holds_from_now_on_for_who_runs_alone),
+		cmocka_unit_test(who_runs_alone_is_charged_when_somebody_looks),
+		cmocka_unit_test(short_runs_evade_no_cap),
+		cmocka_unit_test(threads_made_anew_have_no_more),
+		cmocka_unit_test(who_comes_where_he_may_not_run_leaves_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
