@@ -174,4 +174,4 @@ clean: ## removes build/
 	rm -rf $(B)
 
 -include $(wildcard tools/*.mk)
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

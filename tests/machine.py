@@ -13,6 +13,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "build")))
+MAKE_B = os.path.relpath(BUILD, ROOT)   # for make, which takes no path with a space
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
 EXIT_DEVICE = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
 COMMON = ["-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio"] + EXIT_DEVICE

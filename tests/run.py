@@ -18,11 +18,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import table  # noqa: E402
-from boot import cores, fair, hostile, hotplug, idle, media, pause, platform, pxe, refusals, ring3, scenes, trace  # noqa: E402
+from boot import cores, fair, hostile, hotplug, idle, media, pause, platform, pxe, refusals, ring3, scenes, tools, trace  # noqa: E402
 from bochs import Bochs  # noqa: E402
-from machine import BUILD, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
+from machine import BUILD, MAKE_B, ROOT, Machine, TestError, caisson_options, pc_options  # noqa: E402
 
-SCENES = (scenes, refusals, platform, media, pxe, ring3, hostile, trace, fair, pause, cores, hotplug, idle)
+SCENES = (scenes, refusals, platform, media, pxe, ring3, hostile, trace, fair, pause, cores, hotplug, idle, tools)
 OUT = os.path.join(BUILD, "test")
 TAIL_LINES = 25
 
@@ -64,7 +64,7 @@ def run_logged(command, log, limit):
 
 def run_host(name):
     log = log_path("host/" + name)
-    run_logged(["make", "--no-print-directory", f"B={BUILD}", f"{BUILD}/host/test_{name}"], log, 600)
+    run_logged(["make", "--no-print-directory", f"B={MAKE_B}", f"{MAKE_B}/host/test_{name}"], log, 600)
     run_logged([f"{BUILD}/host/test_{name}"], log, 600)
 
 

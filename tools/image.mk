@@ -9,7 +9,7 @@ comma := ,
 setup: ## installs what is missing (asks first)
 	@tools/setup
 
-$(GUEST)/vmlinuz:
+$(GUEST)/vmlinuz $(GUEST)/busybox &:
 	tools/setup
 
 $(GUEST)/port-write: tools/guest/port-write.asm
@@ -17,8 +17,8 @@ $(GUEST)/port-write: tools/guest/port-write.asm
 	$(NASM) -f elf64 $< -o $@.o
 	$(LD) -s $@.o -o $@
 
-$(GUEST)/initrd.gz: $(GUEST)/vmlinuz $(GUEST)/port-write tools/guest-initrd $(wildcard tools/guest/* tests/boot/guest/*)
-	tools/guest-initrd -o $@ --package $(GUEST)/package --port-write $(GUEST)/port-write
+$(GUEST)/initrd.gz: $(GUEST)/vmlinuz $(GUEST)/busybox $(GUEST)/port-write tools/guest-initrd $(wildcard tools/guest/* tests/boot/guest/*)
+	tools/guest-initrd -o $@ --package $(GUEST)/package --busybox $(GUEST)/busybox --port-write $(GUEST)/port-write
 
 guest: $(GUEST)/vmlinuz $(GUEST)/initrd.gz ## the Linux guest's kernel and initramfs
 
@@ -26,14 +26,31 @@ image: $(B)/caisson.iso ## the boot image that `make run` starts
 $(B)/caisson.iso: $(B)/kernel.elf $(B)/programs.cpio $(GUEST)/vmlinuz $(GUEST)/initrd.gz examples/linux.vm tools/mkimage
 	tools/mkimage -o $@ --module linux=$(GUEST)/vmlinuz --module initrd=$(GUEST)/initrd.gz --vm examples/linux.vm
 
-# How QEMU gets the image: a CD under BIOS, or with UEFI=1 a disk under OVMF.
+ifneq ($(filter run,$(MAKECMDGOALS)),)
+# allowed NAME,VALUES: the variable has one of them, or none
+allowed = $(if $(filter-out $(2),$($(1))),$(error $(1)=$($(1)): expected one of: $(2)))
+$(call allowed,UEFI,0 1)
+$(call allowed,ENGINE,qemu bochs)
+$(call allowed,ACCEL,tcg kvm)
+ifeq ($(UEFI)$(ENGINE),1bochs)
+$(error UEFI=1: Bochs starts a BIOS only)
+endif
+ifneq ($(UEFI),1)
+$(if $(filter %.img,$(IMAGE)),$(error IMAGE=$(IMAGE): a disk image starts under UEFI only: add UEFI=1))
+endif
+endif
+
+# How QEMU gets the image: a CD under BIOS, or with UEFI=1 a disk under OVMF. Its name is one word of the shell's, and a
+# comma in it is doubled for QEMU.
+quote = '$(subst ','\'',$(1))'
+FILE = file=$(call quote,$(subst $(comma),$(comma)$(comma),$(or $(IMAGE),$(B)/caisson.iso)))
 OVMF := /usr/share/OVMF
 ifeq ($(UEFI),1)
 MEDIUM = -drive if=pflash,format=raw,unit=0,readonly=on,file=$(OVMF)/OVMF_CODE_4M.fd \
 	 -drive if=pflash,format=raw,unit=1,snapshot=on,file=$(OVMF)/OVMF_VARS_4M.fd \
-	 -drive if=none,id=image,format=raw,snapshot=on,file=$(1) -device virtio-blk-pci,drive=image,bootindex=1
+	 -drive if=none,id=image,format=raw,snapshot=on,$(FILE) -device virtio-blk-pci,drive=image,bootindex=1
 else
-MEDIUM = -drive file=$(1),format=raw,media=cdrom,readonly=on -boot d
+MEDIUM = -drive $(FILE),format=raw,media=cdrom,readonly=on -boot d
 endif
 
 # ^C and ^] go to Caisson; `poweroff` at its prompt ends the emulator.
@@ -41,12 +58,12 @@ run: ## starts IMAGE (default: one Linux guest) in QEMU; CPUS= MEM= UEFI=1 QEMU_
 	@tools/setup
 	@$(if $(IMAGE),,$(MAKE) --no-print-directory image)
 ifeq ($(ENGINE),bochs)
-	@CAISSON_BUILD=$(B) tools/run-bochs --cpus $(CPUS) $(IMAGE)
+	@tools/run-bochs --cpus $(CPUS) $(if $(IMAGE),$(call quote,$(IMAGE)))
 else
 	$(QEMU) -accel $(if $(filter kvm,$(ACCEL)),kvm -cpu host,tcg$(comma)thread=multi -cpu max$(comma)+svm) \
 		-machine q35 -smp $(CPUS) -m $(MEM) \
 		-display none -monitor none -no-reboot \
 		-chardev stdio,id=com1,signal=off -serial chardev:com1 \
 		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		$(call MEDIUM,$(or $(IMAGE),$(B)/caisson.iso)) $(QEMU_ARGS)
+		$(MEDIUM) $(QEMU_ARGS)
 endif

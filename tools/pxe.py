@@ -8,8 +8,9 @@ import subprocess
 import tarfile
 import tempfile
 
-GRUB_DIR = "/usr/lib/grub"
-MODULES = "tftp memdisk tar multiboot2 normal configfile serial terminal echo test sleep reboot".split()
+import grub
+
+MODULES = ["tftp", "memdisk", "tar"] + grub.MODULES
 IMAGES = {  # what the DHCP server names as boot file, by firmware
     "grub-bios.0": ("i386-pc-pxe", "i386-pc", ["pxe"]),
     "grub-uefi.efi": ("x86_64-efi", "x86_64-efi", ["efinet", "efi_gop", "video_fb"]),
@@ -31,42 +32,21 @@ else
 fi
 """
 
-GIVE_UP = """\
-echo "Caisson: another try in 60 seconds"
-sleep --interruptible 60
-reboot
-"""
 
 class PxeError(Exception):
     """What went wrong, in words."""
-
-
-def menu(args, parts):
-    """grub.cfg: parts are (file, module's name or None for the kernel); every part that does not come is named."""
-    lines = ['set missing=""']
-    for file, name in parts:
-        load = f"module2 --nounzip $prefix/{file} {name}" if name else f"multiboot2 $prefix/{file} {args}".rstrip()
-        lines.append(f'if ! {load}; then set missing="$missing {file}"; fi')
-    lines += [
-        # multiboot2 asked for a framebuffer; a BIOS has text, on which the first instructions can write too.
-        'if [ "$grub_platform" = pc ]; then set gfxpayload=text; fi',
-        'if [ -z "$missing" ]; then boot; fi',
-        'echo "Caisson: TFTP server $net_default_server: not loaded from folder $prefix:"',
-        'for file in $missing; do echo "Caisson: $file"; done',
-    ]
-    return "\n".join(lines) + "\n" + GIVE_UP
 
 
 def grub_image(folder, file):
     """An image that starts START, which only a file can hold: what is built in is no script."""
     target, platform, modules = IMAGES[file]
     with tempfile.TemporaryDirectory() as work:
-        for name, text in (("start.cfg", START + GIVE_UP), ("early.cfg", "configfile (memdisk)/start.cfg\n")):
+        for name, text in (("start.cfg", START + grub.GIVE_UP), ("early.cfg", "configfile (memdisk)/start.cfg\n")):
             with open(os.path.join(work, name), "w", encoding="ascii") as f:
                 f.write(text)
         with tarfile.open(os.path.join(work, "disk.tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
             tar.add(os.path.join(work, "start.cfg"), "start.cfg")
-        command = ["grub-mkimage", "-d", os.path.join(GRUB_DIR, platform), "-O", target, "-p", "", "-c",
+        command = ["grub-mkimage", "-d", os.path.join(grub.DIR, platform), "-O", target, "-p", "", "-c",
                    os.path.join(work, "early.cfg"), "-m", os.path.join(work, "disk.tar"),
                    "-o", os.path.join(folder, file)] + modules + MODULES
         result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -130,7 +110,9 @@ def fill(folder, args, parts, modules, loader):
         listed.append((file, name))
     for file in IMAGES:
         grub_image(folder, file)
-    texts = {"grub.cfg": menu(args, listed), "caisson.ipxe": ipxe_script(listed), "caisson.cfg": caisson_cfg(args, listed)}
+    menu = grub.menu(args, [(f"$prefix/{file}", name, file) for file, name in listed],
+                     "TFTP server $net_default_server: not loaded from folder $prefix:")
+    texts = {"grub.cfg": menu, "caisson.ipxe": ipxe_script(listed), "caisson.cfg": caisson_cfg(args, listed)}
     for file, text in texts.items():
         with open(os.path.join(folder, file), "w", encoding="ascii") as f:
             f.write(text)

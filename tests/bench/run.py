@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import table  # noqa: E402
 from bochs import Bochs  # noqa: E402
 from boot import scenes  # noqa: E402
-from machine import BUILD, COMMON, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
+from machine import BUILD, COMMON, MAKE_B, ROOT, Machine, TestError, caisson_options, mkimage  # noqa: E402
 
 OUT = os.path.join(BUILD, "bench")
 # name -> goal in instructions
@@ -87,12 +87,11 @@ def hostinfo(m, *keys):
 
 def counting_kernel():
     """A kernel that counts slow operations, in a build folder of its own."""
-    build = f"{OUT}/slow"
-    result = subprocess.run(["make", "--no-print-directory", "-j2", f"B={build}", "BENCH_BUILD=1", "kernel"], cwd=ROOT,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    command = ["make", "--no-print-directory", "-j2", f"B={MAKE_B}/bench/slow", "BENCH_BUILD=1", "kernel"]
+    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if result.returncode != 0:
         raise TestError("the counting kernel: " + result.stderr.strip())
-    return f"{build}/kernel.elf"
+    return f"{OUT}/slow/kernel.elf"
 
 
 def until_vms(m, count):

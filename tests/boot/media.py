@@ -20,7 +20,7 @@ def font():
 
 def framebuffer_text(m, path):
     """What the framebuffer shows, read dot by dot with the font. Other colours than black and white end the test."""
-    m.monitor(f"screendump {path}")
+    m.monitor(f'screendump "{path}"')
     with open(path, "rb") as f:
         magic, size, _, dots = f.read().split(b"\n", 3)
     os.remove(path)
@@ -193,7 +193,7 @@ def drive(number, path):
 
 def firmware_shows(m, path, text):
     """OVMF's own font (8 x 19 dots) is not ours: the text is a row of cells that are alike where its letters are."""
-    m.monitor(f"screendump {path}")
+    m.monitor(f'screendump "{path}"')
     with open(path, "rb") as f:
         _, size, _, dots = f.read().split(b"\n", 3)
     os.remove(path)

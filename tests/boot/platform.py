@@ -10,7 +10,7 @@ import time
 
 from bochs import LINUX_WORDS
 from boot.scenes import CI_ARGS, LOG_LINES, PROMPT, command, definition, escape, expect_status, linux, mkimage, tiny
-from machine import BUILD, ROOT, Machine, TestError, caisson_options
+from machine import BUILD, MAKE_B, ROOT, Machine, TestError, caisson_options
 from table import NUMA_CPUS, numa_distance, numa_megabytes, numa_node
 
 RESETS = {
@@ -289,7 +289,7 @@ def run_by_hand(scene):
     `make run ENGINE=bochs`: Linux starts, with the words that it needs there; what is typed reaches the prompt, pasted
     lines too; `poweroff` ends it with status 0.
     """
-    command_line = ["make", "--no-print-directory", f"B={BUILD}", "run", "ENGINE=bochs"]
+    command_line = ["make", "--no-print-directory", f"B={MAKE_B}", "run", "ENGINE=bochs"]
     with Terminal(command_line, scene.log, scene.limit) as m:
         m.expect(rf"Command line: console=ttyS0 {LINUX_WORDS}$", 200)
         escape(m)

@@ -59,7 +59,19 @@ def no_nx(scene):
 
 
 def little_memory(scene):
-    refused(scene, scene.image(""), r"\d+ KiB of memory are free beside kernel and boot modules, Caisson needs \d+: add memory")
+    refused(scene, scene.image("", ()), r"\d+ KiB of memory are free beside kernel and boot modules, Caisson needs \d+: add memory")
+
+
+def large_module(scene):
+    """What GRUB can't load is named, and Caisson is not started without it."""
+    with open(scene.base + ".big", "wb") as f:
+        f.truncate(24 << 20)
+    with scene.start("", [("big", scene.base + ".big")]) as m:
+        m.expect(r"Caisson: not loaded \(too little memory, or a bad medium\):\s+Caisson: big\s", 90)
+        m.expect(r"another try in 60 seconds", 60)
+        if "a hypervisor for x86-64" in m.output():
+            raise TestError("Caisson was started all the same")
+    os.remove(scene.base + ".big")
 
 
 def mem_option(scene):

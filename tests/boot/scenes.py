@@ -602,15 +602,26 @@ IMAGE_ERRORS = [
     (["--module", "a=README.md", "--module", "a=README.md"], "a: given twice"),
     (["--vm", "/nowhere/x.vm"], "--vm: no file /nowhere/x.vm"),
     (["--args", "a;b"], "--args: "),
+    (["--vm", "README.md"] * 257, "--vm README.md: VM definition 257: at most 256 fit"),
+    (["--vm", f"{BUILD}/kernel.elf"], "bytes: expected a definition of at most 64 KiB"),
+    (["-o", "{base}.fifo"], "boot-image-errors.fifo: is no regular file"),
+    (["-o", "/nowhere/x.iso"], "-o /nowhere/x.iso: no folder /nowhere"),
+    (["--pxe", "{base}.pxe", "--efi=direct"], "--efi=direct: expected -o"),
+    (["--pxe", "README.md"], "README.md: File exists"),
+    ([], "no program strip: run tools/setup"),      # on this PATH
 ]
 
 
 def image_errors(scene):
+    if not os.path.exists(scene.base + ".fifo"):
+        os.mkfifo(scene.base + ".fifo")
     for arguments, expected in IMAGE_ERRORS:
-        r = subprocess.run([f"{ROOT}/tools/mkimage", "-o", scene.base + ".iso"] + arguments, cwd=ROOT,
+        output = [] if "--pxe" in arguments else ["-o", scene.base + ".iso"]
+        arguments = output + [argument.replace("{base}", scene.base) for argument in arguments]
+        r = subprocess.run([sys.executable, f"{ROOT}/tools/mkimage"] + arguments, cwd=ROOT, env=dict(os.environ, PATH="/nowhere"),
                            capture_output=True, text=True, check=False)
-        if r.returncode != 1 or expected not in r.stderr:
-            raise TestError(f"{' '.join(arguments)}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")
+        if r.returncode != 1 or r.stderr.count("\n") != 1 or expected not in r.stderr:
+            raise TestError(f"{' '.join(arguments)[-100:]}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")
 
 
 def ring0_count(folder):

@@ -17,9 +17,10 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.abspath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "build")))
+# Paths in ROOT: neither make nor libFuzzer's merge takes one with a space.
+BUILD = os.path.relpath(os.environ.get("CAISSON_BUILD", os.path.join(ROOT, "build")), ROOT)
 OUT = os.path.join(BUILD, "fuzz")
-CORPUS = os.path.join(ROOT, "tests/fuzz/corpus")
+CORPUS = "tests/fuzz/corpus"
 LIMITS = ["-timeout=25", "-rss_limit_mb=2048"]
 # Inputs of findings, and those that reach deep but cover nothing else, are kept for ever.
 KEPT = ("found-", "seed-")
@@ -114,6 +115,7 @@ def main():
     unknown = [n for n in options.name if n not in names()]
     if unknown:
         parser.error(f"no fuzzer {unknown[0]}; there are: {' '.join(names())}")
+    os.chdir(ROOT)
     fuzzers = [Fuzzer(n) for n in options.name or names()]
     for fuzzer in fuzzers:
         fuzzer.build()
