@@ -52,8 +52,8 @@ static void start(u32 n)
 	u32 life = lives[n];
 
 	expect(ap_start(n, live, NULL), "a CPU starts");
-	for (u32 i = 0; i < 100000 && lives[n] == life; i++)
-		spin(10);
+	for (u32 ms = 0; ms < 20000 && lives[n] == life; ms++)
+		spin(1000);
 	expect_eq("lives", lives[n], life + 1);
 }
 
@@ -105,8 +105,8 @@ static void test_page(void)
 	if (under_caisson) /* on QEMU it is pending when the CPU starts, in real mode */
 		apic_ipi(1, NMI);
 	apic_ipi(1, SIPI | STUB_PAGE);
-	for (u32 i = 0; i < 100000 && lives[1] == life; i++) {
-		spin(10);
+	for (u32 ms = 0; ms < 20000 && lives[1] == life; ms++) {
+		spin(1000);
 		if (!under_caisson) /* QEMU may take it before the INIT */
 			apic_ipi(1, SIPI | STUB_PAGE);
 	}

@@ -19,8 +19,8 @@ static volatile bool slept;
 
 static void note(struct frame *f)
 {
-	count++;
 	order = order << 8 | (u32)f->vector;
+	count++;
 	apic_eoi();
 }
 

@@ -9,6 +9,7 @@ static struct {
 	void (*volatile fn)(void *);
 	void *volatile arg;
 } work[AP_MAX];
+static volatile bool told[AP_MAX];
 static volatile u32 got[AP_MAX][256];
 static volatile u32 arrived, go;
 static u32 cpus; /* 0: not asked yet */
@@ -19,17 +20,20 @@ static void count_cpus(void)
 		cpus = cpu_count();
 }
 
-static void wake(struct frame *f) { apic_eoi(); }
+static void wake(struct frame *f)
+{
+	told[cpu_number()] = true;
+	apic_eoi();
+}
 
 static void member(void *arg)
 {
 	u32 n = (u32)(ulong)arg;
 
 	for (;;) {
-		void (*fn)(void *) = work[n].fn;
-
-		if (fn) {
-			fn(work[n].arg);
+		if (told[n]) { /* not sooner: the interrupt would come in the midst of something */
+			told[n] = false;
+			work[n].fn(work[n].arg);
 			work[n].fn = NULL;
 		} else {
 			sti_hlt();
@@ -113,9 +117,9 @@ bool crew_enter_x2(void)
 
 void crew_count(struct frame *f)
 {
-	__atomic_fetch_add(&got[cpu_number()][f->vector & 255], 1, __ATOMIC_SEQ_CST);
 	if (f->vector != 2)
-		apic_eoi();
+		apic_eoi(); /* first: who sees the count finds nothing in service */
+	__atomic_fetch_add(&got[cpu_number()][f->vector & 255], 1, __ATOMIC_SEQ_CST);
 }
 
 static bool all_have(u32 vector, u64 mask)
