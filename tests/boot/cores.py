@@ -39,9 +39,9 @@ def together(listed_spans):
 
 
 def traced(scene, m, seconds):
-    command(m, "trace on", r"trace on")
+    command(m, "trace on", r"^trace on")
     pass_seconds(m, seconds)
-    command(m, "trace off", r"trace off")
+    command(m, "trace off", r"^trace off")
     return decode(dump_trace(scene, m, "trace dump 1000"), "--list")
 
 
@@ -73,9 +73,7 @@ def core_sched(scene):
             command(m, "vcpuinfo idler", r"^ 0 +[1-3] +(halted|running) +\d+\.\ds +0-3\n 1 +(-|\d) +offline +0\.\ds +0-3\n")
             command(m, "suspend idler; vcpuinfo idler", r"^ 0 +[1-3] +paused +(?s:.*)\n 1 +(-|\d) +offline ")
             for name in names:
-                done, _ = told(m, name, r"(\d+) in (\d+)\D", 60)
-                if not done:
-                    raise TestError(f"VM {name} has done nothing")
+                told(m, name, r"[1-9]\d* in \d+\D", 60)
                 escape(m)
             m.send("poweroff\r")
             m.expect_power_off()

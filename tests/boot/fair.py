@@ -18,7 +18,7 @@ def worker(name, words="", **keys):
     return (f"{name}.vm", definition(name, "worker", cmdline=f"{words}", **keys))
 
 
-def told(m, name, what, seconds=300):
+def told(m, name, what, seconds=900):
     """What the guest has printed, or prints next."""
     m.send(f"console {name}\r")
     found = m.expect(rf"^worker: {what}", seconds)
@@ -108,7 +108,7 @@ def fair_guests(scene):
     """Beside what other guests do, one gets its share; a cap holds; one that wakes up is on the CPU within a slice."""
     vms = [worker("alone", f"on skip={50 * MS} ticks={200 * MS}"),
            worker("capped", f"on skip={150 * MS} ticks={1000 * MS}", cap="25%"),
-           worker("rival", f"on skip={50 * MS} ticks={600 * MS}")]
+           *(worker(f"rival-{word}", f"on skip={50 * MS} ticks={600 * MS}") for word in FLOODS)]
     vms += [worker(word, word) for word in FLOODS]
     vms += [worker(f"burner{i}", f"ticks={1 << 60}") for i in range(8)] + [worker("napper", "naps")]
     with scene.start("loglevel=notice", WORKER, vms) as m:
@@ -117,11 +117,12 @@ def fair_guests(scene):
         command(m, "schedinfo capped --cap none", r"Cap: +none")
         end(m, "capped")
         for word in FLOODS:
-            command(m, f"start {word}; start rival", rf"vm {word} started(?s:.*)vm rival started")
-            share = rate(m, "rival") / whole
+            rival = f"rival-{word}"     # another for each: a console shows what earlier lives said too
+            command(m, f"start {word}; start {rival}", rf"vm {word} started(?s:.*)vm {rival} started")
+            share = rate(m, rival) / whole
             if share < 0.5 * (1 - SHARE_ERROR):
                 raise TestError(f"beside a flood of {word}: got {share:.3f} of the CPU, expected half")
-            end(m, "rival", word)
+            end(m, rival, word)
         for i in range(8):
             command(m, f"start burner{i}", "started")
         command(m, "start napper", "started")

@@ -20,9 +20,9 @@ def wait_there(m, seconds):
 
 def exits_a_second(scene, m, seconds, pause):
     """Of the one VM, by the time that its machine has; and the summary of the trace."""
-    command(m, "trace on", r"trace on")
+    command(m, "trace on", r"^trace on")
     pause(m, seconds)
-    command(m, "trace off", r"trace off")
+    command(m, "trace off", r"^trace off")
     text = decode(dump_trace(scene, m, "trace dump"))
     hz = int(re.search(r", 0 lost, .* TSC (\d+) Hz", text)[1])
     ticks = max(int(n) for n in re.findall(r"^\d+ +\d+ +(\d+) +\d+\.\d%", text, re.MULTILINE))

@@ -55,8 +55,14 @@ def ring3_stress_debug(scene):
 
 
 def ring3_heartbeat(scene):
-    """Beside it, a thread on each CPU that sleeps and wakes is never late by more than a slice. Time is instructions."""
+    """
+    Beside it, a thread on each CPU that sleeps and wakes is never late by more than a slice, and before, one that had a CPU
+    to itself takes turns with one that comes later from the first one on. Time is instructions.
+    """
     text = run_program(scene, "stress", "calls=200000")
+    waits = [int(us) for us in re.findall(r"^stress: newcomer: the other waits for (\d+) us", text, re.MULTILINE)]
+    if len(waits) != 1 or waits[0] > 2 * SLICE_US:
+        raise TestError(f"beside a newcomer: got waits of {waits} us, expected one of at most {2 * SLICE_US}{seed_of(text)}")
     late = [int(us) for us in re.findall(r"^stress: heartbeat: cpu\d+: \d+ beats, latest by (\d+) us", text, re.MULTILINE)]
     if len(late) != 2 or max(late) > SLICE_US:
         raise TestError(f"got beats late by {late} us, expected 2 of at most {SLICE_US}{seed_of(text)}")

@@ -63,10 +63,10 @@ def trace(scene, args=""):
     with scene.start(args, tiny(GUEST), [vm]) as m:
         m.expect(PROMPT, 200)
         command(m, "trace dump", r"error: nothing was traced")
-        command(m, "trace on", r"trace on")
+        command(m, "trace on", r"^trace on")
         m.send(f"start {GUEST}\r")
         m.expect(rf"vm {GUEST} ended", 200)
-        command(m, "trace off", r"trace off")
+        command(m, "trace off", r"^trace off")
         dump = dump_trace(scene, m, "trace dump")
         check_counts(dump)
         check_drawing(dump, dump + ".svg")

@@ -49,6 +49,19 @@ static void who_runs_alone_is_charged_when_somebody_looks(void **state)
 	}
 }
 
+static void who_ran_alone_takes_turns_with_who_comes_later(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 1, 0}, {1, 100, 0, 0, 1, 0}};
+	u64 before;
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	actor[1].wake_at = 10000 * MS;
+	play_until(10000 * MS);
+	before = total_of(0);
+	play_until(10100 * MS);
+	assert_in_range(total_of(0) - before, 40 * MS, 60 * MS);
+}
+
 /* Each run is over before its slice can be. */
 static void short_runs_evade_no_cap(void **state)
 {
@@ -103,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_cap_holds_from_now_on_for_who_runs_alone),
 		cmocka_unit_test(who_runs_alone_is_charged_when_somebody_looks),
+		cmocka_unit_test(who_ran_alone_takes_turns_with_who_comes_later),
 		cmocka_unit_test(short_runs_evade_no_cap),
 		cmocka_unit_test(threads_made_anew_have_no_more),
 		cmocka_unit_test(who_comes_where_he_may_not_run_leaves_at_once),

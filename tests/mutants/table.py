@@ -105,6 +105,8 @@ MUTANTS = [
            "host/sched_shares", "the threads of a group get the same, whatever they weigh"),
     Mutant("cap-half-charged", "kernel/sched_group.c", "(s64)ran_ns, __ATOMIC_RELAXED", "(s64)ran_ns / 2, __ATOMIC_RELAXED",
            "boot/fair-guests", "a VM gets twice its cap"),
+    Mutant("time-alone-is-owed", "kernel/sched.c", "		q->min_vruntime = least->vruntime;", "		(void)0;",
+           "host/sched_unfair", "who had a CPU to himself waits as long for who comes later"),
     Mutant("short-runs-evade-caps", "kernel/sched.c", "if (unlikely(sched_group_capped(group_of(next), now) ||",
            "if (unlikely(", "host/sched_unfair", "who sleeps every 40 us has no cap"),
     Mutant("comes-where-he-may-not-run", "kernel/sched.c", "now) || !may_run_on(next, c->id)))", "now)))",

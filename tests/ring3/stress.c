@@ -20,7 +20,7 @@
 #define ALONE_NS 2000000000ull
 #define BYSTANDER_WEIGHT 100
 #define ROUND_LIMIT 1700000000000ull
-#define RETURN_LIMIT 5000000000ull
+#define RETURN_LIMIT 60000000000ull
 
 static handle_t system_handle;
 
@@ -245,8 +245,10 @@ static void newcomer(handle_t board, u32 cpu)
 		if (!i)
 			BOARD->gap_ns[0] = 0;
 	}
-	check(BOARD->gap_ns[0] < ALONE_NS / 2, "ns that a thread waits for one that came later",
-	      (s64)BOARD->gap_ns[0]);
+	say("newcomer: the other waits for %lu us", BOARD->gap_ns[0] / 1000);
+	/* a host that lets the CPU stand still does so for both */
+	check(BOARD->gap_ns[0] < ALONE_NS / 2 + BOARD->gap_ns[1],
+	      "ns that a thread waits for one that came later", (s64)BOARD->gap_ns[0]);
 	handle_revoke((handle_t)d);
 	handle_close((handle_t)d);
 }
