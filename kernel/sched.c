@@ -17,7 +17,8 @@
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
 #define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
-#define SETTLE_NS 1000000u /* who looks all the time disturbs no more */
+#define CAP_LOOK_NS 100000000u /* so late is heard of a new cap */
+#define SETTLE_NS 1000000u     /* who looks all the time disturbs no more */
 
 /* The CPU's own. */
 struct sched_cpu {
@@ -70,8 +71,10 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 static void join(struct run_queue *q, struct thread *t)
 {
-	t->counted = sched_group_counted(group_of(t), t->weight);
-	t->load = sched_group_load(group_of(t), t->counted, t->counted);
+	struct sched_group *g = group_of(t);
+
+	t->counted = g->active < ACTIVE_MAX ? t->weight : 1;
+	t->load = sched_group_load(g, t->counted, t->counted);
 	q->load += t->load;
 }
 
@@ -256,8 +259,6 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	lead = MIN(MAX((s64)t->vruntime, -MIN(slice, LEAD_MAX_NS)), 2 * slice) +
 	       (s64)weighed(t, t->owed_ns);
 	t->owed_ns = 0;
-	if (!t->saved_rsp) /* what threads before it have had ended with them */
-		lead = MAX(lead, slice);
 	if (lead > slice) /* it has had so much more than others */
 		t->prompt_ns = 0;
 	t->vruntime = q->min_vruntime + (u64)lead;
@@ -560,7 +561,7 @@ static void reschedule(void)
 		if (thread_current()->vcpu) /* its guest is preempted: it is told so */
 			vcpu_drop(this_cpu());
 		thread_block_prepare();
-		thread_block(until);
+		thread_block(MIN(until, clock_ns() + CAP_LOOK_NS));
 	}
 }
 

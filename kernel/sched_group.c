@@ -4,14 +4,8 @@
 
 #define CAP_MIN_US 1000u
 #define CAP_PERIOD_MAX_US 1000000u
-#define NS_MAX 500000000ull /* with this the products stay within 63 bits */
-#define ACTIVE_MAX (1u << 22)
+#define NS_MAX 500000000ull  /* with this the products stay within 63 bits */
 #define CAPPED_RUN_NS 50000u /* a thread that wakes up with nothing left gets to where it waits */
-
-u32 sched_group_counted(const struct sched_group *g, u32 weight)
-{
-	return __atomic_load_n(&g->active, __ATOMIC_RELAXED) < ACTIVE_MAX ? weight : 1;
-}
 
 u32 sched_group_load(struct sched_group *g, u32 weight, s64 change)
 {
@@ -39,16 +33,15 @@ u64 sched_group_left(const struct sched_group *g)
 	return likely(!g->period_ns) ? ~0ull : (u64)MAX(g->left_ns, (s64)CAPPED_RUN_NS);
 }
 
-u64 sched_group_capped(struct sched_group *g, u64 now)
+u64 sched_group_waits(struct sched_group *g, u64 now)
 {
-	u64 period = g->period_ns, end, periods;
+	u64 period, end, periods;
 	s64 left;
 
-	if (likely(!period))
-		return 0;
 	spin_lock(&g->renewal);
+	period = g->period_ns;
 	end = g->period_end;
-	if (now >= end) {
+	if (period && now >= end) {
 		periods = (now - end) / period + 1;
 		/* what was left over is lost, what was taken too much is owed */
 		left = __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED);
@@ -57,7 +50,7 @@ u64 sched_group_capped(struct sched_group *g, u64 now)
 		g->period_end = end += periods * period;
 	}
 	spin_unlock(&g->renewal);
-	return __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED) > 0 ? 0 : end;
+	return !period || __atomic_load_n(&g->left_ns, __ATOMIC_RELAXED) > 0 ? 0 : end;
 }
 
 int sched_group_set_cap(struct sched_group *g, u64 cap, u64 now)

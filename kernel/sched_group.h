@@ -9,7 +9,8 @@
 
 #define WEIGHT_DEFAULT 100u
 #define WEIGHT_MAX 10000u
-#define LOAD_UNIT 64u /* load of weight 1: it is divided among the threads of a group */
+#define ACTIVE_MAX (1u << 22) /* of active: beyond it a thread counts as 1 */
+#define LOAD_UNIT 64u	      /* load of weight 1: it is divided among the threads of a group */
 
 /* [a] all */
 struct sched_group {
@@ -22,11 +23,6 @@ struct sched_group {
 	spinlock_t renewal; /* of left_ns by period_end */
 };
 
-/*
- * What a thread of that weight counts as, whatever the threads of a group weigh together: they are
- * bounded.
- */
-u32 sched_group_counted(const struct sched_group *g, u32 weight);
 /* The active ones change by so much: what one of that weight weighs on its CPU now. */
 u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
 /* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */
@@ -34,8 +30,12 @@ u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns);
 void sched_group_charge(struct sched_group *g, u64 ran_ns);
 /* How long one of its threads may run on, ~0: as long as it likes. */
 u64 sched_group_left(const struct sched_group *g);
-/* It has used up its quota: until when its threads wait. 0: they may run. */
-u64 sched_group_capped(struct sched_group *g, u64 now);
+/* It has a cap, and has used up its quota: until when its threads wait. 0: they may run. */
+u64 sched_group_waits(struct sched_group *g, u64 now);
+static inline u64 sched_group_capped(struct sched_group *g, u64 now)
+{
+	return likely(!g->period_ns) ? 0 : sched_group_waits(g, now);
+}
 /*
  * cap: quota << 32 | period in us, or 0: none. At least 1 ms each, the period at most 1 s.
  * -E_INVAL

@@ -20,6 +20,7 @@ static struct thread *alloc(struct domain *d)
 	t->cpu = this_cpu()->id;
 	t->weight = WEIGHT_DEFAULT;
 	t->affinity = ~0ull;
+	t->owed_ns = SCHED_SLICE_NS; /* what threads before it have had ended with them */
 	list_init(&t->wait_link);
 	list_init(&t->domain_link);
 	return t;
@@ -153,8 +154,8 @@ static int set_cpus(struct thread *t, u64 mask, bool group)
 	struct sched_group *g = t->domain->group;
 	u64 up = all_cpus(), may = mask & up & (group ? ~0ull : g->cpus);
 
-	/* a group without a CPU that enters guests could not run its vCPUs */
-	if (!may || ((group || t->vcpu) && vcpu_cpus && !(may & vcpu_cpus)))
+	/* without a CPU that enters guests no vCPU could run */
+	if (!may || ((group || t->domain->vm) && vcpu_cpus && !(may & vcpu_cpus)))
 		return -E_INVAL;
 	if (!group) {
 		sched_set_affinity(t, mask);

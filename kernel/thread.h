@@ -36,13 +36,14 @@ struct thread {
 	u32 id;			 /* [I] */
 	u32 state;		 /* [a] enum thread_state */
 	u32 cpu; /* [r] where it runs, ran last, or will run; changed under the old queue's lock */
-	u32 weight;		 /* [a] among the threads of its group: 1..WEIGHT_MAX */
-	u32 counted;		 /* [r] of it, in its group */
-	u32 load;		 /* [r] what it weighs on its CPU */
-	u64 affinity;		 /* [r] mask of CPUs */
-	u64 vruntime;		 /* [r] run time by weight */
-	u64 served_ns;		 /* [r] what it has run for the call that it serves, */
-	u64 owed_ns;		 /* [a] others for calls of its own, until it runs again */
+	u32 weight;    /* [a] among the threads of its group: 1..WEIGHT_MAX */
+	u32 counted;   /* [r] of it, in its group */
+	u32 load;      /* [r] what it weighs on its CPU */
+	u64 affinity;  /* [r] mask of CPUs */
+	u64 vruntime;  /* [r] run time by weight */
+	u64 served_ns; /* [r] what it has run for the call that it serves, */
+	/* [a] until it runs again: others for calls of its own; when it is new, a slice */
+	u64 owed_ns;
 	bool yields;		 /* [t] see sched_yield */
 	u64 prompt_ns;		 /* [r] it slept: for so long it runs before those that did not */
 	u64 run_start;		 /* [r] clock when it was put on the CPU, last charged or woken */

@@ -75,7 +75,8 @@ void vcpu_load(struct vcpu *v)
 	guest_walk_reset(v);
 	hv_ops->vcpu_load(v);
 	fpu_load(v);
-	vlapic_timer_follow(v);
+	if (unlikely(v->lapic.timer.armed && v->lapic.timer.cpu != c->id))
+		vlapic_timer_follow(v);
 	if (v->pv.msr[PV_STEAL_TIME])
 		vcpu_kick(v, KICK_PV);
 }

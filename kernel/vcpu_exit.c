@@ -20,22 +20,17 @@ enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector)
 	return STEP_CONTINUE;
 }
 
-enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
+u64 vcpu_beyond_4g(struct vcpu *v, u64 rip)
 {
-	struct vcpu_regs *r = &v->priv->regs;
-	u64 next = r->rip + length;
 	struct hv_mode m;
 
-	if (unlikely((next ^ r->rip) >> 32)) { /* rip of other code has 32 bits */
-		hv_ops->read_mode(v, &m);
-		next = hv_mode_64(&m) ? next : (u32)next;
-	}
-	r->rip = next;
-	r->rflags &= ~(u64)RFLAGS_RF;
-	hv_ops->end_shadow(v);
-	if (likely(!(r->rflags & RFLAGS_TF)))
-		return STEP_CONTINUE;
-	r->dr6 |= DR6_BS; /* the trap that the CPU would have raised */
+	hv_ops->read_mode(v, &m);
+	return hv_mode_64(&m) ? rip : (u32)rip;
+}
+
+enum vcpu_step vcpu_single_step(struct vcpu *v)
+{
+	v->priv->regs.dr6 |= DR6_BS; /* the trap that the CPU would have raised */
 	return vcpu_fault(v, EXC_DB);
 }
 

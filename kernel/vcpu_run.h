@@ -22,11 +22,24 @@ const struct vcpu_record *vcpu_record(struct vcpu *v);
 
 /* Injects an exception; the error code is 0 where the vector has one. STEP_CONTINUE. */
 enum vcpu_step vcpu_fault(struct vcpu *v, u8 vector);
+enum vcpu_step vcpu_single_step(struct vcpu *v);
+u64 vcpu_beyond_4g(struct vcpu *v, u64 rip); /* rip of other than 64-bit code has 32 bits */
 /*
  * Steps over an instruction that was carried out; raises the single-step trap that is due behind
  * it. STEP_CONTINUE.
  */
-enum vcpu_step vcpu_skip(struct vcpu *v, u32 length);
+static inline enum vcpu_step vcpu_skip(struct vcpu *v, u32 length)
+{
+	struct vcpu_regs *r = &v->priv->regs;
+	u64 next = r->rip + length;
+
+	if (unlikely((next ^ r->rip) >> 32))
+		next = vcpu_beyond_4g(v, next);
+	r->rip = next;
+	r->rflags &= ~(u64)RFLAGS_RF;
+	hv_ops->end_shadow(v);
+	return unlikely(r->rflags & RFLAGS_TF) ? vcpu_single_step(v) : STEP_CONTINUE;
+}
 /*
  * Length of the instruction that caused the exit: the CPU's or the monitor's word, or as it was
  * decoded there before; 0: it must be decoded (kernel/guest_walk.c).

@@ -93,7 +93,7 @@ void vlapic_error(struct vcpu *v, u32 bits);
 
 /* Timer. own. */
 void vlapic_timer_stop(struct vcpu *v);
-/* It runs on this CPU from now on. */
+/* It is armed on another CPU, and runs on this one from now on. */
 void vlapic_timer_follow(struct vcpu *v);
 void vlapic_timer_write_init(struct vcpu *v, u32 count);
 void vlapic_timer_write_divide(struct vcpu *v, u32 divide);

@@ -2,7 +2,6 @@
  * The local APIC timer: a 1 GHz bus clock behind the divider, so that one count is 1, 2, 4 ... 128
  * ns.
  */
-#include "hv/cpu.h"
 #include "kernel/timer.h"
 #include "kernel/vlapic.h"
 
@@ -71,8 +70,6 @@ void vlapic_timer_follow(struct vcpu *v)
 {
 	struct vlapic *l = &v->lapic;
 
-	if (likely(!l->timer.armed || l->timer.cpu == this_cpu()->id))
-		return;
 	vlapic_timer_stop(v);
 	if (l->tsc_deadline)
 		deadline_arm(v);

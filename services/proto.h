@@ -23,7 +23,8 @@ struct vm_def {
 	u64 cap, cpus;	      /* cpus 0 = all but isolated ones */
 	struct vm_at_end {
 		u8 act;		 /* enum vm_on_exit */
-		u32 restart_max; /* restart:N; 0 = no limit */
+		u8 key;		 /* whose rule it is: its own, or VM_END_OTHER's, on_exit */
+		u32 restart_max; /* restart:N, of all ends by this rule; 0 = no limit */
 	} at_end[VM_ENDS];
 	bool autostart, populate, console_attach;
 	char kernel[64], initrd[64]; /* module names without '@'; initrd may be empty */

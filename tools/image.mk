@@ -23,8 +23,10 @@ $(GUEST)/initrd.gz: $(GUEST)/vmlinuz $(GUEST)/busybox $(GUEST)/port-write tools/
 guest: $(GUEST)/vmlinuz $(GUEST)/initrd.gz ## the Linux guest's kernel and initramfs
 
 image: $(B)/caisson.iso ## the boot image that `make run` starts
-$(B)/caisson.iso: $(B)/kernel.elf $(B)/programs.cpio $(GUEST)/vmlinuz $(GUEST)/initrd.gz examples/linux.vm tools/mkimage
+$(B)/caisson.iso: $(B)/kernel.elf $(B)/programs.cpio $(GUEST)/vmlinuz $(GUEST)/initrd.gz examples/linux.vm tools/mkimage tools/grub.py
 	tools/mkimage -o $@ --module linux=$(GUEST)/vmlinuz --module initrd=$(GUEST)/initrd.gz --vm examples/linux.vm
+
+quote = '$(subst ','\'',$(1))'# one word of the shell's
 
 ifneq ($(filter run,$(MAKECMDGOALS)),)
 # allowed NAME,VALUES: the variable has one of them, or none
@@ -36,13 +38,13 @@ ifeq ($(UEFI)$(ENGINE),1bochs)
 $(error UEFI=1: Bochs starts a BIOS only)
 endif
 ifneq ($(UEFI),1)
-$(if $(filter %.img,$(IMAGE)),$(error IMAGE=$(IMAGE): a disk image starts under UEFI only: add UEFI=1))
+# an ISO 9660 volume says CD001 there, whatever it is called
+$(if $(filter %.img,$(IMAGE)),$(if $(filter CD001,$(shell dd if=$(call quote,$(IMAGE)) bs=1 skip=32769 count=5 2>/dev/null)),,$(error \
+	IMAGE=$(IMAGE): no image of a CD: a disk image starts under UEFI only: add UEFI=1)))
 endif
 endif
 
-# How QEMU gets the image: a CD under BIOS, or with UEFI=1 a disk under OVMF. Its name is one word of the shell's, and a
-# comma in it is doubled for QEMU.
-quote = '$(subst ','\'',$(1))'
+# How QEMU gets the image: a CD under BIOS, or with UEFI=1 a disk under OVMF. A comma in its name is doubled for QEMU.
 FILE = file=$(call quote,$(subst $(comma),$(comma)$(comma),$(or $(IMAGE),$(B)/caisson.iso)))
 OVMF := /usr/share/OVMF
 ifeq ($(UEFI),1)

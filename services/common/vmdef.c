@@ -205,6 +205,7 @@ static bool key_on_exit(struct parse *p, const char *key, const char *v)
 	}
 	for (u32 i = 0; i < VM_ENDS; i++)
 		if (!strcmp(names[i], key)) {
+			at_end.key = (u8)i;
 			p->def->at_end[i] = at_end;
 			p->at_end_given |= (u32)BIT(i);
 		}
@@ -336,7 +337,11 @@ bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *ou
 
 	p.error = error;
 	p.error_size = error_size;
-	*out = (struct vm_def){.memory = MiB(256), .vcpus = 1, .weight = 100, .autostart = true};
+	*out = (struct vm_def){.at_end[VM_END_OTHER] = {.key = VM_END_OTHER},
+			       .memory = MiB(256),
+			       .vcpus = 1,
+			       .weight = 100,
+			       .autostart = true};
 	*lines = (struct vmdef_lines){0};
 	if (n > VMDEF_TEXT_MAX) {
 		fmt_snprintf(error, error_size,

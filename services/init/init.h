@@ -40,9 +40,9 @@ struct vm {
 	bool running;
 	bool ended; /* has run and ended, or could not be started */
 	u32 generation;
-	u32 reason, status; /* of its last end */
-	u32 restarts;
-	struct ratelimit said; /* of the log, over all its lives */
+	u32 reason, status;		    /* of its last end */
+	u32 restarts, restarts_by[VM_ENDS]; /* in all; by each rule of its definition */
+	struct ratelimit said;		    /* of the log, over all its lives */
 	u64 start_ns;
 	u64 restart_at; /* ns; 0 = none pending */
 };
@@ -81,6 +81,7 @@ int vm_start(struct init *in, struct vm *vm);
  */
 void vm_end(struct init *in, struct vm *vm, enum vm_reason reason);
 int vm_destroy(struct init *in, struct vm *vm);
+void vm_count_anew(struct vm *vm); /* its restarts */
 /*
  * One of the group's properties, now and for later lives. -E_INVAL: out of range, or no VM can run
  * on these CPUs.

@@ -49,7 +49,7 @@ static int call_start(struct init *in, struct vm *vm, u64 *out, u32 *words, cons
 	int e = vm_start(in, vm);
 
 	if (!e)
-		vm->restarts = 0; /* a new life: restart:N counts from here */
+		vm_count_anew(vm); /* restart:N counts from here */
 	return e;
 }
 

@@ -511,18 +511,25 @@ static const struct vm_at_end *vm_at_end(const struct vm *vm)
 	return end < VM_ENDS ? &vm->def.at_end[end] : &stays;
 }
 
+void vm_count_anew(struct vm *vm)
+{
+	vm->restarts = 0;
+	memset(vm->restarts_by, 0, sizeof(vm->restarts_by));
+}
+
 static void vm_plan_restart(struct vm *vm)
 {
 	const struct vm_at_end *at_end = vm_at_end(vm);
+	u32 *restarts = &vm->restarts_by[at_end->key];
 	u64 now = rt_clock_ns();
 
 	if (at_end->act != ON_EXIT_RESTART)
 		return;
-	if (at_end->restart_max && vm->restarts >= at_end->restart_max) {
-		vm_log(vm, true, "vm %s: restarted %u times, not again", vm->def.name,
-		       vm->restarts);
+	if (at_end->restart_max && *restarts >= at_end->restart_max) {
+		vm_log(vm, true, "vm %s: restarted %u times, not again", vm->def.name, *restarts);
 		return;
 	}
+	++*restarts;
 	vm->restarts++;
 	vm->restart_at = now - vm->start_ns < RESTART_PAUSE_NS ? now + RESTART_PAUSE_NS : now;
 }

@@ -58,6 +58,7 @@ static void measure(const struct path *p, u32 rounds)
 
 	if (p->handler)
 		set_handler(VECTOR, p->handler);
+	spin(20000); /* the console is busy with the line before */
 	p->run();
 	p->run();
 	start = rdtsc();

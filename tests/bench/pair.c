@@ -98,6 +98,7 @@ static void measure(const struct path *p, u32 rounds)
 {
 	u64 ticks;
 
+	spin(20000); /* the console is busy with the line before */
 	done = turns = 0;
 	crew_give(1, p->other, NULL);
 	p->run(10);

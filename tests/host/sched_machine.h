@@ -91,6 +91,7 @@ static void begin(struct actor *a, struct domain *d, const struct vm_kind *kind,
 	a->t = (struct thread){.domain = d,
 			       .weight = WEIGHT_DEFAULT,
 			       .affinity = ~0ull,
+			       .owed_ns = SCHED_SLICE_NS,
 			       .state = THREAD_STOPPED,
 			       .vcpu = &a->vcpu};
 	a->vcpu.runner = &a->t;

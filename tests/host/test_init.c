@@ -397,6 +397,25 @@ static void each_end_does_what_the_definition_says(void **state)
 		}
 }
 
+/* Ends by one rule count together, those by another apart. */
+static void restarts_are_counted_by_rule(void **state)
+{
+	struct vm *vm = boot(ONCE "on_exit = restart:2\non_reboot = restart\n");
+
+	assert_int_equal(vm_start(&init, vm), 0);
+	for (u32 i = 0; i < 5; i++)
+		ends(vm, VM_REASON_RESET);
+	ends(vm, VM_REASON_TRIPLE_FAULT);
+	assert_true(vm->running);
+	ends(vm, VM_REASON_POWEROFF);
+	assert_true(vm->running);
+	ends(vm, VM_REASON_RESET);
+	assert_int_equal(vm->restarts, 8);
+	ends(vm, VM_REASON_EXIT_PORT);
+	assert_false(vm->running);
+	assert_int_equal(logged("restarted 2 times, not again"), 1);
+}
+
 /* It would not be loaded the next time either. */
 static void an_image_that_is_refused_is_not_tried_again(void **state)
 {
@@ -468,6 +487,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_machine_that_can_not_be_left_has_its_console_again),
 		cmocka_unit_test(each_end_does_what_the_definition_says),
+		cmocka_unit_test(restarts_are_counted_by_rule),
 		cmocka_unit_test(an_image_that_is_refused_is_not_tried_again),
 		cmocka_unit_test(a_broken_definition_takes_no_name),
 		cmocka_unit_test(a_name_is_for_one),

@@ -103,7 +103,6 @@ static void add(u32 i)
 	a->t.weight = 50 + (u32)rnd(200);
 	a->t.affinity = 1;
 	a->t.state = THREAD_STOPPED;
-	a->t.saved_rsp = 1; /* not new: shares count from the start on */
 	a->sleeps = i % GROUPS >= GROUPS / 2;
 	a->run_left = 1 + rnd(SCHED_SLICE_NS);
 	sched_start(&a->t);
@@ -183,6 +182,7 @@ static void a_crowd_of_heavy_threads_has_no_more_than_one(void **state)
 
 		a->t.domain = &domain[i > 0];
 		a->t.weight = i ? WEIGHT_MAX : WEIGHT_DEFAULT;
+		a->t.owed_ns = SCHED_SLICE_NS; /* it is new */
 		a->t.affinity = 1;
 		a->t.state = THREAD_STOPPED;
 		sched_start(&a->t);

@@ -89,6 +89,20 @@ static void threads_made_anew_have_no_more(void **state)
 		fail_msg("got %lu/1000 for who computes on, expected half", got);
 }
 
+/* It goes from queue to queue until it runs: it has waited all the same. */
+static void a_light_newcomer_has_its_turn_beside_heavy_ones(void **state)
+{
+	static const struct vm_kind kinds[] = {
+		{1, 100, 0, 0, 0, 0}, {1, 100, 0, 0, 0, 0}, {1, 10, 0, 0, 0, 0}};
+
+	set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+	actor[2].wake_at = 1000 * MS;
+	play_until(1200 * MS);
+	assert_int_not_equal(total_of(2), 0);
+	play_until(10000 * MS);
+	assert_in_range(total_of(2) * 1000 / 9000 / MS, 80, 110); /* 10 of 210, of two CPUs */
+}
+
 /* Its affinity changes while it is on its way from one queue to the other. */
 static void who_comes_where_he_may_not_run_leaves_at_once(void **state)
 {
@@ -119,6 +133,7 @@ int main(void)
 		cmocka_unit_test(who_ran_alone_takes_turns_with_who_comes_later),
 		cmocka_unit_test(short_runs_evade_no_cap),
 		cmocka_unit_test(threads_made_anew_have_no_more),
+		cmocka_unit_test(a_light_newcomer_has_its_turn_beside_heavy_ones),
 		cmocka_unit_test(who_comes_where_he_may_not_run_leaves_at_once),
 	};
 
