@@ -157,14 +157,8 @@ void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt)
 {
 	u32 entry = __atomic_load_n(vlapic_reg(v, lvt), __ATOMIC_RELAXED);
 	u8 vector = entry & 0xff;
-	/* The timer and error entries have no delivery mode: always fixed. */
-	u32 mode = lvt == APIC_LVT_TIMER || lvt == APIC_LVT_ERROR ? APIC_DM_FIXED : entry >> 8 & 7;
 
-	if (entry & APIC_LVT_MASKED || !vlapic_software_enabled(v))
-		return;
-	if (mode == APIC_DM_NMI)
-		vlapic_nmi(v);
-	else if (mode == APIC_DM_FIXED && vector >= 16)
+	if (!(entry & APIC_LVT_MASKED) && vlapic_software_enabled(v) && vector >= 16)
 		vlapic_post(v, vector, false);
 }
 

@@ -86,7 +86,7 @@ void vlapic_send(struct vm *vm, const struct vlapic_msg *m);
 void vlapic_msi(struct vm *vm, u64 address, u32 data);
 /* Sends what these halves of ICR say. own. */
 void vlapic_ipi(struct vcpu *v, u32 low, u32 high);
-/* An LVT entry fires: fixed vectors are posted, LINT modes as the entry says. Any CPU. */
+/* The entry of the timer or the error fires; they are always fixed. Any CPU. */
 void vlapic_lvt_deliver(struct vcpu *v, enum apic_reg lvt);
 /* Sets bits of the error status; the first ones deliver the error interrupt. Any CPU. */
 void vlapic_error(struct vcpu *v, u32 bits);
