@@ -15,7 +15,6 @@ struct parse {
 	struct vmdef_lines *lines;
 	char *error;
 	size_t error_size;
-	u32 at_end_given; /* bit of enum vm_end: a key was for it */
 };
 
 /* A value that does not fit: "FILE:LINE: key = value: expected ..." */
@@ -207,7 +206,6 @@ static bool key_on_exit(struct parse *p, const char *key, const char *v)
 		if (!strcmp(names[i], key)) {
 			at_end.key = (u8)i;
 			p->def->at_end[i] = at_end;
-			p->at_end_given |= (u32)BIT(i);
 		}
 	return true;
 }
@@ -315,7 +313,7 @@ static bool check_together(struct parse *p)
 	struct vm_def *d = p->def;
 
 	for (u32 i = 0; i < VM_ENDS; i++)
-		if (!(p->at_end_given & BIT(i)))
+		if (d->at_end[i].key == VM_END_OTHER)
 			d->at_end[i] = d->at_end[VM_END_OTHER];
 	if (!d->vcpus_max)
 		d->vcpus_max = d->vcpus;
@@ -330,14 +328,12 @@ static bool check_together(struct parse *p)
 bool vmdef_parse(const char *file, const char *text, size_t n, struct vm_def *out,
 		 struct vmdef_lines *lines, char *error, size_t error_size)
 {
-	struct parse p = {.file = file, .def = out, .lines = lines};
+	struct parse p = {file, 0, out, lines, error, error_size};
 	char line[LINE_MAX];
 	size_t at = 0;
 	u32 seen = 0;
 
-	p.error = error;
-	p.error_size = error_size;
-	*out = (struct vm_def){.at_end[VM_END_OTHER] = {.key = VM_END_OTHER},
+	*out = (struct vm_def){.at_end[0 ... VM_ENDS - 1] = {.key = VM_END_OTHER},
 			       .memory = MiB(256),
 			       .vcpus = 1,
 			       .weight = 100,

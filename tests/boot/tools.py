@@ -22,7 +22,7 @@ def environment(**more):
     return {**{key: value for key, value in os.environ.items() if key not in left_out}, **more}
 
 
-def stub(folder, name, text):
+def stand_in(folder, name, text):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\n" + text)
@@ -72,7 +72,7 @@ def debian(scene, qemu):
     os.makedirs(tree + "/tools")
     shutil.copy(f"{ROOT}/tools/setup", tree + "/tools")
     for name, text in DEBIAN.items():
-        stub(tree + "/bin", name, text)
+        stand_in(tree + "/bin", name, text)
     return tree, environment(PATH=f"{tree}/bin:{os.environ['PATH']}", QEMU=qemu, LC_ALL="de_DE.UTF-8", LANGUAGE="de")
 
 
@@ -115,7 +115,7 @@ def space_in_path(scene):
     tree, dry = scene.base + " tree", scene.base + ".bin"
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", "build", "__pycache__"))
-    stub(dry, "make", f'exec {shutil.which("make")} -n "$@"\n')
+    stand_in(dry, "make", f'exec {shutil.which("make")} -n "$@"\n')
     for command, text in SPACE_RUNS:
         env = environment(PATH=f"{dry}:{os.environ['PATH']}") if command[0] == "tools/check" else environment()
         expect_run(command, False, text, cwd=tree, env=env)
