@@ -9,10 +9,12 @@
 #include "hv/up.h"
 #include "kernel/options.h"
 #include "services/init/options.h"
+#include "uapi/image.h"
 
 static void complain(const char *option, const char *value, const char *expected)
 {
-	FUZZ_CHECK(strlen(option) < 128 && strlen(value) < 128 && (!expected || *expected),
+	FUZZ_CHECK(strlen(option) + strlen(value) < sizeof(((struct init_info *)NULL)->cmdline) &&
+			   (!expected || *expected),
 		   "option '%s'", option);
 }
 
