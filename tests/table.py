@@ -249,6 +249,7 @@ BOOTS = [
     ("image-size", "host", "image_size", 120),
     ("esp-image", "host", "esp_image", 120),
     ("image-errors", "host", "image_errors", 120),
+    ("image-on-full-disk", "host", "image_on_full_disk", 120),
     ("count-of-linked", "host", "count_of_linked", 120),
     ("setup-guest", "host", "setup_guest", 60),
     ("setup-question", "host", "setup_question", 60),

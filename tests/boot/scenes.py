@@ -1,6 +1,8 @@
 """Whole-machine runs: what is typed, what must come. Each scene is one function that the table names."""
+import glob
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -630,6 +632,25 @@ def image_errors(scene):
                            capture_output=True, text=True, check=False)
         if r.returncode != 1 or r.stderr.count("\n") != 1 or expected not in r.stderr:
             raise TestError(f"{' '.join(arguments)[-100:]}: got {r.returncode} {r.stderr.strip()!r}, expected {expected!r}")
+
+
+def image_on_full_disk(scene):
+    """An image that did not fit leaves nothing, and the one before it stays."""
+    def few_bytes():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+
+    for efi in ("grub", "direct"):
+        output = f"{scene.base}.{efi}.iso"
+        with open(output, "w", encoding="ascii") as f:
+            f.write("before")
+        r = subprocess.run([f"{ROOT}/tools/mkimage", "-o", output, f"--efi={efi}"], cwd=ROOT, capture_output=True, text=True,
+                           preexec_fn=few_bytes, check=False)
+        left = sorted(os.path.basename(path) for path in glob.glob(output + "*"))
+        if r.returncode != 1 or not r.stderr.startswith("mkimage: ") or left != [os.path.basename(output)]:
+            raise TestError(f"--efi={efi}: got {r.returncode}, {left}, {r.stderr.strip()!r}")
+        with open(output, encoding="ascii") as f:
+            if f.read() != "before":
+                raise TestError(f"--efi={efi}: the image before it is gone")
 
 
 def ring0_count(folder):
