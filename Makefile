@@ -165,8 +165,11 @@ $(B)/programs.cpio: $(PROGRAMS:%=$(B)/programs/%)
 HOST_TESTS := $(patsubst tests/host/test_%.c,%,$(wildcard tests/host/test_*.c))
 HOST_CFLAGS := -std=gnu11 -O1 -g -I. -Iinclude -Itests/host -fsanitize=address,undefined -fno-sanitize-recover=all \
 	       -fno-omit-frame-pointer -Wall -Wextra -Werror -Wno-unused-parameter -DHOST_TEST -fno-builtin
+# Whatever a host test or a fuzzer may be linked with or include.
+HOST_DIRS := lib mm svm vmx audit vmm guest-loader kernel drivers/platform services services/* user boot boot/efi
+HOST_CODE := $(wildcard $(HOST_DIRS:%=%/*.[ch]) include/*/*.h tests/host/*.h)
 host-tests: $(HOST_TESTS:%=$(B)/host/test_%) ## builds the host unit tests
-$(B)/host/test_%: tests/host/test_%.c $(wildcard tests/host/*.h lib/*.[ch] mm/*.[ch] svm/*.[ch] vmx/*.[ch] audit/*.[ch] vmm/*.[ch] guest-loader/*.[ch] kernel/*.[ch] drivers/platform/*.[ch] services/*/*.[ch] user/*.[ch] include/*/*.h)
+$(B)/host/test_%: tests/host/test_%.c $(HOST_CODE)
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(HOST_CFLAGS) $< $$(sed -nE 's,^// SOURCES: *,,p' $<) $$(sed -nE 's,^// CFLAGS: *,,p' $<) -o $@ -lcmocka $$(sed -nE 's,^// LIBS: *,,p' $<)
 

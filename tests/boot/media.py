@@ -85,10 +85,22 @@ def wait_on_screen(m, text, seconds=60):
     m.until(lambda: on_screen(m, text), seconds)
 
 
+def wait_shown(scene, m, text, seconds=60):
+    """The same, on the framebuffer where the machine's firmware is UEFI."""
+    def on_framebuffer():
+        shown = framebuffer_text(m, scene.base + ".ppm")
+        framebuffer_shows("".join(line.ljust(160) for line in shown.split("\n")), (text,))
+
+    if "OVMF" in " ".join(scene.machine):
+        m.until(on_framebuffer, seconds)
+    else:
+        wait_on_screen(m, text, seconds)
+
+
 def screen_no_serial(scene):
     """A machine without a serial port shows its log all the same."""
     with scene.start("", ()) as m:
-        wait_on_screen(m, "smp: 2 of 2 CPUs are up", 110)
+        wait_shown(scene, m, "smp: 2 of 2 CPUs are up", 110)
 
 
 def screen_only(scene):

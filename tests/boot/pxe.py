@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from boot.media import wait_on_screen
+from boot.media import firmware_shows, wait_on_screen
 from boot.scenes import CI_ARGS, PROMPT, command, definition, expect_status, tiny
 from machine import ROOT, Machine, TestError, caisson_options
 
@@ -21,6 +21,14 @@ def folder(scene, *arguments):
 
 def start(scene, root):
     return Machine(caisson_options(root, scene.machine), scene.log, scene.limit)
+
+
+def wait_shown(scene, m, text):
+    """On the screen, in the firmware's font."""
+    if "OVMF" in " ".join(scene.machine):
+        m.until(lambda: firmware_shows(m, scene.base + ".ppm", text))
+    else:
+        wait_on_screen(m, text)
 
 
 def pxe(scene, loader="GRUB"):
@@ -50,6 +58,8 @@ def pxe_missing(scene):
         m.expect(r"Caisson: TFTP server 10\.0\.2\.2: not loaded", 90)
         m.expect(r"Caisson: programs\.cpio\s[\s\S]*Caisson: modules/readme\s", 60)
         m.expect(r"another try in 60 seconds", 60)
+        wait_shown(scene, m, "Caisson: programs.cpio")
+        wait_shown(scene, m, "Caisson: modules/readme")
 
 
 def pxe_missing_menu(scene):
@@ -57,6 +67,7 @@ def pxe_missing_menu(scene):
     os.remove(root + "/caisson/grub.cfg")
     with start(scene, root) as m:
         m.expect(r"Caisson: TFTP server 10\.0\.2\.2: no readable file:\s+Caisson: \S*caisson/grub\.cfg\s", 90)
+        wait_shown(scene, m, "caisson/grub.cfg")
 
 
 def ipxe_missing(scene):
@@ -66,7 +77,8 @@ def ipxe_missing(scene):
     os.remove(root + "/caisson/programs.cpio")
     with start(scene, root) as m:
         if "OVMF" in " ".join(scene.machine):
-            m.expect(r"Caisson: server 10\.0\.2\.2, folder of caisson/caisson\.ipxe: not loaded: programs\.cpio", 90)
+            line = m.expect(r"Caisson: server 10\.0\.2\.2, folder of caisson/caisson\.ipxe: not loaded: programs\.cpio", 90)[0]
+            wait_shown(scene, m, line)
         else:
             wait_on_screen(m, "Caisson: server 10.0.2.2, folder of caisson/caisson.ipxe: not loaded: grub-bios.0", 90)
 

@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from boot.media import wait_on_screen
+from boot.media import wait_on_screen, wait_shown
 from boot.scenes import PROMPT, command, definition, tiny
 from machine import Machine, TestError, caisson_options
 
@@ -44,7 +44,7 @@ def refused(scene, image, text):
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:
         line = m.expect(rf"^refused: Caisson can't start here: .*{text}.*$", 300)[0]
         m.expect(r"^halted$", 60)
-        wait_on_screen(m, line)
+        wait_shown(scene, m, line)
 
 
 def no_long_mode(scene):
@@ -69,6 +69,8 @@ def large_module(scene):
     with scene.start("", [("big", scene.base + ".big")]) as m:
         m.expect(r"Caisson: not loaded \(too little memory, or a bad medium\):\s+Caisson: big\s", 90)
         m.expect(r"another try in 60 seconds", 60)
+        wait_on_screen(m, "Caisson: not loaded (too little memory, or a bad medium):")
+        wait_on_screen(m, "Caisson: big ")
         if "a hypervisor for x86-64" in m.output():
             raise TestError("Caisson was started all the same")
     os.remove(scene.base + ".big")
@@ -92,6 +94,13 @@ def no_modules(scene):
 def no_init(scene):
     menu = MULTIBOOT2 + "module2 /boot/caisson.elf other\nboot\n"
     refused(scene, own_image(scene, menu), r'of 1 boot modules none is named "init"')
+
+
+def long_name(scene):
+    """What GRUB hands over and can't be used."""
+    menu = MULTIBOOT2 + f"module2 /boot/caisson.elf {'x' * 64}\nboot\n"
+    refused(scene, own_image(scene, menu), "what the boot loader handed over can't be used: multiboot2: module 0: its name is "
+            "longer than 63 characters")
 
 
 def own_image(scene, menu):

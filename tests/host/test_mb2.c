@@ -386,6 +386,43 @@ static void a_large_screen_is_used_as_far_as_it_can_be_mapped(void **state)
 	assert_true(b.screen.bytes <= MiB(63));
 }
 
+/* A broken tag hides what comes after it: the refusal is shown on the VGA text screen. */
+static void a_refusal_has_a_screen(void **state)
+{
+	struct mb2_framebuffer fb = {.addr = 0xfd000000,
+				     .pitch = 5120,
+				     .width = 1280,
+				     .height = 800,
+				     .bpp = 32,
+				     .type = 1};
+
+	for (u32 order = 0; order < 2; order++) {
+		good();
+		if (!order)
+			tag_framebuffer(&fb);
+		put32(MB2_TAG_MEMORY_MAP);
+		put32(12);
+		put32(0);
+		put32(0);
+		if (order)
+			tag_framebuffer(&fb);
+		end_tag();
+		parse();
+		refused("has size 12");
+		assert_int_equal(b.screen.base.v, order ? 0xb8000 : 0xfd000000);
+		assert_int_equal(b.screen.bytes, order ? 4000 : 5120 * 800);
+		assert_int_equal(b.screen.text, order);
+	}
+	begin();
+	mb2_parse(buf, 3, &b);
+	refused("0 bytes, 3 can be read");
+	assert_int_equal(b.screen.base.v, 0xb8000);
+	good();
+	end_tag();
+	parse();
+	assert_int_equal(b.screen.bytes, 0);
+}
+
 /* clang-format off */
 #define FB(a, p, w, h, bits, kind) \
 	{.addr = a, .pitch = p, .width = w, .height = h, .bpp = bits, .type = kind}
@@ -453,6 +490,7 @@ int main(void)
 		cmocka_unit_test(a_framebuffer_or_vga_text_is_the_screen),
 		cmocka_unit_test(a_screen_is_never_usable_memory),
 		cmocka_unit_test(a_large_screen_is_used_as_far_as_it_can_be_mapped),
+		cmocka_unit_test(a_refusal_has_a_screen),
 		cmocka_unit_test(a_screen_that_cannot_be_used_is_none),
 		cmocka_unit_test(every_truncation_and_random_damage_is_survived),
 	};
