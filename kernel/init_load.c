@@ -136,5 +136,8 @@ void init_load(const struct bootinfo *b)
 		     "its information");
 	map_zeros(d, INIT_STACK_TOP - INIT_STACK_SIZE, INIT_STACK_SIZE);
 	need(thread_create(d, &args, &t), "its thread");
+	h = handle_install(d, &t->obj, R_ALL);
+	need((int)MIN(h, 0), "its thread's handle");
+	info->thread = (handle_t)h;
 	sched_start(t);
 }

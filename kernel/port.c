@@ -24,14 +24,14 @@ void object_notify(struct object *o, u64 bits)
 
 /*
  * p->obj.lock is held. Who has read o->port before finds it changed, or p at least still there: for
- * an epoch.
+ * an epoch. From the store on another port may have o in its lists, under its own lock.
  */
 static void unbind(struct port *p, struct object *o)
 {
-	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
 	list_del(&o->port_bound);
 	list_del(&o->port_link);
 	p->bindings--;
+	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);
 }
 
 void port_unbind(struct object *o)

@@ -6,7 +6,7 @@ import subprocess
 from machine import TestError
 
 RAX, R14, RIP = 0, 14, 16   # QEMU's order of x86-64 registers
-LIMIT = 200                 # seconds until a breakpoint is met
+LIMIT = 200                # seconds until a breakpoint is met
 LAST_STOP = re.compile(r"[ST]05")
 
 
@@ -43,7 +43,7 @@ class Gdb:
             try:
                 more = self.socket.recv(65536)
             except TimeoutError:
-                raise TestError(f"no breakpoint was met within {LIMIT} s") from None
+                raise TestError(f"the debugger said nothing within {LIMIT} s") from None
             if not more:
                 raise TestError("QEMU has closed the debugger's connection")
             self.data += more
@@ -58,7 +58,11 @@ class Gdb:
     def run_to(self, address):
         """Runs on to the next time that the CPU is at this linear address."""
         self.ask(f"Z1,{address:x},1")
-        if not LAST_STOP.match(self.ask("c")):
+        try:
+            stopped = self.ask("c")
+        except TestError as error:
+            raise TestError(f"on the way to {address:#x}: {error}") from None
+        if not LAST_STOP.match(stopped):
             raise TestError(f"the machine did not stop at {address:#x}")
         self.ask(f"z1,{address:x},1")
         if self.register(RIP) != address:

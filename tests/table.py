@@ -282,6 +282,7 @@ BOOTS = [
     ("trace", "svm-qemu", "trace", 240),
     ("trace-vmx", "vmx-bochs", "trace_noapicv", 600),
     ("nmis", "svm-qemu", "nmis", 600),
+    ("nmi-everywhere", "svm-qemu-1cpu", "nmi_everywhere", 600),
     ("machine-check", "svm-qemu-1cpu", "machine_check", 400),
     ("machine-check-guest", "svm-qemu-1cpu", "machine_check_guest", 240),
     ("wild-monitors", "svm-qemu", "wild_monitors", 240),

@@ -1,6 +1,6 @@
 # `make check`: static checks; each is also a test, check/NAME.
 .PHONY: check check-twins
-check: kernel programs ## static checks; C=name: one of them
+check: kernel programs efi debug-kernel ## static checks; C=name: one of them
 	@tools/check $(C)
 
 check-twins: ## svm/ and vmx/ have the same files

@@ -26,5 +26,5 @@ bench: ## figures, instructions counted by QEMU and Bochs: bench NAME VALUE UNIT
 tcb: $(B)/kernel.elf ## lines of code in ring 0, per folder
 	@tools/tcb
 
-check-deps: kernel programs ## include files cross the folders in the allowed direction only
+check-deps: kernel programs efi debug-kernel ## include files cross the folders in the allowed direction only
 	@tools/check-deps

@@ -39,7 +39,8 @@ struct init_info {
 	u32 size; /* sizeof this structure */
 	u32 uapi_version;
 	handle_t system; /* all rights */
-	u32 modules;
+	handle_t thread; /* its own: all rights */
+	u32 modules, reserved;
 	char cmdline[1024];
 	struct init_module module[INIT_MODULES];
 };

@@ -165,6 +165,11 @@ int program_main(void *arg)
 		rt_log("can't start the system: %s", rt_error(thread));
 		return 1;
 	}
+	e = thread_keep_off(info->thread, in->options.isolated);
+	if (!e)
+		e = thread_keep_off((handle_t)thread, in->options.isolated);
+	if (e)
+		rt_log("isolcpus= leaves no CPU for init and manager: they run on all");
 	rt_lock(&in->lock);
 	vms_read(in, info);
 	vms_autostart(in);

@@ -45,7 +45,10 @@ static int manager_launch(struct init *in, u32 resume)
 	h = port_bind(in->port, p->domain, KEY(KEY_MANAGER, 0, in->manager_restarts));
 	if (h >= 0)
 		h = process_thread(p, &in->manager_program);
-	return h < 0 ? (int)h : process_run(p, &start, sizeof(start));
+	if (h < 0)
+		return (int)h;
+	thread_keep_off(p->thread, in->options.isolated); /* init has said so where it can't be */
+	return process_run(p, &start, sizeof(start));
 }
 
 void manager_start(struct init *in)

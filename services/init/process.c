@@ -125,6 +125,11 @@ int process_thread(struct process *p, const struct program *program)
 	return e < 0 ? (int)e : 0;
 }
 
+int thread_keep_off(handle_t thread, u64 cpus)
+{
+	return cpus ? (int)thread_set(thread, THREAD_AFFINITY, ~cpus) : 0;
+}
+
 int process_run(struct process *p, const void *start, size_t bytes)
 {
 	s64 e = process_add(p, &p->start, START_VA, ALIGN_UP(bytes, PAGE_SIZE), start, bytes,

@@ -26,6 +26,8 @@ int process_create(struct process *out, const struct program *p, const char *nam
 s64 process_give(const struct process *p, handle_t h, u32 rights);
 /* Its main thread, stopped. */
 int process_thread(struct process *p, const struct program *program);
+/* Not on these CPUs. -E_INVAL: no other is up; then it runs where it did. */
+int thread_keep_off(handle_t thread, u64 cpus);
 /* Maps a copy of the start block at START_VA and starts the main thread with it. */
 int process_run(struct process *p, const void *start, size_t bytes);
 /* Ends the domain and everything in it. Nothing happens to one that is not there. */

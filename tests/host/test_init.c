@@ -32,6 +32,12 @@ static struct {
 	u32 frames;	   /* that are free */
 	u64 no_domain;	   /* until then domain_create says -E_NOMEM */
 	u32 starts;	   /* of threads */
+	u64 up;		   /* CPUs; 0: all */
+	struct {
+		handle_t thread;
+		u64 op, mask;
+	} cpus[8]; /* the latest that threads were given */
+	u32 cpus_set;
 	struct {
 		u8 *p;
 		u64 bytes;
@@ -168,6 +174,20 @@ static s64 wait_packet(struct port_packet *p, u64 deadline)
 	return 1;
 }
 
+static s64 set_thread(handle_t thread, u64 op, u64 value)
+{
+	world.starts += op == THREAD_START;
+	if (op != THREAD_AFFINITY && op != THREAD_GROUP_CPUS)
+		return 0;
+	if (world.up && !(value & world.up))
+		return -E_INVAL;
+	assert_true(world.cpus_set < ARRAY_SIZE(world.cpus));
+	world.cpus[world.cpus_set].thread = thread;
+	world.cpus[world.cpus_set].op = op;
+	world.cpus[world.cpus_set++].mask = value;
+	return 0;
+}
+
 s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 {
 	switch (nr) {
@@ -179,7 +199,7 @@ s64 sys_call6(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
 	case SYS_CHANNEL_CREATE:
 	case SYS_THREAD_CREATE: return handle_new();
 	case SYS_DOMAIN_CREATE: return make_domain(a, b);
-	case SYS_THREAD_SET: world.starts += b == THREAD_START; return 0;
+	case SYS_THREAD_SET: return set_thread((handle_t)a, b, c);
 	case SYS_EVENT_WAIT: world.now = MAX(world.now, b); return -E_TIMEOUT;
 	case SYS_PORT_WAIT: return wait_packet((struct port_packet *)b, d);
 	case SYS_CTL:
@@ -204,6 +224,7 @@ static struct init_info machine(const char *cmdline, const char *const *text, u3
 	struct init_info info = {.size = sizeof(info),
 				 .uapi_version = UAPI_VERSION,
 				 .system = 1,
+				 .thread = 2,
 				 .modules = 2 + vms};
 
 	programs_bytes = (u32)size[0];
@@ -287,6 +308,37 @@ static void a_start_without_memory_fails_and_init_goes_on(void **state)
 	} while (frames < 100);
 	assert_true(vm->running);
 	assert_in_range(frames, 3, 10); /* its data and its start block are two pages */
+}
+
+/* The threads of init and manager, and VMs that are not there by their definition. */
+static void isolated_cpus_are_left_alone(void **state)
+{
+	static const char *const vms[] = {ONCE};
+	struct init_info info = machine("isolcpus=1,3", vms, 1);
+	u64 all = 0, threads = 0;
+
+	world.up = 0xf;
+	if (!setjmp(world.end))
+		program_main(&info);
+	for (u32 i = 0; i < world.cpus_set; i++) {
+		assert_int_equal(world.cpus[i].mask, ~0xaull);
+		threads += world.cpus[i].op == THREAD_AFFINITY;
+		all |= (u64)(world.cpus[i].thread == info.thread) << 0 |
+		       (u64)(world.cpus[i].thread == init.manager.thread) << 1 |
+		       (u64)(world.cpus[i].op == THREAD_GROUP_CPUS) << 2;
+	}
+	assert_int_equal(all, 7);
+	assert_int_equal(threads, 3); /* init has two */
+	assert_int_equal(logged("leaves no CPU for init"), 0);
+
+	info = machine("isolcpus=0-63", vms, 1);
+	world.up = 0xf;
+	if (!setjmp(world.end))
+		program_main(&info);
+	assert_int_equal(world.cpus_set, 0);
+	assert_int_equal(logged("isolcpus= leaves no CPU for init and manager: they run on all"),
+			 1);
+	assert_int_not_equal(init.manager.domain, HANDLE_NONE);
 }
 
 static void manager_without_memory_is_tried_again(void **state)
@@ -493,6 +545,7 @@ int main(void)
 		cmocka_unit_test(a_name_is_for_one),
 		cmocka_unit_test(a_restart_without_memory_is_tried_until_there_is_some),
 		cmocka_unit_test(destroy_forgets_a_restart_that_waits_for_memory),
+		cmocka_unit_test(isolated_cpus_are_left_alone),
 		cmocka_unit_test(manager_without_memory_is_tried_again),
 		cmocka_unit_test(what_a_monitor_shares_with_init_is_there_before_it_runs),
 		cmocka_unit_test(a_start_without_memory_fails_and_init_goes_on),

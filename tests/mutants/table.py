@@ -49,6 +49,11 @@ MUTANTS = [
            "boot/memory-refused", "who has too little memory is told something else"),
 
     # ---- Kernel ----
+    Mutant("nmi-goes-by-cs", "kernel/entry.asm", "        test    edx, edx\n        js      .kernel_gs",
+           "        test    byte [rsp + TRAP_CS], 3\n        jz      .kernel_gs",
+           "boot/nmi-everywhere", "an NMI before the first or behind the last SWAPGS finds ring 3's GS"),
+    Mutant("nmi-while-guest-loads", "svm/svm_enter.asm", "	clgi\n", "",
+           "boot/nmi-everywhere", "an NMI between VMLOAD and VMRUN finds the guest's GS"),
     Mutant("nested-exceptions-keep-the-cpu", "kernel/vcpu_exit.c", "		       x->exception.error);\n	return exit_extint(v, 0);", "		       x->exception.error);\n	return STEP_CONTINUE;",
            "boot/debug-nesting", "a guest whose #DB raises itself keeps its CPU for ever"),
     Mutant("spinning-vcpu-keeps-its-turn", "kernel/vcpu_exit.c", "	sched_yield();\n", "",
@@ -397,6 +402,8 @@ MUTANTS = [
            "host/init", "a VM whose memory comes back slowly is never started again"),
     Mutant("left-without-console", "services/init/main.c", "			manager_ended(in);\n			deadline", "			deadline",
            "host/init", "a machine that can't be left has no console after its last VM"),
+    Mutant("manager-on-isolated-cpus", "services/init/manager.c", "	thread_keep_off(p->thread, in->options.isolated);", "	",
+           "host/init", "manager runs on the CPUs that isolcpus= keeps for a VM, which then have ticks"),
     Mutant("slow-terminal-given-up", "services/manager/attach.c", "		if (vm->shown != before)\n			idle = 0;\n", "",
            "host/attach", "a slow line loses the end of a VM's output"),
     Mutant("restart-unsaid", "services/manager/attach.c", "(s32)index && vm->seen != vm->info.generation", "(s32)index && vm->seen == ~0u",

@@ -24,22 +24,23 @@ static struct pt any_table(void)
 	return (struct pt){.fmt = nondet_bool() ? &pt_host_format : &pt_ept_format};
 }
 
-/* What the format's entries can say. */
-static u32 prots(const struct pt *pt)
+/* Whatever the format's entries can say: of the memory types one. */
+static u32 any_prot(const struct pt *pt)
 {
-	u32 all = PT_R | PT_W | PT_X | PT_UNCACHED;
+	u32 all = PT_R | PT_W | PT_X | PT_UNCACHED | PT_COMBINE, prot = nondet_u32();
 
-	return pt->fmt == &pt_ept_format ? all : all | PT_USER | PT_GLOBAL;
+	ASSUME(!(prot & ~(pt->fmt == &pt_ept_format ? all : all | PT_USER | PT_GLOBAL)));
+	ASSUME(!(prot & PT_UNCACHED) || !(prot & PT_COMBINE));
+	return prot;
 }
 
 /* What is mapped is what is found. */
 void proof_leaf_round_trip(void)
 {
 	struct pt pt = any_table();
-	u32 level = any_level(pt.fmt->max_leaf), prot = nondet_u32();
+	u32 level = any_level(pt.fmt->max_leaf), prot = any_prot(&pt);
 	u64 a = nondet_u64();
 
-	ASSUME(!(prot & ~prots(&pt)));
 	ASSUME(IS_ALIGNED(a, page_bytes(level)) && !(a >> ADDRESS_BITS));
 	u64 e = pt_leaf_entry(pt.fmt, a, prot, level);
 
@@ -56,7 +57,7 @@ void proof_leaf_is_unique(void)
 {
 	struct pt pt = any_table();
 	u32 level = any_level(pt.fmt->max_leaf);
-	u32 p = nondet_u32() & prots(&pt), q = nondet_u32() & prots(&pt);
+	u32 p = any_prot(&pt), q = any_prot(&pt);
 	u64 a = nondet_u64(), b = nondet_u64();
 
 	ASSUME(IS_ALIGNED(a | b, page_bytes(level)) && !((a | b) >> ADDRESS_BITS));
