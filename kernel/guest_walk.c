@@ -60,7 +60,7 @@ static bool walk(struct vcpu *v, u64 cr3, u64 linear, u64 *out)
 
 	for (u32 level = WALK_LEVELS; level-- > 0;) {
 		size = BIT(PAGE_SHIFT + 9 * level);
-		if (!aspace_lookup(&v->vm->space, table + linear / size % 512 * 8, &at))
+		if (!aspace_lookup(&v->vm->space, table + linear / size % 512 * 8, PROT_R, &at))
 			return false;
 		entry = read_entry(v, v->walk.levels++, at.v);
 		if (!(entry & ENTRY_P))
@@ -98,7 +98,7 @@ static const u8 *code_page(struct vcpu *v, u64 cr3, u64 rip)
 		c->at[i] = &c->entry[i];
 	c->code_cr3 = cr3;
 	c->epoch = __atomic_load_n(&v->vm->space.epoch, __ATOMIC_ACQUIRE);
-	if (!walk(v, cr3, rip, &page) || !aspace_lookup(&v->vm->space, page, &at))
+	if (!walk(v, cr3, rip, &page) || !aspace_lookup(&v->vm->space, page, PROT_R, &at))
 		return NULL;
 	(void)window(v, CODE_WINDOW, at.v);
 	c->page = rip | (PAGE_SIZE - 1);

@@ -63,7 +63,8 @@ static void *show(struct vcpu *v, u32 i)
 		return v->pv.at[n];
 	hide(v, i);
 	v->pv.epoch[n] = __atomic_load_n(&as->epoch, __ATOMIC_ACQUIRE);
-	if (aspace_fault(as, a, PF_WRITE) == FAULT_MAPPED && aspace_lookup(as, a, &at))
+	/* another mapping may be there by now */
+	if (aspace_fault(as, a, PF_WRITE) == FAULT_MAPPED && aspace_lookup(as, a, PROT_W, &at))
 		v->pv.at[n] = window_map(WINDOW_PV + n, at);
 	return v->pv.at[n];
 }

@@ -134,13 +134,21 @@ s64 sys_thread_create(struct object *obj, const struct sys_args *args)
 	struct thread_args a;
 	struct thread *t;
 	int r = ucopy_in(&a, args->a[1], sizeof(a));
+	s64 h;
 
 	if (r)
 		return r;
 	if (a.size != sizeof(a) || a.flags || a.entry >= USER_VA_MAX || a.stack >= USER_VA_MAX)
 		return -E_INVAL;
 	r = thread_create(container_of(obj, struct domain, obj), &a, &t);
-	return r ? r : handle_install(current_domain(), &t->obj, R_ALL);
+	if (r)
+		return r;
+	object_get(&t->obj);
+	h = handle_install(current_domain(), &t->obj, R_ALL);
+	if (h < 0)
+		object_revoke(&t->obj); /* else nobody could end it */
+	object_put(&t->obj);
+	return h;
 }
 
 static u64 all_cpus(void) { return ~0ull >> (MAX_CPUS - cpu_count); }

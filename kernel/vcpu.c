@@ -196,8 +196,7 @@ static int attend(struct vcpu *v)
 	u32 kick = __atomic_exchange_n(&v->kick, 0, __ATOMIC_SEQ_CST);
 	int r = 0;
 
-	if (this_cpu()->resched)
-		preempt_point();
+	preempt_point(); /* also for interrupts: kicks may come without end */
 	if (v->obj.dead || v->vm->obj.dead)
 		return -E_DEAD;
 	if (kick & KICK_RESET && take_reset(v)) {
@@ -212,8 +211,10 @@ static int attend(struct vcpu *v)
 		return interrupted(v);
 	if (v->activity != VCPU_RUNNABLE)
 		r = sleep(v);
-	if (!r)
+	if (!r) {
 		vcpu_load(v);
+		r = thread_must_leave() ? interrupted(v) : 0; /* who asked it to has asked once */
+	}
 	return r;
 }
 

@@ -287,13 +287,13 @@ enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 	return r;
 }
 
-bool aspace_lookup(struct aspace *as, u64 va, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 va, u32 prot, hpa_t *out)
 {
 	struct pt_leaf leaf;
 	bool found;
 
 	spin_lock(&as->lock);
-	found = pt_lookup(&as->pt, va, &leaf);
+	found = pt_lookup(&as->pt, va, &leaf) && (!(prot & PROT_W) || *leaf.entry & PTE_W);
 	spin_unlock(&as->lock);
 	*out = hpa_add(leaf.start, va & (leaf.bytes - 1));
 	return found;

@@ -87,8 +87,8 @@ enum fault {
  * KiB or 2 MiB, as the mapping covers, in the largest pages that fit.
  */
 enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error);
-/* Where the tables map va now, from any CPU; false when they do not. */
-bool aspace_lookup(struct aspace *as, u64 va, hpa_t *out);
+/* Where the tables map va now, from any CPU; false: not, or not for writing if prot has PROT_W. */
+bool aspace_lookup(struct aspace *as, u64 va, u32 prot, hpa_t *out);
 /*
  * Maps one kernel-heap page (run page, message page, kinfo) into user space; prot R or R|W.
  * -E_EXIST, -E_INVAL, -E_NOMEM

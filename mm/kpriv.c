@@ -44,7 +44,7 @@ void kpriv_free(struct aspace *as, void *p, u32 pages)
 {
 	u64 va = (u64)p, bytes = PAGE_SIZE << order_of(pages), active;
 	hpa_t first;
-	bool found = aspace_lookup(as, va, &first);
+	bool found = aspace_lookup(as, va, PROT_R, &first);
 
 	ASSERT(found);
 	spin_lock(&as->lock);

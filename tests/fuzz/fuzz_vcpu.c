@@ -135,7 +135,7 @@ int ucopy_out(u64 to, const void *from, size_t n)
 	return 0;
 }
 
-bool aspace_lookup(struct aspace *as, u64 a, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 a, u32 prot, hpa_t *out)
 {
 	if (a >= sizeof(memory))
 		return false;

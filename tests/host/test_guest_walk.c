@@ -24,7 +24,7 @@ static u32 maps;
 
 static u64 untouched = ~0ull; /* page that is populated on first touch */
 
-bool aspace_lookup(struct aspace *as, u64 a, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 a, u32 prot, hpa_t *out)
 {
 	if (a >= sizeof(memory) || (a & ~0xfffull) == untouched)
 		return false;

@@ -436,14 +436,17 @@ static void a_vms_memory_is_an_address_space(void **state)
 	assert_int_equal(aspace_map(&vm, m, APIC_DEFAULT_BASE - PAGE_SIZE, 0, MiB(1), PROT_R),
 			 -E_INVAL);
 	assert_int_equal(aspace_map(&vm, m, APIC_DEFAULT_BASE, 0, PAGE_SIZE, PROT_R), -E_INVAL);
-	assert_false(aspace_lookup(&vm, 5, &a));
+	assert_false(aspace_lookup(&vm, 5, PROT_R, &a));
 	assert_int_equal(aspace_fault(&vm, 5, PF_WRITE), FAULT_MAPPED);
-	assert_true(aspace_lookup(&vm, 5, &a));
+	assert_true(aspace_lookup(&vm, 5, PROT_R, &a));
 	assert_true(pt_lookup(&vm.pt, 5, &l));
 	assert_int_equal(a.v, l.start.v + 5);
 	assert_int_equal(*l.entry, pt_leaf_entry(&pt_ept_format, l.start.v, PT_R | PT_W | PT_X, 1));
 	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_WRITE), FAULT_NONE);
 	assert_int_equal(aspace_fault(&vm, BIT(46) - 1, PF_FETCH), FAULT_MAPPED);
+	assert_true(aspace_lookup(&vm, BIT(46) - 1, PROT_R, &a));
+	assert_false(aspace_lookup(&vm, BIT(46) - 1, PROT_W, &a));
+	assert_true(aspace_lookup(&vm, 5, PROT_W, &a));
 	assert_int_equal(aspace_fault(&vm, MiB(2), 0), FAULT_NONE);
 	vm.active = 1;
 	before = vm.epoch;
@@ -451,7 +454,7 @@ static void a_vms_memory_is_an_address_space(void **state)
 	assert_int_equal(aspace_unmap_step(&vm, 0, MiB(2)), 0);
 	assert_int_equal(flushes, 1);
 	assert_int_not_equal(vm.epoch, before); /* vCPUs that are loaded nowhere see it */
-	assert_false(aspace_lookup(&vm, 5, &a));
+	assert_false(aspace_lookup(&vm, 5, PROT_R, &a));
 	end_vm(&vm);
 	destroy(m);
 	nothing_is_left();
@@ -550,9 +553,9 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_W, 1));
 	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
 	assert_false(pt_lookup(&space.pt, (u64)q + 4 * PAGE_SIZE, &l));
-	assert_true(aspace_lookup(&space, (u64)p + 3, &at));
+	assert_true(aspace_lookup(&space, (u64)p + 3, PROT_R, &at));
 	assert_int_equal(at.v, a.v + 3);
-	assert_true(aspace_lookup(&space, (u64)q + 2 * PAGE_SIZE, &at));
+	assert_true(aspace_lookup(&space, (u64)q + 2 * PAGE_SIZE, PROT_R, &at));
 	assert_int_equal(at.v, b.v + 2 * PAGE_SIZE);
 	assert_int_equal(((u8 *)b.v)[77], 0);
 	kpriv_free(&space, p, 2);

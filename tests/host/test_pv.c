@@ -29,8 +29,9 @@ enum fault aspace_fault(struct aspace *as, u64 va, u32 pf_error)
 	return va < sizeof(memory) && ~frame_of[va / PAGE_SIZE] ? FAULT_MAPPED : FAULT_NONE;
 }
 
-bool aspace_lookup(struct aspace *as, u64 va, hpa_t *out)
+bool aspace_lookup(struct aspace *as, u64 va, u32 prot, hpa_t *out)
 {
+	assert_int_equal(prot, PROT_W);
 	lookups++;
 	*out = hpa(frame_of[va / PAGE_SIZE] * PAGE_SIZE + va % PAGE_SIZE);
 	return true;

@@ -34,6 +34,8 @@ MUTANTS = [
            "host/buddy", "a free block swallows its used neighbour"),
     Mutant("unmap-does-not-flush", "mm/aspace.c", "		up_tlb_flush(as, active);", "		up_tlb_flush(as, 0 * active);",
            "host/mem", "other CPUs keep using frames that were taken away"),
+    Mutant("read-only-page-is-written", "mm/aspace.c", " && (!(prot & PROT_W) || *leaf.entry & PTE_W);", ";",
+           "host/mem", "the kernel writes a guest's steal time into memory that its monitor may only read"),
     Mutant("large-page-alignment", "mm/pt.c", "(!IS_ALIGNED(va | a, page_bytes(level))", "(!IS_ALIGNED(va, page_bytes(level))",
            "host/pt", "a large page maps the wrong frames"),
     Mutant("unmapped-part-of-object", "mm/aspace.c", "bytes > m->bytes - offset || ", "",
@@ -49,6 +51,11 @@ MUTANTS = [
            "boot/memory-refused", "who has too little memory is told something else"),
 
     # ---- Kernel ----
+    Mutant("port-left-before-its-lists", "kernel/port.c", "	list_del(&o->port_bound);\n	list_del(&o->port_link);\n	p->bindings--;\n	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);\n",
+           "	__atomic_store_n(&o->port, NULL, __ATOMIC_RELEASE);\n	list_del(&o->port_bound);\n	list_del(&o->port_link);\n	p->bindings--;\n",
+           "host/port", "what one port still takes off its lists another has on its own"),
+    Mutant("stop-swallowed-by-a-switch", "kernel/vcpu_exit.c", "	if (unlikely(thread_must_leave())) /* who asked it to has asked once */\n		__atomic_fetch_or(&v->kick, KICK_STOP, __ATOMIC_SEQ_CST);\n", "",
+           "boot/destroy-states", "a thread that is stopped or revoked runs on in its guest"),
     Mutant("nmi-goes-by-cs", "kernel/entry.asm", "        test    edx, edx\n        js      .kernel_gs",
            "        test    byte [rsp + TRAP_CS], 3\n        jz      .kernel_gs",
            "boot/nmi-everywhere", "an NMI before the first or behind the last SWAPGS finds ring 3's GS"),

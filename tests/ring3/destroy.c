@@ -299,6 +299,51 @@ static void each_state(u64 *s, u64 rounds, u64 big, const struct balance *before
 	}
 }
 
+static u64 cpu_ns(const struct victim *v)
+{
+	struct domain_info i = {0};
+
+	handle_info(v->domain, &i, sizeof(i));
+	return i.cpu_ns;
+}
+
+/* Does it get CPU time, or, !runs, none any more? */
+static bool comes_to(const struct victim *v, bool runs)
+{
+	u64 limit = rt_clock_ns() + END_LIMIT, before;
+
+	do {
+		before = cpu_ns(v);
+		sleep_ns(2000000);
+	} while ((cpu_ns(v) != before) != runs && rt_clock_ns() < limit);
+	return (cpu_ns(v) != before) == runs;
+}
+
+/* A thread whose guest leaves it by nothing of its own is stopped, goes on, and is revoked. */
+static void stop_and_revoke(u64 *s, u64 rounds, const struct balance *before)
+{
+	struct victim v;
+
+	for (u32 i = 0; i < rounds; i++) {
+		begin(&v, LOOP, SMALL_BYTES, HANDLE_NONE);
+		sleep_ns(rnd(s, 2000000));
+		thread_set(v.thread, THREAD_STOP, 0);
+		check(comes_to(&v, false), "a stopped thread runs on in its guest", i);
+		thread_set(v.thread, THREAD_START, 0);
+		check(comes_to(&v, true), "a thread does not go on", i);
+		destroy(&v, LOOP);
+
+		begin(&v, LOOP, SMALL_BYTES, HANDLE_NONE);
+		sleep_ns(rnd(s, 2000000));
+		check(!handle_revoke(v.thread), "revoke", i);
+		check(wait_end(v.domain, END_LIMIT) >= 0, "a revoked thread runs on in its guest", i);
+		handle_close(v.thread);
+		handle_close(v.domain);
+		handle_close(v.again);
+		balance_check(before, "after a thread's end", BACK_LIMIT);
+	}
+}
+
 /* A VM with all its memory populated and in its nested tables, beside one that is watched. */
 static void big_one(u64 big, const struct balance *before)
 {
@@ -387,6 +432,7 @@ static void root(const struct init_info *info)
 	touch_stack();
 	before = balance_take();
 	each_state(&s, rounds, big, &before);
+	stop_and_revoke(&s, rounds, &before);
 	big_one(big, &before);
 	heap_back(&before);
 	say("PASS");
