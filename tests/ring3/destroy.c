@@ -23,6 +23,7 @@
 #define BACK_LIMIT 60000000000ull
 #define POLL_NS 20000ull
 #define STORM 100ull
+#define HANDLES_MOST 5000u		       /* a domain has room for fewer */
 #define HANDLE_GIVEN ((handle_t)(1 << 16 | 1)) /* what the root task put into a monitor's table */
 
 enum role { ROLE_NONE, ROLE_MONITOR };
@@ -336,7 +337,8 @@ static void stop_and_revoke(u64 *s, u64 rounds, const struct balance *before)
 		begin(&v, LOOP, SMALL_BYTES, HANDLE_NONE);
 		sleep_ns(rnd(s, 2000000));
 		check(!handle_revoke(v.thread), "revoke", i);
-		check(wait_end(v.domain, END_LIMIT) >= 0, "a revoked thread runs on in its guest", i);
+		check(wait_end(v.domain, END_LIMIT) >= 0, "a revoked thread runs on in its guest",
+		      i);
 		handle_close(v.thread);
 		handle_close(v.domain);
 		handle_close(v.again);
@@ -399,6 +401,32 @@ static void heap_back(const struct balance *before)
 	      (s64)(host().mem_kernel - then.mem_kernel));
 }
 
+/* A thread for which its maker's table has no room is not left where nobody can end it. */
+static void no_room_for_a_handle(void)
+{
+	static handle_t more[HANDLES_MOST];
+	u64 limit = rt_clock_ns() + END_LIMIT;
+	struct domain_info i = {0};
+	handle_t d = (handle_t)domain_create(QUOTA_BESIDE, "its threads have no handles     ");
+	u32 n = 0;
+	s64 h;
+
+	check(load(d, board, BOARD_VA), "no domain", d);
+	while (n < HANDLES_MOST && (h = handle_dup(event, R_SIGNAL, HANDLE_SELF)) > 0)
+		more[n++] = (handle_t)h;
+	check(n < HANDLES_MOST, "handles without end", n);
+	h = thread_make(d, 0, ROLE_MONITOR);
+	check(h == -E_NOMEM, "a thread without room for its handle", h);
+	while (n)
+		handle_close(more[--n]);
+	do {
+		sleep_ns(POLL_NS);
+		handle_info(d, &i, sizeof(i));
+	} while (i.threads && rt_clock_ns() < limit);
+	check(!i.threads, "a thread that nobody can end: threads", i.threads);
+	handle_close(d);
+}
+
 /* Pages of it that are touched for the first time later would count as lost. */
 static void touch_stack(void)
 {
@@ -429,6 +457,7 @@ static void root(const struct init_info *info)
 	begin(&first, LOOP, SMALL_BYTES,
 	      HANDLE_NONE); /* what this program needs itself is there from now on */
 	destroy(&first, LOOP);
+	no_room_for_a_handle();
 	touch_stack();
 	before = balance_take();
 	each_state(&s, rounds, big, &before);
