@@ -99,7 +99,10 @@ def run_pc(name):
     guest = f"{BUILD}/guests/{name}.elf"
     if not os.path.exists(guest):  # QEMU's own status for that would pass for the guest's
         raise TestError(f"no file {guest}")
-    with Machine(pc_options(guest) + ["-smp", str(table.GUEST_VCPUS.get(name, 1))], log_path("pc/" + name), 120) as m:
+    vcpus = table.GUEST_VCPUS.get(name, 1)
+    # Its MP table has the first of each socket only.
+    options = pc_options(guest) + ["-smp", f"{vcpus},sockets={vcpus}"]
+    with Machine(options, log_path("pc/" + name), 120) as m:
         status = m.wait_end(110)
         expected = 0 if name in table.RESETTING else table.GUEST_STATUS.get(name, 0) * 2 + 1
         check_guest(name, m.output(), status, expected, "QEMU")
@@ -128,9 +131,9 @@ def start_guests(label, names, machine, limit):
     # Who is alone may measure how long others wait, but for the debug kernel: it audits each entry, which makes turns long.
     timed = table.on_bochs(machine) and not machine.endswith("-debug") and len(names) == 1
     words = "caisson pause-exits" if timed else "caisson"
-    args += table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
-    image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args, scenes.tiny(*names),
-                           [guest_vm(n, words) for n in names], kernel=kernel_of(machine))
+    own = table.GUEST_ARGS.get(label.split("/", maxsplit=1)[0], "")
+    image = scenes.mkimage(os.path.join(OUT, label.replace("/", "-") + ".iso"), args + own, scenes.tiny(*names),
+                           [guest_vm(n, words + own) for n in names], kernel=kernel_of(machine))
     if table.on_bochs(machine):
         return Bochs(image, table.MACHINES[machine], log_path(label), limit)
     return Machine(caisson_options(image, table.MACHINES[machine]), log_path(label), limit)

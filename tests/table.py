@@ -25,7 +25,7 @@ RESETTING = ("reset-cf9", "reset-kbc", "triple-fault")
 GUEST_MEMORY = "16M"
 # Of those that use more than one.
 GUEST_VCPUS = {"ap-start": 4, "code-changes": 2, "init-races": 3, "init-sipi": 4, "ipi-64": 64, "ipi-destinations": 4,
-               "ipi-lowest": 4, "ipi-nmi": 4, "irq-held": 2, "pv-smp": 4, "shootdown-storm": 8, "tsc-adjust": 2}
+               "ipi-lowest": 4, "ipi-nmi": 4, "irq-held": 2, "mp-table": 4, "pv-smp": 4, "shootdown-storm": 8, "tsc-adjust": 2}
 
 # How a machine finds the image ({image}), where it is not a CD under BIOS.
 UEFI = ["-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -128,6 +128,7 @@ MACHINES = {
     "vmx-bochs-debug": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs-restricted": ["cpu: model=corei5_lynnfield_750" + BOCHS_CPU, "memory: guest=1024, host=1024"],
     "vmx-bochs": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=1024, host=1024"],
+    "vmx-bochs-2G": ["cpu: model=corei7_skylake_x" + BOCHS_CPU, "memory: guest=2048, host=2048"],
 }
 
 
@@ -167,7 +168,7 @@ GUESTS_ONLY = {"vmx-bochs-1cpu": ("ipi-nmi", "nmi"),
                                      "init-races", "init-sipi", "ioapic-level", "ipi-64", "ipi-destinations", "ipi-lowest",
                                      "irq-held", "mmio-widths", "msr-denied", "pit-pic",
                                      "pv-eoi", "real-insns", "self-ipi", "tsc-deadline")}
-GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options
+GUEST_ARGS = {"vmx-bochs-noapicv": " noapicv"}  # boot options, which the guests have on their command lines too
 
 
 def runs_guest(kind, guest):
@@ -192,14 +193,18 @@ BOOTS = [
     ("three-linux", "svm-qemu-3cpu", "three_linux", 600),
     ("linux-smp", "svm-qemu-3cpu", "linux_smp", 900),
     ("vms-256", "svm-qemu-3cpu", "vms_256", 600),
+    ("vms-256-vmx", "vmx-bochs-2G", "vms_256", 1200),
     ("hotplug", "svm-qemu-3cpu", "hotplug", 900),
     ("hotplug-vmx", "vmx-bochs", "hotplug_bochs", 600),
     ("linux-hotplug", "svm-qemu-3cpu", "linux_hotplug", 600),
     ("linux-idle", "svm-qemu", "linux_idle", 400),
     ("linux-idle-vmx", "vmx-bochs-1cpu", "linux_idle_bochs", 1200),
+    ("clock-drift", "svm-qemu", "clock_drift", 240),
+    ("clock-drift-vmx", "vmx-bochs-1cpu", "clock_drift", 400),
     ("linux-16", "svm-qemu-3cpu", "linux_16", 400),
     ("extint-once", "svm-qemu-3cpu", "extint_once", 600),
     ("steal-time", "svm-qemu-icount-1cpu", "steal_time", 600),
+    ("steal-time-vmx", "vmx-bochs-1cpu", "steal_time", 600),
     ("crash-beside-linux", "svm-qemu", "crash_beside_linux", 360),
     ("definition-errors", "svm-qemu", "definition_errors", 240),
     ("memory-refused", "svm-qemu-256M", "memory_refused", 240),
@@ -272,6 +277,7 @@ BOOTS = [
     ("fair-shares", "vmx-bochs", "fair_shares", 1800),
     ("fair-shares-svm", "svm-bochs", "fair_shares", 1800),
     ("fair-cap-vmx", "vmx-bochs-1cpu", "fair_cap", 600),
+    ("pins", "vmx-bochs", "pins", 600),
     ("destroy-floods", "svm-qemu-3cpu", "destroy_floods", 240),
     ("destroy-floods-vmx", "vmx-bochs", "destroy_floods_noapicv", 600),
     ("fair-guests", "svm-qemu-icount-1cpu", "fair_guests", 1800),
@@ -313,6 +319,7 @@ BOOTS = [
     ("linux-vmx-1cpu", "vmx-bochs-1cpu", "linux_bochs", 1500),
     ("linux-smp-vmx", "vmx-bochs", "linux_smp_bochs", 5400),
     ("linux-vmx-noapicv", "vmx-bochs", "linux_bochs_noapicv", 1500),
+    ("linux-16-vmx", "vmx-bochs", "linux_16_bochs", 2400),
     ("apicv", "vmx-bochs-1cpu", "apicv", 900),
     ("refused-entry", "vmx-bochs-1cpu", "refused_entry", 600),
     ("debug-nesting", "vmx-bochs-1cpu", "debug_nesting", 600),

@@ -1,6 +1,6 @@
 """The scheduler, measured by work that guests count, where time is the number of instructions executed: on Bochs, whose CPUs
 take turns after a few, and under QEMU's -icount with one CPU (with two it does not give both the same)."""
-from boot.scenes import PROMPT, command, definition, escape, expect_memory_back, free_memory, tiny
+from boot.scenes import LAST_LINE, PROMPT, command, definition, escape, expect_memory_back, free_memory, tiny
 from machine import TestError
 
 BOCHS_SECOND = 50_000_000  # of its TSC
@@ -32,6 +32,22 @@ def rate(m, name):
     return rounds / ticks
 
 
+def up(m):
+    """The machine's age, in whole seconds."""
+    return int(command(m, "hostinfo", r"Up for: +(\d+) s")[1])
+
+
+def rate_since(m, name, started):
+    """Of what begins later than now, by a guest whose TSC began when the machine was `started` seconds old or older."""
+    now = up(m) + 1
+    m.send(f"console {name}\r")
+    begin = 0
+    while started + begin / BOCHS_SECOND < now:
+        rounds, ticks, begin = map(int, m.expect(r"^worker: (\d+) in (\d+) from (\d+)\D", 300).groups())
+    escape(m)
+    return rounds / ticks
+
+
 def end(m, *names):
     for name in names:
         command(m, f"destroy {name}", rf"vm {name} destroyed")
@@ -52,6 +68,25 @@ def fair_shares(scene):
         got = {name: rate(m, name) for name in weights}
     for name, weight in weights.items():
         expect_near(f"the share of {name}", got[name] / sum(got.values()), weight / sum(weights.values()), SHARE_ERROR)
+
+
+def pins(scene):
+    """Two VMs pinned to one CPU of two have half of it each; when one may leave, each has a CPU."""
+    names, words = ("left", "right"), f"on again ticks={BOCHS_SECOND}"
+    with scene.start("loglevel=notice", WORKER, [worker(name, words) for name in names]) as m:
+        m.expect(PROMPT, 60)
+        started = up(m)
+        command(m, "start left", "started")
+        whole = rate_since(m, "left", started)
+        command(m, "start right", "started")
+        command(m, "vcpupin left 0 1; vcpupin right 0 1; vcpuinfo right", r"^ 0 +\d+ +\w+ +\d+\.\ds +1$")
+        for name in names:
+            expect_near(f"{name}, on one CPU", rate_since(m, name, started) / whole, 0.5, SHARE_ERROR)
+        command(m, "vcpupin left 0 any", r"vcpupin left 0 any" + LAST_LINE)
+        for name in names:
+            expect_near(f"{name}, with a CPU to itself", rate_since(m, name, started) / whole, 1, SHARE_ERROR)
+        m.send("poweroff\r")
+        m.expect_power_off()
 
 
 def expect_capped(m):

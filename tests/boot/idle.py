@@ -1,11 +1,13 @@
-"""Linux that has nothing to do: the exits that it causes."""
+"""Guests that have nothing to do: the exits that Linux causes, the host's sleep, and clocks that stay together."""
 import re
 
-from boot.scenes import BOCHS_LINUX, CI_ARGS, command, definition, escape, to_shell
+from boot.scenes import BOCHS_LINUX, CI_ARGS, command, definition, escape, expect_status, tiny, to_shell
 from boot.trace import decode, dump_trace
 from machine import Machine, TestError
 
 EXITS_A_SECOND = 15     # fewer than these
+CPU_TIME = 0.15         # of the seconds that pass: QEMU takes less than this part of one of our CPUs
+DRIFT_SECONDS = 60
 SETTLE = 15             # seconds in which what starts with the guest ends
 PAUSE = 2               # seconds between two looks at the machine's clock
 
@@ -39,6 +41,16 @@ def expect_idle(scene, m, seconds, at_least, pause=Machine.read_for):
                         f"in at least {at_least}:\n{text}")
 
 
+def expect_asleep(m, seconds):
+    """The host's CPUs halt too: what QEMU takes of ours."""
+    begin = m.cpu_time()
+    m.read_for(seconds)
+    used = m.cpu_time() - begin
+    print(f"idle: {used:.2f} s of CPU time in {seconds} s")
+    if not used < seconds * CPU_TIME:
+        raise TestError(f"QEMU took {used:.1f} s of CPU time in {seconds} s, expected less than {seconds * CPU_TIME:.1f}")
+
+
 def linux_idle(scene):
     """A minute at the shell, on one vCPU; and Linux takes the TSC as its clock, unwatched."""
     vm = definition("linux", cmdline="console=ttyS0", console="attach")
@@ -51,6 +63,7 @@ def linux_idle(scene):
         escape(m)
         m.read_for(SETTLE)
         expect_idle(scene, m, 62, 60)
+        expect_asleep(m, 10)
         m.send("poweroff\r")
         m.wait_end(60)
 
@@ -66,3 +79,13 @@ def linux_idle_bochs(scene):
         expect_idle(scene, m, 62, 60, wait_there)
         m.send("poweroff\r")
         m.expect_power_off()
+
+
+def clock_drift(scene):
+    """A guest that mostly sleeps has the same minute by KVM's clock as by its APIC's timer."""
+    vm = definition("clock", "pv-clock", memory="16M", console="attach", cmdline=f"caisson seconds={DRIFT_SECONDS}")
+    with scene.start("exit=last-vm" if scene.bochs else CI_ARGS, tiny("pv-clock"), [("clock.vm", vm)]) as m:
+        m.expect_power_off(scene.limit - 20) if scene.bochs else m.expect_exit(0, scene.limit - 20)
+        expect_status(m, "vm clock: status 0 (exit port)")
+        if not re.search(rf"after {DRIFT_SECONDS} s the APIC's timer is ahead by", m.output()):
+            raise TestError("the clocks were not compared")

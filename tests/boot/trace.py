@@ -8,7 +8,8 @@ from machine import BUILD, ROOT, TestError
 from boot.scenes import PROMPT, command, definition, tiny
 
 GUEST = "exits-counted"
-EXPECTED = {r"cpuid +leaf 0x40000000 ": 1000, r"io +out 0x80 ": 300, r"io +in 0x61 ": 200, r"inject +interrupt 0x51$": 100}
+EXPECTED = {r"cpuid +leaf 0x40000000 ": 1000, r"io +out 0x80 ": 300, r"io +in 0x61 ": 200, r"hypercall +number 0x1 ": 50,
+            r"inject +interrupt 0x51$": 100}
 
 
 def decode(*arguments):
@@ -33,7 +34,7 @@ def check_counts(dump):
     text = decode(dump)
     if ", 0 lost, 0 lines damaged" not in text or "not complete" in text:
         raise TestError(f"summary: {text.splitlines()[0]}")
-    for reason in ("cpuid", "io"):
+    for reason in ("cpuid", "io", "hypercall"):
         got, expected = summary_count(text, reason), len(re.findall(rf"{GUEST}/0 +{reason} ", listed))
         if got != expected:
             raise TestError(f"summary: {reason}: got {got}, expected {expected}")
@@ -59,7 +60,7 @@ def dump_trace(scene, m, line):
 
 def trace(scene, args=""):
     """On, a guest with known numbers of exits, off, a dump that tools/trace decodes to these numbers."""
-    vm = (f"{GUEST}.vm", definition(GUEST, GUEST, memory="16M", autostart="no"))
+    vm = (f"{GUEST}.vm", definition(GUEST, GUEST, memory="16M", autostart="no", cmdline="caisson"))
     with scene.start(args, tiny(GUEST), [vm]) as m:
         m.expect(PROMPT, 200)
         command(m, "trace dump", r"error: nothing was traced")

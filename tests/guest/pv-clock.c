@@ -1,6 +1,7 @@
 /*
  * The paravirtual clock: written where the guest asks for it, in step with the platform's timer and
- * the RTC, whatever the guest does to its TSC; bad addresses are refused or ignored.
+ * the RTC, whatever the guest does to its TSC; bad addresses are refused or ignored. "seconds=N" on
+ * the command line: for so long, in which the CPU sleeps, it keeps up with the local APIC's timer.
  */
 #include "kvm.h"
 
@@ -9,6 +10,8 @@ TEST_NAME("pv-clock");
 #define MS 1000000ull
 #define S (1000 * MS)
 #define PM_TICKS 3579545ull
+#define APIC_COUNT_NS 128ull /* at the slowest */
+#define APIC_EXTINT 0x700u
 
 static struct kvm_clock area[3]; /* the middle one is used */
 static volatile struct kvm_clock *const clock = &area[1];
@@ -62,6 +65,41 @@ static void test_rate(void)
 
 	spin(200000);
 	expect_in_step("200 ms", a);
+}
+
+static void tick(struct frame *f) { outb(0x20, 0x20); }
+
+/*
+ * The kernel keeps that timer, the clock's numbers are the monitor's. The PIT, 18 times a second,
+ * ends each sleep. They may be 1 ms a minute apart.
+ */
+static void test_drift(u32 seconds)
+{
+	u64 bound = seconds * MS / 60, before, after, least, most, ns;
+
+	pic_init(0x20, 1);
+	set_handler(0x20, tick);
+	apic_enable();
+	apic_write(APIC_LVT0, APIC_EXTINT);
+	pit_start(2, 0);
+	apic_write(APIC_TIMER_DIVIDE, 0xa); /* by 128 */
+	before = now();
+	apic_write(APIC_TIMER_INIT, 0xffffffff);
+	after = now();
+	do {
+		sti_hlt();
+		cli();
+		least = now() - after;
+		ns = (0xffffffff - apic_read(APIC_TIMER_NOW)) * APIC_COUNT_NS;
+		most = now() - before;
+		if (ns + bound < least || ns > most + bound) {
+			fail("in %u to %u us by the clock the APIC's timer counted %u us",
+			     (u32)(least / 1000), (u32)(most / 1000), (u32)(ns / 1000));
+			return;
+		}
+	} while (least < seconds * S);
+	print("after %u s the APIC's timer is ahead by %d to %d ns\n", seconds, (int)(ns - most),
+	      (int)(ns - least));
 }
 
 static void test_order(void)
@@ -144,7 +182,7 @@ static void test_addresses(void)
 
 void test_main(void)
 {
-	u32 version, khz;
+	u32 version, khz, seconds = (u32)command_line_number("seconds=", 0);
 
 	if (!kvm_has(KVM_HAS_CLOCK | KVM_CLOCK_STABLE))
 		return;
@@ -166,6 +204,8 @@ void test_main(void)
 	test_tsc_write();
 	test_rate();
 	test_wall();
+	if (seconds)
+		test_drift(seconds);
 	test_addresses();
 	wrmsr(KVM_SYSTEM_TIME, 0);
 	version = clock->version;

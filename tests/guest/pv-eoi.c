@@ -69,7 +69,7 @@ static void test_rounds(void)
 {
 	for (u32 i = 0; i < 100; i++) {
 		round("one", 0x41, 0x41, 1);
-		if (on_amd())
+		if (on_amd() || command_line_has("noapicv"))
 			expect_eq("one, ended by the flag", by_flag, 1);
 		/* Only the last one keeps nobody waiting. */
 		round("three", 0x615141, 0x615141, 1);

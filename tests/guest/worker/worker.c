@@ -1,6 +1,7 @@
 /*
  * A guest that shows what it gets of the CPUs: all its CPUs count rounds of work, for `skip=N` and
- * then `ticks=N` ticks of the TSC, and it prints how many in how many. By a word of the command
+ * then `ticks=N` ticks of the TSC, and it prints how many in how many, from which tick on. With
+ * `on` it goes on working, with `again` too it measures again and again. By a word of the command
  * line it does something else instead: `naps` sleeps for a millisecond each time and prints how
  * late it woke up at worst, `ports`, `ipis`, `eois` and `timers` make exits as fast as they can.
  */
@@ -43,7 +44,7 @@ static void measure(u32 cpus)
 {
 	u64 begin = rdtsc(), skip = command_line_number("skip=", 0),
 	    ticks = command_line_number("ticks=", 100000000), done = 0;
-	bool counting = false;
+	bool counting = false, again = command_line_has("again");
 
 	for (;;) {
 		u64 now = rdtsc();
@@ -55,9 +56,10 @@ static void measure(u32 cpus)
 			counting = true;
 			begin = now;
 			done = all_rounds(cpus);
-			skip = ~0ull;
+			skip = again ? 0 : ~0ull;
 		} else if (counting && now - begin >= ticks) {
-			print("worker: %llu in %llu\n", all_rounds(cpus) - done, now - begin);
+			print("worker: %llu in %llu from %llu\n", all_rounds(cpus) - done,
+			      now - begin, begin);
 			if (!command_line_has("on"))
 				end_machine(0);
 			counting = false;
