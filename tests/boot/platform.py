@@ -61,7 +61,7 @@ def panic_resets(scene):
             m.expect(r"panic: the machine is reset in 5 s", 60)
             start = time.monotonic()
             expect_resets(m, method)
-            if time.monotonic() - start < 4:
+            if time.monotonic() - start < 2:   # of 5: the host may let this program wait
                 raise TestError("nobody can have read it")
     image = mkimage(scene.base + ".iso", "noreboot", init=ROOT + "/README.md", kernel=scene.kernel)
     with Machine(caisson_options(image, scene.machine), scene.log, scene.limit) as m:

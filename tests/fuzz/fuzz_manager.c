@@ -118,14 +118,14 @@ static s64 target_call(u64 nr, u64 a, u64 b, u64 c, u64 d)
 	}
 }
 
+static u32 mapped; /* VMs, in turn */
+
 void *rt_map(handle_t mem, u64 bytes, u32 prot, int *err)
 {
-	static u32 next;
-
 	FUZZ_CHECK(bytes >= sizeof(struct vm_shared), "%lu bytes", bytes);
 	if (err)
 		*err = 0;
-	return &shared[next++ % VMS];
+	return &shared[mapped++ % VMS];
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
@@ -139,6 +139,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t n)
 	kernel_begin(data, n, 16, target_call);
 	manager = (struct manager){.attached = -1};
 	memset(shared, 0, sizeof(shared));
+	mapped = 0;
 	start.restarts = fuzz_u8(&kernel.in) & 1;
 	start.resume = fuzz_u8(&kernel.in) & 1;
 	if (!setjmp(kernel.end))

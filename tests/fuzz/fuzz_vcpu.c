@@ -56,7 +56,7 @@ static struct vcpu_run run_pages[2];
 static u32 apic_pages[2][PAGE_SIZE / sizeof(u32)];
 static struct vcpu_state scratch[2];
 static bool refusable[2]; /* the monitor has set a state that VMRUN may refuse */
-static struct svm_cpu svm_cpu = {.next_asid = 1, .asid_generation = 1};
+static struct svm_cpu svm_cpu;
 static u8 memory[PAGES * PAGE_SIZE] __aligned(4096);
 
 /* The monitor's buffer; its address is what the calls get. */
@@ -375,6 +375,7 @@ static s64 set(struct vcpu *v)
 static void build(void)
 {
 	memset(memory, 0, sizeof(memory));
+	svm_cpu = (struct svm_cpu){.next_asid = 1, .asid_generation = 1};
 	vm = (struct vm){.owner = &domain, .space.epoch = 1};
 	fill_policy(&vm.policy);
 	fake_cpu_install(&thread);

@@ -155,7 +155,8 @@ enum lapic_reg {
 enum {
 	MSR_APIC_BASE = 0x1b, MSR_X2APIC = 0x800, APIC_BASE_X2 = 1 << 10,
 	APIC_BASE_ENABLE = 1 << 11, APIC_MASKED = 1 << 16, APIC_PERIODIC = 1 << 17,
-	APIC_SELF = 1 << 18, APIC_ALL_LEVELS = 1 << 14, APIC_ASSERT = 1 << 14,
+	APIC_SELF = 1 << 18, APIC_OTHERS = 3 << 18, APIC_ALL_LEVELS = 1 << 14,
+	APIC_ASSERT = 1 << 14,
 };
 /* clang-format on */
 u32 apic_read(u32 reg);

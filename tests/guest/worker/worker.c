@@ -3,7 +3,9 @@
  * then `ticks=N` ticks of the TSC, and it prints how many in how many, from which tick on. With
  * `on` it goes on working, with `again` too it measures again and again. By a word of the command
  * line it does something else instead: `naps` sleeps for a millisecond each time and prints how
- * late it woke up at worst, `ports`, `ipis`, `eois` and `timers` make exits as fast as they can.
+ * late it woke up at worst (`nap=N`: ticks of that millisecond), `ports`, `ipis`, `eois` and
+ * `timers` make exits as fast as they can, and so does `others`, whose first CPU interrupts all
+ * others, which halt.
  */
 #include "guest.h"
 
@@ -13,7 +15,6 @@ TEST_NAME("worker");
 #define MSR_TSC_DEADLINE 0x6e0
 #define LVT_DEADLINE 0x40000u
 #define ROUND 1000u
-#define NAP_TICKS 1000000u
 #define NAPS 300u
 #define POST 0x80
 
@@ -29,6 +30,12 @@ static void work(void *arg)
 			;
 		rounds[me]++;
 	}
+}
+
+static void rest(void *arg)
+{
+	for (;;)
+		sti_hlt();
 }
 
 static u64 all_rounds(u32 cpus)
@@ -77,12 +84,13 @@ static void on_timer(struct frame *f)
 
 static void naps(void)
 {
-	u64 worst = 0;
+	u64 begin = rdtsc(), worst = 0, skip = command_line_number("skip=", 0),
+	    ticks = command_line_number("nap=", 1000000);
 
 	apic_write(APIC_LVT_TIMER, VECTOR | LVT_DEADLINE);
-	for (u32 i = 0; i < NAPS; i++) {
+	for (u32 i = 0; i < NAPS;) {
 		u32 before = woken;
-		u64 due = rdtsc() + NAP_TICKS, now;
+		u64 due = rdtsc() + ticks, now;
 
 		cli();
 		wrmsr(MSR_TSC_DEADLINE, due);
@@ -91,6 +99,9 @@ static void naps(void)
 			cli();
 		}
 		now = rdtsc();
+		if (now - begin < skip)
+			continue;
+		i++;
 		worst = now - due > worst ? now - due : worst;
 	}
 	print("worker: late by %llu\n", worst);
@@ -109,6 +120,9 @@ static void floods(void)
 	while (command_line_has("ipis"))
 		for (u32 i = 0; i < ROUND; i++)
 			apic_ipi(0, VECTOR | APIC_SELF);
+	while (command_line_has("others"))
+		for (u32 i = 0; i < ROUND; i++)
+			apic_ipi(0, VECTOR | APIC_OTHERS);
 	if (command_line_has("timers")) {
 		apic_write(APIC_TIMER_DIVIDE, 0xb);
 		apic_write(APIC_LVT_TIMER, VECTOR | APIC_PERIODIC);
@@ -120,12 +134,13 @@ static void floods(void)
 
 void test_main(void)
 {
+	void (*other)(void *) = command_line_has("others") ? rest : work;
 	u32 cpus = cpu_count();
 
 	set_handler(VECTOR, on_timer);
 	apic_enable();
 	for (u32 n = 1; n < cpus; n++)
-		if (!ap_start(n, work, (void *)(ulong)n))
+		if (!ap_start(n, other, (void *)(ulong)n))
 			fail("CPU %u does not start", n);
 	if (command_line_has("naps"))
 		naps();
