@@ -277,13 +277,13 @@ static void set_up(u64 seed, u32 n, u32 per_core, bool on, const struct vm_kind 
 	}
 }
 
-static void play_until(u64 ns)
+static inline void play_until(u64 ns)
 {
 	while (now_ns < ns)
 		advance();
 }
 
-static void play(void)
+static inline void play(void)
 {
 	play_until(BEGIN_NS);
 	settled = true;
@@ -292,7 +292,7 @@ static void play(void)
 	play_until(PLAY_NS);
 }
 
-static u64 total_of(u32 v)
+static inline u64 total_of(u32 v)
 {
 	u64 sum = 0;
 

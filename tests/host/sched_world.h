@@ -50,7 +50,7 @@ void vcpu_drop(struct cpu *c)
 		c->vcpu->cpu = -1;
 	c->vcpu = NULL;
 }
-void aspace_activate(struct aspace *next) {}
+void aspace_activate(struct aspace *next) { this_cpu()->aspace = next; }
 u64 aspace_cr3(const struct aspace *as) { return 0; }
 void cpu_set_kstack(u64 top) {}
 void channel_thread_ended(struct thread *t)
@@ -67,7 +67,7 @@ void user_enter(u64 rip, u64 rsp, u64 arg) { abort(); }
 void trace_thread_put(enum trace_kind kind, const struct thread *t, u32 n) {}
 void assert_fail(const char *expr, const char *file, int line) { abort(); }
 
-static u64 rnd(u64 below)
+static inline u64 rnd(u64 below)
 {
 	random_state ^= random_state >> 12;
 	random_state ^= random_state << 25;

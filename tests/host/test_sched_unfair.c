@@ -62,6 +62,39 @@ static void who_ran_alone_takes_turns_with_who_comes_later(void **state)
 	assert_in_range(total_of(0) - before, 40 * MS, 60 * MS);
 }
 
+/* Woken by its own CPU or by the other, the second has the slices armed; and alone again, none. */
+static void who_runs_alone_has_no_ticks(void **state)
+{
+	static const struct vm_kind kinds[] = {{1, 100, 0, 0, 1, 0}, {1, 100, 0, 0, 1, 0}};
+
+	for (u32 from = 0; from < 2; from++) {
+		set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+		actor[1].wake_at = DEADLINE_NEVER;
+		play_until(1000 * MS);
+		assert_ptr_equal(running(0), &actor[0]);
+		assert_false(own[0].slice.armed);
+		assert_false(own[1].slice.armed);
+
+		on_cpu(from);
+		actor[1].run_left = 2 * MS;
+		sched_start(&actor[1].t);
+		look(0);
+		assert_true(own[0].slice.armed);
+		assert_in_range(own[0].slice.deadline, now_ns + 1, now_ns + SCHED_SLICE_NS);
+		play_until(now_ns + 20 * MS);
+		assert_in_range(total_of(1), 5 * MS, 15 * MS);
+
+		while (running(0) != &actor[1])
+			advance();
+		on_cpu(0);
+		thread_block_prepare();
+		thread_block(DEADLINE_NEVER);
+		play_until(now_ns + 2 * SCHED_SLICE_NS);
+		assert_ptr_equal(running(0), &actor[0]);
+		assert_false(own[0].slice.armed);
+	}
+}
+
 /* Each run is over before its slice can be. */
 static void short_runs_evade_no_cap(void **state)
 {
@@ -131,6 +164,7 @@ int main(void)
 		cmocka_unit_test(a_cap_holds_from_now_on_for_who_runs_alone),
 		cmocka_unit_test(who_runs_alone_is_charged_when_somebody_looks),
 		cmocka_unit_test(who_ran_alone_takes_turns_with_who_comes_later),
+		cmocka_unit_test(who_runs_alone_has_no_ticks),
 		cmocka_unit_test(short_runs_evade_no_cap),
 		cmocka_unit_test(threads_made_anew_have_no_more),
 		cmocka_unit_test(a_light_newcomer_has_its_turn_beside_heavy_ones),
