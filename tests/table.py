@@ -270,6 +270,7 @@ BOOTS = [
     ("killed-at-random", "svm-qemu", "killed_at_random", 900),
     ("destroy-states", "svm-qemu", "destroy_states", 600),
     ("destroy-bounded", "svm-qemu-icount", "destroy_bounded", 600),
+    ("destroy-populated", "svm-qemu-icount-1cpu", "destroy_populated", 600),
     ("device-interrupts", "svm-qemu", "device_interrupts", 240),
     ("reply", "svm-qemu", "reply", 120),
     ("reply-vmx", "vmx-bochs-1cpu", "reply_bochs", 300),

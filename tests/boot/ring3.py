@@ -110,6 +110,17 @@ def destroy_bounded(scene):
         raise TestError(f"got {len(found)} states, too late: {slow}; expected 13, each within {DESTROY_TICKS}")
 
 
+POPULATED_TICKS = 20_000_000    # until the memory of a VM of 1 GiB is free
+
+
+def destroy_populated(scene):
+    """What a VM of 1 GiB had populated is back soon. Time is instructions."""
+    text = run_program(scene, "destroy", "rounds=0 big=1024")
+    found = re.findall(r"^destroy: memory back after (\d+) ticks", text, re.MULTILINE)
+    if len(found) != 1 or int(found[0]) > POPULATED_TICKS:
+        raise TestError(f"got the memory back after {found} ticks, expected at most {POPULATED_TICKS}")
+
+
 def count_of(m, when):
     """The guest's counter, read at its shell. when: a word that no output before had, which the console may show again."""
     m.send(f"echo {when}-$(cat /tmp/count)-\r")
