@@ -15,7 +15,8 @@
 /* By so much of a lone thread's time another may be ahead of it, whatever its group's load was. */
 #define LEAD_MAX_NS ((s64)(16 * SCHED_SLICE_NS))
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
-#define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
+#define BEHIND_MAX ((s64)(~0ull >> 2)) /* what its group had has no part in it */
+#define LOADS_ALIKE 64u		       /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
 #define CAP_LOOK_NS 100000000u /* so late is heard of a new cap */
 #define SETTLE_NS 1000000u     /* who looks all the time disturbs no more */
@@ -69,6 +70,12 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 /* ---- Members ---- */
 
+/* What its group has in the queue. */
+static struct sched_group_queue *group_in(const struct run_queue *q, const struct thread *t)
+{
+	return &group_of(t)->queue[lowest_cpu(q->cpus)->id];
+}
+
 static void join(struct run_queue *q, struct thread *t)
 {
 	struct sched_group *g = group_of(t);
@@ -76,12 +83,14 @@ static void join(struct run_queue *q, struct thread *t)
 	t->counted = g->active < ACTIVE_MAX ? t->weight : 1;
 	t->load = sched_group_load(g, t->counted, t->counted);
 	q->load += t->load;
+	group_in(q, t)->load += t->load;
 }
 
 static void leave(struct run_queue *q, struct thread *t)
 {
 	(void)sched_group_load(group_of(t), t->counted, -(s64)t->counted);
 	q->load -= t->load;
+	group_in(q, t)->load -= t->load;
 }
 
 /* A thread that runs, up to now. A server's client pays. */
@@ -91,6 +100,7 @@ static void charge_thread(struct thread *t, u64 now)
 	struct thread *client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
 	struct domain *payer = client ? client->domain : t->domain;
 	struct vcpu *v = t->vcpu;
+	u64 virtual = weighed(t, ran);
 
 	t->run_start = now;
 	t->cpu_ns += ran;
@@ -98,7 +108,8 @@ static void charge_thread(struct thread *t, u64 now)
 		v->cpu_ns = t->cpu_ns;
 		v->ran_on = t->cpu;
 	}
-	t->vruntime += weighed(t, ran);
+	t->vruntime += virtual;
+	sched_group_ran(group_in(cpus[t->cpu]->queue, t), t->load, virtual);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->served_ns += client ? ran : 0;
 	sched_group_charge(payer->group, ran);
@@ -239,7 +250,11 @@ static void take_off(struct thread *t, u32 cpu)
 	s64 lead = (s64)(t->vruntime - cpus[t->cpu]->queue->min_vruntime);
 
 	/* what it missed in a sleep is made up for within bounds: see place() */
-	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
+	if (t->state != THREAD_BLOCKED) {
+		lead = MAX(lead, 0);
+		t->behind = BEHIND_MAX;
+	}
+	t->vruntime = (u64)lead;
 	t->state = THREAD_WAKING;
 	t->cpu = cpu;
 }
@@ -250,14 +265,20 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	u32 cpu = t->cpu;
 	struct thread *current = cpus[cpu]->current;
 	bool ask = current == cpus[cpu]->idle;
-	s64 slice, lead;
+	struct sched_group_queue *in = group_in(q, t);
+	s64 slice, least, lead;
 
 	t->state = THREAD_RUNNABLE;
 	t->run_start = now;
 	join(q, t);
 	slice = (s64)weighed(t, SCHED_SLICE_NS);
-	lead = MIN(MAX((s64)t->vruntime, -MIN(slice, LEAD_MAX_NS)), 2 * slice) +
-	       (s64)weighed(t, t->owed_ns);
+	least = -MIN(slice, LEAD_MAX_NS);
+	if (earlier(in->vruntime, q->min_vruntime + (u64)least))
+		in->vruntime = q->min_vruntime + (u64)least;
+	lead = (s64)t->vruntime;
+	if (in->load < q->load) /* others are there, against which its group has had so much */
+		lead = MAX(lead, (s64)(in->vruntime - q->min_vruntime) - MAX(t->behind, 0));
+	lead = MIN(MAX(lead, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
 	t->owed_ns = 0;
 	if (lead > slice) /* it has had so much more than others */
 		t->prompt_ns = 0;
@@ -529,6 +550,8 @@ static void schedule(struct run_queue *q)
 		} else if (prev->state == THREAD_RUNNABLE) {
 			/* goes there when it is off its stack */
 			take_off(prev, least_loaded(prev));
+		} else {
+			prev->behind = (s64)(group_in(q, prev)->vruntime - prev->vruntime);
 		}
 	}
 	next = choose(q, now);

@@ -6,11 +6,18 @@
 #pragma once
 
 #include "hv/lock.h"
+#include "uapi/layout.h"
 
 #define WEIGHT_DEFAULT 100u
 #define WEIGHT_MAX 10000u
 #define ACTIVE_MAX (1u << 22) /* of active: beyond it a thread counts as 1 */
 #define LOAD_UNIT 64u	      /* load of weight 1: it is divided among the threads of a group */
+
+/* In a queue, under its lock. */
+struct sched_group_queue {
+	u64 load;     /* of its threads that run or wait there */
+	u64 vruntime; /* the mean of theirs; from one that sleeps to the next it goes on */
+};
 
 /* [a] all */
 struct sched_group {
@@ -20,7 +27,8 @@ struct sched_group {
 	u64 period_ns, quota_ns; /* run time in a period, on all CPUs together; 0: no cap */
 	s64 left_ns;		 /* of this period's; below 0: owed by the next */
 	u64 period_end;
-	spinlock_t renewal; /* of left_ns by period_end */
+	spinlock_t renewal;			  /* of left_ns by period_end */
+	struct sched_group_queue queue[MAX_CPUS]; /* by its first CPU */
 };
 
 /* The active ones change by so much: what one of that weight weighs on its CPU now. */
@@ -28,6 +36,8 @@ u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
 /* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */
 u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns);
 void sched_group_charge(struct sched_group *g, u64 ran_ns);
+/* One of the threads there, of that load, has run so much in virtual time. */
+void sched_group_ran(struct sched_group_queue *in, u32 load, u64 vruntime);
 /* How long one of its threads may run on, ~0: as long as it likes. */
 u64 sched_group_left(const struct sched_group *g);
 /* It has a cap, and has used up its quota: until when its threads wait. 0: they may run. */

@@ -180,19 +180,18 @@ def fair_others(scene):
 def fair_guests(scene, args="", second=QEMU_SECOND):
     """Beside what other guests do, one gets its share; a cap holds; one that wakes up is on the CPU within a slice."""
     ms = second // 1000
-    floods = [word for word in FLOODS if word != "others"]  # on one CPU its threads seldom want it at once: it gets more
     skip = 300 * ms     # of the napper: its start may take more than its share, for which it waits as others do
     vms = [worker("alone", f"on skip={50 * ms} ticks={200 * ms}"),
            worker("capped", f"on skip={150 * ms} ticks={1000 * ms}", cap="25%"),
-           *(worker(f"rival-{word}", f"on skip={50 * ms} ticks={600 * ms}") for word in floods)]
-    vms += [flood(word) for word in floods]
+           *(worker(f"rival-{word}", f"on skip={50 * ms} ticks={600 * ms}") for word in FLOODS)]
+    vms += [flood(word) for word in FLOODS]
     vms += [worker(f"burner{i}", f"ticks={1 << 60}") for i in range(8)] + [worker("napper", f"naps skip={skip} nap={ms}")]
     with scene.start(f"loglevel=notice{args}", WORKER, vms) as m:
         m.expect(PROMPT, 60)
         whole = expect_capped(m)
         command(m, "schedinfo capped --cap none", r"Cap: +none")
         end(m, "capped")
-        for word in floods:
+        for word in FLOODS:
             least = 1 - SHARE_ERROR - (TIMER_TICKS * TIMER_RATE / second if word == "timers" else 0)
             # another for each: a console shows what earlier lives said too
             expect_share(m, word, f"rival-{word}", whole / 2, least)

@@ -319,17 +319,19 @@ def forge_exit(scene, m, code, check=None):
     guest = f"{BUILD}/guests/checked.elf.full"
     switch = gdb.symbol(scene.kernel, "svm_switch")
     behind_vmrun = switch + gdb.code(scene.kernel, switch, 256).index(VMRUN) + len(VMRUN)
-    with gdb.Gdb(m) as debugger:
+    def run_to_guest(debugger, name):
         for _ in range(20):     # other guests have code at the same address
-            debugger.run_to(gdb.symbol(guest, "checked_turn"))
+            debugger.run_to(gdb.symbol(guest, name))
             if debugger.register(gdb.R14) == int.from_bytes(b"checked", "little"):
-                break
+                return
             debugger.run_to(behind_vmrun)
-        else:
-            raise TestError("the guest did not run")
+        raise TestError("the guest did not run")
+
+    with gdb.Gdb(m) as debugger:
+        run_to_guest(debugger, "checked_turn")
         if check:
             m.monitor(check)
-            debugger.run_to(gdb.symbol(guest, "checked_handler"))
+            run_to_guest(debugger, "checked_handler")
         debugger.run_to(behind_vmrun)
         debugger.write_physical(debugger.register(gdb.RAX) + VMCB_EXIT_CODE, code, 8)
 

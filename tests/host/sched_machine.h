@@ -14,7 +14,8 @@
 #define BEGIN_NS (500 * MS)
 #define PLAY_NS (6000 * MS)
 
-#define ANEW (~0u) /* instead of a sleep it ends, and another thread takes its place */
+#define ANEW (~0u)  /* instead of a sleep it ends, and another thread takes its place */
+#define RELAY (~1u) /* for run us; then it wakes the VM's next one and sleeps until its turn */
 /* What a VM's threads do: compute for at most run us, then sleep for so many; sleep 0: never. */
 struct vm_kind {
 	u32 threads, weight, run, sleep;
@@ -111,8 +112,27 @@ static void end_and_begin(struct actor *a)
 	begin(a, a->t.domain, a->kind, now_ns + 50000);
 }
 
+static void pass_on(struct actor *a)
+{
+	struct actor *next = a + 1 < actor + actors && a[1].t.domain == a->t.domain ? a + 1 : a;
+	u32 here = this_cpu()->id;
+
+	while (next == a && a > actor && a[-1].t.domain == a->t.domain)
+		next = --a;
+	a = running(here);
+	wake_up(next);
+	next->run_left = next->kind->run * 1000ull;
+	on_cpu(here);
+	thread_block_prepare();
+	thread_block(DEADLINE_NEVER);
+}
+
 static void computed(struct actor *a)
 {
+	if (a->kind->sleep == RELAY) {
+		pass_on(a);
+		return;
+	}
 	if (a->kind->sleep == ANEW) {
 		end_and_begin(a);
 		return;

@@ -122,6 +122,53 @@ static void threads_made_anew_have_no_more(void **state)
 		fail_msg("got %lu/1000 for who computes on, expected half", got);
 }
 
+/*
+ * One after the other of its threads runs, and wakes the next: each has slept, the group has not.
+ */
+static void who_takes_turns_with_himself_has_no_more(void **state)
+{
+	static const u32 run[] = {200, 2000, 10000};
+
+	for (u32 threads = 2; threads <= 8; threads *= 2)
+		for (u32 i = 0; i < ARRAY_SIZE(run); i++) {
+			const struct vm_kind kinds[] = {{threads, 100, run[i], RELAY, 1, 0},
+							{1, 100, 0, 0, 1, 0}};
+			u64 got;
+
+			set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+			for (u32 t = 1; t < threads; t++)
+				actor[t].wake_at = DEADLINE_NEVER;
+			play();
+			got = total_of(0) * 1000 / (total_of(0) + total_of(1));
+			if (got < 490 || got > 510)
+				fail_msg("%u threads, %u us each: got %lu/1000, expected half",
+					 threads, run[i], got);
+		}
+}
+
+/*
+ * The same on two CPUs, each with somebody who computes on: of two CPUs each has two thirds of one.
+ */
+static void who_takes_turns_between_cpus_has_no_more(void **state)
+{
+	for (u32 threads = 2; threads <= 8; threads *= 2)
+		for (u32 us = 200; us <= 20000; us *= 10) {
+			const struct vm_kind kinds[] = {{threads, 100, us, RELAY, 0, 0},
+							{1, 100, 0, 0, 0, 0},
+							{1, 100, 0, 0, 0, 0}};
+			u64 got;
+
+			set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+			for (u32 t = 1; t < threads; t++)
+				actor[t].wake_at = DEADLINE_NEVER;
+			play();
+			got = total_of(0) * 1000 / (total_of(0) + total_of(1) + total_of(2));
+			if (got > 370)
+				fail_msg("%u threads, %u us each: got %lu/1000, expected a third",
+					 threads, us, got);
+		}
+}
+
 /* It goes from queue to queue until it runs: it has waited all the same. */
 static void a_light_newcomer_has_its_turn_beside_heavy_ones(void **state)
 {
@@ -167,6 +214,8 @@ int main(void)
 		cmocka_unit_test(who_runs_alone_has_no_ticks),
 		cmocka_unit_test(short_runs_evade_no_cap),
 		cmocka_unit_test(threads_made_anew_have_no_more),
+		cmocka_unit_test(who_takes_turns_with_himself_has_no_more),
+		cmocka_unit_test(who_takes_turns_between_cpus_has_no_more),
 		cmocka_unit_test(a_light_newcomer_has_its_turn_beside_heavy_ones),
 		cmocka_unit_test(who_comes_where_he_may_not_run_leaves_at_once),
 	};

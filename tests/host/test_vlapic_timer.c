@@ -143,6 +143,7 @@ static void the_timer_follows_its_vcpu(void **state)
 	vlapic_mmio_write(v, APIC_LVT_TIMER, 0x40 | APIC_LVT_TIMER_PERIODIC);
 	vlapic_mmio_write(v, APIC_TIMER_INIT, 1000000);
 	deadline = t->deadline;
+	fake_now += 1000;
 	t->cpu = 1;
 	vlapic_timer_follow(v);
 	assert_int_equal(t->cpu, 0);

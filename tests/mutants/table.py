@@ -139,6 +139,8 @@ MUTANTS = [
            "host/sched_numa", "who wakes up goes to another node though a CPU of his sleeps"),
     Mutant("steals-from-any-node", "kernel/sched.c", "u32 cpu = my_own()->near[i];", "u32 cpu = (this_cpu()->id + i) % cpu_count;",
            "host/sched_numa", "who has no work takes a thread from its memory though a near CPU has one"),
+    Mutant("taking-turns-pays", "kernel/sched.c", "		lead = MAX(lead, (s64)(in->vruntime - q->min_vruntime) - MAX(t->behind, 0));\n", "		lead += 0;\n",
+           "host/sched_unfair", "a VM whose vCPUs take turns has as many shares as it has vCPUs"),
     Mutant("no-prediction-barrier", "kernel/sched.c", "wrmsr(MSR_PRED_CMD, 1);", "wrmsr(MSR_PRED_CMD, 0);",
            "host/sched_switch", "a domain chooses what another one's branches predict"),
     Mutant("barrier-for-the-idle", "kernel/sched.c", "	if (t == this_cpu()->idle)\n", "	if (!t)\n",
