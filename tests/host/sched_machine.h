@@ -112,14 +112,15 @@ static void end_and_begin(struct actor *a)
 	begin(a, a->t.domain, a->kind, now_ns + 50000);
 }
 
+/* To its VM's next thread, from the last one to the first. */
 static void pass_on(struct actor *a)
 {
-	struct actor *next = a + 1 < actor + actors && a[1].t.domain == a->t.domain ? a + 1 : a;
+	struct actor *next = a + 1;
 	u32 here = this_cpu()->id;
 
-	while (next == a && a > actor && a[-1].t.domain == a->t.domain)
-		next = --a;
-	a = running(here);
+	if (next == actor + actors || next->t.domain != a->t.domain)
+		for (next = a; next > actor && next[-1].t.domain == a->t.domain;)
+			next--;
 	wake_up(next);
 	next->run_left = next->kind->run * 1000ull;
 	on_cpu(here);
