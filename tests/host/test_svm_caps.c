@@ -1,4 +1,4 @@
-// SOURCES: svm/svm_caps.c svm/svm_bitmap.c lib/fmt.c
+// SOURCES: svm/svm_bitmap.c lib/fmt.c
 /* AMD-V: which machines are usable, and which optional features are used on them. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,13 +8,34 @@
 #include <cmocka.h>
 
 #include "arch/msr.h"
+#include "hv/cpu.h"
+#include "hv/x86.h"
 #include "mm/kmem.h"
 #include "svm/svm.h"
+
+static u64 vm_cr;
+static bool locked, no_memory;
+
+static inline u64 fake_rdmsr(u32 msr) { return msr == MSR_VM_CR ? vm_cr : 0; }
+static inline bool fake_rdmsr_safe(u32 msr, u64 *v)
+{
+	*v = fake_rdmsr(msr);
+	return true;
+}
+static inline void fake_wrmsr(u32 msr, u64 v)
+{
+	if (msr == MSR_VM_CR && !locked)
+		vm_cr = v;
+}
+#define rdmsr fake_rdmsr
+#define rdmsr_safe fake_rdmsr_safe
+#define wrmsr fake_wrmsr
+#include "svm/svm_caps.c"
 
 struct cpu_facts cpu_facts;
 
 struct quota *const kernel_quota = NULL;
-void *kmem_alloc(struct quota *q, size_t size) { return calloc(1, size); }
+void *kmem_alloc(struct quota *q, size_t size) { return no_memory ? NULL : calloc(1, size); }
 void kmem_free(struct quota *q, void *p, size_t size) { free(p); }
 hpa_t kva_to_hpa(const void *p) { return hpa((u64)p); }
 hpa_t image_to_hpa(const void *p) { return hpa((u64)p); }
@@ -115,12 +136,37 @@ static void msr_bitmap_denies_by_default(void **state)
 		assert_int_equal(map[n], 0xff);
 }
 
+/* -E_NOMEM: it has come to the area, for which there is no memory here. */
+static void a_locked_cpu_is_told_from_one_without_memory(void **state)
+{
+	static const struct {
+		u64 before;
+		bool locked;
+		int want;
+	} cases[] = {
+		{0, true, -E_NOMEM},
+		{VM_CR_SVMDIS, false, -E_NOMEM},
+		{VM_CR_SVMDIS, true, -E_NODEV},
+	};
+	struct cpu c = {.id = 1};
+
+	no_memory = true;
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		vm_cr = cases[i].before;
+		locked = cases[i].locked;
+		assert_int_equal(svm_cpu_enable(&c), cases[i].want);
+		assert_int_equal(vm_cr, locked ? cases[i].before : 0);
+	}
+	no_memory = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probe_names_what_is_missing),
 		cmocka_unit_test(features_follow_the_facts),
 		cmocka_unit_test(msr_bitmap_denies_by_default),
+		cmocka_unit_test(a_locked_cpu_is_told_from_one_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("svm_caps", tests, NULL, NULL);

@@ -1,6 +1,9 @@
 // SOURCES:
 // CFLAGS: -Wno-sometimes-uninitialized
-/* What an entry of VT-x empties of the CPU before the guest runs, with a VMCS that is an array. */
+/*
+ * What an entry of VT-x empties of the CPU before the guest runs, with a VMCS that is an array; and
+ * a CPU on which the firmware holds VT-x locked.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,12 +18,26 @@
 
 static u32 flushes, flushes_at_switch, verws, verws_at_switch, switches;
 
-static inline u64 fake_rdmsr(u32 msr) { return 0; }
-static inline void fake_wrmsr(u32 msr, u64 v) { flushes += msr == MSR_FLUSH_CMD && v == 1; }
+static u64 feature_control, allocations;
+static bool writable; /* of the feature control */
+
+static inline u64 fake_rdmsr(u32 msr) { return msr == MSR_FEATURE_CONTROL ? feature_control : 0; }
+static inline bool fake_rdmsr_safe(u32 msr, u64 *v)
+{
+	*v = fake_rdmsr(msr);
+	return true;
+}
+static inline void fake_wrmsr(u32 msr, u64 v)
+{
+	flushes += msr == MSR_FLUSH_CMD && v == 1;
+	if (msr == MSR_FEATURE_CONTROL && writable)
+		feature_control = v;
+}
 static inline void fake_verw(void) { verws++; }
 static inline u64 fake_read_cr2(void) { return 0; }
 static inline void fake_write_cr2(u64 v) {}
 #define rdmsr fake_rdmsr
+#define rdmsr_safe fake_rdmsr_safe
 #define wrmsr fake_wrmsr
 #define verw fake_verw
 #define read_cr2 fake_read_cr2
@@ -56,7 +73,11 @@ void vmx_exit_decode(struct vmx_vcpu *s, u32 reason) {}
 /* No test comes to these. */
 u64 clock_ns(void) { return 0; }
 u64 clock_to_tsc(u64 ns) { return ns; }
-void *kmem_alloc(struct quota *q, size_t n) { return NULL; }
+void *kmem_alloc(struct quota *q, size_t n)
+{
+	allocations++;
+	return NULL;
+}
 void kmem_free(struct quota *q, void *p, size_t n) {}
 hpa_t kva_to_hpa(const void *p) { return hpa(0); }
 int pt_map(struct pt *pt, u64 va, hpa_t a, u64 bytes, u32 prot) { return 0; }
@@ -134,12 +155,40 @@ static void a_cpu_that_needs_neither_has_neither(void **state)
 	}
 }
 
+/* -E_NOMEM: it has come to the region, which is not there here. */
+static void a_locked_cpu_is_told_from_one_without_memory(void **state)
+{
+	static const struct {
+		u64 before;
+		bool writable;
+		int want;
+		u64 after;
+	} cases[] = {
+		{0, true, -E_NOMEM, FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX},
+		{FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX, false, -E_NOMEM,
+		 FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX},
+		{FEATURE_CONTROL_LOCK, true, -E_NODEV, FEATURE_CONTROL_LOCK},
+		{0, false, -E_NODEV, 0},
+	};
+	struct cpu c = {.id = 1};
+
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++) {
+		feature_control = cases[i].before;
+		writable = cases[i].writable;
+		allocations = 0;
+		assert_int_equal(vmx_ops.cpu_enable(&c), cases[i].want);
+		assert_int_equal(feature_control, cases[i].after);
+		assert_int_equal(allocations, cases[i].want == -E_NOMEM);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_cache_is_empty_for_a_guest_after_others),
 		cmocka_unit_test(the_buffers_are_empty_at_each_entry),
 		cmocka_unit_test(a_cpu_that_needs_neither_has_neither),
+		cmocka_unit_test(a_locked_cpu_is_told_from_one_without_memory),
 	};
 
 	return cmocka_run_group_tests_name("vmx_ops", tests, NULL, NULL);
