@@ -109,7 +109,8 @@ static void charge_thread(struct thread *t, u64 now)
 		v->ran_on = t->cpu;
 	}
 	t->vruntime += virtual;
-	sched_group_ran(group_in(cpus[t->cpu]->queue, t), t->load, virtual);
+	if (payer->group == group_of(t))
+		sched_group_ran(group_in(cpus[t->cpu]->queue, t), t->load, virtual);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->served_ns += client ? ran : 0;
 	sched_group_charge(payer->group, ran);
@@ -250,11 +251,9 @@ static void take_off(struct thread *t, u32 cpu)
 	s64 lead = (s64)(t->vruntime - cpus[t->cpu]->queue->min_vruntime);
 
 	/* what it missed in a sleep is made up for within bounds: see place() */
-	if (t->state != THREAD_BLOCKED) {
-		lead = MAX(lead, 0);
+	if (t->state == THREAD_RUNNABLE)
 		t->behind = BEHIND_MAX;
-	}
-	t->vruntime = (u64)lead;
+	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
 	t->state = THREAD_WAKING;
 	t->cpu = cpu;
 }
@@ -266,7 +265,7 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	struct thread *current = cpus[cpu]->current;
 	bool ask = current == cpus[cpu]->idle;
 	struct sched_group_queue *in = group_in(q, t);
-	s64 slice, least, lead;
+	s64 slice, least, had, lead;
 
 	t->state = THREAD_RUNNABLE;
 	t->run_start = now;
@@ -275,13 +274,14 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	least = -MIN(slice, LEAD_MAX_NS);
 	if (earlier(in->vruntime, q->min_vruntime + (u64)least))
 		in->vruntime = q->min_vruntime + (u64)least;
-	lead = (s64)t->vruntime;
-	if (in->load < q->load) /* others are there, against which its group has had so much */
-		lead = MAX(lead, (s64)(in->vruntime - q->min_vruntime) - MAX(t->behind, 0));
-	lead = MIN(MAX(lead, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
-	t->owed_ns = 0;
-	if (lead > slice) /* it has had so much more than others */
+	if (in->load == q->load && earlier(q->min_vruntime, in->vruntime))
+		in->vruntime = q->min_vruntime; /* nobody else is there to have missed it */
+	had = (s64)(in->vruntime - q->min_vruntime);
+	lead = MIN(MAX((s64)t->vruntime, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
+	if (MAX(lead, had) > slice) /* it has had so much more than others, or its group */
 		t->prompt_ns = 0;
+	lead = MAX(lead, MIN(had - MAX(t->behind, 0), 2 * slice));
+	t->owed_ns = 0;
 	t->vruntime = q->min_vruntime + (u64)lead;
 	enqueue(q, t);
 	ask = ask || turn_earlier(&t->run_node, &current->run_node);

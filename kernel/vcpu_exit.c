@@ -126,7 +126,7 @@ static enum vcpu_step exit_extint(struct vcpu *v, u32 length)
 	preempt_point();
 	vcpu_load(v);
 	if (unlikely(thread_must_leave())) /* who asked it to has asked once */
-		__atomic_fetch_or(&v->kick, KICK_STOP, __ATOMIC_SEQ_CST);
+		this_cpu()->resched = 1;
 	return STEP_CONTINUE;
 }
 

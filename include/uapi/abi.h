@@ -9,7 +9,7 @@
 
 #include "lib/types.h"
 
-#define UAPI_VERSION 3
+#define UAPI_VERSION 4
 
 enum uapi_error {
 	E_OK = 0,

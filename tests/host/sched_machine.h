@@ -15,7 +15,8 @@
 #define PLAY_NS (6000 * MS)
 
 #define ANEW (~0u)  /* instead of a sleep it ends, and another thread takes its place */
-#define RELAY (~1u) /* for run us; then it wakes the VM's next one and sleeps until its turn */
+#define RELAY (~1u) /* for run us; then it wakes the VM's next one and sleeps until its turn, */
+#define RELAY_STOP (~2u) /* or starts it and stops itself */
 /* What a VM's threads do: compute for at most run us, then sleep for so many; sleep 0: never. */
 struct vm_kind {
 	u32 threads, weight, run, sleep;
@@ -124,13 +125,19 @@ static void pass_on(struct actor *a)
 	wake_up(next);
 	next->run_left = next->kind->run * 1000ull;
 	on_cpu(here);
+	if (a->kind->sleep == RELAY_STOP) {
+		a->t.stop = true;
+		thread_stop_here();
+		a->t.stop = false;
+		return;
+	}
 	thread_block_prepare();
 	thread_block(DEADLINE_NEVER);
 }
 
 static void computed(struct actor *a)
 {
-	if (a->kind->sleep == RELAY) {
+	if (a->kind->sleep == RELAY || a->kind->sleep == RELAY_STOP) {
 		pass_on(a);
 		return;
 	}

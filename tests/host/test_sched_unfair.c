@@ -125,13 +125,13 @@ static void threads_made_anew_have_no_more(void **state)
 /*
  * One after the other of its threads runs, and wakes the next: each has slept, the group has not.
  */
-static void who_takes_turns_with_himself_has_no_more(void **state)
+static void take_turns(u32 how)
 {
 	static const u32 run[] = {200, 2000, 10000};
 
 	for (u32 threads = 2; threads <= 8; threads *= 2)
 		for (u32 i = 0; i < ARRAY_SIZE(run); i++) {
-			const struct vm_kind kinds[] = {{threads, 100, run[i], RELAY, 1, 0},
+			const struct vm_kind kinds[] = {{threads, 100, run[i], how, 1, 0},
 							{1, 100, 0, 0, 1, 0}};
 			u64 got;
 
@@ -144,6 +144,12 @@ static void who_takes_turns_with_himself_has_no_more(void **state)
 				fail_msg("%u threads, %u us each: got %lu/1000, expected half",
 					 threads, run[i], got);
 		}
+}
+
+static void who_takes_turns_with_himself_has_no_more(void **state)
+{
+	take_turns(RELAY);
+	take_turns(RELAY_STOP);
 }
 
 /*
