@@ -111,7 +111,7 @@ MUTANTS = [
            "host/handle", "256 full ports end without an interrupt between"),
     Mutant("log-drives-the-terminal", "kernel/log.c", "line[i] < ' ' || line[i] > '~'", "line[i] < ' ' && line[i] >= 0",
            "boot/wild-monitors", "the name of a program drives the administrator's terminal"),
-    Mutant("sleepers-never-pay", "kernel/sched.c", "if (lead > slice)", "if (!t->weight)",
+    Mutant("sleepers-never-pay", "kernel/sched.c", "if (MAX(lead, had) > slice)", "if (!t->weight)",
            "host/sched", "who sleeps often takes the CPU from who never does"),
     Mutant("weights-ignored", "kernel/sched_group.c", "((u64)g->weight * weight)", "((u64)g->weight * 100)",
            "host/sched_shares", "the threads of a group get the same, whatever they weigh"),
