@@ -5,7 +5,6 @@
 #include "uapi/layout.h"
 
 #define ADDRESS_END BIT(52)
-#define VGA_TEXT 0xb8000
 
 static void __printf(2, 3) refuse(struct bootinfo *out, const char *fmt, ...)
 {
@@ -18,7 +17,7 @@ static void __printf(2, 3) refuse(struct bootinfo *out, const char *fmt, ...)
 	va_end(ap);
 	/* It is to be seen, also if the tag that describes the screen is never come to. */
 	if (!out->screen.bytes)
-		out->screen = (struct boot_screen){hpa(VGA_TEXT), 160 * 25, 160, 80, 25, true};
+		out->screen = (struct boot_screen){hpa(0xb8000), 160 * 25, 160, 80, 25, true};
 }
 
 /*

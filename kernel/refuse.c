@@ -17,23 +17,21 @@ static u64 free_bytes(const struct bootinfo *b, u64 limit)
 	return ram - MIN(ram, used);
 }
 
-/* The first module of those needed that is not there, or NULL. */
-static const char *missing_module(const struct bootinfo *b)
+static bool has_module(const struct bootinfo *b, const char *name)
 {
-	bool init = false, programs = false;
-
-	for (u32 i = 0; i < b->modules; i++) {
-		init |= !strcmp(b->module[i].name, "init");
-		programs |= !strcmp(b->module[i].name, "programs");
-	}
-	return !init ? "init" : !programs ? "programs" : NULL;
+	for (u32 i = 0; i < b->modules; i++)
+		if (!strcmp(b->module[i].name, name))
+			return true;
+	return false;
 }
 
 bool boot_refused(const struct bootinfo *b, const struct cpu_facts *f, u64 mem_limit, char *why,
 		  size_t size)
 {
 	u64 room = free_bytes(b, mem_limit);
-	const char *module = missing_module(b);
+	const char *module = !has_module(b, "init")	  ? "init"
+			     : !has_module(b, "programs") ? "programs"
+							  : NULL;
 
 	why[0] = 0;
 	if (b->error[0])

@@ -100,6 +100,7 @@ static void charge_thread(struct thread *t, u64 now)
 	struct thread *client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
 	struct domain *payer = client ? client->domain : t->domain;
 	struct vcpu *v = t->vcpu;
+	struct sched_group_queue *in = group_in(cpus[t->cpu]->queue, t);
 	u64 virtual = weighed(t, ran);
 
 	t->run_start = now;
@@ -110,7 +111,7 @@ static void charge_thread(struct thread *t, u64 now)
 	}
 	t->vruntime += virtual;
 	if (payer->group == group_of(t))
-		sched_group_ran(group_in(cpus[t->cpu]->queue, t), t->load, virtual);
+		in->vruntime += virtual * t->load / MAX(in->load, 1);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->served_ns += client ? ran : 0;
 	sched_group_charge(payer->group, ran);
@@ -272,11 +273,10 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	join(q, t);
 	slice = (s64)weighed(t, SCHED_SLICE_NS);
 	least = -MIN(slice, LEAD_MAX_NS);
-	if (earlier(in->vruntime, q->min_vruntime + (u64)least))
-		in->vruntime = q->min_vruntime + (u64)least;
-	if (in->load == q->load && earlier(q->min_vruntime, in->vruntime))
-		in->vruntime = q->min_vruntime; /* nobody else is there to have missed it */
-	had = (s64)(in->vruntime - q->min_vruntime);
+	had = MAX((s64)(in->vruntime - q->min_vruntime), least);
+	if (in->load == q->load)
+		had = MIN(had, 0); /* nobody else is there to have missed it */
+	in->vruntime = q->min_vruntime + (u64)had;
 	lead = MIN(MAX((s64)t->vruntime, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
 	if (MAX(lead, had) > slice) /* it has had so much more than others, or its group */
 		t->prompt_ns = 0;

@@ -22,14 +22,6 @@ u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns)
 	       ((u64)g->weight * weight);
 }
 
-void sched_group_ran(struct sched_group_queue *in, u32 load, u64 vruntime)
-{
-	if (unlikely(load < in->load)) /* below 2^24 */
-		vruntime = vruntime < BIT(40) ? vruntime * load / in->load
-					      : vruntime / in->load * load;
-	in->vruntime += vruntime;
-}
-
 void sched_group_charge(struct sched_group *g, u64 ran_ns)
 {
 	if (unlikely(g->period_ns))

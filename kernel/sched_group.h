@@ -36,8 +36,6 @@ u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
 /* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */
 u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns);
 void sched_group_charge(struct sched_group *g, u64 ran_ns);
-/* One of the threads there, of that load, has run so much in virtual time. */
-void sched_group_ran(struct sched_group_queue *in, u32 load, u64 vruntime);
 /* How long one of its threads may run on, ~0: as long as it likes. */
 u64 sched_group_left(const struct sched_group *g);
 /* It has a cap, and has used up its quota: until when its threads wait. 0: they may run. */

@@ -9,25 +9,10 @@
 #include "kernel/sched.h"
 #include "kernel/smp.h"
 
-/* clang-format off */
-static const char *const exception_name[32] = {
-	[EXC_DE] = "#DE divide error",        [EXC_DB] = "#DB debug",
-	[EXC_NMI] = "NMI",                    [EXC_BP] = "#BP breakpoint",
-	[EXC_OF] = "#OF overflow",            [EXC_BR] = "#BR bound range",
-	[EXC_UD] = "#UD invalid opcode",      [EXC_NM] = "#NM no FPU in ring 3",
-	[EXC_DF] = "#DF double fault",        [EXC_TS] = "#TS invalid TSS",
-	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack",
-	[EXC_GP] = "#GP general protection",  [EXC_PF] = "#PF page fault",
-	[EXC_MF] = "#MF x87",                 [EXC_AC] = "#AC alignment check",
-	[EXC_MC] = "#MC machine check",       [EXC_XM] = "#XM SIMD",
-	[EXC_CP] = "#CP control protection",
-};
-/* clang-format on */
-
-static const char *exception_text(u64 vector)
-{
-	return vector < 32 && exception_name[vector] ? exception_name[vector] : "exception";
-}
+/* Intel SDM 3, "Exception and Interrupt Reference"; the reserved ones have none. */
+static const char exception_name[32][4] = {"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM",
+					   "#DF", "",	 "#TS", "#NP", "#SS", "#GP", "#PF", "",
+					   "#MF", "#AC", "#MC", "#XM", "#VE", "#CP"};
 
 static void user_exception(struct trap_frame *f, u64 cr2)
 {
@@ -37,7 +22,7 @@ static void user_exception(struct trap_frame *f, u64 cr2)
 	    aspace_fault(&d->aspace, cr2, (u32)f->error) == FAULT_MAPPED)
 		return;
 	log_warn("domain: %s: thread %u ended by %s at rip %#lx, error %#lx, address %#lx", d->name,
-		 thread_current()->id, exception_text(f->vector), f->rip, f->error,
+		 thread_current()->id, exception_name[f->vector], f->rip, f->error,
 		 f->vector == EXC_PF ? cr2 : 0);
 	domain_kill(d, DOMAIN_STATUS_FAULT);
 }
@@ -82,7 +67,7 @@ void trap_handler(struct trap_frame *f)
 		if (user)
 			user_exception(f, cr2);
 		else if (!kernel_fixup(f, cr2))
-			panic_trap(f, exception_text(f->vector));
+			panic_trap(f, exception_name[f->vector]);
 	}
 	if (user && return_work_pending())
 		return_to_user();
@@ -105,7 +90,7 @@ void trap_nmi_stack(struct trap_frame *f)
 		smp_ipi(this_cpu()->id, IPI_RESCHED);
 		return;
 	}
-	panic_trap(f, exception_text(f->vector));
+	panic_trap(f, exception_name[f->vector]);
 }
 
 void user_enter(u64 rip, u64 rsp, u64 arg)

@@ -714,7 +714,7 @@ def wild_monitors(scene):
         m.expect(PROMPT, 60)
         m.send("destroy loop\r")
         m.expect_exit(124, 60)
-        expect_status(m, "ended by #PF page fault", "vm fault: status 124 (monitor died)",
+        expect_status(m, "ended by #PF at rip", "vm fault: status 124 (monitor died)",
                       "vm exit: status 124 (monitor died)", "vm loop: status 125 (destroyed)",
                       "vm flood: status 124 (monitor died)")
 
