@@ -12,10 +12,13 @@
 #include "kernel/vcpu.h"
 #include "mm/mm.h"
 
-/* By so much of a lone thread's time another may be ahead of it, whatever its group's load was. */
-#define LEAD_MAX_NS ((s64)(16 * SCHED_SLICE_NS))
+/*
+ * A slice of a lone thread of the default weight, in virtual time: by so much another may be ahead
+ * of it, whatever its group's load was.
+ */
+#define LEAD_MAX ((s64)(16 * SCHED_SLICE_NS))
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
-#define BEHIND_MAX ((s64)(~0ull >> 2)) /* what its group had has no part in it */
+#define BEHIND_MAX ((s64)(~0ull >> 2)) /* on another CPU its group may stand anywhere */
 #define LOADS_ALIKE 64u		       /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
 #define CAP_LOOK_NS 100000000u /* so late is heard of a new cap */
@@ -150,8 +153,8 @@ void sched_served(struct thread *client)
 	if (client && group_of(client) != group_of(t)) {
 		t->vruntime -= weighed(t, t->served_ns);
 		/* its group's load was another while it served */
-		if (earlier(t->vruntime, q->min_vruntime - LEAD_MAX_NS))
-			t->vruntime = q->min_vruntime - LEAD_MAX_NS;
+		if (earlier(t->vruntime, q->min_vruntime - LEAD_MAX))
+			t->vruntime = q->min_vruntime - LEAD_MAX;
 		client->owed_ns = t->served_ns;
 	}
 	t->served_ns = 0;
@@ -272,7 +275,7 @@ static void place(struct run_queue *q, struct thread *t, u64 now)
 	t->run_start = now;
 	join(q, t);
 	slice = (s64)weighed(t, SCHED_SLICE_NS);
-	least = -MIN(slice, LEAD_MAX_NS);
+	least = -MIN(slice, LEAD_MAX);
 	had = MAX((s64)(in->vruntime - q->min_vruntime), least);
 	if (in->load == q->load)
 		had = MIN(had, 0); /* nobody else is there to have missed it */
