@@ -133,6 +133,7 @@ static u64 permille_of_relay(const struct vm_kind *kinds, u32 n)
 	play();
 	for (u32 v = 0; v < n; v++)
 		all += total_of(v);
+	assert_int_not_equal(all, 0);
 	return total_of(0) * 1000 / all;
 }
 
