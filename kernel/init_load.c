@@ -17,6 +17,14 @@ static void need(int r, const char *what)
 		panic("init: %s: error %d", what, -r);
 }
 
+static handle_t give(struct domain *d, struct object *o, u32 rights)
+{
+	s64 h = handle_install(d, o, rights);
+
+	need((int)MIN(h, 0), "a handle");
+	return (handle_t)h;
+}
+
 /* What mapping the image and starting the thread do not check. */
 static const char *header_error(const struct image_header *h, u64 bytes)
 {
@@ -80,7 +88,6 @@ static u64 give_modules(struct domain *d, const struct bootinfo *b, struct init_
 		struct init_module *im = &info->module[info->modules];
 		const struct boot_module *mod = &b->module[i];
 		struct mem *m;
-		s64 h;
 
 		if (!mod->bytes)
 			continue;
@@ -90,10 +97,8 @@ static u64 give_modules(struct domain *d, const struct bootinfo *b, struct init_
 			object_put(&m->obj);
 			continue;
 		}
-		h = handle_install(d, &m->obj, R_DUP | R_REVOKE | R_INFO | R_READ);
-		need((int)MIN(h, 0), "a module's handle");
 		str_copy(im->name, mod->name, sizeof(im->name));
-		im->memory = (handle_t)h;
+		im->memory = give(d, &m->obj, R_DUP | R_REVOKE | R_INFO | R_READ);
 		im->size = mod->bytes;
 		info->modules++;
 	}
@@ -119,16 +124,14 @@ void init_load(const struct bootinfo *b)
 	struct init_info *info = kmem_alloc(kernel_quota, PAGE_SIZE << INFO_ORDER);
 	struct domain *d;
 	struct thread *t;
-	s64 h;
 
 	static_assert(sizeof(*info) <= PAGE_SIZE << INFO_ORDER, "init's information fits");
 	ASSERT(info);
 	need(domain_create(&kernel_domain, quota_for_init(), "init", &d), "its domain");
 	object_get(system_object);
-	h = handle_install(d, system_object, R_ALL);
-	need((int)MIN(h, 0), "the system handle");
-	*info = (struct init_info){
-		.size = sizeof(*info), .uapi_version = UAPI_VERSION, .system = (handle_t)h};
+	*info = (struct init_info){.size = sizeof(*info),
+				   .uapi_version = UAPI_VERSION,
+				   .system = give(d, system_object, R_ALL)};
 	str_copy(info->cmdline, b->cmdline, sizeof(info->cmdline));
 	args.entry = give_modules(d, b, info);
 	for (u64 at = 0; at < sizeof(*info); at += PAGE_SIZE)
@@ -136,8 +139,6 @@ void init_load(const struct bootinfo *b)
 		     "its information");
 	map_zeros(d, INIT_STACK_TOP - INIT_STACK_SIZE, INIT_STACK_SIZE);
 	need(thread_create(d, &args, &t), "its thread");
-	h = handle_install(d, &t->obj, R_ALL);
-	need((int)MIN(h, 0), "its thread's handle");
-	info->thread = (handle_t)h;
+	info->thread = give(d, &t->obj, R_ALL);
 	sched_start(t);
 }

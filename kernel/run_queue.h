@@ -45,9 +45,10 @@ static inline bool earlier(u64 a, u64 b) { return (s64)(a - b) < 0; }
 
 static inline struct sched_group *group_of(const struct thread *t) { return t->domain->group; }
 
+/* Run time of t, a member, by its weight and its group's. */
 static inline u64 weighed(const struct thread *t, u64 ns)
 {
-	return sched_group_virtual(group_of(t), t->counted, ns);
+	return sched_group_virtual(group_of(t), group_of(t)->active, ns) / t->counted;
 }
 
 static inline u64 allowed(const struct thread *t)
@@ -60,6 +61,31 @@ static inline u64 allowed(const struct thread *t)
 static inline bool may_run_on(const struct thread *t, u32 cpu) { return allowed(t) >> cpu & 1; }
 
 static inline bool is_loaded(const struct thread *t) { return t->vcpu && t->vcpu->cpu >= 0; }
+
+/* What its group has in the queue. */
+static inline struct sched_group_queue *group_in(const struct run_queue *q, const struct thread *t)
+{
+	return &group_of(t)->queue[lowest_cpu(q->cpus)->id];
+}
+
+/* Its group's virtual time there, from a thread that sleeps to the next. */
+static inline u64 vruntime_in(const struct run_queue *q, const struct thread *t)
+{
+	return group_in(q, t)->base + __atomic_load_n(&group_of(t)->vruntime, __ATOMIC_RELAXED);
+}
+
+/*
+ * What the CPU has to do if t, no member, comes: its group's threads will weigh less. 0: it idles.
+ */
+static inline u64 load_with(const struct thread *t, u32 cpu)
+{
+	const struct run_queue *q = cpus[cpu]->queue;
+	const struct sched_group *g = group_of(t);
+	const struct sched_group_queue *in = group_in(q, t);
+	u64 with = sched_group_load(g, in->active + t->weight, g->active + t->weight);
+
+	return q->load ? q->load - in->load + with : 0;
+}
 
 /* How long t runs while others wait: those that slept have their turns within a slice together. */
 static inline u64 slice_of(const struct run_queue *q, const struct thread *t)

@@ -73,28 +73,25 @@ static void dequeue(struct run_queue *q, struct thread *t)
 
 /* ---- Members ---- */
 
-/* What its group has in the queue. */
-static struct sched_group_queue *group_in(const struct run_queue *q, const struct thread *t)
+/* The weight of its group's members of the queue changes by so much. */
+static void count(struct run_queue *q, const struct thread *t, u64 change)
 {
-	return &group_of(t)->queue[lowest_cpu(q->cpus)->id];
+	struct sched_group *g = group_of(t);
+	struct sched_group_queue *in = group_in(q, t);
+	u64 active = __atomic_add_fetch(&g->active, change, __ATOMIC_RELAXED), before = in->load;
+
+	in->active += change;
+	in->load = sched_group_load(g, in->active, active);
+	q->load += in->load - before;
 }
 
 static void join(struct run_queue *q, struct thread *t)
 {
-	struct sched_group *g = group_of(t);
-
-	t->counted = g->active < ACTIVE_MAX ? t->weight : 1;
-	t->load = sched_group_load(g, t->counted, t->counted);
-	q->load += t->load;
-	group_in(q, t)->load += t->load;
+	t->counted = group_of(t)->active < ACTIVE_MAX ? t->weight : 1;
+	count(q, t, t->counted);
 }
 
-static void leave(struct run_queue *q, struct thread *t)
-{
-	(void)sched_group_load(group_of(t), t->counted, -(s64)t->counted);
-	q->load -= t->load;
-	group_in(q, t)->load -= t->load;
-}
+static void leave(struct run_queue *q, const struct thread *t) { count(q, t, -(u64)t->counted); }
 
 /* A thread that runs, up to now. A server's client pays. */
 static void charge_thread(struct thread *t, u64 now)
@@ -103,8 +100,6 @@ static void charge_thread(struct thread *t, u64 now)
 	struct thread *client = t->channel ? __atomic_load_n(&t->peer, __ATOMIC_RELAXED) : NULL;
 	struct domain *payer = client ? client->domain : t->domain;
 	struct vcpu *v = t->vcpu;
-	struct sched_group_queue *in = group_in(cpus[t->cpu]->queue, t);
-	u64 virtual = weighed(t, ran);
 
 	t->run_start = now;
 	t->cpu_ns += ran;
@@ -112,9 +107,7 @@ static void charge_thread(struct thread *t, u64 now)
 		v->cpu_ns = t->cpu_ns;
 		v->ran_on = t->cpu;
 	}
-	t->vruntime += virtual;
-	if (payer->group == group_of(t))
-		in->vruntime += virtual * t->load / MAX(in->load, 1);
+	t->vruntime += weighed(t, ran);
 	t->prompt_ns -= MIN(t->prompt_ns, ran);
 	t->served_ns += client ? ran : 0;
 	sched_group_charge(payer->group, ran);
@@ -206,28 +199,18 @@ static void arm_slice(const struct run_queue *q, const struct thread *t, u64 now
 
 /* ---- Placing ---- */
 
-static u32 count_of(u32 cpu)
-{
-	const struct run_queue *q = cpus[cpu]->queue;
-	u32 n = q->queued;
-
-	for (u64 left = q->cpus; left; left &= left - 1)
-		n += !cpu_idles(lowest_cpu(left));
-	return n;
-}
-
 /* Its own CPU, unless it may not run there or another, then the nearest, has less to do. */
 static u32 least_loaded(const struct thread *t)
 {
-	u64 mask = allowed(t);
-	u32 best = t->cpu, least = mask >> best & 1 ? count_of(best) : ~0u;
+	u64 mask = allowed(t), least = mask >> t->cpu & 1 ? load_with(t, t->cpu) : ~0ull;
+	u32 best = t->cpu;
 
 	for (u32 i = 1; least && i < cpu_count; i++) {
 		u32 cpu = own[t->cpu].near[i];
 
-		if ((mask >> cpu & 1) && count_of(cpu) < least) {
+		if ((mask >> cpu & 1) && load_with(t, cpu) < least) {
 			best = cpu;
-			least = count_of(cpu);
+			least = load_with(t, cpu);
 		}
 	}
 	return best;
@@ -262,30 +245,36 @@ static void take_off(struct thread *t, u32 cpu)
 	t->cpu = cpu;
 }
 
+/* The turn of t, a member from now on: by what it has had more than others, and its group. */
+static void give_turn(struct run_queue *q, struct thread *t)
+{
+	struct sched_group_queue *in = group_in(q, t);
+	s64 slice = (s64)weighed(t, SCHED_SLICE_NS), least = -MIN(slice, LEAD_MAX);
+	s64 lone = (s64)sched_group_virtual(group_of(t), 1, SCHED_SLICE_NS);
+	s64 stood = (s64)(vruntime_in(q, t) - q->min_vruntime), had, lead;
+
+	had = MIN(MAX(stood, least), 2 * lone);
+	if (in->load == q->load)
+		had = MIN(had, 0); /* nobody else is there to have missed it */
+	in->base += (u64)(had - stood);
+	lead = MIN(MAX((s64)t->vruntime, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
+	if (lead > slice || had > lone)
+		t->prompt_ns = 0;
+	t->owed_ns = 0;
+	t->vruntime = q->min_vruntime + (u64)MAX(lead, had - MAX(t->behind, 0));
+}
+
 /* A thread that was taken off comes into q, its queue, which is locked and charged; released. */
 static void place(struct run_queue *q, struct thread *t, u64 now)
 {
 	u32 cpu = t->cpu;
 	struct thread *current = cpus[cpu]->current;
 	bool ask = current == cpus[cpu]->idle;
-	struct sched_group_queue *in = group_in(q, t);
-	s64 slice, least, had, lead;
 
 	t->state = THREAD_RUNNABLE;
 	t->run_start = now;
 	join(q, t);
-	slice = (s64)weighed(t, SCHED_SLICE_NS);
-	least = -MIN(slice, LEAD_MAX);
-	had = MAX((s64)(in->vruntime - q->min_vruntime), least);
-	if (in->load == q->load)
-		had = MIN(had, 0); /* nobody else is there to have missed it */
-	in->vruntime = q->min_vruntime + (u64)had;
-	lead = MIN(MAX((s64)t->vruntime, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
-	if (MAX(lead, had) > slice) /* it has had so much more than others, or its group */
-		t->prompt_ns = 0;
-	lead = MAX(lead, MIN(had - MAX(t->behind, 0), 2 * slice));
-	t->owed_ns = 0;
-	t->vruntime = q->min_vruntime + (u64)lead;
+	give_turn(q, t);
 	enqueue(q, t);
 	ask = ask || turn_earlier(&t->run_node, &current->run_node);
 	if (!ask && q->queued == 1 && cpu == this_cpu()->id && !run_queue_is_core(q))
@@ -336,7 +325,8 @@ static struct thread *pull(struct run_queue *q, u32 cpu, const struct sched_grou
 
 	for (u32 i = 0; n && i < MOVE_LOOKS; i++, n = rb_next(n)) {
 		struct thread *t = container_of(n, struct thread, run_node);
-		s64 rest = (s64)gap - 2 * (s64)t->load;
+		const struct sched_group_queue *in = group_in(q, t);
+		s64 rest = (s64)gap - 2 * (s64)(in->load * t->counted / MAX(in->active, 1));
 
 		rest = rest < 0 ? -rest : rest;
 		if (rest <= least && may_run_on(t, cpu) && !is_loaded(t) &&
@@ -397,6 +387,7 @@ static void balance(struct run_queue *q, struct sched_cpu *o, u64 now)
 	}
 	if (t) {
 		o->in_vain = 0;
+		own[cpu].balance_at = now + BALANCE_NS;
 		send(q, t, cpu);
 	} else {
 		spin_unlock(&q->lock);
@@ -554,7 +545,7 @@ static void schedule(struct run_queue *q)
 			/* goes there when it is off its stack */
 			take_off(prev, least_loaded(prev));
 		} else {
-			prev->behind = (s64)(group_in(q, prev)->vruntime - prev->vruntime);
+			prev->behind = (s64)(vruntime_in(q, prev) - prev->vruntime);
 		}
 	}
 	next = choose(q, now);
@@ -757,19 +748,20 @@ void thread_exit(void)
 
 void sched_order_cpus(const struct numa *n)
 {
-	for (u32 me = 0; me < cpu_count; me++)
-		for (u32 i = 0; i < cpu_count; i++) {
-			/* those of the same distance from `me` on, so that not all look at one */
-			u32 at = i, cpu = (me + i) % cpu_count;
-			const u8 *distance = n->distance[cpus[me]->node];
-			u8 *near = own[me].near;
+	u8 nodes[NUMA_NODES];
 
-			for (; at > 1 &&
-			       distance[cpus[near[at - 1]]->node] > distance[cpus[cpu]->node];
-			     at--)
-				near[at] = near[at - 1];
-			near[at] = (u8)cpu;
+	for (u32 me = 0; me < cpu_count; me++) {
+		u8 *near = own[me].near;
+
+		numa_order(n, cpus[me]->node, nodes);
+		for (u32 i = 0; i < n->nodes * cpu_count; i++) {
+			/* a node's from `me` on, so that not all look at one */
+			u32 cpu = (me + i) % cpu_count;
+
+			if (cpus[cpu]->node == nodes[i / cpu_count])
+				*near++ = (u8)cpu;
 		}
+	}
 }
 
 void sched_init_cpu(struct cpu *c, struct thread *idle)

@@ -7,23 +7,14 @@
 #define NS_MAX 500000000ull  /* with this the products stay within 63 bits */
 #define CAPPED_RUN_NS 50000u /* a thread that wakes up with nothing left gets to where it waits */
 
-u32 sched_group_load(struct sched_group *g, u32 weight, s64 change)
+u64 sched_group_virtual(const struct sched_group *g, u64 times, u64 ns)
 {
-	u64 active = __atomic_add_fetch(&g->active, (u64)change, __ATOMIC_RELAXED);
-
-	return (u32)MAX((u64)g->weight * LOAD_UNIT * weight / MAX(active, 1), 1);
-}
-
-u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns)
-{
-	u64 active = __atomic_load_n(&g->active, __ATOMIC_RELAXED);
-
-	return MIN(ns, NS_MAX) * 16 * WEIGHT_DEFAULT * MIN(active, 2 * ACTIVE_MAX) /
-	       ((u64)g->weight * weight);
+	return MIN(ns, NS_MAX) * 16 * WEIGHT_DEFAULT * MIN(times, 2 * ACTIVE_MAX) / g->weight;
 }
 
 void sched_group_charge(struct sched_group *g, u64 ran_ns)
 {
+	__atomic_fetch_add(&g->vruntime, sched_group_virtual(g, 1, ran_ns), __ATOMIC_RELAXED);
 	if (unlikely(g->period_ns))
 		__atomic_fetch_sub(&g->left_ns, (s64)ran_ns, __ATOMIC_RELAXED);
 }

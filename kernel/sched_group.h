@@ -11,12 +11,13 @@
 #define WEIGHT_DEFAULT 100u
 #define WEIGHT_MAX 10000u
 #define ACTIVE_MAX (1u << 22) /* of active: beyond it a thread counts as 1 */
-#define LOAD_UNIT 64u	      /* load of weight 1: it is divided among the threads of a group */
+#define LOAD_UNIT 64u	      /* load of a group of weight 1 */
 
 /* In a queue, under its lock. */
 struct sched_group_queue {
-	u64 load;     /* of its threads that run or wait there */
-	u64 vruntime; /* the mean of theirs; from one that sleeps to the next it goes on */
+	u64 active; /* sum of the weights of its threads that run or wait there */
+	u64 load;   /* what they weigh, when one last came or went */
+	u64 base;   /* where the group's virtual time begins in the queue's */
 };
 
 /* [a] all */
@@ -24,6 +25,7 @@ struct sched_group {
 	u64 cpus;		 /* mask; set by another group, ~0 at first */
 	u64 active;		 /* sum of the weights of its threads that run or wait for a CPU */
 	u32 weight;		 /* 1..WEIGHT_MAX */
+	u64 vruntime;		 /* of all its threads */
 	u64 period_ns, quota_ns; /* run time in a period, on all CPUs together; 0: no cap */
 	s64 left_ns;		 /* of this period's; below 0: owed by the next */
 	u64 period_end;
@@ -31,10 +33,13 @@ struct sched_group {
 	struct sched_group_queue queue[MAX_CPUS]; /* by its first CPU */
 };
 
-/* The active ones change by so much: what one of that weight weighs on its CPU now. */
-u32 sched_group_load(struct sched_group *g, u32 weight, s64 change);
-/* Run time by what a thread of that weight, an active one, weighs now: in sixteenths of a ns. */
-u64 sched_group_virtual(const struct sched_group *g, u32 weight, u64 ns);
+/* What those that have `part` of all active ones' weight weigh: at least 1, if there are any. */
+static inline u64 sched_group_load(const struct sched_group *g, u64 part, u64 active)
+{
+	return active ? (g->weight * LOAD_UNIT * part + active - 1) / active : 0;
+}
+/* Run time by the group's weight, so many times, in sixteenths of a ns. */
+u64 sched_group_virtual(const struct sched_group *g, u64 times, u64 ns);
 void sched_group_charge(struct sched_group *g, u64 ran_ns);
 /* How long one of its threads may run on, ~0: as long as it likes. */
 u64 sched_group_left(const struct sched_group *g);

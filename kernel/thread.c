@@ -29,13 +29,13 @@ static struct thread *alloc(struct domain *d)
 /* Kernel threads' stacks are the kernel's own; a domain's lie in its private slot. */
 struct thread *thread_create_kernel(void (*fn)(void))
 {
-	void *stack = kmem_alloc(kernel_quota, KSTACK_PAGES * PAGE_SIZE);
+	void *stack = kmem_alloc(kernel_quota, KPRIV_BYTES);
 	struct thread *t = stack ? alloc(&kernel_domain) : NULL;
 
 	if (!t) /* the machine is short of memory at its start: a stack more makes no difference */
 		return NULL;
 	t->kstack = stack;
-	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
+	t->kstack_top = (u64)t->kstack + KPRIV_BYTES;
 	t->kernel_fn = fn;
 	t->state = THREAD_BLOCKED;
 	return t;
@@ -66,10 +66,10 @@ static int prepare(struct thread *t, const struct thread_args *a)
 	hpa_t stack_hpa;
 	int r = 0;
 
-	t->kstack = kpriv_alloc(&d->aspace, KSTACK_PAGES, &stack_hpa);
+	t->kstack = kpriv_alloc(&d->aspace, &stack_hpa);
 	if (!t->kstack)
 		return -E_NOMEM;
-	t->kstack_top = (u64)t->kstack + KSTACK_PAGES * PAGE_SIZE;
+	t->kstack_top = (u64)t->kstack + KPRIV_BYTES;
 	if (a->msg_va) {
 		t->msg = kmem_alloc(&d->quota, PAGE_SIZE);
 		r = t->msg ? aspace_map_kernel_page(&d->aspace, a->msg_va, t->msg, PROT_R | PROT_W)
@@ -117,7 +117,7 @@ static bool destroy_step(struct object *o)
 	if (t->msg)
 		kmem_free(o->quota, t->msg, PAGE_SIZE);
 	if (t->kstack)
-		kpriv_free(&d->aspace, t->kstack, KSTACK_PAGES);
+		kpriv_free(&d->aspace, t->kstack);
 	return true;
 }
 

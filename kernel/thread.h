@@ -38,7 +38,6 @@ struct thread {
 	u32 cpu; /* [r] where it runs, ran last, or will run; changed under the old queue's lock */
 	u32 weight;    /* [a] among the threads of its group: 1..WEIGHT_MAX */
 	u32 counted;   /* [r] of it, in its group */
-	u32 load;      /* [r] what it weighs on its CPU */
 	u64 affinity;  /* [r] mask of CPUs */
 	u64 vruntime;  /* [r] run time by weight */
 	s64 behind;    /* [r] its group's in the queue, by so much, when it went to sleep there */
@@ -70,8 +69,6 @@ struct thread {
 	u64 ipc_words;	/* of the call made, or received: under the channel's lock */
 	s64 ipc_result; /* under the channel's lock */
 };
-
-#define KSTACK_PAGES 2
 
 static inline struct thread *thread_current(void)
 {

@@ -385,8 +385,6 @@ s64 sys_vcpu_kick(struct object *obj, const struct sys_args *args)
 
 /* ---- Life ---- */
 
-#define PRIVATE_PAGES 2 /* v->block, v->priv */
-
 static void vcpu_revoke(struct object *o)
 {
 	struct vcpu *v = vcpu_of(o), *self = v;
@@ -409,7 +407,7 @@ static bool vcpu_destroy_step(struct object *o)
 	if (v->run_va)
 		aspace_unmap_kernel_page(&d->aspace, v->run_va);
 	if (v->block)
-		kpriv_free(&d->aspace, v->block, PRIVATE_PAGES);
+		kpriv_free(&d->aspace, v->block);
 	if (v->run)
 		kmem_free(q, v->run, PAGE_SIZE);
 	if (v->lapic.page)
@@ -430,7 +428,7 @@ static int vcpu_init(struct vcpu *v, u64 run_va)
 	struct domain *d = v->vm->owner;
 	int r;
 
-	v->block = kpriv_alloc(&d->aspace, PRIVATE_PAGES, &v->block_hpa);
+	v->block = kpriv_alloc(&d->aspace, &v->block_hpa);
 	v->run = kmem_alloc(v->obj.quota, PAGE_SIZE);
 	v->lapic.page = kmem_alloc(v->obj.quota, PAGE_SIZE);
 	v->scratch = kmem_alloc(v->obj.quota, sizeof(*v->scratch));

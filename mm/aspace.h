@@ -8,8 +8,9 @@
 #include "mm/mem.h"
 #include "mm/pt.h"
 
-/* The private slot is handed out in cells: a guard page, up to 4 pages, guard pages. */
-#define KPRIV_CELL KiB(32)
+/* The private slot is handed out in cells: a guard page, the pages, a guard page. */
+#define KPRIV_BYTES (2 * PAGE_SIZE)
+#define KPRIV_CELL KiB(16)
 
 #define VM_MAPPINGS 32 /* of a VM at most: its revocation takes all at once */
 
@@ -105,8 +106,8 @@ bool mem_unmap_step(struct mem *m);
 /* ---- Private slot ---- */
 
 /*
- * Pages (1..4), mapped R+W in the private slot only, zeroed; they are contiguous from *first_hpa
- * on. Charged and taken is a power of two. NULL: no memory.
+ * KPRIV_BYTES, mapped R+W in the private slot only, zeroed; they are contiguous from *first_hpa on.
+ * NULL: no memory.
  */
-void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa) __must_check;
-void kpriv_free(struct aspace *as, void *p, u32 pages);
+void *kpriv_alloc(struct aspace *as, hpa_t *first_hpa) __must_check;
+void kpriv_free(struct aspace *as, void *p);

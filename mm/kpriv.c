@@ -5,7 +5,7 @@
 #include "mm/aspace.h"
 #include "mm/window.h"
 
-#define KPRIV_BYTES_MAX (4 * PAGE_SIZE)
+#define KPRIV_ORDER 1u
 
 /* The first free cell's page behind its guard. False: there is none. Under as->lock. */
 static bool find_cell(struct aspace *as, u64 *va)
@@ -18,42 +18,41 @@ static bool find_cell(struct aspace *as, u64 *va)
 	return false;
 }
 
-void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first_hpa)
+void *kpriv_alloc(struct aspace *as, hpa_t *first_hpa)
 {
-	u64 bytes = PAGE_SIZE << order_of(pages), va;
+	u64 va;
 	bool ok;
 
-	ASSERT(pages && bytes <= KPRIV_BYTES_MAX);
-	if (!quota_charge(as->quota, bytes))
+	if (!quota_charge(as->quota, KPRIV_BYTES))
 		return NULL;
-	if (!frame_alloc(order_of(pages), FRAME_PRIVATE, first_hpa))
+	if (!frame_alloc(KPRIV_ORDER, FRAME_PRIVATE, first_hpa))
 		goto no_frame;
-	window_zero(*first_hpa, bytes);
+	window_zero(*first_hpa, KPRIV_BYTES);
 	spin_lock(&as->lock);
-	ok = find_cell(as, &va) && !pt_map(&as->pt, va, *first_hpa, bytes, PT_R | PT_W);
+	ok = find_cell(as, &va) && !pt_map(&as->pt, va, *first_hpa, KPRIV_BYTES, PT_R | PT_W);
 	spin_unlock(&as->lock);
 	if (ok)
 		return (void *)va;
-	frame_free(*first_hpa, order_of(pages));
+	frame_free(*first_hpa, KPRIV_ORDER);
 no_frame:
-	quota_uncharge(as->quota, bytes);
+	quota_uncharge(as->quota, KPRIV_BYTES);
 	return NULL;
 }
 
-void kpriv_free(struct aspace *as, void *p, u32 pages)
+void kpriv_free(struct aspace *as, void *p)
 {
-	u64 va = (u64)p, bytes = PAGE_SIZE << order_of(pages), active;
+	u64 va = (u64)p, active;
 	hpa_t first;
 	bool found = aspace_lookup(as, va, PROT_R, &first);
 
 	ASSERT(found);
 	spin_lock(&as->lock);
-	(void)!pt_unmap(&as->pt, va, va + bytes);
+	(void)!pt_unmap(&as->pt, va, va + KPRIV_BYTES);
 	active = aspace_active(as);
 	/* Before the lock goes: nobody takes the cell while a CPU has an old translation. */
 	if (active)
 		up_tlb_flush(as, active);
 	spin_unlock(&as->lock);
-	frame_free(first, order_of(pages));
-	quota_uncharge(as->quota, bytes);
+	frame_free(first, KPRIV_ORDER);
+	quota_uncharge(as->quota, KPRIV_BYTES);
 }

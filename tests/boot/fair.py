@@ -24,7 +24,7 @@ def worker(name, words="", **keys):
 
 def flood(word):
     """A VM of that name. `others` are CPUs that sleep until the first one interrupts them."""
-    return worker(word, word, vcpus="2" if word == "others" else "1")
+    return worker(word, word, vcpus="4" if word == "others" else "1")
 
 
 def told(m, name, what, seconds=900):

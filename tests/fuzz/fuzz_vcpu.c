@@ -83,8 +83,8 @@ void *kmem_alloc(struct quota *q, size_t n) { return NULL; }
 void kmem_free(struct quota *q, void *p, size_t n) {}
 int aspace_map_kernel_page(struct aspace *as, u64 va, void *page, u32 prot) { return -E_NOMEM; }
 void aspace_unmap_kernel_page(struct aspace *as, u64 va) {}
-void *kpriv_alloc(struct aspace *as, u32 pages, hpa_t *first) { return NULL; }
-void kpriv_free(struct aspace *as, void *p, u32 pages) {}
+void *kpriv_alloc(struct aspace *as, hpa_t *first) { return NULL; }
+void kpriv_free(struct aspace *as, void *p) {}
 void smp_ipi(u32 cpu, u32 bits) {}
 void lapic_ipi(u32 apic_id, u8 vector) {}
 void trap_handler(struct trap_frame *f) {}

@@ -17,6 +17,7 @@
 #define ANEW (~0u)  /* instead of a sleep it ends, and another thread takes its place */
 #define RELAY (~1u) /* for run us; then it wakes the VM's next one and sleeps until its turn, */
 #define RELAY_STOP (~2u) /* or starts it and stops itself */
+#define WAKER (~3u) /* the VM's first one, each run us, wakes the others, which run for as long */
 /* What a VM's threads do: compute for at most run us, then sleep for so many; sleep 0: never. */
 struct vm_kind {
 	u32 threads, weight, run, sleep;
@@ -29,7 +30,8 @@ struct actor {
 	struct vcpu vcpu; /* that it runs */
 	u64 run_left, total, wake_at;
 	u64 wants_since; /* not yet run since then; 0: it has */
-	bool slept;	 /* and has not run since: nobody has asked for its cap */
+	u64 longest_wait;
+	bool slept; /* and has not run since: nobody has asked for its cap */
 	const struct vm_kind *kind;
 };
 
@@ -38,7 +40,7 @@ static struct actor actor[VMS_MAX * THREADS_MAX], idle[CPUS_MAX];
 static struct domain vm[VMS_MAX];
 static u32 actors, cpus_of_core;
 static u64 together; /* moments at which a core had threads of two VMs */
-static u64 longest_wait;
+static u32 busy;     /* so many threads of the first VM never sleep, whatever its kind is */
 static bool settled; /* waits count */
 
 /* ---- The machine ---- */
@@ -113,14 +115,19 @@ static void end_and_begin(struct actor *a)
 	begin(a, a->t.domain, a->kind, now_ns + 50000);
 }
 
+static bool same_vm(const struct actor *a, const struct actor *b)
+{
+	return b >= actor && b < actor + actors && a->t.domain == b->t.domain;
+}
+
 /* To its VM's next thread, from the last one to the first. */
 static void pass_on(struct actor *a)
 {
 	struct actor *next = a + 1;
 	u32 here = this_cpu()->id;
 
-	if (next == actor + actors || next->t.domain != a->t.domain)
-		for (next = a; next > actor && next[-1].t.domain == a->t.domain;)
+	if (!same_vm(a, next))
+		for (next = a; same_vm(a, next - 1);)
 			next--;
 	wake_up(next);
 	next->run_left = next->kind->run * 1000ull;
@@ -135,8 +142,30 @@ static void pass_on(struct actor *a)
 	thread_block(DEADLINE_NEVER);
 }
 
+static void wake_others(struct actor *a)
+{
+	u32 here = this_cpu()->id;
+
+	for (struct actor *o = a + 1; same_vm(a, o); o++)
+		if (o->t.state == THREAD_BLOCKED) {
+			wake_up(o);
+			o->run_left = o->kind->run * 1000ull;
+		}
+	on_cpu(here);
+	a->run_left = a->kind->run * 1000ull;
+}
+
 static void computed(struct actor *a)
 {
+	if (a->kind->sleep == WAKER && !same_vm(a, a - 1)) {
+		wake_others(a);
+		return;
+	}
+	if (a->kind->sleep == WAKER) {
+		thread_block_prepare();
+		thread_block(DEADLINE_NEVER);
+		return;
+	}
 	if (a->kind->sleep == RELAY || a->kind->sleep == RELAY_STOP) {
 		pass_on(a);
 		return;
@@ -145,7 +174,7 @@ static void computed(struct actor *a)
 		end_and_begin(a);
 		return;
 	}
-	if (!a->kind->sleep) {
+	if (!a->kind->sleep || a < actor + busy) {
 		a->run_left = 2 * MS;
 		return;
 	}
@@ -175,7 +204,7 @@ static void follow(struct actor *before, struct actor *now)
 	if (before != now && before->t.state == THREAD_RUNNABLE)
 		before->wants_since = now_ns;
 	if (now->wants_since && settled)
-		longest_wait = MAX(longest_wait, now_ns - now->wants_since);
+		now->longest_wait = MAX(now->longest_wait, now_ns - now->wants_since);
 	now->wants_since = 0;
 }
 
@@ -216,7 +245,7 @@ static void look(u32 n)
 	while (cpu[n].resched) {
 		struct run_queue *q = cpu[n].queue;
 
-		if (q->queued && now_ns >= own[n].balance_at)
+		if (q->queued && now_ns >= own[n].balance_at && cpu_count > 1)
 			balance(q, &own[n], now_ns);
 		spin_lock(&q->lock);
 		schedule(q);
@@ -255,7 +284,7 @@ static void advance(void)
 	while (somebody_is_asked());
 }
 
-static const struct numa one_node;
+static const struct numa one_node = {.nodes = 1};
 
 static void set_up_cpus(u32 n, u32 per_core, bool on)
 {
@@ -284,7 +313,7 @@ static void set_up(u64 seed, u32 n, u32 per_core, bool on, const struct vm_kind 
 {
 	random_state = seed * 2 + 1;
 	now_ns = SCHED_SLICE_NS;
-	together = longest_wait = actors = 0;
+	together = actors = busy = 0;
 	settled = false;
 	memset(actor, 0, sizeof(actor));
 	memset(idle, 0, sizeof(idle));
@@ -327,4 +356,13 @@ static inline u64 total_of(u32 v)
 	for (u32 i = 0; i < actors; i++)
 		sum += actor[i].t.domain == &vm[v] ? actor[i].total : 0;
 	return sum;
+}
+
+static inline u64 longest_wait(void)
+{
+	u64 longest = 0;
+
+	for (u32 i = 0; i < actors; i++)
+		longest = MAX(longest, actor[i].longest_wait);
+	return longest;
 }

@@ -543,8 +543,8 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	void *p, *q;
 
 	make_space();
-	p = kpriv_alloc(&space, 2, &a);
-	q = kpriv_alloc(&space, 3, &b);
+	p = kpriv_alloc(&space, &a);
+	q = kpriv_alloc(&space, &b);
 	assert_int_equal((u64)p, KPRIV_BASE + PAGE_SIZE);
 	assert_int_equal((u64)q, KPRIV_BASE + KPRIV_CELL + PAGE_SIZE);
 	assert_int_equal(last_owner, FRAME_PRIVATE);
@@ -552,19 +552,19 @@ static void the_private_slot_gives_guarded_zeroed_pages(void **state)
 	assert_true(pt_lookup(&space.pt, (u64)p + PAGE_SIZE, &l));
 	assert_int_equal(*l.entry, pt_leaf_entry(&pt_host_format, l.start.v, PT_R | PT_W, 1));
 	assert_false(pt_lookup(&space.pt, (u64)p + 2 * PAGE_SIZE, &l));
-	assert_false(pt_lookup(&space.pt, (u64)q + 4 * PAGE_SIZE, &l));
+	assert_false(pt_lookup(&space.pt, (u64)q + 2 * PAGE_SIZE, &l));
 	assert_true(aspace_lookup(&space, (u64)p + 3, PROT_R, &at));
 	assert_int_equal(at.v, a.v + 3);
-	assert_true(aspace_lookup(&space, (u64)q + 2 * PAGE_SIZE, PROT_R, &at));
-	assert_int_equal(at.v, b.v + 2 * PAGE_SIZE);
+	assert_true(aspace_lookup(&space, (u64)q + PAGE_SIZE, PROT_R, &at));
+	assert_int_equal(at.v, b.v + PAGE_SIZE);
 	assert_int_equal(((u8 *)b.v)[77], 0);
-	kpriv_free(&space, p, 2);
+	kpriv_free(&space, p);
 	assert_int_equal(flushes, 1);
 	assert_true(flushed_under_lock); /* or another thread took the cell too early */
 	assert_false(pt_lookup(&space.pt, (u64)p, &l));
-	assert_ptr_equal(kpriv_alloc(&space, 1, &a), p);
-	kpriv_free(&space, p, 1);
-	kpriv_free(&space, q, 3);
+	assert_ptr_equal(kpriv_alloc(&space, &a), p);
+	kpriv_free(&space, p);
+	kpriv_free(&space, q);
 	destroy_space();
 	nothing_is_left();
 }
@@ -575,13 +575,13 @@ static void a_failed_private_allocation_leaves_nothing(void **state)
 
 	make_space();
 	fake_heap_left = 2; /* of the three tables needed */
-	assert_null(kpriv_alloc(&space, 3, &a));
+	assert_null(kpriv_alloc(&space, &a));
 	fake_heap_left = 9;
 	big_frames_left = 0;
-	assert_null(kpriv_alloc(&space, 3, &a));
+	assert_null(kpriv_alloc(&space, &a));
 	big_frames_left = 9;
-	quota.limit = quota.used + 2 * PAGE_SIZE;
-	assert_null(kpriv_alloc(&space, 3, &a));
+	quota.limit = quota.used + PAGE_SIZE;
+	assert_null(kpriv_alloc(&space, &a));
 	destroy_space();
 	nothing_is_left();
 }

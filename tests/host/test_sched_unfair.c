@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
 /*
  * VMs that try to have more than their share, or than their cap: by runs that are too short to be
  * looked at, by threads that end and come anew; and who runs alone.
@@ -123,11 +123,11 @@ static void threads_made_anew_have_no_more(void **state)
 }
 
 /* What the first VM, of which one thread begins, has of all that is computed. */
-static u64 permille_of_relay(const struct vm_kind *kinds, u32 n)
+static u64 permille_of_relay(u32 on_cpus, const struct vm_kind *kinds, u32 n)
 {
 	u64 all = 0;
 
-	set_up(1, 2, 1, false, kinds, n);
+	set_up(1, on_cpus, 1, false, kinds, n);
 	for (u32 t = 1; t < kinds->threads; t++)
 		actor[t].wake_at = DEADLINE_NEVER;
 	play();
@@ -148,7 +148,7 @@ static void take_turns(u32 how)
 		for (u32 i = 0; i < ARRAY_SIZE(run); i++) {
 			const struct vm_kind kinds[] = {{threads, 100, run[i], how, 1, 0},
 							{1, 100, 0, 0, 1, 0}};
-			u64 got = permille_of_relay(kinds, ARRAY_SIZE(kinds));
+			u64 got = permille_of_relay(2, kinds, ARRAY_SIZE(kinds));
 
 			if (got < 490 || got > 510)
 				fail_msg("%u threads, %u us each: got %lu/1000, expected half",
@@ -162,22 +162,73 @@ static void who_takes_turns_with_himself_has_no_more(void **state)
 	take_turns(RELAY_STOP);
 }
 
-/*
- * The same on two CPUs, each with somebody who computes on: of two CPUs each has two thirds of one.
- */
+/* The same on several CPUs, with others that compute on on each. */
 static void who_takes_turns_between_cpus_has_no_more(void **state)
 {
-	for (u32 threads = 2; threads <= 8; threads *= 2)
-		for (u32 us = 200; us <= 20000; us *= 10) {
-			const struct vm_kind kinds[] = {{threads, 100, us, RELAY, 0, 0},
-							{1, 100, 0, 0, 0, 0},
-							{1, 100, 0, 0, 0, 0}};
-			u64 got = permille_of_relay(kinds, ARRAY_SIZE(kinds));
+	static const struct {
+		u32 cpus, others, least, most;		/* of its share, in hundredths */
+	} cases[] = {{2, 2, 75, 120}, {4, 8, 80, 110}}; /* of three, two don't fit on a CPU each */
 
-			if (got > 370)
-				fail_msg("%u threads, %u us each: got %lu/1000, expected a third",
-					 threads, us, got);
+	for (u32 i = 0; i < ARRAY_SIZE(cases); i++)
+		for (u32 threads = 2; threads <= 8; threads *= 2)
+			for (u32 us = 200; us <= 40000; us = us * 17 / 10) {
+				u32 vms = 1 + cases[i].others;
+				struct vm_kind kinds[VMS_MAX] = {{threads, 100, us, RELAY, 0, 0}};
+				u64 got;
+
+				for (u32 v = 1; v < vms; v++)
+					kinds[v] = (struct vm_kind){1, 100, 0, 0, 0, 0};
+				got = permille_of_relay(cases[i].cpus, kinds, vms) * vms / 10;
+				if (got < cases[i].least || got > cases[i].most)
+					fail_msg("%u CPUs, %u threads, %u us each: got %lu/100",
+						 cases[i].cpus, threads, us, got);
+			}
+}
+
+/* Two CPUs, two VMs: each has one, however many threads the one wakes all the time. */
+static void who_wakes_many_has_no_more(void **state)
+{
+	static const u32 run[] = {10, 40, 160};
+
+	for (u32 threads = 2; threads <= 8; threads++)
+		for (u32 i = 0; i < 2 * ARRAY_SIZE(run); i++) {
+			const struct vm_kind kinds[] = {{threads, 100, run[i / 2], WAKER, 0, 0},
+							{1 + i % 2, 100, 0, 0, 0, 0}};
+			u64 got;
+
+			set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+			play();
+			got = total_of(1) * 1000 / (PLAY_NS - BEGIN_NS);
+			if (got < 980 || got > 1020)
+				fail_msg("%u threads, woken every %u us: %u got %lu/1000 of a CPU",
+					 threads, run[i / 2], 1 + i % 2, got);
 		}
+}
+
+/*
+ * One thread of a VM seldom runs, the others do all the time, and so do other VMs. It waits no
+ * longer than for a slice of each thread, if all VMs had so many; alone in its VM not at all.
+ */
+static void busy_siblings_delay_nobody_for_long(void **state)
+{
+	for (u32 i = 0; i < 3 * 8 * 4 * 3; i++) {
+		u32 cpus_now = 1u << i % 3, siblings = i / 3 % 8, rivals = 1u << i / 24 % 4,
+		    vms = 2 + i / 96;
+		const struct vm_kind kinds[] = {{siblings + 1, 100, 300, 5000, 0, 0},
+						{rivals, 100, 0, 0, 0, 0},
+						{1, 100, 0, 0, 0, 0},
+						{1, 100, 0, 0, 0, 0}};
+		u64 most = siblings ? vms * MAX(siblings + 1, rivals) * SCHED_SLICE_NS : 0;
+
+		set_up(1, cpus_now, 1, false, kinds, vms);
+		busy = siblings;
+		play();
+		if (actor[siblings].longest_wait > most)
+			fail_msg("%u CPUs, %u siblings, %u VMs, one of %u threads: waited %lu us, "
+				 "expected at most %lu",
+				 cpus_now, siblings, vms, rivals,
+				 actor[siblings].longest_wait / 1000, (ulong)most / 1000);
+	}
 }
 
 /* It goes from queue to queue until it runs: it has waited all the same. */
@@ -227,6 +278,8 @@ int main(void)
 		cmocka_unit_test(threads_made_anew_have_no_more),
 		cmocka_unit_test(who_takes_turns_with_himself_has_no_more),
 		cmocka_unit_test(who_takes_turns_between_cpus_has_no_more),
+		cmocka_unit_test(who_wakes_many_has_no_more),
+		cmocka_unit_test(busy_siblings_delay_nobody_for_long),
 		cmocka_unit_test(a_light_newcomer_has_its_turn_beside_heavy_ones),
 		cmocka_unit_test(who_comes_where_he_may_not_run_leaves_at_once),
 	};
