@@ -19,6 +19,7 @@ struct run_queue {
 	u32 queued;	     /* [r] */
 	u64 load;	     /* [r] of the members */
 	u64 min_vruntime;    /* [r] */
+	u64 balance_at;	     /* [a] not before does it look for another queue's load */
 	u64 cpus;	     /* [r] mask; [I] when all are up */
 	/* [r] of a core, while one of its CPUs runs a thread: whose turn it is, until when, */
 	struct sched_group *group;

@@ -18,15 +18,13 @@
  */
 #define LEAD_MAX ((s64)(16 * SCHED_SLICE_NS))
 #define BALANCE_NS (4 * SCHED_SLICE_NS)
-#define BEHIND_MAX ((s64)(~0ull >> 2)) /* on another CPU its group may stand anywhere */
-#define LOADS_ALIKE 64u		       /* a difference of less than a 64th is none */
+#define LOADS_ALIKE 64u /* a difference of less than a 64th is none */
 #define LOOKS_IN_VAIN 4u
 #define CAP_LOOK_NS 100000000u /* so late is heard of a new cap */
 #define SETTLE_NS 1000000u     /* who looks all the time disturbs no more */
 
 /* The CPU's own. */
 struct sched_cpu {
-	u64 balance_at;
 	u32 looks;   /* at other queues, */
 	u32 in_vain; /* since one that helped */
 	struct timer slice;
@@ -207,10 +205,11 @@ static u32 least_loaded(const struct thread *t)
 
 	for (u32 i = 1; least && i < cpu_count; i++) {
 		u32 cpu = own[t->cpu].near[i];
+		u64 load = mask >> cpu & 1 ? load_with(t, cpu) : ~0ull;
 
-		if ((mask >> cpu & 1) && load_with(t, cpu) < least) {
+		if (load < least) {
 			best = cpu;
-			least = load_with(t, cpu);
+			least = load;
 		}
 	}
 	return best;
@@ -237,31 +236,34 @@ static void take_off(struct thread *t, u32 cpu)
 {
 	s64 lead = (s64)(t->vruntime - cpus[t->cpu]->queue->min_vruntime);
 
-	/* what it missed in a sleep is made up for within bounds: see place() */
+	/* what it missed in a sleep is made up for within bounds: see give_turn() */
 	if (t->state == THREAD_RUNNABLE)
-		t->behind = BEHIND_MAX;
+		t->slept_at = group_of(t)->vruntime;
 	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
 	t->state = THREAD_WAKING;
 	t->cpu = cpu;
 }
 
-/* The turn of t, a member from now on: by what it has had more than others, and its group. */
+/*
+ * The turn of t, a member from now on: by what it has had more than others, and, up to where its
+ * group stands, what the group has had while it slept.
+ */
 static void give_turn(struct run_queue *q, struct thread *t)
 {
 	struct sched_group_queue *in = group_in(q, t);
 	s64 slice = (s64)weighed(t, SCHED_SLICE_NS), least = -MIN(slice, LEAD_MAX);
-	s64 lone = (s64)sched_group_virtual(group_of(t), 1, SCHED_SLICE_NS);
-	s64 stood = (s64)(vruntime_in(q, t) - q->min_vruntime), had, lead;
+	s64 stood = (s64)(vruntime_in(q, t) - q->min_vruntime), lead = (s64)t->vruntime;
+	s64 had = MIN(MAX(stood, least), 2 * slice);
+	s64 followed = MIN(lead + (s64)(group_of(t)->vruntime - t->slept_at), had);
 
-	had = MIN(MAX(stood, least), 2 * lone);
 	if (in->load == q->load)
-		had = MIN(had, 0); /* nobody else is there to have missed it */
+		had = followed = MIN(had, 0); /* nobody else is there to have missed it */
 	in->base += (u64)(had - stood);
-	lead = MIN(MAX((s64)t->vruntime, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
-	if (lead > slice || had > lone)
+	lead = MIN(MAX(lead, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
+	if (lead > slice || had > (s64)sched_group_virtual(group_of(t), 1, SCHED_SLICE_NS))
 		t->prompt_ns = 0;
 	t->owed_ns = 0;
-	t->vruntime = q->min_vruntime + (u64)MAX(lead, had - MAX(t->behind, 0));
+	t->vruntime = q->min_vruntime + (u64)MAX(lead, followed);
 }
 
 /* A thread that was taken off comes into q, its queue, which is locked and charged; released. */
@@ -378,7 +380,7 @@ static void balance(struct run_queue *q, struct sched_cpu *o, u64 now)
 	u64 other = __atomic_load_n(&cpus[cpu]->queue->load, __ATOMIC_RELAXED);
 	struct thread *t = NULL;
 
-	o->balance_at = now + BALANCE_NS;
+	q->balance_at = now + BALANCE_NS;
 	spin_lock(&q->lock);
 	if (q->load > other + q->load / LOADS_ALIKE) {
 		u64 gap = q->load - other;
@@ -387,7 +389,7 @@ static void balance(struct run_queue *q, struct sched_cpu *o, u64 now)
 	}
 	if (t) {
 		o->in_vain = 0;
-		own[cpu].balance_at = now + BALANCE_NS;
+		cpus[cpu]->queue->balance_at = now + BALANCE_NS;
 		send(q, t, cpu);
 	} else {
 		spin_unlock(&q->lock);
@@ -545,7 +547,7 @@ static void schedule(struct run_queue *q)
 			/* goes there when it is off its stack */
 			take_off(prev, least_loaded(prev));
 		} else {
-			prev->behind = (s64)(vruntime_in(q, prev) - prev->vruntime);
+			prev->slept_at = group_of(prev)->vruntime;
 		}
 	}
 	next = choose(q, now);
@@ -569,7 +571,7 @@ static void reschedule(void)
 	struct run_queue *q = my_queue();
 	u64 now = clock_ns(), until;
 
-	if (q->queued && now >= my_own()->balance_at && cpu_count > 1)
+	if (q->queued && now >= q->balance_at && cpu_count > 1)
 		balance(q, my_own(), now);
 	spin_lock(&q->lock);
 	schedule(q);
@@ -748,20 +750,19 @@ void thread_exit(void)
 
 void sched_order_cpus(const struct numa *n)
 {
-	u8 nodes[NUMA_NODES];
+	for (u32 me = 0; me < cpu_count; me++)
+		for (u32 i = 0; i < cpu_count; i++) {
+			/* those of the same distance from `me` on, so that not all look at one */
+			u32 at = i, cpu = (me + i) % cpu_count;
+			const u8 *distance = n->distance[cpus[me]->node];
+			u8 *near = own[me].near;
 
-	for (u32 me = 0; me < cpu_count; me++) {
-		u8 *near = own[me].near;
-
-		numa_order(n, cpus[me]->node, nodes);
-		for (u32 i = 0; i < n->nodes * cpu_count; i++) {
-			/* a node's from `me` on, so that not all look at one */
-			u32 cpu = (me + i) % cpu_count;
-
-			if (cpus[cpu]->node == nodes[i / cpu_count])
-				*near++ = (u8)cpu;
+			for (; at > 1 &&
+			       distance[cpus[near[at - 1]]->node] > distance[cpus[cpu]->node];
+			     at--)
+				near[at] = near[at - 1];
+			near[at] = (u8)cpu;
 		}
-	}
 }
 
 void sched_init_cpu(struct cpu *c, struct thread *idle)

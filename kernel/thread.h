@@ -40,7 +40,7 @@ struct thread {
 	u32 counted;   /* [r] of it, in its group */
 	u64 affinity;  /* [r] mask of CPUs */
 	u64 vruntime;  /* [r] run time by weight */
-	s64 behind;    /* [r] its group's in the queue, by so much, when it went to sleep there */
+	u64 slept_at;  /* [r] its group's virtual time when it went to sleep */
 	u64 served_ns; /* [r] what it has run for the call that it serves, */
 	/* [a] until it runs again: others for calls of its own; when it is new, a slice */
 	u64 owed_ns;

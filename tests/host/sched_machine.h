@@ -16,8 +16,10 @@
 
 #define ANEW (~0u)  /* instead of a sleep it ends, and another thread takes its place */
 #define RELAY (~1u) /* for run us; then it wakes the VM's next one and sleeps until its turn, */
-#define RELAY_STOP (~2u) /* or starts it and stops itself */
-#define WAKER (~3u) /* the VM's first one, each run us, wakes the others, which run for as long */
+#define RELAY_STOP (~2u)  /* or starts it and stops itself */
+#define RELAY_TIMER (~3u) /* or it wakes up by a timer, GAP_NS after the end */
+#define GAP_NS 20000u
+#define WAKER (~4u) /* the VM's first one, each run us, wakes the others, which run for as long */
 /* What a VM's threads do: compute for at most run us, then sleep for so many; sleep 0: never. */
 struct vm_kind {
 	u32 threads, weight, run, sleep;
@@ -40,6 +42,7 @@ static struct actor actor[VMS_MAX * THREADS_MAX], idle[CPUS_MAX];
 static struct domain vm[VMS_MAX];
 static u32 actors, cpus_of_core;
 static u64 together; /* moments at which a core had threads of two VMs */
+static u32 stride;   /* of the relay: so many take their turns beside each other, this far apart */
 static u32 busy;     /* so many threads of the first VM never sleep, whatever its kind is */
 static bool settled; /* waits count */
 
@@ -79,8 +82,9 @@ static u64 next_event(void)
 static void wake_up(struct actor *a)
 {
 	on_cpu((u32)rnd(cpu_count));
-	a->run_left = a->kind->sleep == ANEW ? a->kind->run * 1000ull
-					     : 1000 + rnd(1 + a->kind->run * 1000ull);
+	a->run_left = a->kind->sleep == ANEW || a->kind->sleep == RELAY_TIMER
+			      ? a->kind->run * 1000ull
+			      : 1000 + rnd(1 + a->kind->run * 1000ull);
 	a->wake_at = DEADLINE_NEVER;
 	a->wants_since = now_ns;
 	if (a->t.state == THREAD_STOPPED)
@@ -120,17 +124,25 @@ static bool same_vm(const struct actor *a, const struct actor *b)
 	return b >= actor && b < actor + actors && a->t.domain == b->t.domain;
 }
 
+static void pass_to(struct actor *next)
+{
+	wake_up(next);
+	next->run_left = next->kind->run * 1000ull;
+}
+
 /* To its VM's next thread, from the last one to the first. */
 static void pass_on(struct actor *a)
 {
-	struct actor *next = a + 1;
+	struct actor *next = a + stride;
 	u32 here = this_cpu()->id;
 
 	if (!same_vm(a, next))
-		for (next = a; same_vm(a, next - 1);)
-			next--;
-	wake_up(next);
-	next->run_left = next->kind->run * 1000ull;
+		for (next = a; same_vm(a, next - stride);)
+			next -= stride;
+	if (a->kind->sleep == RELAY_TIMER)
+		next->wake_at = now_ns + GAP_NS;
+	else
+		pass_to(next);
 	on_cpu(here);
 	if (a->kind->sleep == RELAY_STOP) {
 		a->t.stop = true;
@@ -166,7 +178,7 @@ static void computed(struct actor *a)
 		thread_block(DEADLINE_NEVER);
 		return;
 	}
-	if (a->kind->sleep == RELAY || a->kind->sleep == RELAY_STOP) {
+	if (a->kind->sleep <= RELAY && a->kind->sleep >= RELAY_TIMER) {
 		pass_on(a);
 		return;
 	}
@@ -245,7 +257,7 @@ static void look(u32 n)
 	while (cpu[n].resched) {
 		struct run_queue *q = cpu[n].queue;
 
-		if (q->queued && now_ns >= own[n].balance_at && cpu_count > 1)
+		if (q->queued && now_ns >= q->balance_at && cpu_count > 1)
 			balance(q, &own[n], now_ns);
 		spin_lock(&q->lock);
 		schedule(q);
@@ -284,7 +296,7 @@ static void advance(void)
 	while (somebody_is_asked());
 }
 
-static const struct numa one_node = {.nodes = 1};
+static const struct numa one_node;
 
 static void set_up_cpus(u32 n, u32 per_core, bool on)
 {
@@ -314,6 +326,7 @@ static void set_up(u64 seed, u32 n, u32 per_core, bool on, const struct vm_kind 
 	random_state = seed * 2 + 1;
 	now_ns = SCHED_SLICE_NS;
 	together = actors = busy = 0;
+	stride = 1;
 	settled = false;
 	memset(actor, 0, sizeof(actor));
 	memset(idle, 0, sizeof(idle));

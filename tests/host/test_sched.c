@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /*
  * The scheduler in simulated time: threads that compute and sleep at random, and on each CPU one
  * that sleeps most of the time and must have its turn within a slice whatever the others do.

@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /*
  * Core scheduling in simulated time: threads of VMs that compute and sleep at random, on cores of
  * two or four CPUs. No two VMs are ever on one core; each gets its share of CPU time, also one that

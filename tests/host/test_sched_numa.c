@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /* Four CPUs on three NUMA nodes: who wakes up or has no work looks at the nearest first. */
 #include "sched_machine.h"
 

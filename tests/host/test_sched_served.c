@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /*
  * Time given away, in simulated time: what a server runs for a call is its caller's, in the CPU
  * time of its domain, the cap of its group and its turn.

@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 // CFLAGS: -fsanitize-coverage=trace-pc
 /*
  * The scheduler's own code in simulated time with thousands of threads on one CPU: at any moment

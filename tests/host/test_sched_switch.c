@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /* What a switch does to the CPU: where another domain comes, branch predictions are barred. */
 #include "hv/x86.h"
 

@@ -1,4 +1,4 @@
-// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c mm/numa.c
+// SOURCES: lib/rbtree.c kernel/sched_group.c kernel/sched_core.c
 /*
  * VMs that try to have more than their share, or than their cap: by runs that are too short to be
  * looked at, by threads that end and come anew; and who runs alone.
@@ -160,6 +160,7 @@ static void who_takes_turns_with_himself_has_no_more(void **state)
 {
 	take_turns(RELAY);
 	take_turns(RELAY_STOP);
+	take_turns(RELAY_TIMER);
 }
 
 /* The same on several CPUs, with others that compute on on each. */
@@ -185,6 +186,28 @@ static void who_takes_turns_between_cpus_has_no_more(void **state)
 			}
 }
 
+/* On each of eight CPUs four of its threads take turns, and another VM computes. */
+static void who_takes_turns_everywhere_has_no_more(void **state)
+{
+	for (u32 us = 200; us <= 20000; us = us * 17 / 10) {
+		struct vm_kind kinds[9] = {{32, 100, us, RELAY, 0, 0}};
+		u64 got;
+
+		for (u32 v = 1; v < ARRAY_SIZE(kinds); v++)
+			kinds[v] = (struct vm_kind){1, 100, 0, 0, BIT(v - 1), 0};
+		set_up(1, 8, 1, false, kinds, ARRAY_SIZE(kinds));
+		stride = 8;
+		for (u32 i = 0; i < kinds->threads; i++)
+			actor[i].t.affinity = BIT(i % stride);
+		for (u32 i = stride; i < kinds->threads; i++)
+			actor[i].wake_at = DEADLINE_NEVER;
+		play();
+		got = total_of(0) * 1000 / (PLAY_NS - BEGIN_NS);
+		if (got < 870 || got > 910)
+			fail_msg("%u us each: got %lu/1000 of a CPU, expected 8/9", us, got);
+	}
+}
+
 /* Two CPUs, two VMs: each has one, however many threads the one wakes all the time. */
 static void who_wakes_many_has_no_more(void **state)
 {
@@ -206,8 +229,8 @@ static void who_wakes_many_has_no_more(void **state)
 }
 
 /*
- * One thread of a VM seldom runs, the others do all the time, and so do other VMs. It waits no
- * longer than for a slice of each thread, if all VMs had so many; alone in its VM not at all.
+ * One thread of a VM seldom runs, the others do all the time, and so do other VMs. It waits for
+ * a slice and a half of each thread at most, if all VMs had so many; alone in its VM not at all.
  */
 static void busy_siblings_delay_nobody_for_long(void **state)
 {
@@ -218,7 +241,7 @@ static void busy_siblings_delay_nobody_for_long(void **state)
 						{rivals, 100, 0, 0, 0, 0},
 						{1, 100, 0, 0, 0, 0},
 						{1, 100, 0, 0, 0, 0}};
-		u64 most = siblings ? vms * MAX(siblings + 1, rivals) * SCHED_SLICE_NS : 0;
+		u64 most = siblings ? vms * MAX(siblings + 1, rivals) * SCHED_SLICE_NS * 3 / 2 : 0;
 
 		set_up(1, cpus_now, 1, false, kinds, vms);
 		busy = siblings;
@@ -278,6 +301,7 @@ int main(void)
 		cmocka_unit_test(threads_made_anew_have_no_more),
 		cmocka_unit_test(who_takes_turns_with_himself_has_no_more),
 		cmocka_unit_test(who_takes_turns_between_cpus_has_no_more),
+		cmocka_unit_test(who_takes_turns_everywhere_has_no_more),
 		cmocka_unit_test(who_wakes_many_has_no_more),
 		cmocka_unit_test(busy_siblings_delay_nobody_for_long),
 		cmocka_unit_test(a_light_newcomer_has_its_turn_beside_heavy_ones),
