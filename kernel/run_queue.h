@@ -69,12 +69,6 @@ static inline struct sched_group_queue *group_in(const struct run_queue *q, cons
 	return &group_of(t)->queue[lowest_cpu(q->cpus)->id];
 }
 
-/* Its group's virtual time there, from a thread that sleeps to the next. */
-static inline u64 vruntime_in(const struct run_queue *q, const struct thread *t)
-{
-	return group_in(q, t)->base + __atomic_load_n(&group_of(t)->vruntime, __ATOMIC_RELAXED);
-}
-
 /*
  * What the CPU has to do if t, no member, comes: its group's threads will weigh less. 0: it idles.
  */

@@ -236,9 +236,11 @@ static void take_off(struct thread *t, u32 cpu)
 {
 	s64 lead = (s64)(t->vruntime - cpus[t->cpu]->queue->min_vruntime);
 
-	/* what it missed in a sleep is made up for within bounds: see give_turn() */
-	if (t->state == THREAD_RUNNABLE)
+	if (t->state == THREAD_RUNNABLE && may_run_on(t, t->cpu))
 		t->slept_at = group_of(t)->vruntime;
+	else if (cpus[cpu]->queue != cpus[t->cpu]->queue) /* there it stands where its group does */
+		t->slept_at = group_of(t)->vruntime - (1ull << 60);
+	/* what it missed in a sleep is made up for within bounds: see give_turn() */
 	t->vruntime = (u64)(t->state == THREAD_BLOCKED ? lead : MAX(lead, 0));
 	t->state = THREAD_WAKING;
 	t->cpu = cpu;
@@ -250,17 +252,20 @@ static void take_off(struct thread *t, u32 cpu)
  */
 static void give_turn(struct run_queue *q, struct thread *t)
 {
+	struct sched_group *g = group_of(t);
 	struct sched_group_queue *in = group_in(q, t);
 	s64 slice = (s64)weighed(t, SCHED_SLICE_NS), least = -MIN(slice, LEAD_MAX);
-	s64 stood = (s64)(vruntime_in(q, t) - q->min_vruntime), lead = (s64)t->vruntime;
-	s64 had = MIN(MAX(stood, least), 2 * slice);
-	s64 followed = MIN(lead + (s64)(group_of(t)->vruntime - t->slept_at), had);
+	s64 lone = (s64)sched_group_virtual(g, 1, SCHED_SLICE_NS);
+	s64 stood = (s64)(in->base + g->vruntime - q->min_vruntime);
+	s64 had = MIN(MAX(stood, least), 2 * lone * cpu_count);
+	s64 lead = MIN(MAX((s64)t->vruntime, least), 2 * slice), followed;
 
 	if (in->load == q->load)
-		had = followed = MIN(had, 0); /* nobody else is there to have missed it */
+		had = MIN(had, 0); /* nobody else is there to have missed it */
 	in->base += (u64)(had - stood);
-	lead = MIN(MAX(lead, least), 2 * slice) + (s64)weighed(t, t->owed_ns);
-	if (lead > slice || had > (s64)sched_group_virtual(group_of(t), 1, SCHED_SLICE_NS))
+	followed = MIN(lead + (s64)(g->vruntime - t->slept_at), had);
+	lead += (s64)weighed(t, t->owed_ns);
+	if (lead > slice || had > lone)
 		t->prompt_ns = 0;
 	t->owed_ns = 0;
 	t->vruntime = q->min_vruntime + (u64)MAX(lead, followed);
@@ -474,9 +479,8 @@ static void unload(struct cpu *c, const struct thread *next)
 {
 	const struct vcpu *v = c->vcpu;
 
-	if (!v || v->runner == next)
-		return;
-	if (next != c->idle || !v->runner || v->runner->state != THREAD_BLOCKED || v->obj.dead)
+	if (v && v->runner != next &&
+	    (next != c->idle || !v->runner || v->runner->state != THREAD_BLOCKED || v->obj.dead))
 		vcpu_drop(c);
 }
 

@@ -186,6 +186,34 @@ static void who_takes_turns_between_cpus_has_no_more(void **state)
 			}
 }
 
+/* Its threads go to another CPU and come back all the time, where another VM's has to stay. */
+static void debts_are_not_lost_elsewhere(void **state)
+{
+	/* those that compute, and one after the other; moved at any time, or only in their sleep */
+	static const u32 least[] = {900, 650, 900, 600};
+
+	for (u32 how = 0; how < ARRAY_SIZE(least); how++) {
+		const struct vm_kind kinds[] = {{4, 100, 2000, how & 1 ? RELAY : 0, 0, 0},
+						{1, 100, 0, 0, 1, 0}};
+		u64 got;
+
+		set_up(1, 2, 1, false, kinds, ARRAY_SIZE(kinds));
+		for (u64 at = MS; at < PLAY_NS; at += MS) {
+			play_until(at);
+			for (u32 i = 0; i < kinds->threads; i++) {
+				struct thread *t = &actor[i].t;
+
+				if (rnd(2) && (how < 2 || t->state == THREAD_BLOCKED))
+					sched_set_affinity(t, 1 + rnd(2));
+			}
+		}
+		got = total_of(1) * 1000 / PLAY_NS;
+		if (got < least[how])
+			fail_msg("way %u: got %lu/1000 of a CPU, expected %u", how, got,
+				 least[how]);
+	}
+}
+
 /* On each of eight CPUs four of its threads take turns, and another VM computes. */
 static void who_takes_turns_everywhere_has_no_more(void **state)
 {
@@ -301,6 +329,7 @@ int main(void)
 		cmocka_unit_test(threads_made_anew_have_no_more),
 		cmocka_unit_test(who_takes_turns_with_himself_has_no_more),
 		cmocka_unit_test(who_takes_turns_between_cpus_has_no_more),
+		cmocka_unit_test(debts_are_not_lost_elsewhere),
 		cmocka_unit_test(who_takes_turns_everywhere_has_no_more),
 		cmocka_unit_test(who_wakes_many_has_no_more),
 		cmocka_unit_test(busy_siblings_delay_nobody_for_long),
