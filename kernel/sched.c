@@ -257,7 +257,7 @@ static void give_turn(struct run_queue *q, struct thread *t)
 	s64 slice = (s64)weighed(t, SCHED_SLICE_NS), least = -MIN(slice, LEAD_MAX);
 	s64 lone = (s64)sched_group_virtual(g, 1, SCHED_SLICE_NS);
 	s64 stood = (s64)(in->base + g->vruntime - q->min_vruntime);
-	s64 had = MIN(MAX(stood, least), 2 * lone * cpu_count);
+	s64 had = MIN(MAX(stood, least), lone * (cpu_count + 1));
 	s64 lead = MIN(MAX((s64)t->vruntime, least), 2 * slice), followed;
 
 	if (in->load == q->load)

@@ -145,7 +145,7 @@ MUTANTS = [
            "host/sched_unfair", "a VM whose vCPUs take turns on several CPUs has a share on each"),
     Mutant("debts-lost-elsewhere", "kernel/sched.c", "t->slept_at = group_of(t)->vruntime - (1ull << 60);", "t->slept_at = group_of(t)->vruntime;",
            "host/sched_unfair", "a VM whose threads go to another CPU and back has more than its share"),
-    Mutant("groups-forgiven", "kernel/sched.c", "s64 had = MIN(MAX(stood, least), 2 * lone * cpu_count);", "s64 had = MIN(MAX(stood, least), lone / 8);",
+    Mutant("groups-forgiven", "kernel/sched.c", "s64 had = MIN(MAX(stood, least), lone * (cpu_count + 1));", "s64 had = MIN(MAX(stood, least), lone / 8);",
            "host/sched_unfair", "a VM whose vCPUs take turns on all CPUs has three times its share"),
     Mutant("wakes-where-fewest-wait", "kernel/run_queue.h", "return q->load ? q->load - in->load + with : 0;", "return with ? q->queued + !cpu_idles(cpus[cpu]) : 0;",
            "host/sched_unfair", "a VM that wakes its vCPUs all the time takes another VM's CPU"),
